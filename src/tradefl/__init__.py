@@ -1,0 +1,77 @@
+"""TradeFL: a trading mechanism for cross-silo federated learning between rivals.
+
+>>> import tradefl
+>>> consortium = tradefl.load("examples/drug_discovery.toml")    # doctest: +SKIP
+>>> solution = tradefl.solve(consortium, method="dbr")           # doctest: +SKIP
+>>> print(solution.statement("Alpha"))                           # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tradefl._version import __version__
+
+if TYPE_CHECKING:
+    from tradefl.consortium import Consortium, load
+    from tradefl.errors import InputError
+    from tradefl.game import (
+        CoopetitionGame,
+        Empirical,
+        PowerLaw,
+        SectorCompetition,
+        SqrtLoss,
+        StrategyProfile,
+        fit_empirical,
+    )
+    from tradefl.solvers import METHODS, Solution, solve
+    from tradefl.statement import Statement
+
+_HOME = {
+    "Consortium": "consortium",
+    "CoopetitionGame": "game",
+    "Empirical": "game",
+    "InputError": "errors",
+    "METHODS": "solvers",
+    "PowerLaw": "game",
+    "SectorCompetition": "game",
+    "Solution": "solvers",
+    "SqrtLoss": "game",
+    "Statement": "statement",
+    "StrategyProfile": "game",
+    "fit_empirical": "game",
+    "load": "consortium",
+    "solve": "solvers",
+}
+
+__all__ = [
+    "METHODS",
+    "Consortium",
+    "CoopetitionGame",
+    "Empirical",
+    "InputError",
+    "PowerLaw",
+    "SectorCompetition",
+    "Solution",
+    "SqrtLoss",
+    "Statement",
+    "StrategyProfile",
+    "__version__",
+    "fit_empirical",
+    "load",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name's module when the name is first used, to keep importing light."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'tradefl' has no attribute {name!r}")
+    value = getattr(import_module(f"tradefl.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

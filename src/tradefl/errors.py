@@ -1,0 +1,47 @@
+"""Errors of the input: where they are, and what was expected there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+SHOWN = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: the place (file, key path, line) and what was expected."""
+
+    place: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.message}"
+
+
+class InputError(ValueError):
+    """Bad input; all problems that were found at once, the first 20 in the message."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.lines()))
+
+    @classmethod
+    def at(cls, place: object, message: str) -> InputError:
+        """Return the error of a single problem."""
+        return cls([Problem(str(place), message)])
+
+    def lines(self) -> list[str]:
+        """Return a line for each of the first 20 problems, and one that counts the rest."""
+        lines = [str(problem) for problem in self.problems[:SHOWN]]
+        rest = len(self.problems) - SHOWN
+        if rest > 0:
+            lines.append(f"... and {rest:,} more")
+        return lines
+
+
+class MissingExtraError(InputError):
+    """An optional part is not installed; the message holds the line that installs it."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__([Problem(what, f"needs an extra: pip install 'tradefl[{extra}]'")])

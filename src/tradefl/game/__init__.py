@@ -1,0 +1,56 @@
+"""The coopetition game: mathematics only, no files, no solver.
+
+The way of the data: a :class:`CoopetitionGame` and a :class:`StrategyProfile` go in;
+:func:`payoffs` gives every term of Eq. (11), :func:`potential` the corrected potential, and
+:func:`certify` says how far the profile is from a Nash equilibrium.
+"""
+
+from tradefl.game.accuracy import (
+    AccuracyModel,
+    Empirical,
+    PowerLaw,
+    SqrtLoss,
+    fit_empirical,
+)
+from tradefl.game.competition import (
+    Competition,
+    DenseCompetition,
+    InvalidCompetitionError,
+    SectorCompetition,
+    SparseCompetition,
+    as_competition,
+)
+from tradefl.game.coopetition import CoopetitionGame, InvalidGameError
+from tradefl.game.equilibrium import Certificate, certify, deviation_gain, regret
+from tradefl.game.payoff import Payoffs, payoffs
+from tradefl.game.potential import OwnTerm, own_term, potential, potential_as_printed
+from tradefl.game.rules import LinearRule
+from tradefl.game.strategy import StrategyProfile
+
+__all__ = [
+    "AccuracyModel",
+    "Certificate",
+    "Competition",
+    "CoopetitionGame",
+    "DenseCompetition",
+    "Empirical",
+    "InvalidCompetitionError",
+    "InvalidGameError",
+    "LinearRule",
+    "OwnTerm",
+    "Payoffs",
+    "PowerLaw",
+    "SectorCompetition",
+    "SparseCompetition",
+    "SqrtLoss",
+    "StrategyProfile",
+    "as_competition",
+    "certify",
+    "deviation_gain",
+    "fit_empirical",
+    "own_term",
+    "payoffs",
+    "potential",
+    "potential_as_printed",
+    "regret",
+]

@@ -1,0 +1,327 @@
+"""The coopetition game as arrays: who plays, with what, under which mechanism."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.game.accuracy import (
+    UserAccuracy,
+    complete,
+    violation_of_eq5,
+)
+from tradefl.game.competition import as_competition
+from tradefl.game.rules import LinearRule
+from tradefl.game.strategy import StrategyProfile
+
+Array = npt.NDArray[np.float64]
+
+# Feasibility is decided to this relative precision: h_il is itself a rounded quotient.
+FEASIBILITY_TOLERANCE = 1e-9
+
+
+class InvalidGameError(ValueError):
+    """A game without a meaning; ``problems`` holds ``(organization or None, field, what)``."""
+
+    def __init__(self, problems: list[tuple[int | None, str, str]]) -> None:
+        self.problems = problems
+        shown = [
+            f"{field}: {what}" if i is None else f"organization {i}: {field}: {what}"
+            for i, field, what in problems[:20]
+        ]
+        if len(problems) > 20:
+            shown.append(f"and {len(problems) - 20} more")
+        super().__init__("; ".join(shown))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class CoopetitionGame:
+    """The game ``G`` of Section IV: organizations, their strategies and their payoffs.
+
+    A frozen value of NumPy arrays; all mathematics on it are functions in :mod:`tradefl.game`.
+
+    Parameters
+    ----------
+    profitability
+        ``p``, shape ``(N,)``: revenue per unit of model performance, > 0.
+    data_bits
+        ``s``, shape ``(N,)``: size of each dataset, bit, > 0.
+    cycles_per_bit
+        ``eta``, shape ``(N,)``: CPU cycles to train on one bit, > 0.
+    cpu_levels_hz
+        ``F``, shape ``(N, m)``, Hz, ascending along each row; rows with fewer levels are
+        padded with NaN at the end. A one-dimensional array gives every organization the same.
+    competition
+        ``rho``: dense ``(N, N)``, scipy.sparse, or a :class:`~tradefl.game.Competition`.
+    accuracy
+        ``P``: one of the models of :mod:`tradefl.game.accuracy`, or any object with
+        ``value(omega)`` and ``derivative(omega)``.
+    data_units
+        ``u``, shape ``(N,)``: what a full dataset adds to ``Omega``; default ``data_bits``.
+    download_seconds, upload_seconds
+        ``T1``, ``T3``, shape ``(N,)`` or a number: model download and upload time, >= 0.
+    incentive_intensity
+        ``gamma`` >= 0, payoff per bit.
+    compute_weight
+        ``lambda`` > 0, bit per Hz.
+    overhead_weight
+        ``varpi_e`` >= 0, payoff per joule.
+    min_data_fraction
+        ``D_min`` in (0, 1].
+    deadline_seconds
+        ``tau`` > 0.
+    capacitance
+        ``kappa`` >= 0, J s^2 per cycle.
+    download_watts, upload_watts
+        ``E_DL``, ``E_UL`` >= 0.
+    names
+        A name for each organization; ``"1" .. "N"`` when absent.
+    title
+        The consortium's name.
+
+    Raises
+    ------
+    InvalidGameError
+        An array has the wrong shape or holds a number outside its range, some
+        ``z_i = p_i - sum_j rho_ij p_j`` is not positive, or an organization has no level
+        at which it can train ``D_min`` of its data before the deadline.
+    """
+
+    profitability: Array
+    data_bits: Array
+    cycles_per_bit: Array
+    cpu_levels_hz: Array
+    competition: Any  # a Competition once constructed
+    accuracy: Any  # an InvertibleAccuracyModel once constructed
+    data_units: Any = None  # an Array once constructed
+    download_seconds: Any = 0.0  # likewise
+    upload_seconds: Any = 0.0  # likewise
+    incentive_intensity: float = 0.0
+    compute_weight: float = 1.0
+    overhead_weight: float = 1.0
+    min_data_fraction: float = 0.01
+    deadline_seconds: float = np.inf
+    capacitance: float = 1e-27
+    download_watts: float = 0.0
+    upload_watts: float = 0.0
+    names: Sequence[str] | None = None
+    title: str = "consortium"
+
+    def __post_init__(self) -> None:
+        n = int(np.size(self.profitability))
+        problems: list[tuple[int | None, str, str]] = []
+        for field, low, strict in _ARRAY_RANGES:
+            self._normalize_array(field, n, low, strict, problems)
+        for field, low, high in _SCALAR_RANGES:
+            value = float(getattr(self, field))
+            if not (low(value) and value <= high):
+                problems.append((None, field, f"out of range, got {value!r}"))
+            object.__setattr__(self, field, value)
+        self._normalize_levels(n, problems)
+        if self.names is not None and len(self.names) != n:
+            problems.append((None, "names", f"expected {n} names, got {len(self.names)}"))
+        object.__setattr__(self, "competition", as_competition(self.competition))
+        object.__setattr__(self, "accuracy", complete(self.accuracy))
+        if self.competition.size != n:
+            problems.append(
+                (None, "competition", f"expected {n} organizations, got {self.competition.size}")
+            )
+        if not problems:
+            problems = self._meaningless()
+        if problems:
+            raise InvalidGameError(problems)
+
+    def _normalize_array(
+        self,
+        field: str,
+        n: int,
+        low: float,
+        strict: bool,
+        problems: list[tuple[int | None, str, str]],
+    ) -> None:
+        given = getattr(self, field)
+        if given is None:  # only data_units: Omega counts bits
+            given = self.data_bits
+        try:
+            array = np.array(np.broadcast_to(np.asarray(given, dtype=float), (n,)))
+        except ValueError:
+            problems.append((None, field, f"expected shape ({n},), got {np.shape(given)}"))
+            return
+        within = (array > low) if strict else (array >= low)
+        bad = np.flatnonzero(~(within & np.isfinite(array)))
+        bound = f"expected a finite number {'>' if strict else '>='} {low:g}"
+        problems += [(int(i), field, f"{bound}, got {array[i]:g}") for i in bad]
+        array.flags.writeable = False
+        object.__setattr__(self, field, array)
+
+    def _normalize_levels(self, n: int, problems: list[tuple[int | None, str, str]]) -> None:
+        levels = np.atleast_1d(np.asarray(self.cpu_levels_hz, dtype=float))
+        if levels.ndim == 1:
+            levels = np.broadcast_to(levels, (n, levels.size))
+        if levels.ndim != 2 or levels.shape[0] != n or levels.shape[1] == 0:
+            problems.append((None, "cpu_levels_hz", f"expected shape ({n}, m), got {levels.shape}"))
+            return
+        levels = np.array(levels)
+        padding = np.isnan(levels)
+        rising = np.diff(levels, axis=1) > 0.0
+        well_formed = (
+            ~padding[:, 0]
+            & np.all((levels > 0.0) & np.isfinite(levels) | padding, axis=1)
+            & np.all(rising | padding[:, 1:], axis=1)
+            & np.all(padding[:, 1:] | ~padding[:, :-1], axis=1)
+        )
+        problems += [
+            (int(i), "cpu_levels_hz", "expected ascending frequencies > 0")
+            for i in np.flatnonzero(~well_formed)
+        ]
+        levels.flags.writeable = False
+        object.__setattr__(self, "cpu_levels_hz", levels)
+
+    def _meaningless(self) -> list[tuple[int | None, str, str]]:
+        """Return what is wrong with a game whose numbers are each in range."""
+        problems: list[tuple[int | None, str, str]] = []
+        for i in np.flatnonzero(~(self.potential_weights > 0.0)):
+            shrink = self.profitability[i] / self.competitors_profitability[i]
+            problems.append(
+                (
+                    int(i),
+                    "competition",
+                    f"z = p - sum_j rho_ij p_j = {self.potential_weights[i]:.6g} must be > 0: "
+                    f"rho would have to shrink to less than {shrink:.6g} times its size",
+                )
+            )
+        reach = self.max_data_fraction(np.fmax.reduce(self.cpu_levels_hz, axis=1))
+        for i in np.flatnonzero(reach < self.min_data_fraction):
+            problems.append(
+                (
+                    int(i),
+                    "cpu_levels_hz",
+                    "no feasible level: before the deadline even the fastest trains only "
+                    f"{max(reach[i], 0.0):.6g} of the data, below the minimum fraction "
+                    f"{self.min_data_fraction:g}",
+                )
+            )
+        if isinstance(self.accuracy, UserAccuracy):
+            violation = violation_of_eq5(self.accuracy, float(self.data_units.sum()))
+            if violation is not None:
+                problems.append((None, "accuracy", violation))
+        return problems
+
+    @property
+    def size(self) -> int:
+        """N, the number of organizations."""
+        return int(self.profitability.size)
+
+    @property
+    def rule(self) -> LinearRule:
+        """The redistribution rule, Eq. (9)."""
+        return LinearRule(self.incentive_intensity, self.compute_weight)
+
+    @cached_property
+    def competitors_profitability(self) -> Array:
+        """``sum_j rho_ij p_j``, shape ``(N,)``: the weight of i's competitors, Eq. (7)."""
+        return np.asarray(self.competition.dot(self.profitability))
+
+    @cached_property
+    def total_intensity(self) -> Array:
+        """``rho_i. = sum_j rho_ij``, shape ``(N,)``."""
+        return np.asarray(self.competition.row_sums())
+
+    @cached_property
+    def potential_weights(self) -> Array:
+        """``z_i = p_i - sum_j rho_ij p_j > 0``, shape ``(N,)``, the weights of Eq. (14)."""
+        return self.profitability - self.competitors_profitability
+
+    @cached_property
+    def data_fraction_per_hz(self) -> Array:
+        """``(tau - T1_i - T3_i) / (eta_i s_i)``, shape ``(N,)``: data that 1 Hz can train."""
+        time = self.deadline_seconds - self.download_seconds - self.upload_seconds
+        return np.asarray(time / (self.cycles_per_bit * self.data_bits))
+
+    def max_data_fraction(self, cpu_hz: Array) -> Array:
+        """Return ``h_i(f) = min(1, (tau - T1_i - T3_i) f / (eta_i s_i))``.
+
+        ``cpu_hz`` has shape ``(N,)`` or ``(N, k)``; so has the result. Below ``D_min`` the
+        level is infeasible.
+        """
+        per_hz = self.data_fraction_per_hz
+        if cpu_hz.ndim == 2:
+            per_hz = per_hz[:, None]
+        return np.minimum(1.0, per_hz * cpu_hz)
+
+    def level_is_feasible(self) -> npt.NDArray[np.bool_]:
+        """Return, shape ``(N, m)``, which levels exist and can train ``D_min`` in time."""
+        return self.max_data_fraction(self.cpu_levels_hz) >= self.min_data_fraction
+
+    def is_feasible(self, profile: StrategyProfile) -> npt.NDArray[np.bool_]:
+        """Return, shape ``(N,)``, whose strategy satisfies ``C1``-``C3`` of Eq. (13)."""
+        d, f = profile.data_fraction, profile.cpu_hz
+        slack = 1.0 + FEASIBILITY_TOLERANCE
+        at_a_level = np.any(self.cpu_levels_hz == f[:, None], axis=1)
+        return (
+            at_a_level
+            & (d * slack >= self.min_data_fraction)
+            & (d <= self.max_data_fraction(f) * slack)
+        )
+
+    def omega(self, profile: StrategyProfile) -> float:
+        """Return ``Omega = sum_i d_i u_i``, the data in the training, in units."""
+        return float(profile.data_fraction @ self.data_units)
+
+    def initial_profile(self) -> StrategyProfile:
+        """Return where DBR starts: ``d = D_min`` at the fastest level (Algorithm 2)."""
+        fastest = np.fmax.reduce(self.cpu_levels_hz, axis=1)
+        return StrategyProfile(np.full(self.size, self.min_data_fraction), fastest)
+
+    def name_of(self, i: int) -> str:
+        """Return the name of organization ``i``, counted from 0."""
+        return self.names[i] if self.names is not None else str(i + 1)
+
+    def index_of(self, name: str) -> int:
+        """Return the index of the organization of that name; ``KeyError`` if there is none."""
+        names = self.names if self.names is not None else [str(i + 1) for i in range(self.size)]
+        try:
+            return list(names).index(name)
+        except ValueError:
+            raise KeyError(name) from None
+
+    def with_incentive_intensity(self, gamma: float) -> CoopetitionGame:
+        """Return the same game under another ``gamma``, payoff per bit."""
+        return dataclasses.replace(self, incentive_intensity=gamma)
+
+
+# field, exclusive or inclusive lower bound, whether it is exclusive
+_ARRAY_RANGES: tuple[tuple[str, float, bool], ...] = (
+    ("profitability", 0.0, True),
+    ("data_bits", 0.0, True),
+    ("cycles_per_bit", 0.0, True),
+    ("data_units", 0.0, True),
+    ("download_seconds", 0.0, False),
+    ("upload_seconds", 0.0, False),
+)
+
+
+def _positive(value: float) -> bool:
+    return value > 0.0
+
+
+def _nonnegative(value: float) -> bool:
+    return value >= 0.0
+
+
+_MAX = float(np.finfo(float).max)
+_SCALAR_RANGES: tuple[tuple[str, Callable[[float], bool], float], ...] = (
+    ("incentive_intensity", _nonnegative, _MAX),
+    ("compute_weight", _positive, _MAX),
+    ("overhead_weight", _nonnegative, _MAX),
+    ("min_data_fraction", _positive, 1.0),
+    ("deadline_seconds", _positive, np.inf),
+    ("capacitance", _nonnegative, _MAX),
+    ("download_watts", _nonnegative, _MAX),
+    ("upload_watts", _nonnegative, _MAX),
+)

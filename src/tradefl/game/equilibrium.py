@@ -1,0 +1,203 @@
+r"""The Nash certificate: regret, budget balance and individual rationality of a profile.
+
+Nothing here knows how a profile was found. Regret is computed from Eq. (11) itself by a
+search over every organization's whole feasible set; neither the potential nor a closed-form
+best response is used, so a mistake in those cannot hide here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.payoff import Payoffs, payoffs
+from tradefl.game.strategy import StrategyProfile
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+
+GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+# Golden-section steps: the bracket shrinks to 1e-9 of its width, the value to rounding.
+SEARCH_STEPS = 44
+BLOCK = 16_384
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Certificate:
+    """What can be said of a profile without trusting whoever computed it.
+
+    Attributes
+    ----------
+    regret
+        Shape ``(N,)``: the most that each could gain by a unilateral deviation.
+    payoff_scale
+        Shape ``(N,)``: the size of the terms that make each payoff, to judge regret by.
+    feasible
+        Whether every strategy satisfies Eq. (13).
+    budget_imbalance
+        ``|sum_i R_i|``: zero up to rounding.
+    individually_rational
+        Whether no payoff is negative (Definition 3).
+    """
+
+    regret: Array
+    payoff_scale: Array
+    feasible: bool
+    budget_imbalance: float
+    individually_rational: bool
+
+    @property
+    def max_regret(self) -> float:
+        """The largest regret, payoff units."""
+        return float(self.regret.max())
+
+    def is_equilibrium(self, tolerance: float) -> bool:
+        """Return whether nobody can gain more than ``tolerance`` times its payoff scale."""
+        return self.feasible and bool(np.all(self.regret <= tolerance * self.payoff_scale))
+
+
+def certify(
+    game: CoopetitionGame, profile: StrategyProfile, terms: Payoffs | None = None
+) -> Certificate:
+    """Return the certificate of a profile; ``terms`` saves computing its payoffs again."""
+    terms = payoffs(game, profile) if terms is None else terms
+    scale = (
+        terms.revenue
+        + terms.overhead
+        + terms.damage
+        + game.rule.gross_redistribution(game, profile)
+    )
+    return Certificate(
+        regret=regret(game, profile),
+        payoff_scale=np.maximum(scale, np.finfo(float).tiny),
+        feasible=bool(game.is_feasible(profile).all()),
+        budget_imbalance=abs(math.fsum(terms.redistribution)),
+        individually_rational=bool((terms.payoff >= 0.0).all()),
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Deviators:
+    """Some organizations, each of which considers to deviate alone; all arrays ``(K,)``."""
+
+    game: CoopetitionGame
+    i: Indices
+    d: Array  # what they contribute now
+    f: Array
+    others: Array  # Omega - d_i u_i
+
+    @classmethod
+    def of(cls, game: CoopetitionGame, profile: StrategyProfile, i: Indices) -> _Deviators:
+        d = profile.data_fraction[i]
+        others = np.maximum(game.omega(profile) - d * game.data_units[i], 0.0)
+        return cls(game, i, d, profile.cpu_hz[i], others)
+
+    def __getitem__(self, chosen: npt.NDArray[np.bool_]) -> _Deviators:
+        return _Deviators(
+            self.game, self.i[chosen], self.d[chosen], self.f[chosen], self.others[chosen]
+        )
+
+    def gain(self, d: Array, f: Array) -> Array:
+        """Return ``payoff_i(d, f; pi_-i) - payoff_i(pi)`` of Eq. (11), term by term."""
+        game, i = self.game, self.i
+        value, u = game.accuracy.value, game.data_units[i]
+        more = value(self.others + d * u) - value(self.others + self.d * u)
+        revenue = game.profitability[i] * more
+        damage = game.competitors_profitability[i] * more  # P(Omega - d_i u_i) stays as it is
+        cycles = game.cycles_per_bit[i] * game.data_bits[i] * (f**2 * d - self.f**2 * self.d)
+        overhead = game.overhead_weight * game.capacitance * cycles
+        resource = (d - self.d) * game.data_bits[i] + game.compute_weight * (f - self.f)
+        received = game.incentive_intensity * game.total_intensity[i] * resource
+        return np.asarray(revenue - overhead - damage + received)
+
+    def slope(self, d: Array, f: Array) -> Array:
+        """Return the derivative of :meth:`gain` in d."""
+        game, i = self.game, self.i
+        u, s = game.data_units[i], game.data_bits[i]
+        steeper = game.accuracy.derivative(self.others + d * u) * u
+        worth = (game.profitability[i] - game.competitors_profitability[i]) * steeper
+        cost = game.overhead_weight * game.capacitance * f**2 * game.cycles_per_bit[i] * s
+        return np.asarray(worth - cost + game.incentive_intensity * game.total_intensity[i] * s)
+
+
+def deviation_gain(
+    game: CoopetitionGame, profile: StrategyProfile, i: Indices, d: Array, f: Array
+) -> Array:
+    """Return what each organization ``i[k]`` gains by deviating alone to ``(d[k], f[k])``.
+
+    ``payoff_i(d, f; pi_-i) - payoff_i(pi)`` of Eq. (11). All arrays have shape ``(K,)``.
+    """
+    return _Deviators.of(game, profile, np.asarray(i)).gain(np.asarray(d), np.asarray(f))
+
+
+def regret(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+    """Return, shape ``(N,)``, the most that each could gain by a unilateral deviation.
+
+    For each level the payoff is linear in ``d`` below the onset of ``P`` and concave from
+    there on. A tangent at the point nearest to the present strategy bounds what the concave
+    part can give; where that bound is positive, golden section searches it. The linear part
+    is decided at its ends.
+    """
+    everyone = _Deviators.of(game, profile, np.arange(game.size))
+    # In blocks that stay in the processor's cache: several times faster for a million.
+    blocks = [slice(k, k + BLOCK) for k in range(0, game.size, BLOCK)]
+    return np.concatenate(
+        [_regret(dataclasses.replace(everyone, i=everyone.i[b], d=everyone.d[b],
+                                     f=everyone.f[b], others=everyone.others[b]))
+         for b in blocks]
+    )
+
+
+def _regret(all_: _Deviators) -> Array:
+    game, least = all_.game, all_.game.min_data_fraction
+    best = np.zeros(all_.i.size)
+    # Below this fraction i's data leaves the model untrained (E10).
+    at_onset = (game.accuracy.onset - all_.others) / game.data_units[all_.i]
+    reach = game.data_fraction_per_hz[all_.i]
+    for level in range(game.cpu_levels_hz.shape[1]):
+        f = game.cpu_levels_hz[all_.i, level]
+        high = np.minimum(1.0, reach * f)
+        feasible = high >= least  # false for padding, which is NaN
+        kink = np.clip(at_onset, least, high)
+
+        linear = feasible & (kink > least)
+        if linear.any():
+            for end in (np.full_like(kink, least), kink):
+                at_end = all_[linear].gain(end[linear], f[linear])
+                best[linear] = np.maximum(best[linear], at_end)
+
+        at = np.clip(all_.d, kink, high)
+        slope = all_.slope(at, f)
+        bound = all_.gain(at, f) + np.maximum(slope * (kink - at), slope * (high - at))
+        promising = feasible & (bound > 0.0)
+        if promising.any():
+            found = _golden(all_[promising], f[promising], kink[promising], high[promising])
+            best[promising] = np.maximum(best[promising], found)
+    return best
+
+
+def _golden(deviators: _Deviators, f: Array, low: Array, high: Array) -> Array:
+    """Maximize the gain over d in ``[low, high]`` by golden section, all at once."""
+
+    def gain(d: Array) -> Array:
+        return deviators.gain(d, f)
+
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    gain_left, gain_right = gain(left), gain(right)
+    best = np.maximum(np.maximum(gain_left, gain_right), np.maximum(gain(low), gain(high)))
+    for _ in range(SEARCH_STEPS):
+        go_left = gain_left >= gain_right
+        low, high = np.where(go_left, low, left), np.where(go_left, right, high)
+        probe = np.where(go_left, high - GOLDEN * (high - low), low + GOLDEN * (high - low))
+        gained = gain(probe)
+        best = np.maximum(best, gained)
+        left, right = np.where(go_left, probe, right), np.where(go_left, left, probe)
+        gain_left, gain_right = (
+            np.where(go_left, gained, gain_right),
+            np.where(go_left, gain_left, gained),
+        )
+    return best

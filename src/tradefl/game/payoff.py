@@ -1,0 +1,103 @@
+r"""The payoff, term by term: Eq. (6)-(11), one function a term.
+
+::
+
+    revenue_i        = p_i P(Omega)
+    overhead_i       = varpi_e [ kappa f_i^2 eta_i d_i s_i + E_DL T1_i + E_UL T3_i ]
+    damage_i         = (sum_j rho_ij p_j) [ P(Omega) - P(Omega - d_i u_i) ]
+    redistribution_i = sum_j gamma rho_ij (x_i - x_j)
+    payoff_i         = revenue_i - overhead_i - damage_i + redistribution_i
+
+Every function takes the game and a strategy profile and returns an array of shape ``(N,)``
+in payoff units, unless it says otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.strategy import StrategyProfile
+
+Array = npt.NDArray[np.float64]
+
+
+def performance(game: CoopetitionGame, profile: StrategyProfile) -> float:
+    """Return ``P(Omega)``, Eq. (4): what training improves the model by. A number."""
+    return float(game.accuracy.value(game.omega(profile)))
+
+
+def performance_without(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+    """Return ``P(Omega - d_i u_i)``: the performance if i withheld its data."""
+    omega = game.omega(profile)
+    others = np.maximum(omega - profile.data_fraction * game.data_units, 0.0)
+    return np.asarray(game.accuracy.value(others), dtype=float)
+
+
+def revenue(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+    """Return ``p_i P(Omega)``, below Eq. (4)."""
+    return game.profitability * performance(game, profile)
+
+
+def compute_joules(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+    """Return ``kappa f_i^2 eta_i d_i s_i``, the energy of training, J (Section III-D)."""
+    cycles = game.cycles_per_bit * profile.data_fraction * game.data_bits
+    return game.capacitance * profile.cpu_hz**2 * cycles
+
+
+def communication_joules(game: CoopetitionGame) -> Array:
+    """Return ``E_DL T1_i + E_UL T3_i``, the energy of both transfers, J (Section III-D)."""
+    return (
+        game.download_watts * game.download_seconds + game.upload_watts * game.upload_seconds
+    )
+
+
+def overhead(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+    """Return ``varpi_e E_i``, the training overhead with E_i of Eq. (8)."""
+    return game.overhead_weight * (compute_joules(game, profile) + communication_joules(game))
+
+
+def damage(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+    """Return ``D_i = sum_j rho_ij p_j [P(Omega) - P(Omega - d_i u_i)]``, Eq. (6) and (7)."""
+    gain = performance(game, profile) - performance_without(game, profile)
+    return game.competitors_profitability * gain
+
+
+def redistribution(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+    """Return ``R_i = sum_j r_ij``, Eq. (9) and (10)."""
+    return game.rule.redistribution(game, profile)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Payoffs:
+    """All terms of Eq. (11) for one profile, each of shape ``(N,)``, in payoff units."""
+
+    performance: float
+    revenue: Array
+    overhead: Array
+    damage: Array
+    redistribution: Array
+
+    @property
+    def payoff(self) -> Array:
+        """``C_i``, Eq. (11)."""
+        return self.revenue - self.overhead - self.damage + self.redistribution
+
+    @property
+    def social_welfare(self) -> float:
+        """``sum_i C_i``."""
+        return float(self.payoff.sum())
+
+
+def payoffs(game: CoopetitionGame, profile: StrategyProfile) -> Payoffs:
+    """Return every term of Eq. (11) for every organization."""
+    return Payoffs(
+        performance=performance(game, profile),
+        revenue=revenue(game, profile),
+        overhead=overhead(game, profile),
+        damage=damage(game, profile),
+        redistribution=redistribution(game, profile),
+    )

@@ -1,0 +1,205 @@
+"""What every solver returns: a profile, its payoffs, its proof and its trace."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.equilibrium import Certificate, certify
+from tradefl.game.payoff import Payoffs, payoffs
+from tradefl.game.potential import potential
+from tradefl.game.strategy import StrategyProfile
+
+if TYPE_CHECKING:
+    from tradefl.statement import Statement
+
+Array = npt.NDArray[np.float64]
+Status = Literal["optimal", "equilibrium", "feasible", "iteration_limit"]
+
+# An equilibrium claim means: nobody can gain more than this share of its payoff's terms.
+REGRET_TOLERANCE = 1e-9
+# Above this many organizations the list of transfers (up to N^2 / 2) is left out.
+MAX_TRANSFERS_ORGANIZATIONS = 1000
+SCHEMA = "tradefl/solution/1"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trace:
+    """The single moves of a solver, in order.
+
+    Attributes
+    ----------
+    initial
+        The profile before the first move.
+    organization
+        Shape ``(moves,)``: who moved.
+    data_fraction, cpu_hz
+        Shape ``(moves,)``: the strategy it moved to.
+    potential
+        Shape ``(moves + 1,)``: U before the first move and after each.
+    """
+
+    initial: StrategyProfile
+    organization: npt.NDArray[np.intp]
+    data_fraction: Array
+    cpu_hz: Array
+    potential: Array
+
+    def __len__(self) -> int:
+        return int(self.organization.size)
+
+    def profiles(self) -> Iterator[StrategyProfile]:
+        """Yield the initial profile and the profile after every move."""
+        d, f = self.initial.data_fraction.copy(), self.initial.cpu_hz.copy()
+        yield self.initial
+        for k, i in enumerate(self.organization):
+            d[i], f[i] = self.data_fraction[k], self.cpu_hz[k]
+            yield StrategyProfile(d, f)
+
+    def payoffs(self, game: CoopetitionGame) -> Array:
+        """Return the payoffs before the first move and after each, ``(moves + 1, N)``."""
+        return np.array([payoffs(game, profile).payoff for profile in self.profiles()])
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Solution:
+    """Contributions, what they pay, and how good they are.
+
+    Attributes
+    ----------
+    game
+        The game that was solved. For WPR it is the game without redistribution.
+    profile
+        Everybody's contribution.
+    terms
+        Every term of Eq. (11).
+    certificate
+        Regret, budget balance and individual rationality, recomputed from Eq. (11).
+    method
+        The solver's name.
+    status
+        ``optimal`` (``upper_bound`` proves it), ``equilibrium`` (every regret is within
+        1e-9 of its payoff scale), ``feasible``, or ``iteration_limit``.
+    iterations
+        What the method counts: for best-response dynamics, single moves.
+    runtime_seconds
+        Wall time of the solver without the certificate.
+    upper_bound
+        A proven upper bound on the potential, where the method proves one.
+    trace
+        The single moves, where the method makes any and they were kept.
+    """
+
+    game: CoopetitionGame
+    profile: StrategyProfile
+    terms: Payoffs
+    certificate: Certificate
+    method: str
+    status: Status
+    iterations: int
+    runtime_seconds: float
+    upper_bound: float | None = None
+    trace: Trace | None = None
+
+    @classmethod
+    def certified(
+        cls, game: CoopetitionGame, profile: StrategyProfile, *, finished: bool, **fields: Any
+    ) -> Solution:
+        """Return a solution whose status is what its certificate supports, not what is hoped.
+
+        ``finished`` says whether the method ended by itself rather than at a limit.
+        """
+        terms = payoffs(game, profile)
+        certificate = certify(game, profile, terms)
+        status: Status = "feasible"
+        if not finished:
+            status = "iteration_limit"
+        elif certificate.is_equilibrium(REGRET_TOLERANCE):
+            status = "equilibrium"
+        return cls(
+            game=game, profile=profile, terms=terms, certificate=certificate, status=status, **fields
+        )
+
+    @cached_property
+    def potential(self) -> float:
+        """The corrected potential U (erratum E1)."""
+        return potential(self.game, self.profile)
+
+    @property
+    def payoffs(self) -> Array:
+        """``C_i``, Eq. (11), shape ``(N,)``."""
+        return self.terms.payoff
+
+    @property
+    def social_welfare(self) -> float:
+        """``sum_i C_i``."""
+        return self.terms.social_welfare
+
+    def statement(self, organization: str | int) -> Statement:
+        """Return the itemized payoff statement of one organization, by name or index."""
+        from tradefl.statement import statement
+
+        return statement(self, organization)
+
+    def transfers(self) -> list[tuple[int, int, float]]:
+        """Return ``(payer, receiver, amount > 0)`` for each pair that settles anything."""
+        settled = []
+        for i in range(self.game.size):
+            competitors, received = self.game.rule.received(self.game, self.profile, i)
+            for j, amount in zip(competitors.tolist(), received.tolist(), strict=True):
+                if i < j and amount != 0.0:
+                    settled.append((j, i, amount) if amount > 0.0 else (i, j, -amount))
+        return settled
+
+    def organizations(self) -> Iterator[dict[str, Any]]:
+        """Yield each organization's entry of the JSON document, in order."""
+        game, terms = self.game, self.terms
+        columns = {
+            "data_fraction": self.profile.data_fraction,
+            "cpu_hz": self.profile.cpu_hz,
+            "contribution_bits": self.profile.data_fraction * game.data_bits,
+            "resource_bit_equivalents": game.rule.contribution(game, self.profile),
+            "revenue": terms.revenue,
+            "overhead": terms.overhead,
+            "damage": terms.damage,
+            "redistribution": terms.redistribution,
+            "payoff": terms.payoff,
+            "regret": self.certificate.regret,
+        }
+        rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+        for i, row in enumerate(rows):
+            yield {"name": game.name_of(i), **dict(zip(columns, row, strict=True))}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document ``tradefl/solution/1``."""
+        name_of, certificate = self.game.name_of, self.certificate
+        transfers = None
+        if self.game.size <= MAX_TRANSFERS_ORGANIZATIONS:
+            transfers = [
+                {"from": name_of(payer), "to": name_of(receiver), "amount": amount}
+                for payer, receiver, amount in self.transfers()
+            ]
+        return {
+            "schema": SCHEMA,
+            "consortium": self.game.title,
+            "method": self.method,
+            "status": self.status,
+            "iterations": self.iterations,
+            "runtime_seconds": self.runtime_seconds,
+            "potential": self.potential,
+            "upper_bound": self.upper_bound,
+            "social_welfare": self.social_welfare,
+            "performance": self.terms.performance,
+            "total_data_fraction": float(self.profile.data_fraction.sum()),
+            "max_regret": certificate.max_regret,
+            "budget_imbalance": certificate.budget_imbalance,
+            "individually_rational": certificate.individually_rational,
+            "organizations": list(self.organizations()),
+            "transfers": transfers,
+        }
