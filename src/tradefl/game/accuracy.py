@@ -36,7 +36,8 @@ class AccuracyModel(Protocol):
 
     * ``inverse_derivative(slope)``: the largest ``Omega`` with ``P'(Omega) >= slope``
       (``inf`` for ``slope <= 0``); found by bisection when absent;
-    * ``onset``: ``P`` is zero below it and concave from it on; 0 when absent.
+    * ``onset``: ``P`` is zero below it and concave from it on; 0 when absent;
+    * ``formula(omega)``: how ``P(omega)`` is calculated, as text for statements.
     """
 
     def value(self, omega: Any) -> Any:
@@ -55,6 +56,9 @@ class InvertibleAccuracyModel(AccuracyModel, Protocol):
 
     def inverse_derivative(self, slope: float) -> float:
         """Return the largest ``Omega`` at which ``P' >= slope``."""
+
+    def formula(self, omega: float) -> str:
+        """Return how ``P(omega)`` is calculated, with the numbers put in."""
 
 
 # --- sqrt-loss: A = min(A(0), 1/sqrt(Omega G) + 1/G), footnote 7 ------------------------------
@@ -161,6 +165,13 @@ class SqrtLoss:
         """Return the largest ``Omega`` with ``P'(Omega) >= slope``."""
         return sqrt_loss_inverse(slope, self.epochs, self.onset)
 
+    def formula(self, omega: float) -> str:
+        """Return how ``P(omega)`` is calculated, with the numbers put in."""
+        if omega <= self.onset:
+            return _below_onset(self.onset)
+        g = f"{self.epochs:.12g}"
+        return f"{self.untrained_loss:.12g} - (1 / sqrt({omega:.12g} * {g}) + 1 / {g})"
+
 
 @dataclasses.dataclass(frozen=True)
 class PowerLaw:
@@ -203,6 +214,13 @@ class PowerLaw:
     def inverse_derivative(self, slope: float) -> float:
         """Return the largest ``Omega`` with ``P'(Omega) >= slope``."""
         return power_law_inverse(slope, self.scale, self.exponent, self.onset)
+
+    def formula(self, omega: float) -> str:
+        """Return how ``P(omega)`` is calculated, with the numbers put in."""
+        if omega <= self.onset:
+            return _below_onset(self.onset)
+        loss = f"{self.scale:.12g} * {omega:.12g}^-{self.exponent:.12g} + {self.floor:.12g}"
+        return f"{self.untrained_loss:.12g} - ({loss})"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -267,6 +285,14 @@ class Empirical:
         """Return the largest ``Omega`` with ``P'(Omega) >= slope``: a knot."""
         return piecewise_inverse(slope, self.knots, self.slopes)
 
+    def formula(self, omega: float) -> str:
+        """Return how ``P(omega)`` is calculated, with the numbers put in."""
+        k = int(np.searchsorted(self.knots, omega, side="right")) - 1
+        start = f"{self.values[k]:.12g}"
+        if k == self.knots.size - 1:
+            return f"{start}, the value at the last point"
+        return f"{start} + {self.slopes[k]:.12g} * ({omega:.12g} - {self.knots[k]:.12g})"
+
 
 def fit_empirical(
     data: Sequence[float] | Array,
@@ -327,6 +353,11 @@ class UserAccuracy:
         if own is not None:
             return float(own(slope))
         return invert_derivative(self.derivative, slope, self.onset)
+
+    def formula(self, omega: float) -> str:
+        """Return how ``P(omega)`` is calculated: as the user's model says, or just its name."""
+        own = getattr(self.model, "formula", None)
+        return str(own(omega)) if own is not None else f"{type(self.model).__name__}({omega:.12g})"
 
     def __repr__(self) -> str:
         return f"UserAccuracy({self.model!r})"
@@ -407,6 +438,10 @@ def _accepting_arrays(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
     except (TypeError, ValueError):  # a scalar function: math.sqrt, an if on omega, ...
         accepts = False
     return function if accepts else np.vectorize(function, otypes=[float])
+
+
+def _below_onset(onset: float) -> str:
+    return f"0, because no more than {onset:.12g} units of data leave the model untrained"
 
 
 def _require_positive(**numbers: float) -> None:

@@ -23,6 +23,7 @@ from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.strategy import StrategyProfile
 
 Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
 
 
 def performance(game: CoopetitionGame, profile: StrategyProfile) -> float:
@@ -64,6 +65,15 @@ def damage(game: CoopetitionGame, profile: StrategyProfile) -> Array:
     """Return ``D_i = sum_j rho_ij p_j [P(Omega) - P(Omega - d_i u_i)]``, Eq. (6) and (7)."""
     gain = performance(game, profile) - performance_without(game, profile)
     return game.competitors_profitability * gain
+
+
+def damage_by_competitor(
+    game: CoopetitionGame, profile: StrategyProfile, i: int
+) -> tuple[Indices, Array]:
+    """Return i's competitors ``j`` and ``rho_ij varpi_j``, what i loses to each, Eq. (6)-(7)."""
+    competitors, rho = game.competition.row(i)
+    gain = performance(game, profile) - float(performance_without(game, profile)[i])
+    return competitors, rho * game.profitability[competitors] * gain
 
 
 def redistribution(game: CoopetitionGame, profile: StrategyProfile) -> Array:

@@ -1,0 +1,53 @@
+"""The command line: one command a file; parse, call, print."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from tradefl._version import __version__
+from tradefl.cli.check import check
+from tradefl.cli.explain import explain
+from tradefl.cli.init import init
+from tradefl.cli.solve import solve
+from tradefl.errors import InputError
+
+app = typer.Typer(
+    name="tradefl",
+    help="A trading mechanism for cross-silo federated learning between rivals.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
+    pretty_exceptions_enable=False,
+)
+for command in (init, check, solve, explain):
+    app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tradefl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Compute what rivals contribute to a shared model, and who compensates whom."""
+
+
+def main() -> None:
+    """Run the command line; bad input ends with exit code 2 and a message that names it."""
+    try:
+        app()
+    except InputError as error:
+        for line in error.lines():
+            sys.stderr.write(f"error: {line}\n")
+        sys.exit(2)

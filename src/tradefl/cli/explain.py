@@ -1,0 +1,167 @@
+"""``tradefl explain``: the itemized payoff statement, and who pays whom."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tradefl.cli.options import File, Json, Method
+from tradefl.cli.output import print_json, print_table, progress, say
+from tradefl.consortium import load
+from tradefl.consortium.schema import shown, suggestion
+from tradefl.errors import InputError
+from tradefl.solvers import DEFAULT_METHOD, Solution
+from tradefl.solvers import solve as solve_game
+from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
+from tradefl.statement import SCHEMA, Statement, decimals, number, statement
+
+
+def explain(
+    file: File,
+    organization: Annotated[
+        str | None,
+        typer.Option("--organization", help="Only this one's statement.", show_default=False),
+    ] = None,
+    method: Method = DEFAULT_METHOD,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Itemize every payoff, each line with its equation and its numbers; say who pays whom.
+
+    Example: tradefl explain examples/drug_discovery.toml --organization Alpha
+    """
+    if as_json and markdown:
+        raise InputError.at("--markdown", "cannot stand beside --json")
+    with progress(f"solving {file}"):
+        consortium = load(file)
+        who = _chosen(consortium.names, organization, str(file))
+        solution = solve_game(consortium, method)
+        statements = [statement(solution, i) for i in who]
+    if as_json:
+        print_json(_document(solution, statements, who))
+    elif markdown:
+        say(_markdown(solution, statements, who))
+    else:
+        _print(solution, statements, who)
+    if solution.status == "iteration_limit":
+        raise typer.Exit(1)
+
+
+def _chosen(names: tuple[str, ...], organization: str | None, file: str) -> list[int]:
+    if organization is None:
+        if len(names) > MAX_TRANSFERS_ORGANIZATIONS:
+            raise InputError.at(
+                "--organization",
+                f"expected a name: {file} has {len(names):,} organizations, too many for "
+                f"statements of all (at most {MAX_TRANSFERS_ORGANIZATIONS:,})",
+            )
+        return list(range(len(names)))
+    if organization not in names:
+        hint = suggestion(organization, names)
+        raise InputError.at(
+            "--organization", f"no organization {shown(organization)} in {file}{hint}"
+        )
+    return [names.index(organization)]
+
+
+def _transfers(solution: Solution, who: list[int]) -> list[tuple[str, str, float]]:
+    """Return ``(payer, receiver, amount)`` for the pairs in which the chosen take part."""
+    name_of = solution.game.name_of
+    if len(who) == solution.game.size:
+        settled = solution.transfers()
+    else:
+        settled = []
+        for i in who:
+            rivals, received = solution.game.rule.received(solution.game, solution.profile, i)
+            for j, amount in zip(rivals.tolist(), received.tolist(), strict=True):
+                if amount != 0.0:
+                    settled.append((j, i, amount) if amount > 0.0 else (i, j, -amount))
+    return [(name_of(payer), name_of(receiver), amount) for payer, receiver, amount in settled]
+
+
+def _document(solution: Solution, statements: list[Statement], who: list[int]) -> dict[str, object]:
+    game = solution.game
+    return {
+        "schema": SCHEMA,
+        "consortium": game.title,
+        "method": solution.method,
+        "status": solution.status,
+        "max_regret": solution.certificate.max_regret,
+        "omega": game.omega(solution.profile),
+        "performance": solution.terms.performance,
+        "statements": [one.to_dict() for one in statements],
+        "transfers": [
+            {"from": payer, "to": receiver, "amount": amount}
+            for payer, receiver, amount in _transfers(solution, who)
+        ],
+    }
+
+
+def _contributions(solution: Solution) -> list[list[str]]:
+    """Return what everybody contributes, as it enters Omega and the redistribution."""
+    game, profile = solution.game, solution.profile
+    x = game.rule.contribution(game, profile)
+    return [
+        [
+            game.name_of(i),
+            number(float(profile.data_fraction[i])),
+            number(float(game.data_units[i])),
+            number(float(profile.data_fraction[i] * game.data_units[i])),
+            number(float(profile.cpu_hz[i])),
+            number(float(x[i])),
+        ]
+        for i in range(game.size)
+    ]
+
+
+CONTRIBUTIONS = ["organization", "d", "u", "d u", "f (Hz)", "x (bit)"]
+
+
+def _print(solution: Solution, statements: list[Statement], who: list[int]) -> None:
+    game = solution.game
+    say(f"{game.title}: method {solution.method}, status {solution.status}, "
+        f"max regret {solution.certificate.max_regret:.3g}\n")
+    say(f"What everybody contributes; Omega = sum of d u = {number(game.omega(solution.profile))}")
+    print_table(CONTRIBUTIONS, _contributions(solution))
+    for one in statements:
+        say(f"{one}\n")
+    say("Who pays whom, Eq. (9)")
+    transfers = _transfers(solution, who)
+    digits = decimals(amount for *_, amount in transfers)
+    if transfers:
+        print_table(
+            ["from", "to", "amount"],
+            [[payer, receiver, f"{amount:,.{digits}f}"] for payer, receiver, amount in transfers],
+            left=(0, 1),
+        )
+    else:
+        say("  nobody pays anybody")
+
+
+def _markdown(solution: Solution, statements: list[Statement], who: list[int]) -> str:
+    game = solution.game
+    transfers = _transfers(solution, who)
+    digits = decimals(amount for *_, amount in transfers)
+    text = [
+        f"# {game.title}",
+        "",
+        f"Method {solution.method}, status {solution.status}, "
+        f"max regret {solution.certificate.max_regret:.3g}.",
+        "",
+        "## What everybody contributes",
+        "",
+        f"Omega = sum of d u = {number(game.omega(solution.profile))}",
+        "",
+        f"| {' | '.join(CONTRIBUTIONS)} |",
+        "|---|---:|---:|---:|---:|---:|",
+        *(f"| {' | '.join(row)} |" for row in _contributions(solution)),
+        "",
+        *(one.to_markdown() for one in statements),
+        "## Who pays whom",
+        "",
+        "| from | to | amount |",
+        "|---|---|---:|",
+        *(f"| {payer} | {receiver} | {amount:,.{digits}f} |" for payer, receiver, amount in transfers),
+    ]
+    return "\n".join(text)

@@ -1,0 +1,33 @@
+"""``tradefl init``: a commented sample to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tradefl.cli.output import note, say
+from tradefl.consortium import sample
+from tradefl.consortium.files import atomic_write
+from tradefl.errors import InputError
+
+
+def init(
+    file: Annotated[Path, typer.Argument(help="Where to write it; - for stdout.")] = Path(
+        "consortium.toml"
+    ),
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write a commented sample consortium.
+
+    Example: tradefl init my.toml
+    """
+    if str(file) == "-":
+        say(sample().rstrip("\n"))
+        return
+    if file.exists() and not (force and file.is_file()):
+        what = "is a directory" if file.is_dir() else "already exists; --force replaces it"
+        raise InputError.at(file, what)
+    atomic_write(file, sample().encode())
+    note(f"wrote {file}; try: tradefl check {file}")

@@ -1,0 +1,235 @@
+"""``[competition]``: from names, matrices and sectors to rho."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.consortium.files import read_csv
+from tradefl.consortium.organizations import Organizations
+from tradefl.consortium.schema import Competition as CompetitionSection
+from tradefl.consortium.schema import shown, suggestion
+from tradefl.errors import SHOWN, InputError, Problem
+from tradefl.game import (
+    Competition,
+    DenseCompetition,
+    InvalidCompetitionError,
+    SectorCompetition,
+)
+
+Array = npt.NDArray[np.float64]
+
+# Up to this many organizations rho is kept as a matrix: 8 MB, and scipy.sparse stays unloaded.
+DENSE_UP_TO = 1000
+# After rescaling, the tightest z_i is this share of p_i: away from zero, where 1/z_i explodes.
+RESCALE_MARGIN = 0.01
+
+
+def section_problems(section: CompetitionSection, file: str) -> list[Problem]:
+    """Return which keys of the section contradict each other."""
+    by_sector = section.within_sector is not None or section.across_sectors is not None
+    problems = []
+    if section.matrix_file is not None:
+        for key in ("default", "pairs", "within_sector", "across_sectors"):
+            if key in section.model_fields_set:
+                problems.append(
+                    Problem(f"{file}: competition.{key}", "cannot stand beside matrix_file")
+                )
+    elif by_sector and section.default is not None:
+        problems.append(
+            Problem(
+                f"{file}: competition.default",
+                "cannot stand beside within_sector; across_sectors is the default there",
+            )
+        )
+    if section.across_sectors is not None and section.within_sector is None:
+        problems.append(
+            Problem(f"{file}: competition.within_sector", "is missing beside across_sectors")
+        )
+    return problems
+
+
+def competition(
+    section: CompetitionSection,
+    organizations: Organizations,
+    matrix: Array | None,
+    file: str,
+) -> Competition:
+    """Return rho as the file gives it, before any rescaling.
+
+    Raises
+    ------
+    InputError
+        Pairs that are none, unknown names, pairs listed twice, missing sectors.
+    """
+    size = len(organizations)
+    if matrix is not None:
+        return DenseCompetition(matrix)
+
+    problems: list[Problem] = []
+    pairs = _pairs(section.pairs, organizations.names, file, problems)
+    sectors = np.zeros(size, dtype=np.intp)
+    within, across = section.default or 0.0, 0.0
+    if section.within_sector is not None:
+        within, across = section.within_sector, section.across_sectors or 0.0
+        problems += [
+            Problem(
+                f"{file}: organization {name!r}", "sector is missing, but competition is by sector"
+            )
+            for name, sector in zip(organizations.names, organizations.sectors, strict=True)
+            if sector is None
+        ]
+        codes = {sector: code for code, sector in enumerate(dict.fromkeys(organizations.sectors))}
+        sectors = np.array([codes[sector] for sector in organizations.sectors], dtype=np.intp)
+    if problems:
+        raise InputError(problems)
+    if size <= DENSE_UP_TO and pairs is not None:
+        dense = np.where(sectors[:, None] == sectors[None, :], within, across)
+        np.fill_diagonal(dense, 0.0)
+        i, j, rho = pairs
+        dense[i, j] = dense[j, i] = rho
+        return DenseCompetition(dense)
+    return SectorCompetition(sectors, within, across, pairs)
+
+
+def rescaling(rho: Competition, profitability: Array) -> float:
+    """Return the factor that rho must shrink by so that every ``z_i > 0``; 1 if none is needed.
+
+    The largest factor that leaves each ``z_i >= 0.01 p_i``.
+    """
+    rivals = rho.dot(profitability)
+    if np.all(profitability - rivals > 0.0):
+        return 1.0
+    some = rivals > 0.0
+    return float((1.0 - RESCALE_MARGIN) * np.min(profitability[some] / rivals[some]))
+
+
+def _pairs(
+    pairs: Sequence[Any], names: Sequence[str], file: str, problems: list[Problem]
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], Array] | None:
+    """Return the listed pairs as three arrays, or ``None`` if there are none; collect problems."""
+    index = {name: i for i, name in enumerate(names)}
+    found: dict[tuple[int, int], float] = {}
+    for k, pair in enumerate(pairs):
+        place = f"{file}: competition.pairs[{k}]"
+        shape_is_right = (
+            isinstance(pair, list)
+            and len(pair) == 3
+            and all(isinstance(name, str) for name in pair[:2])
+            and isinstance(pair[2], int | float)
+            and not isinstance(pair[2], bool)
+        )
+        if not shape_is_right:
+            problems.append(
+                Problem(place, f'expected ["name", "name", intensity], got {shown(pair)}')
+            )
+            continue
+        first, second, rho = pair
+        unknown = [name for name in (first, second) if name not in index]
+        for name in unknown:
+            # Close names are searched only for what will be shown.
+            hint = suggestion(name, names) if len(problems) < SHOWN else ""
+            problems.append(Problem(place, f"unknown organization {shown(name)}{hint}"))
+        if not 0.0 <= rho <= 1.0:
+            problems.append(Problem(place, f"expected an intensity in [0, 1], got {shown(rho)}"))
+        if unknown:
+            continue
+        i, j = sorted((index[first], index[second]))
+        if i == j:
+            problems.append(Problem(place, f"{first!r} cannot compete with itself"))
+        elif (i, j) in found:
+            problems.append(Problem(place, f"{first!r} and {second!r} are listed twice"))
+        else:
+            found[i, j] = float(rho)
+    if not found:
+        return None
+    both = np.array(list(found), dtype=np.intp)
+    return both[:, 0], both[:, 1], np.array(list(found.values()))
+
+
+def read_matrix(path: Path, names: Sequence[str]) -> Array:
+    """Read rho from a CSV file: N rows of N numbers, in the order of the organizations.
+
+    A header row and a first column of names are allowed; then any order will do.
+
+    Raises
+    ------
+    InputError
+        With every problem found: shape, names, numbers, range, symmetry, diagonal.
+    """
+    rows = read_csv(path)
+    order: list[int] | None = None
+    top, left = 0, 0
+    if not _is_number(rows[0][-1]):  # a header of names
+        header = [cell.strip() for cell in rows[0][1:]]
+        column = [row[0].strip() for row in rows[1:]]
+        order = _order(path, header, column, names)
+        rows, top, left = [row[1:] for row in rows[1:]], 1, 1
+    size = len(names)
+    problems = []
+    if len(rows) != size:
+        problems.append(Problem(str(path), f"expected {size} rows, got {len(rows)}"))
+    problems += [
+        Problem(f"{path}: row {k + 1 + top}", f"expected {size} numbers, got {len(row)}")
+        for k, row in enumerate(rows)
+        if len(row) != size
+    ]
+    problems += [
+        Problem(
+            f"{path}: row {k + 1 + top}, column {c + 1 + left}",
+            f"expected a number, got {shown(cell)}",
+        )
+        for k, row in enumerate(rows)
+        for c, cell in enumerate(row)
+        if not _is_number(cell)
+    ]
+    if problems:
+        raise InputError(problems)
+    matrix = np.array(rows, dtype=float)
+    try:
+        DenseCompetition(matrix)
+    except InvalidCompetitionError as error:
+        raise InputError(
+            Problem(f"{path}: row {i + 1 + top}, column {j + 1 + left}", what)
+            for i, j, what in error.problems
+        ) from None
+    return matrix if order is None else matrix[np.ix_(order, order)]
+
+
+def matrix_csv(matrix: Array) -> bytes:
+    """Return rho as the CSV file that :func:`read_matrix` reads."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([map(repr, row) for row in matrix.tolist()])
+    return text.getvalue().encode()
+
+
+def _order(
+    path: Path, header: Sequence[str], column: Sequence[str], names: Sequence[str]
+) -> list[int]:
+    problems = [
+        Problem(str(path), f"{place} names an unknown organization {shown(name)}")
+        for place, found in (("row 1", header), ("column 1", column))
+        for name in found
+        if name not in set(names)
+    ]
+    if not problems and list(header) != list(column):
+        problems.append(Problem(str(path), "expected the same names in row 1 and in column 1"))
+    if not problems and sorted(header) != sorted(names):
+        problems.append(Problem(str(path), "expected each organization once in row 1"))
+    if problems:
+        raise InputError(problems)
+    return [list(header).index(name) for name in names]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

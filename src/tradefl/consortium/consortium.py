@@ -1,0 +1,162 @@
+"""A validated consortium, and the game that it plays."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.consortium.competitors import rescaling
+from tradefl.consortium.organizations import Organizations
+from tradefl.consortium.schema import (
+    Accuracy,
+    Competition,
+    EmpiricalAccuracy,
+    Energy,
+    Mechanism,
+    PowerLawAccuracy,
+    Settlement,
+)
+from tradefl.errors import InputError, Problem
+from tradefl.game import Competition as Rho
+from tradefl.game import (
+    AccuracyModel,
+    CoopetitionGame,
+    InvalidGameError,
+    PowerLaw,
+    SqrtLoss,
+    fit_empirical,
+)
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Consortium:
+    """A consortium as its file describes it.
+
+    Attributes
+    ----------
+    name
+        The consortium's name.
+    mechanism, energy, accuracy, competition, settlement
+        The sections of the file.
+    organizations
+        Who takes part, as columns.
+    rho
+        The competition intensities as given, before any rescaling.
+    matrix
+        rho as read from ``competition.matrix_file``, shape ``(N, N)``, or ``None``.
+    points
+        The measured points of ``accuracy.points_file``, shape ``(K, 2)``, or ``None``.
+    source
+        The file it was read from, for messages.
+    """
+
+    name: str
+    mechanism: Mechanism
+    energy: Energy
+    accuracy: Accuracy
+    competition: Competition
+    organizations: Organizations
+    rho: Rho
+    settlement: Settlement | None = None
+    organizations_file: str | None = None
+    matrix: Array | None = None
+    points: Array | None = None
+    source: Path = dataclasses.field(default=Path("consortium.toml"))
+
+    def __len__(self) -> int:
+        return len(self.organizations)
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both describe the same; where the parts are filed does not matter."""
+        if not isinstance(other, Consortium):
+            return NotImplemented
+        return self._described() == other._described() and all(
+            (mine is None and its is None)
+            or (mine is not None and its is not None and np.array_equal(mine, its))
+            for mine, its in ((self.matrix, other.matrix), (self.points, other.points))
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _described(self) -> tuple[object, ...]:
+        return (
+            self.name,
+            self.mechanism,
+            self.energy,
+            self.accuracy.model_dump(exclude={"points_file"}),
+            self.competition.model_dump(exclude={"matrix_file"}),
+            self.organizations,
+            self.settlement,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The organizations' names, in order."""
+        return self.organizations.names
+
+    @cached_property
+    def competition_factor(self) -> float:
+        """What ``competition.rescale`` multiplied rho by; 1 if nothing."""
+        if not self.competition.rescale:
+            return 1.0
+        return rescaling(self.rho, self.organizations.profitability)
+
+    @cached_property
+    def accuracy_model(self) -> AccuracyModel:
+        """The data-accuracy function ``P``."""
+        section = self.accuracy
+        if isinstance(section, EmpiricalAccuracy):
+            points = self.points
+            if points is None:
+                raise ValueError("points: expected the measured points of points_file")
+            return fit_empirical(points[:, 0], points[:, 1], section.untrained_accuracy)
+        if isinstance(section, PowerLawAccuracy):
+            return PowerLaw(
+                section.untrained_loss, section.scale, section.exponent, section.floor
+            )
+        return SqrtLoss(section.epochs, section.untrained_loss)
+
+    @cached_property
+    def game(self) -> CoopetitionGame:
+        """The coopetition game of this consortium.
+
+        Raises
+        ------
+        InputError
+            Some ``z_i`` is not positive, or an organization has no feasible level.
+        """
+        who, rho = self.organizations, self.rho
+        if self.competition_factor != 1.0:
+            rho = rho.scaled(self.competition_factor)
+        measured = who.data_bits if self.accuracy.measure == "bits" else who.samples
+        try:
+            return CoopetitionGame(
+                profitability=who.profitability,
+                data_bits=who.data_bits,
+                cycles_per_bit=who.cycles_per_bit,
+                cpu_levels_hz=who.cpu_levels_hz,
+                competition=rho,
+                accuracy=self.accuracy_model,
+                data_units=measured / self.accuracy.unit,
+                download_seconds=who.download_seconds,
+                upload_seconds=who.upload_seconds,
+                **self.mechanism.model_dump(),
+                **self.energy.model_dump(),
+                names=who.names,
+                title=self.name,
+            )
+        except InvalidGameError as error:
+            raise InputError(
+                Problem(self._place(i, field), what) for i, field, what in error.problems
+            ) from None
+
+    def _place(self, i: int | None, field: str) -> str:
+        if i is None:
+            return f"{self.source}: {field}"
+        return f"{self.source}: organization {self.names[i]!r}: {field}"

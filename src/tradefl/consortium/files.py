@@ -1,0 +1,84 @@
+"""Files: read with errors that name them, written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import os
+import tempfile
+from pathlib import Path
+
+from tradefl.errors import InputError
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file.
+
+    Raises
+    ------
+    InputError
+        There is no such file, it is a directory, unreadable, empty, or not text.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError.at(path, "no such file") from None
+    except IsADirectoryError:
+        raise InputError.at(path, "is a directory, expected a file") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError.at(path, f"cannot be read: {reason}") from None
+    if not content.strip():
+        raise InputError.at(path, "is empty")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError.at(
+            path, f"expected UTF-8 text, but byte {error.start} is not part of any"
+        ) from None
+    if "\x00" in text:
+        raise InputError.at(path, "expected UTF-8 text, got a binary file")
+    return text
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    """Return the rows of a CSV file, blank lines left out.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_text`, or the quoting is broken.
+    """
+    text = read_text(path)
+    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    try:
+        return [row for row in reader if row]
+    except csv.Error as error:
+        raise InputError.at(path, f"line {reader.line_num}: not valid CSV: {error}") from None
+
+
+def atomic_write(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new, never half of it.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist or cannot be written.
+    """
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError.at(path, f"cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        # mkstemp makes private files; a written file gets what any new file would.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise InputError.at(path, f"cannot be written: {error.strerror}") from None
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,269 @@
+"""Reading a consortium file: parse, validate each section, resolve files and names."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
+
+from tradefl.consortium import schema
+from tradefl.consortium.competitors import competition, read_matrix, section_problems
+from tradefl.consortium.consortium import Consortium
+from tradefl.consortium.files import read_csv, read_text
+from tradefl.consortium.organizations import Organizations, descending_levels, read_organizations
+from tradefl.consortium.schema import described, shown, suggestion
+from tradefl.errors import InputError, Problem
+from tradefl.game import Competition
+
+Array = npt.NDArray[np.float64]
+T = TypeVar("T")
+SectionT = TypeVar("SectionT", bound=schema.Section)
+
+KEYS = (
+    "name",
+    "mechanism",
+    "energy",
+    "accuracy",
+    "competition",
+    "settlement",
+    "organization",
+    "organizations_file",
+)
+
+
+def load(path: str | os.PathLike[str]) -> Consortium:
+    """Read and validate a consortium file, and everything that it refers to.
+
+    Raises
+    ------
+    InputError
+        With every problem that could be found: the file cannot be read or parsed, unknown or
+        missing keys, wrong types or ranges, duplicate or unknown names, an invalid competition
+        matrix, some ``z_i <= 0``, an organization without a feasible level.
+    """
+    return _Reader(Path(path)).consortium()
+
+
+class _Reader:
+    """One reading of one file, collecting problems on the way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problems: list[Problem] = []
+
+    def consortium(self) -> Consortium:
+        document = self._parse()
+        for key in document:
+            if key not in KEYS:
+                self._problem(key, "unknown key" + suggestion(key, KEYS))
+        name = self._name(document)
+        mechanism = self._section(schema.Mechanism, document, "mechanism")
+        energy = self._section(schema.Energy, document, "energy")
+        accuracy = self._accuracy(document)
+        optional = {"competition": {}, "settlement": {}, **document}
+        competition = self._section(schema.Competition, optional, "competition")
+        settlement = self._section(schema.Settlement, optional, "settlement")
+        organizations = self._organizations(document)
+
+        points = matrix = rho = None
+        if isinstance(accuracy, schema.EmpiricalAccuracy):
+            points_file = self._beside(accuracy.points_file)
+            points = self._attempt(lambda: read_points(points_file))
+        if competition is not None:
+            contradictions = section_problems(competition, str(self.path))
+            self.problems += contradictions
+            if organizations is not None and not contradictions:
+                matrix, rho = self._rho(competition, organizations)
+
+        if (
+            name is None
+            or mechanism is None
+            or energy is None
+            or accuracy is None
+            or competition is None
+            or settlement is None
+            or organizations is None
+            or rho is None
+            or self.problems
+        ):
+            raise InputError(self.problems)
+        consortium = Consortium(
+            name=name,
+            mechanism=mechanism,
+            energy=energy,
+            accuracy=accuracy,
+            competition=competition,
+            organizations=organizations,
+            rho=rho,
+            settlement=settlement if "settlement" in document else None,
+            organizations_file=document.get("organizations_file"),
+            matrix=matrix,
+            points=points,
+            source=self.path,
+        )
+        # The game finds what only all figures together can show: z_i, feasible levels.
+        _ = consortium.game
+        return consortium
+
+    # --- the parts -----------------------------------------------------------------------------
+
+    def _parse(self) -> dict[str, Any]:
+        text = read_text(self.path)
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise InputError.at(self.path, f"not valid TOML: {error}") from None
+
+    def _name(self, document: Mapping[str, Any]) -> str | None:
+        if "name" not in document:
+            self._problem("name", "is missing")
+            return None
+        try:
+            name: str = TypeAdapter(schema.Name).validate_python(document["name"], strict=True)
+        except ValidationError as error:
+            self._problem("name", described(error.errors()[0]))
+            return None
+        return name
+
+    def _section(
+        self, model: type[SectionT], document: Mapping[str, Any], key: str, place: str = ""
+    ) -> SectionT | None:
+        """Validate one table of the file; record what is wrong with it and return ``None``."""
+        place = place or key
+        if key not in document:
+            self._problem(place, "is missing; expected a table")
+            return None
+        try:
+            return model.model_validate(document[key])
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                path = "".join(
+                    f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]
+                )
+                self._problem(place + path, described(detail, model.model_fields))
+            return None
+
+    def _accuracy(self, document: Mapping[str, Any]) -> schema.Accuracy | None:
+        section = document.get("accuracy", {})
+        model = section.get("model") if isinstance(section, dict) else None
+        if "accuracy" in document and isinstance(section, dict):
+            if not isinstance(model, str) or model not in schema.ACCURACY_MODELS:
+                known = ", ".join(f"{name!r}" for name in schema.ACCURACY_MODELS)
+                got = "it is missing" if "model" not in section else f"got {shown(model)}"
+                self._problem("accuracy.model", f"expected one of {known}; {got}")
+                return None
+        chosen = schema.ACCURACY_MODELS.get(str(model), schema.SqrtLossAccuracy)
+        return self._section(chosen, document, "accuracy")
+
+    def _organizations(self, document: Mapping[str, Any]) -> Organizations | None:
+        inline, file = document.get("organization"), document.get("organizations_file")
+        if (inline is None) == (file is None):
+            what = "cannot stand beside [[organization]]" if file else "is missing"
+            alternative = "" if file else "; expected [[organization]] tables or organizations_file"
+            self._problem("organizations_file" if file else "organization", what + alternative)
+            return None
+        if file is not None:
+            if not isinstance(file, str) or not file:
+                self._problem("organizations_file", f"expected a file name, got {shown(file)}")
+                return None
+            table = self._beside(file)
+            organizations = self._attempt(lambda: read_organizations(table))
+        else:
+            organizations = self._inline(inline)
+        if organizations is not None:
+            for i in descending_levels(organizations.cpu_levels_hz):
+                self._problem(
+                    f"organization {organizations.names[i]!r}: cpu_levels_hz",
+                    f"expected ascending frequencies, got {shown(organizations.levels(int(i)))}",
+                )
+            self._duplicates(organizations)
+        return organizations
+
+    def _inline(self, entries: Any) -> Organizations | None:
+        if not isinstance(entries, list) or not entries:
+            self._problem("organization", f"expected [[organization]] tables, got {shown(entries)}")
+            return None
+        valid = []
+        for k, entry in enumerate(entries):
+            one = self._section(
+                schema.Organization, {"organization": entry}, "organization", f"organization[{k}]"
+            )
+            if one is not None:
+                valid.append(one)
+        return Organizations.of(valid) if len(valid) == len(entries) else None
+
+    def _duplicates(self, organizations: Organizations) -> None:
+        for what, values in (("name", organizations.names), ("address", organizations.addresses)):
+            counts = Counter(value.lower() if what == "address" else value for value in values if value)
+            for value, times in counts.items():
+                if times > 1:
+                    self._problem("organization", f"{what} {value!r} stands {times} times")
+
+    def _rho(
+        self, section: schema.Competition, organizations: Organizations
+    ) -> tuple[Array | None, Competition | None]:
+        matrix = None
+        if section.matrix_file is not None:
+            file = self._beside(section.matrix_file)
+            matrix = self._attempt(lambda: read_matrix(file, organizations.names))
+            if matrix is None:
+                return None, None
+        rho = self._attempt(lambda: competition(section, organizations, matrix, str(self.path)))
+        return matrix, rho
+
+    # --- problems ------------------------------------------------------------------------------
+
+    def _problem(self, key_path: str, message: str) -> None:
+        self.problems.append(Problem(f"{self.path}: {key_path}", message))
+
+    def _attempt(self, read: Callable[[], T]) -> T | None:
+        """Return what ``read`` returns; keep its problems with the others if it fails."""
+        try:
+            return read()
+        except InputError as error:
+            self.problems += error.problems
+            return None
+
+    def _beside(self, file: str) -> Path:
+        """Return a path of the file, which is relative to the file's own folder."""
+        return self.path.parent / file
+
+
+def read_points(path: Path) -> Array:
+    """Read measured points from a CSV file with the columns ``data`` and ``accuracy``.
+
+    Returns an array of shape ``(K, 2)``: data in units of Omega, and accuracy in [0, 1].
+
+    Raises
+    ------
+    InputError
+        With every problem found: the file, its columns, each number and its range.
+    """
+    header, *rows = read_csv(path)
+    if [name.strip() for name in header] != ["data", "accuracy"]:
+        raise InputError.at(f"{path}: line 1", f"expected data,accuracy, got {','.join(header)}")
+    problems, points = [], []
+    for k, row in enumerate(rows):
+        place = f"{path}: line {k + 2}"
+        try:
+            data, accuracy = (float(cell) for cell in row)
+        except ValueError:
+            problems.append(Problem(place, f"expected two numbers, got {','.join(row)}"))
+            continue
+        if not (np.isfinite(data) and data >= 0.0):
+            problems.append(Problem(place, f"data: expected a finite number >= 0, got {row[0]}"))
+        if not 0.0 <= accuracy <= 1.0:
+            problems.append(Problem(place, f"accuracy: expected a number in [0, 1], got {row[1]}"))
+        points.append((data, accuracy))
+    if not problems and not any(data > 0.0 for data, _ in points):
+        problems.append(Problem(str(path), "expected at least one point with data > 0"))
+    if problems:
+        raise InputError(problems)
+    return np.array(points)

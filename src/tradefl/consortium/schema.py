@@ -1,0 +1,199 @@
+"""The consortium file, section by section: names, units, ranges, defaults.
+
+The ranges stand here and nowhere else; tables of organizations in CSV or Parquet are held
+to those of :class:`Organization` too.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Intensity = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S([^\x00-\x1f\x7f]*\S)?$")]
+FileName = Annotated[str, StringConstraints(min_length=1)]
+Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Seconds = Annotated[int, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of the file: no unknown keys, no conversions, no NaN or infinity."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Mechanism(Section):
+    """``[mechanism]``: what the consortium has agreed on."""
+
+    incentive_intensity: NonNegative  # gamma, payoff per bit
+    compute_weight: Positive  # lambda, bits per Hz
+    overhead_weight: NonNegative  # varpi_e, payoff per joule
+    min_data_fraction: Fraction  # D_min
+    deadline_seconds: Positive  # tau
+
+
+class Energy(Section):
+    """``[energy]``: what training and communication consume."""
+
+    capacitance: NonNegative  # kappa, J s^2 per cycle
+    download_watts: NonNegative  # E_DL
+    upload_watts: NonNegative  # E_UL
+
+
+class _Accuracy(Section):
+    measure: Literal["bits", "samples"]  # what Omega counts
+    unit: Positive  # bits (or samples) per unit of Omega
+
+
+class SqrtLossAccuracy(_Accuracy):
+    """``[accuracy] model = "sqrt-loss"``: footnote 7 of the paper."""
+
+    model: Literal["sqrt-loss"]
+    epochs: Positive  # G
+    untrained_loss: Positive  # A(0)
+
+
+class PowerLawAccuracy(_Accuracy):
+    """``[accuracy] model = "power-law"``."""
+
+    model: Literal["power-law"]
+    untrained_loss: Positive
+    scale: Positive
+    exponent: Positive
+    floor: NonNegative
+
+
+class EmpiricalAccuracy(_Accuracy):
+    """``[accuracy] model = "empirical"``: a curve fitted to measured points."""
+
+    model: Literal["empirical"]
+    points_file: FileName  # CSV data,accuracy; data in units of Omega
+    untrained_accuracy: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+Accuracy = SqrtLossAccuracy | PowerLawAccuracy | EmpiricalAccuracy
+ACCURACY_MODELS: Mapping[str, type[Accuracy]] = {
+    "sqrt-loss": SqrtLossAccuracy,
+    "power-law": PowerLawAccuracy,
+    "empirical": EmpiricalAccuracy,
+}
+
+
+class Competition(Section):
+    """``[competition]``: rho by pairs, by matrix or by sector."""
+
+    default: Intensity | None = None  # rho of pairs not listed; 0 when absent
+    rescale: bool = False
+    pairs: list[Any] = Field(default_factory=list)  # checked by pair_problem
+    matrix_file: FileName | None = None
+    within_sector: Intensity | None = None
+    across_sectors: Intensity | None = None
+
+
+class Organization(Section):
+    """``[[organization]]``: one organization's own figures."""
+
+    name: Name
+    profitability: Positive  # p_i
+    data_bits: Positive  # s_i
+    samples: Annotated[int, Field(ge=1, le=2**53)]  # |S_i|
+    cycles_per_bit: Positive  # eta_i
+    cpu_levels_hz: Annotated[list[Positive], Field(min_length=1)]  # F_i, ascending
+    download_seconds: NonNegative  # T1_i
+    upload_seconds: NonNegative  # T3_i
+    sector: Name | None = None
+    address: Address | None = None
+
+
+class Settlement(Section):
+    """``[settlement]``: the terms of the contract on the chain."""
+
+    wei_per_payoff: Annotated[int, Field(gt=0)] = 10**15
+    verifier: Address | None = None
+    arbiter: Address | None = None
+    join_seconds: Seconds = 86_400
+    report_seconds: Seconds = 604_800
+    dispute_seconds: Seconds = 86_400
+    ruling_seconds: Seconds = 86_400
+
+
+def described(error: Any, known: Iterable[str] = ()) -> str:
+    """Return what was expected, from one entry of :meth:`ValidationError.errors`."""
+    kind, got = error["type"], shown(error["input"])
+    context = error.get("ctx", {})
+    if kind == "missing":
+        return "is missing"
+    if kind == "extra_forbidden":
+        return "unknown key" + suggestion(str(error["loc"][-1]), known)
+    if kind in ("greater_than", "greater_than_equal", "less_than_equal"):
+        sign = {"greater_than": ">", "greater_than_equal": ">=", "less_than_equal": "<="}[kind]
+        bound = next(iter(context.values()))
+        return f"expected a number {sign} {bound:g}, got {got}"
+    if kind == "finite_number":
+        return f"expected a finite number, got {got}"
+    if kind == "string_pattern_mismatch":
+        what = (
+            "an address: 0x and 40 hexadecimal digits"
+            if "0x" in context["pattern"]
+            else "text without control characters or spaces around it"
+        )
+        return f"expected {what}, got {got}"
+    if kind == "literal_error":
+        return f"expected {context['expected']}, got {got}"
+    if kind in ("too_short", "string_too_short"):
+        return f"must not be empty, got {got}"
+    expected = _EXPECTED.get(kind, error["msg"])
+    return f"expected {expected}, got {got}"
+
+
+_EXPECTED = {
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "model_type": "a table",
+    "dict_type": "a table",
+}
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ``" (did you mean ...?)"`` when one of the known words is close."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def shown(value: Any) -> str:
+    """Return a value as it may stand in a message: short."""
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+__all__ = [
+    "ACCURACY_MODELS",
+    "Accuracy",
+    "Competition",
+    "EmpiricalAccuracy",
+    "Energy",
+    "Mechanism",
+    "Organization",
+    "PowerLawAccuracy",
+    "Section",
+    "Settlement",
+    "SqrtLossAccuracy",
+    "ValidationError",
+    "described",
+    "shown",
+    "suggestion",
+]

@@ -1,0 +1,68 @@
+"""Writing a consortium file: the whole of it, with the tables it refers to."""
+
+from __future__ import annotations
+
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from tradefl.consortium.competitors import matrix_csv
+from tradefl.consortium.consortium import Consortium
+from tradefl.consortium.files import atomic_write
+from tradefl.consortium.organizations import organizations_csv
+
+
+def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
+    """Write a consortium so that :func:`~tradefl.consortium.load` reads an equal one.
+
+    Organizations, matrix and points that came from files of their own are written beside
+    the TOML file and named after it: ``x.toml``, ``x.organizations.csv``,
+    ``x.competition.csv``, ``x.points.csv``. The TOML file comes last, so that a reader never
+    finds one whose tables are missing.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist or cannot be written.
+    """
+    target = Path(path)
+    document = to_document(consortium)
+    if consortium.organizations_file is not None:
+        table = target.with_name(f"{target.stem}.organizations.csv")
+        atomic_write(table, organizations_csv(consortium.organizations))
+        document["organizations_file"] = table.name
+        del document["organization"]
+    if consortium.matrix is not None:
+        table = target.with_name(f"{target.stem}.competition.csv")
+        atomic_write(table, matrix_csv(consortium.matrix))
+        document["competition"]["matrix_file"] = table.name
+    if consortium.points is not None:
+        table = target.with_name(f"{target.stem}.points.csv")
+        rows = (f"{data!r},{accuracy!r}" for data, accuracy in consortium.points.tolist())
+        atomic_write(table, "\n".join(["data,accuracy", *rows, ""]).encode())
+        document["accuracy"]["points_file"] = table.name
+    atomic_write(target, tomli_w.dumps(document).encode())
+
+
+def to_document(consortium: Consortium) -> dict[str, Any]:
+    """Return the consortium as the tables of its file, organizations inline."""
+    document: dict[str, Any] = {"name": consortium.name}
+    # Top-level keys must come before the first table of a TOML file.
+    if consortium.organizations_file is not None:
+        document["organizations_file"] = consortium.organizations_file
+    for key in ("mechanism", "energy", "accuracy", "competition", "settlement"):
+        section = getattr(consortium, key)
+        if section is not None:
+            document[key] = section.model_dump(exclude_none=True, exclude_unset=True)
+    document["organization"] = [
+        consortium.organizations.entry(i) for i in range(len(consortium))
+    ]
+    return document
+
+
+def sample() -> str:
+    """Return the commented sample that ``tradefl init`` writes."""
+    return files("tradefl.consortium").joinpath("sample.toml").read_text(encoding="utf-8")
