@@ -234,7 +234,7 @@ def random_game(
         upload_seconds=upload,
         incentive_intensity=gamma * worth / (row_sum * float(np.mean(s))) if row_sum else gamma,
         compute_weight=number(0.01, 5.0),
-        overhead_weight=0.0 if rng.random() < 0.05 else number(1e-3, 3.0) * worth / joules,
+        overhead_weight=0.0 if rng.random() < 0.05 else number(0.02, 5.0) * worth / joules,
         min_data_fraction=d_min,
         deadline_seconds=float(tau),
         capacitance=capacitance,

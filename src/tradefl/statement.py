@@ -11,8 +11,8 @@ import dataclasses
 import math
 from typing import Any
 
+from tradefl.game import CoopetitionGame, Payoffs, StrategyProfile, payoffs
 from tradefl.game.payoff import compute_joules, damage_by_competitor, performance_without
-from tradefl.solvers.solution import Solution
 
 SCHEMA = "tradefl/statement/1"
 
@@ -61,8 +61,6 @@ class Statement:
 
     organization: str
     consortium: str
-    method: str
-    status: str
     quantities: tuple[tuple[str, str, float], ...]
     lines: tuple[Line, ...]
     totals: dict[str, float]
@@ -135,15 +133,24 @@ class Statement:
         return "\n".join([*text, ""])
 
 
-def statement(solution: Solution, organization: str | int) -> Statement:
+def statement(
+    game: CoopetitionGame,
+    profile: StrategyProfile,
+    organization: str | int,
+    terms: Payoffs | None = None,
+) -> Statement:
     """Return the itemized statement of one organization.
 
     Parameters
     ----------
-    solution
-        Whose payoffs to explain.
+    game
+        The game that was played.
+    profile
+        What everybody contributed.
     organization
         Its name, or its index counted from 0.
+    terms
+        The payoffs of that profile, where they are known already.
 
     Raises
     ------
@@ -152,22 +159,19 @@ def statement(solution: Solution, organization: str | int) -> Statement:
     IndexError
         There is none of that index.
     """
-    game = solution.game
     i = game.index_of(organization) if isinstance(organization, str) else organization
     if not 0 <= i < game.size:
         raise IndexError(f"organization: expected an index 0..{game.size - 1}, got {i}")
-    terms = solution.terms
+    terms = payoffs(game, profile) if terms is None else terms
     return Statement(
         organization=game.name_of(i),
         consortium=game.title,
-        method=solution.method,
-        status=solution.status,
-        quantities=_quantities(solution, i),
+        quantities=_quantities(game, profile, terms, i),
         lines=(
-            *_revenue_lines(solution, i),
-            *_overhead_lines(solution, i),
-            *_damage_lines(solution, i),
-            *_redistribution_lines(solution, i),
+            *_revenue_lines(game, terms, i),
+            *_overhead_lines(game, profile, i),
+            *_damage_lines(game, profile, terms, i),
+            *_redistribution_lines(game, profile, i),
         ),
         totals={
             "revenue": float(terms.revenue[i]),
@@ -191,9 +195,10 @@ def number(value: float) -> str:
     return f"({text})" if value < 0.0 else text
 
 
-def _quantities(solution: Solution, i: int) -> tuple[tuple[str, str, float], ...]:
+def _quantities(
+    game: CoopetitionGame, profile: StrategyProfile, terms: Payoffs, i: int
+) -> tuple[tuple[str, str, float], ...]:
     """Return what the lines refer to: the contribution, Omega, P, x and the time."""
-    game, profile = solution.game, solution.profile
     d, f = float(profile.data_fraction[i]), float(profile.cpu_hz[i])
     u, s = float(game.data_units[i]), float(game.data_bits[i])
     omega = game.omega(profile)
@@ -213,7 +218,7 @@ def _quantities(solution: Solution, i: int) -> tuple[tuple[str, str, float], ...
         row("f", "", f),
         row("Omega", "sum of d u over all organizations", omega),
         row("Omega without d u", f"{number(omega)} - {number(d)} * {number(u)}", without),
-        row("P(Omega)", game.accuracy.formula(omega), solution.terms.performance),
+        row("P(Omega)", game.accuracy.formula(omega), terms.performance),
         row("P(Omega without d u)", game.accuracy.formula(without), p_without),
         row(
             "x",
@@ -239,19 +244,18 @@ def _product(inputs: dict[str, float], sign: str = "") -> str:
     return sign + " * ".join(factors)
 
 
-def _revenue_lines(solution: Solution, i: int) -> list[Line]:
+def _revenue_lines(game: CoopetitionGame, terms: Payoffs, i: int) -> list[Line]:
     inputs = {
-        "p": float(solution.game.profitability[i]),
-        "P(Omega)": solution.terms.performance,
+        "p": float(game.profitability[i]),
+        "P(Omega)": terms.performance,
     }
-    amount = float(solution.terms.revenue[i])
+    amount = float(terms.revenue[i])
     return [
         Line("revenue", "Eq. (4)", "model", None, "p * P(Omega)", inputs, _product(inputs), amount)
     ]
 
 
-def _overhead_lines(solution: Solution, i: int) -> list[Line]:
-    game, profile = solution.game, solution.profile
+def _overhead_lines(game: CoopetitionGame, profile: StrategyProfile, i: int) -> list[Line]:
     weight = game.overhead_weight
     computing = {
         "varpi_e": weight,
@@ -293,16 +297,15 @@ def _overhead_lines(solution: Solution, i: int) -> list[Line]:
     return lines
 
 
-def _damage_lines(solution: Solution, i: int) -> list[Line]:
-    game, profile = solution.game, solution.profile
-    p_with = solution.terms.performance
+def _damage_lines(
+    game: CoopetitionGame, profile: StrategyProfile, terms: Payoffs, i: int
+) -> list[Line]:
+    p_with = terms.performance
     p_without = float(performance_without(game, profile)[i])
     competitors, rho = game.competition.row(i)
     _, amounts = damage_by_competitor(game, profile, i)
     lines = []
-    for j, rho_ij, amount in zip(
-        competitors.tolist(), rho.tolist(), amounts.tolist(), strict=True
-    ):
+    for j, rho_ij, amount in zip(competitors.tolist(), rho.tolist(), amounts.tolist(), strict=True):
         p_j, rival = float(game.profitability[j]), game.name_of(j)
         lines.append(
             Line(
@@ -325,15 +328,12 @@ def _damage_lines(solution: Solution, i: int) -> list[Line]:
     return lines
 
 
-def _redistribution_lines(solution: Solution, i: int) -> list[Line]:
-    game, profile = solution.game, solution.profile
+def _redistribution_lines(game: CoopetitionGame, profile: StrategyProfile, i: int) -> list[Line]:
     x, gamma = game.rule.contribution(game, profile), game.rule.incentive_intensity
     competitors, rho = game.competition.row(i)
     _, amounts = game.rule.received(game, profile, i)
     lines = []
-    for j, rho_ij, amount in zip(
-        competitors.tolist(), rho.tolist(), amounts.tolist(), strict=True
-    ):
+    for j, rho_ij, amount in zip(competitors.tolist(), rho.tolist(), amounts.tolist(), strict=True):
         x_i, x_j, partner = float(x[i]), float(x[j]), game.name_of(j)
         lines.append(
             Line(
@@ -343,8 +343,7 @@ def _redistribution_lines(solution: Solution, i: int) -> list[Line]:
                 counterparty=partner,
                 formula="gamma * rho_ij * (x_i - x_j)",
                 inputs={"gamma": gamma, "rho_ij": rho_ij, "x_i": x_i, "x_j": x_j},
-                calculation=f"{number(gamma)} * {number(rho_ij)} "
-                f"* ({number(x_i)} - {number(x_j)})",
+                calculation=f"{number(gamma)} * {number(rho_ij)} * ({number(x_i)} - {number(x_j)})",
                 amount=amount,
             )
         )

@@ -1,4 +1,4 @@
-"""``tradefl check``: is the file sound, and what may each organization do?"""
+"""``tradefl check``: whether the file is sound, and what each organization may do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ def check(file: File, as_json: Json = False) -> None:
     minimum = document["min_data_fraction"]
     say(f"{consortium.name}: {len(consortium):,} organizations, no errors\n")
     print_table(
-        ["organization", "p", "sum rho p", "z", "feasible levels GHz", "data fraction", "data units"],
+        [
+            "organization",
+            "p",
+            "sum rho p",
+            "z",
+            "feasible levels GHz",
+            "data fraction",
+            "data units",
+        ],
         [
             [
                 row["name"],
@@ -45,9 +53,14 @@ def check(file: File, as_json: Json = False) -> None:
     onset = document["onset_units"]
     print_facts(
         [
-            ("data range Omega", f"{document['min_omega']:.6g} .. {document['max_omega']:.6g} units"),
-            ("performance P", f"{document['min_performance']:.6g} .. "
-             f"{document['max_performance']:.6g}"),
+            (
+                "data range Omega",
+                f"{document['min_omega']:.6g} .. {document['max_omega']:.6g} units",
+            ),
+            (
+                "performance P",
+                f"{document['min_performance']:.6g} .. {document['max_performance']:.6g}",
+            ),
             ("smallest z / p", f"{document['min_z_share']:.6g}"),
         ]
     )

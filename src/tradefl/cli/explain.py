@@ -14,7 +14,7 @@ from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
-from tradefl.statement import SCHEMA, Statement, decimals, number, statement
+from tradefl.statement import SCHEMA, Statement, decimals, number
 
 
 def explain(
@@ -37,7 +37,7 @@ def explain(
         consortium = load(file)
         who = _chosen(consortium.names, organization, str(file))
         solution = solve_game(consortium, method)
-        statements = [statement(solution, i) for i in who]
+        statements = [solution.statement(i) for i in who]
     if as_json:
         print_json(_document(solution, statements, who))
     elif markdown:
@@ -120,8 +120,10 @@ CONTRIBUTIONS = ["organization", "d", "u", "d u", "f (Hz)", "x (bit)"]
 
 def _print(solution: Solution, statements: list[Statement], who: list[int]) -> None:
     game = solution.game
-    say(f"{game.title}: method {solution.method}, status {solution.status}, "
-        f"max regret {solution.certificate.max_regret:.3g}\n")
+    say(
+        f"{game.title}: method {solution.method}, status {solution.status}, "
+        f"max regret {solution.certificate.max_regret:.3g}\n"
+    )
     say(f"What everybody contributes; Omega = sum of d u = {number(game.omega(solution.profile))}")
     print_table(CONTRIBUTIONS, _contributions(solution))
     for one in statements:
@@ -162,6 +164,9 @@ def _markdown(solution: Solution, statements: list[Statement], who: list[int]) -
         "",
         "| from | to | amount |",
         "|---|---|---:|",
-        *(f"| {payer} | {receiver} | {amount:,.{digits}f} |" for payer, receiver, amount in transfers),
+        *(
+            f"| {payer} | {receiver} | {amount:,.{digits}f} |"
+            for payer, receiver, amount in transfers
+        ),
     ]
     return "\n".join(text)

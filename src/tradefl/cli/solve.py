@@ -48,7 +48,9 @@ def solve(
             click_type=click.Choice(["given", "random"]),
         ),
     ] = "given",
-    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of random orders.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="Seed of random orders.")
+    ] = None,
     tolerance: Annotated[
         float,
         typer.Option(
@@ -122,8 +124,17 @@ def print_solution(solution: Solution) -> None:
     totals = cells([float(column.sum()) for column in columns])
     totals[1], totals[-1] = "", f"{certificate.max_regret:.3g}"
     print_table(
-        ["organization", "data d", "CPU GHz", "revenue", "overhead", "damage", "redistribution",
-         "payoff", "regret"],
+        [
+            "organization",
+            "data d",
+            "CPU GHz",
+            "revenue",
+            "overhead",
+            "damage",
+            "redistribution",
+            "payoff",
+            "regret",
+        ],
         [
             [game.name_of(i), *cells([float(column[i]) for column in columns])]
             for i in range(min(game.size, 10_000))
@@ -157,16 +168,17 @@ def trace_csv(solution: Solution) -> bytes:
         ["move", "organization", "data_fraction", "cpu_hz", "potential"]
         + [f"payoff {name}" for name in names]
     )
-    moves = [("", "", ""), *zip(
-        (names[i] for i in trace.organization),
-        trace.data_fraction.tolist(),
-        trace.cpu_hz.tolist(),
-        strict=True,
-    )]
+    moves = [
+        ("", "", ""),
+        *zip(
+            (names[i] for i in trace.organization),
+            trace.data_fraction.tolist(),
+            trace.cpu_hz.tolist(),
+            strict=True,
+        ),
+    ]
     for k, (move, u, payoff) in enumerate(
         zip(moves, trace.potential.tolist(), trace.payoffs(game).tolist(), strict=True)
     ):
         writer.writerow([k, *move, u, *payoff])
     return text.getvalue().encode()
-
-

@@ -36,11 +36,11 @@ def section_problems(section: CompetitionSection, file: str) -> list[Problem]:
     by_sector = section.within_sector is not None or section.across_sectors is not None
     problems = []
     if section.matrix_file is not None:
-        for key in ("default", "pairs", "within_sector", "across_sectors"):
-            if key in section.model_fields_set:
-                problems.append(
-                    Problem(f"{file}: competition.{key}", "cannot stand beside matrix_file")
-                )
+        problems += [
+            Problem(f"{file}: competition.{key}", "cannot stand beside matrix_file")
+            for key in ("default", "pairs", "within_sector", "across_sectors")
+            if key in section.model_fields_set
+        ]
     elif by_sector and section.default is not None:
         problems.append(
             Problem(

@@ -21,7 +21,6 @@ from tradefl.consortium.schema import (
     Settlement,
 )
 from tradefl.errors import InputError, Problem
-from tradefl.game import Competition as Rho
 from tradefl.game import (
     AccuracyModel,
     CoopetitionGame,
@@ -30,6 +29,7 @@ from tradefl.game import (
     SqrtLoss,
     fit_empirical,
 )
+from tradefl.game import Competition as Rho
 
 Array = npt.NDArray[np.float64]
 
@@ -117,9 +117,7 @@ class Consortium:
                 raise ValueError("points: expected the measured points of points_file")
             return fit_empirical(points[:, 0], points[:, 1], section.untrained_accuracy)
         if isinstance(section, PowerLawAccuracy):
-            return PowerLaw(
-                section.untrained_loss, section.scale, section.exponent, section.floor
-            )
+            return PowerLaw(section.untrained_loss, section.scale, section.exponent, section.floor)
         return SqrtLoss(section.epochs, section.untrained_loss)
 
     @cached_property

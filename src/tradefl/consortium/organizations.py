@@ -123,7 +123,9 @@ def read_organizations(path: Path) -> Organizations:
     parquet = path.suffix == ".parquet"
     columns, size = _parquet_columns(path) if parquet else _csv_columns(path)
     problems = [
-        Problem(str(path), f"column {name!r} is missing") for name in REQUIRED if name not in columns
+        Problem(str(path), f"column {name!r} is missing")
+        for name in REQUIRED
+        if name not in columns
     ]
     problems += [
         Problem(str(path), f"unknown column {name!r}" + suggestion(name, COLUMNS))
@@ -164,7 +166,7 @@ def read_organizations(path: Path) -> Organizations:
 
 def _adapter(name: str) -> TypeAdapter[list[Any]]:
     """Return the validator of a whole column, under the rules of the field of that name."""
-    rule = get_type_hints(Organization, include_extras=True)[name]
+    rule: Any = get_type_hints(Organization, include_extras=True)[name]
     return TypeAdapter(list[rule], config=ConfigDict(allow_inf_nan=False))
 
 
@@ -190,7 +192,7 @@ def _csv_columns(path: Path) -> tuple[dict[str, list[Any]], int]:
     for name in ("sector", "address"):
         if name in columns:
             columns[name] = [cell or None for cell in columns[name]]
-    return (columns or dict.fromkeys(header, [])), len(rows)
+    return columns or {name: [] for name in header}, len(rows)
 
 
 def _parquet_columns(path: Path) -> tuple[dict[str, list[Any]], int]:
@@ -212,7 +214,10 @@ def organizations_csv(organizations: Organizations) -> bytes:
     """Return the organizations as the CSV table that :func:`read_organizations` reads."""
     optional = [
         name
-        for name, values in (("sector", organizations.sectors), ("address", organizations.addresses))
+        for name, values in (
+            ("sector", organizations.sectors),
+            ("address", organizations.addresses),
+        )
         if any(value is not None for value in values)
     ]
     text = io.StringIO()

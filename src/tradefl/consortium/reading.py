@@ -151,16 +151,16 @@ class _Reader:
             return None
 
     def _accuracy(self, document: Mapping[str, Any]) -> schema.Accuracy | None:
-        section = document.get("accuracy", {})
-        model = section.get("model") if isinstance(section, dict) else None
-        if "accuracy" in document and isinstance(section, dict):
-            if not isinstance(model, str) or model not in schema.ACCURACY_MODELS:
-                known = ", ".join(f"{name!r}" for name in schema.ACCURACY_MODELS)
-                got = "it is missing" if "model" not in section else f"got {shown(model)}"
-                self._problem("accuracy.model", f"expected one of {known}; {got}")
-                return None
-        chosen = schema.ACCURACY_MODELS.get(str(model), schema.SqrtLossAccuracy)
-        return self._section(chosen, document, "accuracy")
+        section = document.get("accuracy")
+        if not isinstance(section, dict):  # whichever model it is, its section says what is wrong
+            return self._section(schema.SqrtLossAccuracy, document, "accuracy")
+        model = section.get("model")
+        if not isinstance(model, str) or model not in schema.ACCURACY_MODELS:
+            known = ", ".join(f"{name!r}" for name in schema.ACCURACY_MODELS)
+            got = "it is missing" if "model" not in section else f"got {shown(model)}"
+            self._problem("accuracy.model", f"expected one of {known}; {got}")
+            return None
+        return self._section(schema.ACCURACY_MODELS[model], document, "accuracy")
 
     def _organizations(self, document: Mapping[str, Any]) -> Organizations | None:
         inline, file = document.get("organization"), document.get("organizations_file")
@@ -201,7 +201,9 @@ class _Reader:
 
     def _duplicates(self, organizations: Organizations) -> None:
         for what, values in (("name", organizations.names), ("address", organizations.addresses)):
-            counts = Counter(value.lower() if what == "address" else value for value in values if value)
+            counts = Counter(
+                value.lower() if what == "address" else value for value in values if value
+            )
             for value, times in counts.items():
                 if times > 1:
                     self._problem("organization", f"{what} {value!r} stands {times} times")

@@ -57,9 +57,7 @@ def to_document(consortium: Consortium) -> dict[str, Any]:
         section = getattr(consortium, key)
         if section is not None:
             document[key] = section.model_dump(exclude_none=True, exclude_unset=True)
-    document["organization"] = [
-        consortium.organizations.entry(i) for i in range(len(consortium))
-    ]
+    document["organization"] = [consortium.organizations.entry(i) for i in range(len(consortium))]
     return document
 
 

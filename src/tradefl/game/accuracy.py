@@ -17,7 +17,7 @@ very same functions.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -80,7 +80,7 @@ def sqrt_loss_inverse(slope: float, epochs: float, onset: float) -> float:
     """Omega = (2 sqrt(G) slope)^(-2/3), never below the onset."""
     if slope <= 0.0:
         return np.inf
-    return max(onset, (2.0 * np.sqrt(epochs) * slope) ** (-2.0 / 3.0))
+    return float(max(onset, (2.0 * np.sqrt(epochs) * slope) ** (-2.0 / 3.0)))
 
 
 # --- power-law: A = min(A(0), scale Omega^-exponent + floor) ----------------------------------
@@ -96,16 +96,14 @@ def power_law_value(
 
 def power_law_derivative(omega: Any, scale: float, exponent: float, onset: float) -> Any:
     """P'(Omega) = scale exponent Omega^(-exponent - 1) above the onset, 0 below."""
-    return (
-        (omega > onset) * scale * exponent * np.maximum(omega, onset) ** (-exponent - 1.0)
-    )
+    return (omega > onset) * scale * exponent * np.maximum(omega, onset) ** (-exponent - 1.0)
 
 
 def power_law_inverse(slope: float, scale: float, exponent: float, onset: float) -> float:
     """Omega = (slope / (scale exponent))^(-1/(exponent + 1)), never below the onset."""
     if slope <= 0.0:
         return np.inf
-    return max(onset, (slope / (scale * exponent)) ** (-1.0 / (exponent + 1.0)))
+    return float(max(onset, (slope / (scale * exponent)) ** (-1.0 / (exponent + 1.0))))
 
 
 # --- empirical: nondecreasing, concave, piecewise linear through (0, 0) -----------------------
@@ -336,108 +334,6 @@ def fit_empirical(
     heights, _ = nnls(ramps, y - untrained_accuracy)
     values = (np.minimum(knots[:, None], knots[None, :]) / knots[None, :]) @ heights
     return Empirical(np.append(0.0, knots), np.append(0.0, values))
-
-
-class UserAccuracy:
-    """A user's ``P`` made complete: arrays accepted, the derivative inverted when need be."""
-
-    def __init__(self, model: AccuracyModel) -> None:
-        self.model = model
-        self.onset = float(getattr(model, "onset", 0.0))
-        self.value = _accepting_arrays(model.value)
-        self.derivative = _accepting_arrays(model.derivative)
-
-    def inverse_derivative(self, slope: float) -> float:
-        """Return the largest ``Omega`` with ``P'(Omega) >= slope``, to the last bit."""
-        own = getattr(self.model, "inverse_derivative", None)
-        if own is not None:
-            return float(own(slope))
-        return invert_derivative(self.derivative, slope, self.onset)
-
-    def formula(self, omega: float) -> str:
-        """Return how ``P(omega)`` is calculated: as the user's model says, or just its name."""
-        own = getattr(self.model, "formula", None)
-        return str(own(omega)) if own is not None else f"{type(self.model).__name__}({omega:.12g})"
-
-    def __repr__(self) -> str:
-        return f"UserAccuracy({self.model!r})"
-
-
-def invert_derivative(derivative: Callable[[float], Any], slope: float, onset: float = 0.0) -> float:
-    """Return the largest ``Omega >= onset`` with ``derivative(Omega) >= slope`` by bisection.
-
-    ``derivative`` must not increase from ``onset`` on. Returns ``onset`` when even there it
-    is below ``slope``, and ``inf`` when it never falls below (always so for ``slope <= 0``).
-    """
-    if slope <= 0.0:
-        return np.inf
-    low, high = onset, max(1.0, 2.0 * onset)
-    while float(derivative(high)) >= slope:
-        low, high = high, 2.0 * high
-        if not np.isfinite(high):
-            return np.inf
-    while True:
-        middle = 0.5 * (low + high)
-        if middle <= low or middle >= high:
-            return low
-        if float(derivative(middle)) >= slope:
-            low = middle
-        else:
-            high = middle
-
-
-def complete(model: AccuracyModel) -> InvertibleAccuracyModel:
-    """Return ``model`` with everything the solvers need, wrapping it if anything is absent.
-
-    Raises
-    ------
-    TypeError
-        ``model`` has no ``value`` or no ``derivative``.
-    """
-    if isinstance(model, (SqrtLoss, PowerLaw, Empirical, UserAccuracy)):
-        return model
-    if not isinstance(model, AccuracyModel):
-        raise TypeError(
-            "accuracy: expected an object with value(omega) and derivative(omega), "
-            f"got {type(model).__name__}"
-        )
-    return UserAccuracy(model)
-
-
-def violation_of_eq5(model: InvertibleAccuracyModel, omega_max: float) -> str | None:
-    """Return where ``P`` breaks Eq. (5) on ``[0, omega_max]``, or ``None``.
-
-    A sampled check for user-supplied functions: finite, nonnegative, nondecreasing, concave
-    from the onset on, and a derivative that agrees in sign and order with the values.
-    """
-    low = min(model.onset, omega_max)
-    grid = low + (omega_max - low) * np.linspace(0.0, 1.0, 257)[1:]
-    value = np.asarray(model.value(grid), dtype=float)
-    derivative = np.asarray(model.derivative(grid), dtype=float)
-    if not (np.all(np.isfinite(value)) and np.all(np.isfinite(derivative))):
-        return "P and P' must be finite on (0, Omega_max]"
-    slack = 1e-9 * max(float(np.ptp(value)), 1e-300)
-    chords = np.diff(value)
-    if np.any(chords < -slack) or np.any(derivative < 0.0):
-        return f"P decreases near Omega = {grid[int(np.argmin(chords))]:.6g}"
-    if np.any(np.diff(chords) > slack):
-        return f"P is not concave near Omega = {grid[int(np.argmax(np.diff(chords)))]:.6g}"
-    step = np.diff(grid)
-    if np.any(derivative[:-1] * step < chords - slack) or np.any(
-        derivative[1:] * step > chords + slack
-    ):
-        return "derivative() is not the derivative of value()"
-    return None
-
-
-def _accepting_arrays(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return ``function`` itself if it maps arrays elementwise, else a version that does."""
-    probe = np.array([1.0, 2.0])
-    try:
-        accepts = np.shape(function(probe)) == probe.shape
-    except (TypeError, ValueError):  # a scalar function: math.sqrt, an if on omega, ...
-        accepts = False
-    return function if accepts else np.vectorize(function, otypes=[float])
 
 
 def _below_onset(onset: float) -> str:

@@ -80,8 +80,12 @@ class DenseCompetition:
         # NaN is reported above; comparing it with itself would report it again.
         unequal = np.triu((matrix != matrix.T) & ~np.isnan(matrix) & ~np.isnan(matrix.T))
         problems += [
-            (int(i), int(j), f"expected a symmetric matrix, got {matrix[i, j]:g} here and "
-             f"{matrix[j, i]:g} in the transposed place")
+            (
+                int(i),
+                int(j),
+                f"expected a symmetric matrix, got {matrix[i, j]:g} here and "
+                f"{matrix[j, i]:g} in the transposed place",
+            )
             for i, j in np.argwhere(unequal)
         ]
         if problems:
@@ -96,7 +100,7 @@ class DenseCompetition:
 
     def row_sums(self) -> Array:
         """Return ``rho_i.``, shape ``(N,)``."""
-        return self.matrix.sum(axis=1)
+        return np.asarray(self.matrix.sum(axis=1), dtype=float)
 
     def dot(self, vector: Array) -> Array:
         """Return ``rho @ vector``, shape ``(N,)``."""

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.game.accuracy import (
-    UserAccuracy,
-    complete,
-    violation_of_eq5,
-)
 from tradefl.game.competition import as_competition
 from tradefl.game.rules import LinearRule
 from tradefl.game.strategy import StrategyProfile
+from tradefl.game.user_accuracy import UserAccuracy, complete, violation_of_eq5
 
 Array = npt.NDArray[np.float64]
 
@@ -37,6 +33,45 @@ class InvalidGameError(ValueError):
         if len(problems) > 20:
             shown.append(f"and {len(problems) - 20} more")
         super().__init__("; ".join(shown))
+
+
+class _Range(NamedTuple):
+    """A range of numbers, open below if ``exclusive``."""
+
+    low: float
+    exclusive: bool = False
+    high: float = float(np.finfo(float).max)
+
+    def holds(self, value: Any) -> Any:
+        """Return, elementwise, whether the value is in the range; NaN never is."""
+        return ((value > self.low) if self.exclusive else (value >= self.low)) & (
+            value <= self.high
+        )
+
+    def __str__(self) -> str:
+        low = f"a finite number {'>' if self.exclusive else '>='} {self.low:g}"
+        return low if self.high >= _Range(0.0).high else f"{low} and <= {self.high:g}"
+
+
+_POSITIVE, _NONNEGATIVE = _Range(0.0, exclusive=True), _Range(0.0)
+_ARRAYS = {
+    "profitability": _POSITIVE,
+    "data_bits": _POSITIVE,
+    "cycles_per_bit": _POSITIVE,
+    "data_units": _POSITIVE,
+    "download_seconds": _NONNEGATIVE,
+    "upload_seconds": _NONNEGATIVE,
+}
+_NUMBERS = {
+    "incentive_intensity": _NONNEGATIVE,
+    "compute_weight": _POSITIVE,
+    "overhead_weight": _NONNEGATIVE,
+    "min_data_fraction": _Range(0.0, exclusive=True, high=1.0),
+    "deadline_seconds": _Range(0.0, exclusive=True, high=np.inf),
+    "capacitance": _NONNEGATIVE,
+    "download_watts": _NONNEGATIVE,
+    "upload_watts": _NONNEGATIVE,
+}
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -115,12 +150,12 @@ class CoopetitionGame:
     def __post_init__(self) -> None:
         n = int(np.size(self.profitability))
         problems: list[tuple[int | None, str, str]] = []
-        for field, low, strict in _ARRAY_RANGES:
-            self._normalize_array(field, n, low, strict, problems)
-        for field, low, high in _SCALAR_RANGES:
+        for field, allowed in _ARRAYS.items():
+            self._normalize_array(field, n, allowed, problems)
+        for field, allowed in _NUMBERS.items():
             value = float(getattr(self, field))
-            if not (low(value) and value <= high):
-                problems.append((None, field, f"out of range, got {value!r}"))
+            if not allowed.holds(value):
+                problems.append((None, field, f"expected {allowed}, got {value!r}"))
             object.__setattr__(self, field, value)
         self._normalize_levels(n, problems)
         if self.names is not None and len(self.names) != n:
@@ -137,12 +172,7 @@ class CoopetitionGame:
             raise InvalidGameError(problems)
 
     def _normalize_array(
-        self,
-        field: str,
-        n: int,
-        low: float,
-        strict: bool,
-        problems: list[tuple[int | None, str, str]],
+        self, field: str, n: int, allowed: _Range, problems: list[tuple[int | None, str, str]]
     ) -> None:
         given = getattr(self, field)
         if given is None:  # only data_units: Omega counts bits
@@ -152,10 +182,8 @@ class CoopetitionGame:
         except ValueError:
             problems.append((None, field, f"expected shape ({n},), got {np.shape(given)}"))
             return
-        within = (array > low) if strict else (array >= low)
-        bad = np.flatnonzero(~(within & np.isfinite(array)))
-        bound = f"expected a finite number {'>' if strict else '>='} {low:g}"
-        problems += [(int(i), field, f"{bound}, got {array[i]:g}") for i in bad]
+        bad = np.flatnonzero(~allowed.holds(array))
+        problems += [(int(i), field, f"expected {allowed}, got {array[i]:g}") for i in bad]
         array.flags.writeable = False
         object.__setattr__(self, field, array)
 
@@ -196,16 +224,16 @@ class CoopetitionGame:
                 )
             )
         reach = self.max_data_fraction(np.fmax.reduce(self.cpu_levels_hz, axis=1))
-        for i in np.flatnonzero(reach < self.min_data_fraction):
-            problems.append(
-                (
-                    int(i),
-                    "cpu_levels_hz",
-                    "no feasible level: before the deadline even the fastest trains only "
-                    f"{max(reach[i], 0.0):.6g} of the data, below the minimum fraction "
-                    f"{self.min_data_fraction:g}",
-                )
+        problems += [
+            (
+                int(i),
+                "cpu_levels_hz",
+                "no feasible level: before the deadline even the fastest trains only "
+                f"{max(reach[i], 0.0):.6g} of the data, below the minimum fraction "
+                f"{self.min_data_fraction:g}",
             )
+            for i in np.flatnonzero(reach < self.min_data_fraction)
+        ]
         if isinstance(self.accuracy, UserAccuracy):
             violation = violation_of_eq5(self.accuracy, float(self.data_units.sum()))
             if violation is not None:
@@ -256,18 +284,16 @@ class CoopetitionGame:
 
     def level_is_feasible(self) -> npt.NDArray[np.bool_]:
         """Return, shape ``(N, m)``, which levels exist and can train ``D_min`` in time."""
-        return self.max_data_fraction(self.cpu_levels_hz) >= self.min_data_fraction
+        return np.asarray(self.max_data_fraction(self.cpu_levels_hz) >= self.min_data_fraction)
 
     def is_feasible(self, profile: StrategyProfile) -> npt.NDArray[np.bool_]:
         """Return, shape ``(N,)``, whose strategy satisfies ``C1``-``C3`` of Eq. (13)."""
         d, f = profile.data_fraction, profile.cpu_hz
         slack = 1.0 + FEASIBILITY_TOLERANCE
         at_a_level = np.any(self.cpu_levels_hz == f[:, None], axis=1)
-        return (
-            at_a_level
-            & (d * slack >= self.min_data_fraction)
-            & (d <= self.max_data_fraction(f) * slack)
-        )
+        enough = d * slack >= self.min_data_fraction
+        in_time = d <= self.max_data_fraction(f) * slack
+        return np.asarray(at_a_level & enough & in_time)
 
     def omega(self, profile: StrategyProfile) -> float:
         """Return ``Omega = sum_i d_i u_i``, the data in the training, in units."""
@@ -293,35 +319,3 @@ class CoopetitionGame:
     def with_incentive_intensity(self, gamma: float) -> CoopetitionGame:
         """Return the same game under another ``gamma``, payoff per bit."""
         return dataclasses.replace(self, incentive_intensity=gamma)
-
-
-# field, exclusive or inclusive lower bound, whether it is exclusive
-_ARRAY_RANGES: tuple[tuple[str, float, bool], ...] = (
-    ("profitability", 0.0, True),
-    ("data_bits", 0.0, True),
-    ("cycles_per_bit", 0.0, True),
-    ("data_units", 0.0, True),
-    ("download_seconds", 0.0, False),
-    ("upload_seconds", 0.0, False),
-)
-
-
-def _positive(value: float) -> bool:
-    return value > 0.0
-
-
-def _nonnegative(value: float) -> bool:
-    return value >= 0.0
-
-
-_MAX = float(np.finfo(float).max)
-_SCALAR_RANGES: tuple[tuple[str, Callable[[float], bool], float], ...] = (
-    ("incentive_intensity", _nonnegative, _MAX),
-    ("compute_weight", _positive, _MAX),
-    ("overhead_weight", _nonnegative, _MAX),
-    ("min_data_fraction", _positive, 1.0),
-    ("deadline_seconds", _positive, np.inf),
-    ("capacitance", _nonnegative, _MAX),
-    ("download_watts", _nonnegative, _MAX),
-    ("upload_watts", _nonnegative, _MAX),
-)

@@ -146,9 +146,18 @@ def regret(game: CoopetitionGame, profile: StrategyProfile) -> Array:
     # In blocks that stay in the processor's cache: several times faster for a million.
     blocks = [slice(k, k + BLOCK) for k in range(0, game.size, BLOCK)]
     return np.concatenate(
-        [_regret(dataclasses.replace(everyone, i=everyone.i[b], d=everyone.d[b],
-                                     f=everyone.f[b], others=everyone.others[b]))
-         for b in blocks]
+        [
+            _regret(
+                dataclasses.replace(
+                    everyone,
+                    i=everyone.i[b],
+                    d=everyone.d[b],
+                    f=everyone.f[b],
+                    others=everyone.others[b],
+                )
+            )
+            for b in blocks
+        ]
     )
 
 

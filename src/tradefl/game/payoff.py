@@ -51,9 +51,8 @@ def compute_joules(game: CoopetitionGame, profile: StrategyProfile) -> Array:
 
 def communication_joules(game: CoopetitionGame) -> Array:
     """Return ``E_DL T1_i + E_UL T3_i``, the energy of both transfers, J (Section III-D)."""
-    return (
-        game.download_watts * game.download_seconds + game.upload_watts * game.upload_seconds
-    )
+    download = game.download_watts * game.download_seconds
+    return np.asarray(download + game.upload_watts * game.upload_seconds)
 
 
 def overhead(game: CoopetitionGame, profile: StrategyProfile) -> Array:

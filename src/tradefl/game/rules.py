@@ -50,12 +50,14 @@ class LinearRule:
     def redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``R_i = sum_j r_ij``, shape ``(N,)``, Eq. (10)."""
         x = self.contribution(game, profile)
-        return self.incentive_intensity * (game.total_intensity * x - game.competition.dot(x))
+        net = game.total_intensity * x - game.competition.dot(x)
+        return np.asarray(self.incentive_intensity * net)
 
     def gross_redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``gamma sum_j rho_ij (x_i + x_j)``: the size of the terms that make ``R_i``."""
         x = self.contribution(game, profile)
-        return self.incentive_intensity * (game.total_intensity * x + game.competition.dot(x))
+        gross = game.total_intensity * x + game.competition.dot(x)
+        return np.asarray(self.incentive_intensity * gross)
 
     def marginal_per_fraction(self, game: CoopetitionGame) -> Array:
         """Return ``dR_i / dd_i = gamma rho_i. s_i``, shape ``(N,)``."""

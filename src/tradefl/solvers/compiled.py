@@ -19,7 +19,9 @@ from typing import Any
 Function = Callable[..., Any]
 
 
-def compiled(function: Function, replacements: Mapping[Function, Function] | None = None) -> Function:
+def compiled(
+    function: Function, replacements: Mapping[Function, Function] | None = None
+) -> Function:
     """Return ``function`` compiled, with every function of this package that it calls.
 
     Parameters
@@ -44,11 +46,12 @@ def _compiled(function: Function, replacements: tuple[tuple[Function, Function],
 
     # numba notices an edited file only for the function that stands in it, not for what that
     # function calls in other files; a directory named after all the code involved does.
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(directory)
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(directory)
     try:
         return _build(function, stand_ins, {}, numba.njit, on_disk=_writable(directory))
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
 
 
 def _build(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,7 @@ from tradefl.game.equilibrium import Certificate, certify
 from tradefl.game.payoff import Payoffs, payoffs
 from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
-
-if TYPE_CHECKING:
-    from tradefl.statement import Statement
+from tradefl.statement import Statement, statement
 
 Array = npt.NDArray[np.float64]
 Status = Literal["optimal", "equilibrium", "feasible", "iteration_limit"]
@@ -123,7 +121,12 @@ class Solution:
         elif certificate.is_equilibrium(REGRET_TOLERANCE):
             status = "equilibrium"
         return cls(
-            game=game, profile=profile, terms=terms, certificate=certificate, status=status, **fields
+            game=game,
+            profile=profile,
+            terms=terms,
+            certificate=certificate,
+            status=status,
+            **fields,
         )
 
     @cached_property
@@ -143,9 +146,7 @@ class Solution:
 
     def statement(self, organization: str | int) -> Statement:
         """Return the itemized payoff statement of one organization, by name or index."""
-        from tradefl.statement import statement
-
-        return statement(self, organization)
+        return statement(self.game, self.profile, organization, self.terms)
 
     def transfers(self) -> list[tuple[int, int, float]]:
         """Return ``(payer, receiver, amount > 0)`` for each pair that settles anything."""
