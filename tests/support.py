@@ -27,7 +27,7 @@ from tradefl.game import (
     SqrtLoss,
     StrategyProfile,
 )
-from tradefl.game.accuracy import UserAccuracy
+from tradefl.game.user_accuracy import complete
 
 ACCURACIES = ("sqrt-loss", "power-law", "empirical", "user")
 COMPETITIONS = ("dense", "sparse", "sector")
@@ -117,6 +117,13 @@ def random_accuracy(rng: np.random.Generator, kind: str, total: float, onset: fl
         return ScalarExpAccuracy(height, scale)
     # Where P barely leaves zero, rounding hides its shape from the check of Eq. (5).
     return WithoutInverse(random_accuracy(rng, "sqrt-loss", total, min(onset, 0.8 * total)))
+
+
+def drawn_model(kind: str, seed: int) -> tuple[Any, float]:
+    """Return a random P of that kind, complete, and the data at which it still bends."""
+    rng = np.random.default_rng(seed)
+    total = float(np.exp(rng.uniform(-2.0, 12.0)))
+    return complete(random_accuracy(rng, kind, total, total * rng.uniform(0.001, 0.5))), total
 
 
 def random_competition(rng: np.random.Generator, kind: str, profitability: Any) -> Competition:
@@ -346,9 +353,7 @@ def plain_performance(model: Any, omega: Any) -> Any:
             rise = model.values[k + 1] - model.values[k]
             value = value + rise * (np.clip(omega, left, right) - left) / (right - left)
         return value
-    if isinstance(model, UserAccuracy):
-        return plain_performance(model.model, omega)
-    if isinstance(model, WithoutInverse):
+    if hasattr(model, "model"):  # wrapped, by the game or by WithoutInverse
         return plain_performance(model.model, omega)
     if isinstance(model, LogAccuracy):
         return model.height * np.log(1.0 + omega / model.scale)

@@ -29,6 +29,7 @@ from tradefl.game import (
     potential,
     regret,
 )
+from tradefl.game.payoff import damage_by_competitor
 
 
 def three_organizations(**changes):
@@ -96,6 +97,21 @@ def test_every_term_agrees_with_the_formulas_written_again(game, seed):
         assert terms.damage[i] == pytest.approx(float(damage), **close)
         assert terms.redistribution[i] == pytest.approx(sum(received), **close)
         assert terms.payoff[i] == pytest.approx(float(judge.payoff(profile, i)), **close)
+
+
+@examples(60)
+@given(games(), seeds())
+def test_damage_splits_into_what_is_lost_to_each_competitor(game, seed):
+    profile, judge = random_profile(game, seed), Eq11(game)
+    for i in range(game.size):
+        d, f = profile.data_fraction[i], profile.cpu_hz[i]
+        competitors, lost = damage_by_competitor(game, profile, i)
+        np.testing.assert_array_equal(competitors, np.flatnonzero(judge.rho[i]))
+        _, _, damage, _ = judge.terms(profile, i, d, f)
+        shares = judge.rho[i] * game.profitability
+        expected = float(damage) * shares / max(shares.sum(), 1e-300)
+        rounding = 1e-12 * judge.scale(profile, i)
+        np.testing.assert_allclose(lost, expected[competitors], rtol=1e-9, atol=rounding)
 
 
 @examples(100)
