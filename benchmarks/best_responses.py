@@ -50,5 +50,3 @@ def main() -> dict[str, Any]:
     }
     keep("best_responses", result)
     return result
-
-

@@ -17,10 +17,12 @@ def main() -> dict[str, Any]:
         process([sys.executable, "-c", code])
 
     result = {
-        "tradefl solve examples/drug_discovery.toml (first) against importing NumPy (second)":
-            alternating(lambda: process(SOLVE), lambda: python("import numpy"), runs=11),
-        "import tradefl (first) against a bare interpreter (second)":
-            alternating(lambda: python("import tradefl"), lambda: python("pass"), runs=11),
+        "tradefl solve drug_discovery.toml (first) against importing NumPy (second)": alternating(
+            lambda: process(SOLVE), lambda: python("import numpy"), runs=11
+        ),
+        "import tradefl (first) against a bare interpreter (second)": alternating(
+            lambda: python("import tradefl"), lambda: python("pass"), runs=11
+        ),
     }
     keep("start_up", result)
     return result

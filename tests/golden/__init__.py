@@ -1,0 +1,1 @@
+"""What the examples' solutions were when somebody last read them."""

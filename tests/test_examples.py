@@ -1,0 +1,68 @@
+"""The examples: their solutions are those that somebody has read, and mean something."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from tests.golden.cases import CASES, EXAMPLES, document, golden_file
+
+import tradefl
+
+
+def assert_same(found: Any, expected: Any, path: str = "$") -> None:
+    """Compare documents: numbers to 1e-9 (libraries differ in the last bits), the rest exactly."""
+    assert type(found) is type(expected), path
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys(), path
+        for key, value in expected.items():
+            assert_same(found[key], value, f"{path}.{key}")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), path
+        for k, value in enumerate(expected):
+            assert_same(found[k], value, f"{path}[{k}]")
+    elif isinstance(expected, float):
+        assert found == pytest.approx(expected, rel=1e-9, abs=1e-9), path
+    else:
+        assert found == expected, path
+
+
+@pytest.mark.parametrize(("example", "method"), CASES, ids=lambda case: str(case))
+def test_solution_is_the_golden_one(example: str, method: str) -> None:
+    expected = json.loads(golden_file(example, method).read_text(encoding="utf-8"))
+    assert_same(document(example, method), expected)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.toml")), ids=lambda path: path.stem)
+def test_example_is_an_individually_rational_interior_equilibrium(path: Any) -> None:
+    solution = tradefl.solve(tradefl.load(path))
+    d = solution.profile.data_fraction
+    assert solution.status == "equilibrium"
+    assert solution.certificate.individually_rational
+    assert solution.transfers() != []
+    assert d.min() < 1.0
+
+
+def test_drug_discovery_holds_the_public_number_of_data_points() -> None:
+    consortium = tradefl.load(EXAMPLES / "drug_discovery.toml")
+    assert len(consortium) == 10
+    assert 2_600_000_000 < consortium.organizations.samples.sum() < 2_700_000_000
+
+
+def test_paper_example_keeps_table_ii_and_its_welfare_peaks_near_gamma_star() -> None:
+    consortium = tradefl.load(EXAMPLES / "paper.toml")
+    who, game = consortium.organizations, consortium.game
+    assert len(consortium) == 10
+    assert consortium.mechanism.min_data_fraction == 0.01
+    assert ((who.profitability >= 500) & (who.profitability <= 2500)).all()
+    assert ((who.data_bits >= 15e9) & (who.data_bits <= 25e9)).all()
+    assert ((who.samples >= 1000) & (who.samples <= 2000)).all()
+    assert ((who.cpu_levels_hz[:, -1] >= 3e9) & (who.cpu_levels_hz[:, -1] <= 5e9)).all()
+
+    def welfare(gamma: float) -> float:
+        return tradefl.solve(game.with_incentive_intensity(gamma)).social_welfare
+
+    # The paper's grid is unknown; on powers of two times 1e-11, 5.12e-9 is one point.
+    grid = [1e-11 * 2.0**k for k in range(4, 15)]
+    assert max(grid, key=welfare) == pytest.approx(5.12e-9)
