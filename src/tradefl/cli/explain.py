@@ -68,15 +68,8 @@ def _chosen(names: tuple[str, ...], organization: str | None, file: str) -> list
 def _transfers(solution: Solution, who: list[int]) -> list[tuple[str, str, float]]:
     """Return ``(payer, receiver, amount)`` for the pairs in which the chosen take part."""
     name_of = solution.game.name_of
-    if len(who) == solution.game.size:
-        settled = solution.transfers()
-    else:
-        settled = []
-        for i in who:
-            rivals, received = solution.game.rule.received(solution.game, solution.profile, i)
-            for j, amount in zip(rivals.tolist(), received.tolist(), strict=True):
-                if amount != 0.0:
-                    settled.append((j, i, amount) if amount > 0.0 else (i, j, -amount))
+    everybody = len(who) == solution.game.size
+    settled = solution.transfers() if everybody else solution.transfers(who[0])
     return [(name_of(payer), name_of(receiver), amount) for payer, receiver, amount in settled]
 
 

@@ -148,14 +148,24 @@ class Solution:
         """Return the itemized payoff statement of one organization, by name or index."""
         return statement(self.game, self.profile, organization, self.terms)
 
-    def transfers(self) -> list[tuple[int, int, float]]:
-        """Return ``(payer, receiver, amount > 0)`` for each pair that settles anything."""
+    def transfers(self, organization: int | None = None) -> list[tuple[int, int, float]]:
+        """Return ``(payer, receiver, amount > 0)`` for each pair that settles anything.
+
+        All pairs, or those of one organization. Contributions that agree to twelve digits
+        are equal: what remains of their difference is rounding, which nobody pays.
+        """
+        x = self.game.rule.contribution(self.game, self.profile)
         settled = []
-        for i in range(self.game.size):
+        for i in range(self.game.size) if organization is None else (organization,):
             competitors, received = self.game.rule.received(self.game, self.profile, i)
-            for j, amount in zip(competitors.tolist(), received.tolist(), strict=True):
-                if i < j and amount != 0.0:
-                    settled.append((j, i, amount) if amount > 0.0 else (i, j, -amount))
+            differ = np.abs(x[i] - x[competitors]) > 1e-12 * (x[i] + x[competitors])
+            chosen = differ & (received != 0.0)
+            if organization is None:
+                chosen &= competitors > i  # each pair once
+            for j, amount in zip(
+                competitors[chosen].tolist(), received[chosen].tolist(), strict=True
+            ):
+                settled.append((j, i, amount) if amount > 0.0 else (i, j, -amount))
         return settled
 
     def organizations(self) -> Iterator[dict[str, Any]]:
