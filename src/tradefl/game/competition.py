@@ -221,9 +221,9 @@ class SectorCompetition:
     def _validated(self, i: Any, j: Any, rho: Any) -> tuple[Indices, Indices, Array]:
         i, j = np.asarray(i, dtype=np.intp), np.asarray(j, dtype=np.intp)
         rho = np.asarray(rho, dtype=float)
-        first, second = np.minimum(i, j), np.maximum(i, j)
         if not i.shape == j.shape == rho.shape or i.ndim != 1:
             raise ValueError("exceptions: expected three equally long arrays")
+        first, second = np.minimum(i, j), np.maximum(i, j)
         if np.any(first < 0) or np.any(second >= self.size) or np.any(first == second):
             raise ValueError("exceptions: expected pairs of different organizations 0..N-1")
         if np.unique(first * self.size + second).size != first.size:

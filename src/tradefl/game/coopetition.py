@@ -150,6 +150,8 @@ class CoopetitionGame:
     def __post_init__(self) -> None:
         n = int(np.size(self.profitability))
         problems: list[tuple[int | None, str, str]] = []
+        if n == 0:
+            raise InvalidGameError([(None, "profitability", "expected at least one organization")])
         for field, allowed in _ARRAYS.items():
             self._normalize_array(field, n, allowed, problems)
         for field, allowed in _NUMBERS.items():

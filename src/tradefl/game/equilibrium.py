@@ -115,10 +115,12 @@ class _Deviators:
         return np.asarray(revenue - overhead - damage + received)
 
     def slope(self, d: Array, f: Array) -> Array:
-        """Return the derivative of :meth:`gain` in d."""
+        """Return the derivative of :meth:`gain` in d on the concave part of ``P``."""
         game, i = self.game, self.i
         u, s = game.data_units[i], game.data_bits[i]
-        steeper = game.accuracy.derivative(self.others + d * u) * u
+        # At the kink rounding may fall below the onset, where the derivative is 0.
+        omega = np.maximum(self.others + d * u, game.accuracy.onset)
+        steeper = game.accuracy.derivative(omega) * u
         worth = (game.profitability[i] - game.competitors_profitability[i]) * steeper
         cost = game.overhead_weight * game.capacitance * f**2 * game.cycles_per_bit[i] * s
         return np.asarray(worth - cost + game.incentive_intensity * game.total_intensity[i] * s)

@@ -97,6 +97,8 @@ def violation_of_eq5(model: InvertibleAccuracyModel, omega_max: float) -> str | 
     if not (np.all(np.isfinite(value)) and np.all(np.isfinite(derivative))):
         return "P and P' must be finite on (0, Omega_max]"
     slack = 1e-9 * max(float(np.ptp(value)), 1e-300)
+    if np.any(value < -slack):
+        return f"P is negative near Omega = {grid[int(np.argmin(value))]:.6g}"
     chords = np.diff(value)
     if np.any(chords < -slack) or np.any(derivative < 0.0):
         return f"P decreases near Omega = {grid[int(np.argmin(chords))]:.6g}"
