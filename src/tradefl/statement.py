@@ -99,12 +99,12 @@ class Statement:
         digits = decimals(self.totals.values())
         rows: list[tuple[str, str, str, str]] = []
         for section, heading, total in self._sums():
-            rows.append(("", heading, "", f"{total:,.{digits}f}"))
+            rows.append(("", heading, "", money(total, digits)))
             rows += [
-                (line.equation, f"  {line.item}", line.calculation, f"{line.amount:,.{digits}f}")
+                (line.equation, f"  {line.item}", line.calculation, money(line.amount, digits))
                 for line in self.section(section)
             ]
-        rows.append(("Eq. (11)", "Payoff", "sum of the four", f"{self.payoff:,.{digits}f}"))
+        rows.append(("Eq. (11)", "Payoff", "sum of the four", money(self.payoff, digits)))
         widths = [max(len(row[k]) for row in rows) for k in range(4)]
         text = [f"Payoff statement of {self.organization} in {self.consortium}", ""]
         text += [f"  {symbol} = {how}" for symbol, how, _ in self.quantities]
@@ -118,18 +118,20 @@ class Statement:
     def to_markdown(self) -> str:
         """Return the statement as a Markdown section."""
         digits = decimals(self.totals.values())
-        name = _escaped(self.organization)
+        name = escaped(self.organization)
         text = [f"## Payoff statement of {name}", ""]
         text += [f"- `{symbol} = {how}`" for symbol, how, _ in self.quantities]
         text += ["", "| equation | item | calculation | amount |", "|---|---|---|---:|"]
         for section, heading, total in self._sums():
-            text.append(f"| | **{heading}** | | **{total:,.{digits}f}** |")
+            text.append(f"| | **{heading}** | | **{money(total, digits)}** |")
             text += [
-                f"| {line.equation} | {_escaped(line.item)} | `{line.calculation}` "
-                f"| {line.amount:,.{digits}f} |"
+                f"| {line.equation} | {escaped(line.item)} | `{line.calculation}` "
+                f"| {money(line.amount, digits)} |"
                 for line in self.section(section)
             ]
-        text.append(f"| Eq. (11) | **Payoff** | sum of the four | **{self.payoff:,.{digits}f}** |")
+        text.append(
+            f"| Eq. (11) | **Payoff** | sum of the four | **{money(self.payoff, digits)}** |"
+        )
         return "\n".join([*text, ""])
 
 
@@ -189,6 +191,17 @@ def decimals(amounts: Any) -> int:
     return 6 if size >= 1.0 or size == 0.0 else min(6 - math.floor(math.log10(size)), 30)
 
 
+def money(amount: float, digits: int) -> str:
+    """Return an amount with so many decimals; what rounds to zero has no sign."""
+    text = f"{amount:,.{digits}f}"
+    return text if text.strip("-0.,") else text.lstrip("-")
+
+
+def escaped(text: str) -> str:
+    """Return text that Markdown shows as it is, in a table too."""
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|" else c for c in text)
+
+
 def number(value: float) -> str:
     """Return a number with 12 significant digits, in parentheses when negative."""
     text = f"{value:.12g}"
@@ -210,6 +223,8 @@ def _quantities(
     seconds = t1 + cycles * d * s / f + t3
 
     def row(symbol: str, calculation: str, value: float) -> tuple[str, str, float]:
+        if calculation.startswith("0, "):  # below the onset: the reason, and nothing to add
+            return symbol, calculation, value
         shown = number(value)
         return symbol, shown if calculation == "" else f"{calculation} = {shown}", value
 
@@ -348,8 +363,3 @@ def _redistribution_lines(game: CoopetitionGame, profile: StrategyProfile, i: in
             )
         )
     return lines
-
-
-def _escaped(text: str) -> str:
-    """Return text that Markdown shows as it is, in a table too."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>|" else c for c in text)

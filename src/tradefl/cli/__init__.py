@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -45,8 +46,11 @@ def _root(
 
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and a message that names it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name="tradefl")
     except InputError as error:
         for line in error.lines():
             sys.stderr.write(f"error: {line}\n")

@@ -14,7 +14,7 @@ from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
-from tradefl.statement import SCHEMA, Statement, decimals, number
+from tradefl.statement import SCHEMA, Statement, decimals, escaped, money, number
 
 
 def explain(
@@ -127,7 +127,7 @@ def _print(solution: Solution, statements: list[Statement], who: list[int]) -> N
     if transfers:
         print_table(
             ["from", "to", "amount"],
-            [[payer, receiver, f"{amount:,.{digits}f}"] for payer, receiver, amount in transfers],
+            [[payer, receiver, money(amount, digits)] for payer, receiver, amount in transfers],
             left=(0, 1),
         )
     else:
@@ -139,7 +139,7 @@ def _markdown(solution: Solution, statements: list[Statement], who: list[int]) -
     transfers = _transfers(solution, who)
     digits = decimals(amount for *_, amount in transfers)
     text = [
-        f"# {game.title}",
+        f"# {escaped(game.title)}",
         "",
         f"Method {solution.method}, status {solution.status}, "
         f"max regret {solution.certificate.max_regret:.3g}.",
@@ -150,7 +150,10 @@ def _markdown(solution: Solution, statements: list[Statement], who: list[int]) -
         "",
         f"| {' | '.join(CONTRIBUTIONS)} |",
         "|---|---:|---:|---:|---:|---:|",
-        *(f"| {' | '.join(row)} |" for row in _contributions(solution)),
+        *(
+            f"| {' | '.join([escaped(name), *figures])} |"
+            for name, *figures in _contributions(solution)
+        ),
         "",
         *(one.to_markdown() for one in statements),
         "## Who pays whom",
@@ -158,7 +161,7 @@ def _markdown(solution: Solution, statements: list[Statement], who: list[int]) -
         "| from | to | amount |",
         "|---|---|---:|",
         *(
-            f"| {payer} | {receiver} | {amount:,.{digits}f} |"
+            f"| {escaped(payer)} | {escaped(receiver)} | {money(amount, digits)} |"
             for payer, receiver, amount in transfers
         ),
     ]

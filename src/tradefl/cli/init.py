@@ -27,7 +27,9 @@ def init(
         say(sample().rstrip("\n"))
         return
     if file.exists() and not (force and file.is_file()):
-        what = "is a directory" if file.is_dir() else "already exists; --force replaces it"
-        raise InputError.at(file, what)
+        if not file.is_file():
+            what = "a directory" if file.is_dir() else "no regular file"
+            raise InputError.at(file, f"is {what} and is not replaced")
+        raise InputError.at(file, "already exists; --force replaces it")
     atomic_write(file, sample().encode())
     note(f"wrote {file}; try: tradefl check {file}")

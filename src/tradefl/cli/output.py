@@ -48,7 +48,8 @@ def progress(what: str) -> Iterator[None]:
 
 def print_json(document: Any) -> None:
     """Print exactly one JSON document on stdout."""
-    for chunk in _json_chunks(document):
+    unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
+    for chunk in _json_chunks(document, ascii_only=not unicode):
         sys.stdout.write(chunk)
     sys.stdout.write("\n")
 
@@ -58,8 +59,8 @@ def write_json(document: Any, path: Path) -> None:
     atomic_write(path, ("".join(_json_chunks(document)) + "\n").encode())
 
 
-def _json_chunks(document: Any) -> Iterator[str]:
-    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=2)
+def _json_chunks(document: Any, *, ascii_only: bool = False) -> Iterator[str]:
+    encoder = json.JSONEncoder(ensure_ascii=ascii_only, allow_nan=False, indent=2)
     return encoder.iterencode(document)
 
 
@@ -69,8 +70,9 @@ def print_table(
     *,
     footer: Sequence[str] | None = None,
     left: Iterable[int] = (0,),
+    total: int | None = None,
 ) -> None:
-    """Print a table; of a long one the first rows, and how many are left out."""
+    """Print a table; of a long one the first rows, and how many of the total are left out."""
     left = set(left)
     table = Table(box=SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
     for k, heading in enumerate(headings):
@@ -84,8 +86,9 @@ def print_table(
         table.add_row(*row)
     out = console()
     out.print(table)
-    if len(rows) > TABLE_ROWS:
-        out.print(f"... and {len(rows) - TABLE_ROWS:,} more; --json has them all\n")
+    left_out = (len(rows) if total is None else total) - TABLE_ROWS
+    if left_out > 0:
+        out.print(f"... and {left_out:,} more; --json has them all\n")
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from tradefl.cli.options import File, Json, Method
 from tradefl.cli.output import (
+    TABLE_ROWS,
     note,
     print_facts,
     print_json,
@@ -27,6 +28,12 @@ from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.statement import decimals
+
+
+def _open_unit_interval(value: float) -> float:
+    if not 0.0 < value < 1.0:  # click's own range lets NaN pass
+        raise typer.BadParameter(f"{value} is not in the range 0<x<1.")
+    return value
 
 
 def solve(
@@ -55,7 +62,7 @@ def solve(
         float,
         typer.Option(
             "--tolerance",
-            click_type=click.FloatRange(0.0, 1.0, min_open=True, max_open=True),
+            callback=_open_unit_interval,
             help="The relative change below which a move does not count.",
         ),
     ] = 1e-12,
@@ -137,9 +144,10 @@ def print_solution(solution: Solution) -> None:
         ],
         [
             [game.name_of(i), *cells([float(column[i]) for column in columns])]
-            for i in range(min(game.size, 10_000))
+            for i in range(min(game.size, TABLE_ROWS))
         ],
         footer=["sum (regret: max)", *totals],
+        total=game.size,
     )
     bound = "none proven" if solution.upper_bound is None else f"{solution.upper_bound:.12g}"
     print_facts(

@@ -107,7 +107,8 @@ def rescaling(rho: Competition, profitability: Array) -> float:
     if np.all(profitability - rivals > 0.0):
         return 1.0
     some = rivals > 0.0
-    return float((1.0 - RESCALE_MARGIN) * np.min(profitability[some] / rivals[some]))
+    with np.errstate(over="ignore"):  # whoever hardly competes needs no shrinking
+        return float((1.0 - RESCALE_MARGIN) * np.min(profitability[some] / rivals[some]))
 
 
 def _pairs(
@@ -163,10 +164,10 @@ def read_matrix(path: Path, names: Sequence[str]) -> Array:
     InputError
         With every problem found: shape, names, numbers, range, symmetry, diagonal.
     """
-    rows = read_csv(path)
+    rows, _ = read_csv(path)
     order: list[int] | None = None
     top, left = 0, 0
-    if not _is_number(rows[0][-1]):  # a header of names
+    if len(rows[0]) == len(names) + 1 and not _is_number(rows[0][0]):  # a header of names
         header = [cell.strip() for cell in rows[0][1:]]
         column = [row[0].strip() for row in rows[1:]]
         order = _order(path, header, column, names)

@@ -115,7 +115,11 @@ class Consortium:
             points = self.points
             if points is None:
                 raise ValueError("points: expected the measured points of points_file")
-            return fit_empirical(points[:, 0], points[:, 1], section.untrained_accuracy)
+            try:
+                return fit_empirical(points[:, 0], points[:, 1], section.untrained_accuracy)
+            except ValueError as error:
+                place = f"{self.source}: accuracy.points_file"
+                raise InputError.at(place, f"no curve fits: {error}") from None
         if isinstance(section, PowerLawAccuracy):
             return PowerLaw(section.untrained_loss, section.scale, section.exponent, section.floor)
         return SqrtLoss(section.epochs, section.untrained_loss)
@@ -133,6 +137,8 @@ class Consortium:
         if self.competition_factor != 1.0:
             rho = rho.scaled(self.competition_factor)
         measured = who.data_bits if self.accuracy.measure == "bits" else who.samples
+        with np.errstate(over="ignore"):  # the game tells infinite units
+            units = measured / self.accuracy.unit
         try:
             return CoopetitionGame(
                 profitability=who.profitability,
@@ -141,7 +147,7 @@ class Consortium:
                 cpu_levels_hz=who.cpu_levels_hz,
                 competition=rho,
                 accuracy=self.accuracy_model,
-                data_units=measured / self.accuracy.unit,
+                data_units=units,
                 download_seconds=who.download_seconds,
                 upload_seconds=who.upload_seconds,
                 **self.mechanism.model_dump(),

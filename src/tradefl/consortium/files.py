@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import tempfile
 from pathlib import Path
@@ -27,31 +28,36 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError.at(path, f"cannot be read: {reason}") from None
-    if not content.strip():
-        raise InputError.at(path, "is empty")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError.at(
             path, f"expected UTF-8 text, but byte {error.start} is not part of any"
         ) from None
+    if not text.strip():
+        raise InputError.at(path, "is empty")
     if "\x00" in text:
         raise InputError.at(path, "expected UTF-8 text, got a binary file")
     return text
 
 
-def read_csv(path: Path) -> list[list[str]]:
-    """Return the rows of a CSV file, blank lines left out.
+def read_csv(path: Path) -> tuple[list[list[str]], list[int]]:
+    """Return the rows of a CSV file, blank lines left out, and the line that each ends in.
 
     Raises
     ------
     InputError
         As :func:`read_text`, or the quoting is broken.
     """
-    text = read_text(path)
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    # Only line feeds end lines: str.splitlines would split at U+2028 within a name too.
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    rows, lines = [], []
     try:
-        return [row for row in reader if row]
+        for row in reader:
+            if row:
+                rows.append(row)
+                lines.append(reader.line_num)
+        return rows, lines
     except csv.Error as error:
         raise InputError.at(path, f"line {reader.line_num}: not valid CSV: {error}") from None
 
@@ -59,11 +65,19 @@ def read_csv(path: Path) -> list[list[str]]:
 def atomic_write(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it.
 
+    What is no regular file (a pipe, a device) is written to, not replaced.
+
     Raises
     ------
     InputError
-        The folder does not exist or cannot be written.
+        The folder does not exist, or the file cannot be written.
     """
+    if path.exists() and not path.is_file():
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            raise InputError.at(path, f"cannot be written: {error.strerror}") from None
+        return
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:

@@ -121,7 +121,8 @@ def read_organizations(path: Path) -> Organizations:
         A Parquet file, but pyarrow is not installed.
     """
     parquet = path.suffix == ".parquet"
-    columns, size = _parquet_columns(path) if parquet else _csv_columns(path)
+    columns, lines = _parquet_columns(path) if parquet else _csv_columns(path)
+    size = len(lines)
     problems = [
         Problem(str(path), f"column {name!r} is missing")
         for name in REQUIRED
@@ -148,8 +149,7 @@ def read_organizations(path: Path) -> Organizations:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 row = int(detail["loc"][0])
-                # Row 0 of a CSV file stands in its second line, below the header.
-                where = f"row {row}" if parquet else f"line {row + 2}"
+                where = f"{'row' if parquet else 'line'} {lines[row]}"
                 problems.append(Problem(f"{path}: {where}, {name}", described(detail)))
     if problems:
         raise InputError(problems)
@@ -170,14 +170,15 @@ def _adapter(name: str) -> TypeAdapter[list[Any]]:
     return TypeAdapter(list[rule], config=ConfigDict(allow_inf_nan=False))
 
 
-def _csv_columns(path: Path) -> tuple[dict[str, list[Any]], int]:
-    header, *rows = read_csv(path)
+def _csv_columns(path: Path) -> tuple[dict[str, list[Any]], Sequence[int]]:
+    """Return the cells of each column, and the line of each row."""
+    (header, *rows), (_, *lines) = read_csv(path)
     header = [name.strip() for name in header]
     twice = sorted({name for name in header if header.count(name) > 1})
     problems = [Problem(f"{path}: line 1", f"column {name!r} stands twice") for name in twice]
     problems += [
-        Problem(f"{path}: line {k + 2}", f"expected {len(header)} cells, got {len(row)}")
-        for k, row in enumerate(rows)
+        Problem(f"{path}: line {line}", f"expected {len(header)} cells, got {len(row)}")
+        for row, line in zip(rows, lines, strict=True)
         if len(row) != len(header)
     ]
     if problems:
@@ -192,22 +193,24 @@ def _csv_columns(path: Path) -> tuple[dict[str, list[Any]], int]:
     for name in ("sector", "address"):
         if name in columns:
             columns[name] = [cell or None for cell in columns[name]]
-    return columns or {name: [] for name in header}, len(rows)
+    return columns or {name: [] for name in header}, lines
 
 
-def _parquet_columns(path: Path) -> tuple[dict[str, list[Any]], int]:
+def _parquet_columns(path: Path) -> tuple[dict[str, list[Any]], Sequence[int]]:
+    """Return the cells of each column, and the number of each row, counted from 0."""
     try:
         import pyarrow.parquet
     except ImportError:
         raise MissingExtraError(f"{path}: reading Parquet", "tables") from None
     if not path.is_file():
-        raise InputError.at(path, "no such file")
+        what = "is a directory, expected a file" if path.is_dir() else "no such file"
+        raise InputError.at(path, what)
     try:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise InputError.at(path, f"cannot be read as Parquet: {reason}") from None
-    return {name: table[name].to_pylist() for name in table.column_names}, table.num_rows
+    return {name: table[name].to_pylist() for name in table.column_names}, range(table.num_rows)
 
 
 def organizations_csv(organizations: Organizations) -> bytes:

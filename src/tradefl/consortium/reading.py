@@ -118,8 +118,11 @@ class _Reader:
         text = read_text(self.path)
         try:
             return tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise InputError.at(self.path, f"not valid TOML: {error}") from None
+        except RecursionError:
+            raise InputError.at(self.path, "not valid TOML: nested too deeply") from None
+        except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+            reason = str(error).partition(";")[0]
+            raise InputError.at(self.path, f"not valid TOML: {reason}") from None
 
     def _name(self, document: Mapping[str, Any]) -> str | None:
         if "name" not in document:
@@ -165,9 +168,11 @@ class _Reader:
     def _organizations(self, document: Mapping[str, Any]) -> Organizations | None:
         inline, file = document.get("organization"), document.get("organizations_file")
         if (inline is None) == (file is None):
-            what = "cannot stand beside [[organization]]" if file else "is missing"
-            alternative = "" if file else "; expected [[organization]] tables or organizations_file"
-            self._problem("organizations_file" if file else "organization", what + alternative)
+            if file is None:
+                what = "is missing; expected [[organization]] tables or organizations_file"
+                self._problem("organization", what)
+            else:
+                self._problem("organizations_file", "cannot stand beside [[organization]]")
             return None
         if file is not None:
             if not isinstance(file, str) or not file:
@@ -248,12 +253,14 @@ def read_points(path: Path) -> Array:
     InputError
         With every problem found: the file, its columns, each number and its range.
     """
-    header, *rows = read_csv(path)
+    (header, *rows), (first, *lines) = read_csv(path)
     if [name.strip() for name in header] != ["data", "accuracy"]:
-        raise InputError.at(f"{path}: line 1", f"expected data,accuracy, got {','.join(header)}")
+        raise InputError.at(
+            f"{path}: line {first}", f"expected data,accuracy, got {','.join(header)}"
+        )
     problems, points = [], []
-    for k, row in enumerate(rows):
-        place = f"{path}: line {k + 2}"
+    for row, line in zip(rows, lines, strict=True):
+        place = f"{path}: line {line}"
         try:
             data, accuracy = (float(cell) for cell in row)
         except ValueError:

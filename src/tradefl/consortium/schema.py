@@ -16,7 +16,8 @@ Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Intensity = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S([^\x00-\x1f\x7f]*\S)?$")]
+_PRINTABLE = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
+Name = Annotated[str, StringConstraints(min_length=1, pattern=_PRINTABLE)]
 FileName = Annotated[str, StringConstraints(min_length=1)]
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Seconds = Annotated[int, Field(gt=0)]
@@ -154,7 +155,10 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
 
 _EXPECTED = {
     "float_type": "a number",
+    "float_parsing": "a number",
     "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of reasonable size",
     "int_from_float": "a whole number",
     "string_type": "text",
     "bool_type": "true or false",

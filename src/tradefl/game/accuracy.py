@@ -148,8 +148,9 @@ class SqrtLoss:
     @property
     def onset(self) -> float:
         """Data at which ``1/sqrt(Omega G) + 1/G = A(0)``; ``inf`` when it never does."""
-        headroom = self.untrained_loss - 1.0 / self.epochs
-        return 1.0 / (self.epochs * headroom**2) if headroom > 0.0 else np.inf
+        with np.errstate(over="ignore", divide="ignore"):
+            headroom = np.float64(self.untrained_loss) - 1.0 / np.float64(self.epochs)
+            return float(1.0 / (self.epochs * headroom**2)) if headroom > 0.0 else np.inf
 
     def value(self, omega: Any) -> Any:
         """Return ``P(Omega)``, Eq. (4)."""
@@ -197,7 +198,8 @@ class PowerLaw:
         headroom = self.untrained_loss - self.floor
         if headroom <= 0.0:
             return np.inf
-        return float((self.scale / headroom) ** (1.0 / self.exponent))
+        with np.errstate(over="ignore"):
+            return float(np.float64(self.scale / headroom) ** (1.0 / self.exponent))
 
     def value(self, omega: Any) -> Any:
         """Return ``P(Omega)``, Eq. (4)."""
@@ -334,8 +336,11 @@ def fit_empirical(
     heights, _ = nnls(ramps, y - untrained_accuracy)
     # Ramp j rises by heights_j / knots_j per unit up to its knot, so slopes are sums of what
     # has not ended yet: nonincreasing by construction, to the last bit.
-    slopes = np.cumsum((heights / knots)[::-1])[::-1]
-    values = np.cumsum(slopes * np.diff(knots, prepend=0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        slopes = np.cumsum((heights / knots)[::-1])[::-1]
+        values = np.cumsum(slopes * np.diff(knots, prepend=0.0))
+    if not np.all(np.isfinite(values)):
+        raise ValueError("data: amounts too small for finite slopes")
     return Empirical(np.append(0.0, knots), np.append(0.0, values))
 
 

@@ -215,6 +215,14 @@ class CoopetitionGame:
     def _meaningless(self) -> list[tuple[int | None, str, str]]:
         """Return what is wrong with a game whose numbers are each in range."""
         problems: list[tuple[int | None, str, str]] = []
+        with np.errstate(over="ignore"):
+            problems += [
+                (None, field, "too large: their sum must be finite")
+                for field in ("profitability", "data_bits", "data_units")
+                if not np.isfinite(2.0 * getattr(self, field).sum())
+            ]
+        if problems:
+            return problems
         for i in np.flatnonzero(~(self.potential_weights > 0.0)):
             shrink = self.profitability[i] / self.competitors_profitability[i]
             problems.append(

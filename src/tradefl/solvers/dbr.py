@@ -69,7 +69,7 @@ def solve(
         Relative: an organization moves if it changes ``Omega`` by more than this share of
         it, or its potential terms by more than this share of them through another level.
     max_moves
-        Give up after so many single moves; default ``100,000 + 100 N``.
+        Give up after so many single moves; default ``50,000 + 100 N``.
     order
         ``given``: the order of the arrays in every round; ``random``: a new one each round.
     seed
@@ -89,12 +89,16 @@ def solve(
     if not 0.0 < tolerance < 1.0:
         raise ValueError(f"tolerance: expected a number in (0, 1), got {tolerance!r}")
     if max_moves is None:
-        max_moves = 100_000 + 100 * game.size
+        max_moves = 50_000 + 100 * game.size
     if max_moves < 0:
         raise ValueError(f"max_moves: expected an integer >= 0, got {max_moves!r}")
     if order not in ("given", "random"):
         raise ValueError(f"order: expected 'given' or 'random', got {order!r}")
     start = game.initial_profile() if initial is None else initial
+    if start.data_fraction.size != game.size:
+        raise ValueError(
+            f"initial: expected {game.size} strategies, got {start.data_fraction.size}"
+        )
     if initial is not None and not game.is_feasible(initial).all():
         raise ValueError("initial: expected a feasible profile, Eq. (13)")
     if trace is None:

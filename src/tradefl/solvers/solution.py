@@ -111,14 +111,14 @@ class Solution:
     ) -> Solution:
         """Return a solution whose status is what its certificate supports, not what is hoped.
 
-        ``finished`` says whether the method ended by itself rather than at a limit.
+        ``finished`` says whether the method ended by itself rather than at a limit. Nearly
+        equal organizations may give way to each other by less and less that is worth anything:
+        then the limit is reached at an equilibrium, and it counts as one.
         """
         terms = payoffs(game, profile)
         certificate = certify(game, profile, terms)
-        status: Status = "feasible"
-        if not finished:
-            status = "iteration_limit"
-        elif certificate.is_equilibrium(REGRET_TOLERANCE):
+        status: Status = "feasible" if finished else "iteration_limit"
+        if certificate.is_equilibrium(REGRET_TOLERANCE):
             status = "equilibrium"
         return cls(
             game=game,
