@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import lsq_linear, minimize
-
 from tests.support import drawn_model, examples, plain_performance, seeds
+
 from tradefl.game import Empirical, PowerLaw, SqrtLoss, fit_empirical
-from tradefl.game.user_accuracy import complete
 
 ALL = ("sqrt-loss", "power-law", "empirical", "user-log", "user-exp")
 
@@ -24,7 +23,9 @@ def test_sqrt_loss_by_hand():
     model = SqrtLoss(epochs=4.0, untrained_loss=0.75)
     assert model.onset == 1.0
     # A(4) = 1/4 + 1/4, A(25) = 1/10 + 1/4.
-    np.testing.assert_allclose(model.value(np.array([0.0, 0.5, 1.0, 4.0, 25.0])), [0, 0, 0, 0.25, 0.4])
+    np.testing.assert_allclose(
+        model.value(np.array([0.0, 0.5, 1.0, 4.0, 25.0])), [0, 0, 0, 0.25, 0.4]
+    )
     # P' = 1/(4 Omega^1.5): 1/32 at 4, and 1/500 at 25.
     np.testing.assert_allclose(model.derivative(np.array([0.5, 4.0, 25.0])), [0.0, 1 / 32, 1 / 500])
     assert model.inverse_derivative(1 / 32) == pytest.approx(4.0)
@@ -51,6 +52,8 @@ def test_empirical_by_hand():
     )
     slopes = [0.4, 0.2, 0.07, 0.01]
     assert [model.inverse_derivative(slope) for slope in slopes] == [0.0, 1.0, 2.0, 4.0]
+    # At a slope of its own, P' is that much up to the end of the piece.
+    assert [model.inverse_derivative(float(s)) for s in model.slopes[:3]] == [1.0, 2.0, 4.0]
 
 
 # --- properties of every model ------------------------------------------------------------------

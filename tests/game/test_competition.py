@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import coo_array, csc_matrix, csr_array, csr_matrix
-
 from tests.support import COMPETITIONS, dense_rho, examples, random_competition, seeds
+
 from tradefl.game import (
     Competition,
     DenseCompetition,
@@ -57,9 +57,7 @@ def test_sectors_by_hand():
     competition = SectorCompetition(
         np.array([7, -2, 7, -2]), 0.5, 0.1, (np.array([3, 1]), np.array([0, 3]), [0.9, 0.0])
     )
-    rho = np.array(
-        [[0, 0.1, 0.5, 0.9], [0.1, 0, 0.1, 0.0], [0.5, 0.1, 0, 0.1], [0.9, 0.0, 0.1, 0]]
-    )
+    rho = np.array([[0, 0.1, 0.5, 0.9], [0.1, 0, 0.1, 0.0], [0.5, 0.1, 0, 0.1], [0.9, 0.0, 0.1, 0]])
     np.testing.assert_allclose(competition.row_sums(), rho.sum(axis=1))
     np.testing.assert_allclose(competition.dot(np.array([1.0, 10.0, 100.0, 1e3])),
                                rho @ [1.0, 10.0, 100.0, 1e3])  # fmt: skip
@@ -119,6 +117,7 @@ def spoilt(i, j, value, *, both=False):
         (spoilt(1, 2, math.nan, both=True), {(1, 2), (2, 1)}, r"rho\[1, 2\].*got nan"),
         (spoilt(1, 1, 0.5), {(1, 1)}, r"rho\[1, 1\]: expected 0 on the diagonal, got 0.5"),
         (spoilt(2, 0, 0.3), {(0, 2)}, r"rho\[0, 2\]: expected a symmetric matrix"),
+        (spoilt(0, 2, 0.3), {(0, 2)}, r"rho\[0, 2\]: expected a symmetric matrix"),
         (spoilt(2, 0, 0.0), {(0, 2)}, r"rho\[0, 2\]: expected a symmetric matrix"),
     ],
 )
@@ -154,7 +153,9 @@ def test_sector_intensities_outside_the_range_are_named(field, bad):
         SectorCompetition(np.array([0, 1]), **{"within": 0.5, field: bad})
 
 
-@pytest.mark.parametrize("sectors", [np.array([0.0, 1.0]), np.array([[0, 1]]), np.array(["a", "b"])])
+@pytest.mark.parametrize(
+    "sectors", [np.array([0.0, 1.0]), np.array([[0, 1]]), np.array(["a", "b"])]
+)
 def test_sectors_must_be_integers_one_for_each(sectors):
     with pytest.raises(ValueError, match="one integer for each"):
         SectorCompetition(sectors, 0.5)

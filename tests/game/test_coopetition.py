@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given
-
 from tests.support import Eq11, examples, games, random_profile, seeds
+
 from tradefl.game import (
     CoopetitionGame,
     InvalidCompetitionError,
@@ -46,7 +46,7 @@ def test_a_number_that_must_be_positive_is_named_with_its_organization(field, ba
     values = [8.0, bad, 6.0]
     problems = problems_of(**{field: values})
     assert (1, field) in {(i, name) for i, name, _ in problems}
-    assert "expected a finite number > 0" in dict((n, w) for _, n, w in problems)[field]
+    assert "expected a finite number > 0" in {name: what for _, name, what in problems}[field]
 
 
 @pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
@@ -145,9 +145,7 @@ def test_what_is_no_accuracy_model_is_rejected():
 
 def test_a_weight_that_is_not_positive_names_the_factor_that_rho_must_shrink_by():
     # z_2 = 4 - 0.5*8 - 0.5*6 = -3: rho would have to be 4/7 of its size.
-    [(i, name, what)] = problems_of(
-        competition=[[0.0, 0.5, 0.0], [0.5, 0.0, 0.5], [0.0, 0.5, 0.0]]
-    )
+    [(i, name, what)] = problems_of(competition=[[0.0, 0.5, 0.0], [0.5, 0.0, 0.5], [0.0, 0.5, 0.0]])
     assert (i, name) == (1, "competition")
     assert "= -3 must be > 0" in what
     assert "less than 0.571429 times" in what
@@ -171,9 +169,7 @@ def test_a_weight_of_zero_is_rejected():
 def test_an_organization_that_misses_the_deadline_at_its_fastest_is_named():
     # tau - T1 - T3 = 10 - 3 - 5 = 2 s: organization 1 trains 2*1/(2*20) = 5% of its data at 1 Hz,
     # below D_min = 10%; 0 trains 40% and 2 trains 8/30.
-    [(i, name, what)] = problems_of(
-        deadline_seconds=10.0, download_seconds=3.0, upload_seconds=5.0
-    )
+    [(i, name, what)] = problems_of(deadline_seconds=10.0, download_seconds=3.0, upload_seconds=5.0)
     assert (i, name) == (1, "cpu_levels_hz")
     assert "only 0.05 of the data" in what
     assert "minimum fraction 0.1" in what
@@ -187,9 +183,7 @@ def test_a_deadline_shorter_than_the_transfers_is_reported_as_no_data_at_all():
 
 def test_a_slow_level_may_miss_the_deadline_when_a_faster_one_does_not():
     # 2 s: organization 0 trains 20% at 1 Hz; with D_min = 0.3 only 2 Hz is left.
-    rushed = game(
-        deadline_seconds=2.0, min_data_fraction=0.3, cycles_per_bit=[1.0, 0.1, 0.5]
-    )
+    rushed = game(deadline_seconds=2.0, min_data_fraction=0.3, cycles_per_bit=[1.0, 0.1, 0.5])
     np.testing.assert_array_equal(
         rushed.level_is_feasible(), [[False, True], [True, False], [True, True]]
     )

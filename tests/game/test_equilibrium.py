@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from hypothesis import given
-
 from tests.support import Eq11, examples, games, random_game, random_profile, seeds
+
 from tradefl.game import (
     CoopetitionGame,
     PowerLaw,
@@ -65,7 +65,9 @@ def test_deviation_gain_takes_some_organizations_in_any_order():
     d, f = random_profile(game, 2).data_fraction, random_profile(game, 2).cpu_hz
     every = deviation_gain(game, profile, everyone, d, f)
     some = np.array([2, 0, 2])
-    np.testing.assert_array_equal(deviation_gain(game, profile, some, d[some], f[some]), every[some])
+    np.testing.assert_array_equal(
+        deviation_gain(game, profile, some, d[some], f[some]), every[some]
+    )
 
 
 def one_organization(**changes):

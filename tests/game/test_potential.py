@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from hypothesis import given
-
 from tests.support import Eq11, examples, games, random_profile, seeds
+
 from tradefl.game import (
     CoopetitionGame,
     PowerLaw,
@@ -48,9 +48,10 @@ def test_the_own_term_is_the_potential_without_performance(game, seed):
     cost = game.overhead_weight * joules / z
     assert np.all(np.abs(own - (gain - cost)) <= 1e-13 * (gain + cost))
     size = payoffs(game, profile).performance + (gain + cost).sum()
-    assert abs(
-        potential(game, profile) - payoffs(game, profile).performance - own.sum()
-    ) <= 1e-13 * size
+    assert (
+        abs(potential(game, profile) - payoffs(game, profile).performance - own.sum())
+        <= 1e-13 * size
+    )
 
 
 def twins(**changes):

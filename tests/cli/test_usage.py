@@ -1,0 +1,59 @@
+"""The command line as a whole: version, help, and what is no command."""
+
+import pytest
+from tests.cli.command import run
+
+import tradefl
+
+COMMANDS = ["init", "check", "solve", "explain"]
+
+
+def test_version():
+    ran = run("--version")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.split() == ["tradefl", tradefl.__version__]
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_lists_the_commands(flag):
+    ran = run(flag)
+    assert (ran.code, ran.err) == (0, "")
+    for command in COMMANDS:
+        assert f" {command} " in ran.out
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_shows_an_example(command, flag):
+    ran = run(command, flag)
+    assert (ran.code, ran.err) == (0, "")
+    assert f"Example: tradefl {command} " in " ".join(ran.out.split())
+
+
+def test_no_command_is_wrong_usage_that_shows_the_help():
+    ran = run()
+    assert ran.code == 2
+    assert "Usage: " in ran.out + ran.err
+    assert " solve " in ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["slove"], "No such command 'slove'"),
+        (["--frobnicate"], "No such option"),
+        (["check"], "Missing argument"),
+        (["solve"], "Missing argument"),
+        (["explain"], "Missing argument"),
+        (["check", "a.toml", "b.toml"], "unexpected extra argument"),
+        (["check", "a.toml", "--method", "dbr"], "No such option"),
+        (["explain", "a.toml", "--method", "magic"], "'magic' is not one of"),
+        (["explain", "a.toml", "--organization"], "requires an argument"),
+        (["init", "--frobnicate"], "No such option"),
+    ],
+)
+def test_wrong_usage_is_exit_2_without_a_traceback(arguments, what):
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert what in ran.words
+    assert "Traceback" not in ran.err

@@ -1,0 +1,187 @@
+"""One source, two speeds: the compiled loops give what the plain ones give, and are kept."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support import random_game, random_profile
+
+from tradefl.solvers import compiled as compiling
+from tradefl.solvers import dbr, solve
+from tradefl.solvers.best_response import compiled_accuracy
+
+BUILT_IN = ("sqrt-loss", "power-law", "empirical")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def code_directory(tmp_path_factory):
+    """Keep the machine code of these tests apart from the user's."""
+    directory = tmp_path_factory.mktemp("numba")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_CACHE_DIR", str(directory))
+        compiling._compiled.cache_clear()
+        yield directory
+        compiling._compiled.cache_clear()
+
+
+@pytest.mark.parametrize("accuracy", BUILT_IN)
+def test_compiled_loops_give_what_the_plain_ones_give(accuracy, monkeypatch):
+    for seed in range(60):
+        game = random_game(seed, 1 + seed % 9, accuracy=accuracy, equal=seed % 7 == 0)
+        options = {
+            "initial": random_profile(game, seed, kind="any" if seed % 2 else "low"),
+            "order": "random" if seed % 3 else "given",
+            "seed": seed,
+        }
+        monkeypatch.setattr(dbr, "COMPILE_FROM", 10**9)
+        assert dbr._loops(game)[1] is dbr.one_round
+        plain = solve(game, **options)
+        monkeypatch.setattr(dbr, "COMPILE_FROM", 1)
+        assert dbr._loops(game)[1] is not dbr.one_round
+        fast = solve(game, **options)
+
+        assert fast.status == plain.status
+        assert fast.iterations == plain.iterations
+        np.testing.assert_array_equal(fast.trace.organization, plain.trace.organization)
+        np.testing.assert_array_equal(fast.trace.cpu_hz, plain.trace.cpu_hz)
+        np.testing.assert_array_equal(fast.profile.cpu_hz, plain.profile.cpu_hz)
+        for one, other in (
+            (fast.profile.data_fraction, plain.profile.data_fraction),
+            (fast.trace.data_fraction, plain.trace.data_fraction),
+        ):
+            # Rounding adds up over the moves; a hundred are rare.
+            np.testing.assert_allclose(one, other, rtol=1e-12 * max(1.0, plain.iterations / 100))
+        own = np.abs(dbr.own_term(game).value(plain.profile)).sum() + plain.terms.performance
+        np.testing.assert_allclose(
+            fast.trace.potential, plain.trace.potential, rtol=1e-12, atol=1e-12 * own
+        )
+
+
+@pytest.mark.parametrize("accuracy", BUILT_IN)
+def test_compiled_loops_keep_the_move_limit_and_leave_out_the_trace(accuracy, monkeypatch):
+    game = random_game(5, 6, accuracy=accuracy, gamma=3.0)
+    assert solve(game).iterations > 2
+    monkeypatch.setattr(dbr, "COMPILE_FROM", 1)
+    short = solve(game, max_moves=2, trace=False)
+    assert (short.status, short.iterations, short.trace) == ("iteration_limit", 2, None)
+    np.testing.assert_allclose(solve(game, trace=False).payoffs, solve(game).payoffs)
+
+
+def test_small_consortia_are_played_in_plain_python_and_large_ones_compiled(monkeypatch):
+    game = random_game(1, 4, levels=3, accuracy="power-law")
+    assert dbr.COMPILE_FROM > 12
+    assert dbr._loops(game) == (game.accuracy, dbr.one_round)
+    monkeypatch.setattr(dbr, "COMPILE_FROM", 12)
+    assert dbr._loops(game)[1] is not dbr.one_round
+    monkeypatch.setattr(dbr, "COMPILE_FROM", 13)
+    assert dbr._loops(game)[1] is dbr.one_round
+
+
+def test_a_users_own_function_is_never_compiled(monkeypatch):
+    monkeypatch.setattr(dbr, "COMPILE_FROM", 1)
+    game = random_game(1, 4, accuracy="user")
+    assert compiled_accuracy(game.accuracy) is None
+    assert dbr._loops(game) == (game.accuracy, dbr.one_round)
+    assert solve(game).status == "equilibrium"
+
+
+def test_machine_code_is_kept_where_numba_cache_dir_says(code_directory, monkeypatch):
+    monkeypatch.setattr(dbr, "COMPILE_FROM", 1)
+    assert solve(random_game(1, 4, accuracy="sqrt-loss")).status == "equilibrium"
+    assert list((code_directory / "tradefl").rglob("*.nbc"))
+
+
+def test_where_code_is_kept(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert compiling._cache_directory() == tmp_path / "numba" / "tradefl"
+    monkeypatch.delenv("NUMBA_CACHE_DIR")
+    assert compiling._cache_directory() == tmp_path / "xdg" / "tradefl"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert compiling._cache_directory() == tmp_path / ".cache" / "tradefl"
+
+
+def test_numbas_own_setting_is_left_as_it_was(code_directory):
+    import numba
+
+    before = numba.config.CACHE_DIR
+    compiling.compiled(_half)
+    assert before == numba.config.CACHE_DIR
+
+
+def _half(x):
+    return 0.5 * x
+
+
+def _quarter(x):
+    return _half(_half(x))
+
+
+def _third(x):
+    return x / 3.0
+
+
+_half.__module__ = _quarter.__module__ = _third.__module__ = "tradefl.tests"
+
+
+def test_what_a_function_calls_is_compiled_along_with_it_or_replaced():
+    assert compiling.compiled(_quarter)(8.0) == 2.0
+    assert compiling.compiled(_quarter, {_half: _third})(9.0) == 1.0
+    assert compiling.compiled(_quarter)(8.0) == 2.0
+    assert (_quarter(8.0), _half(8.0)) == (2.0, 4.0)
+
+
+def test_a_directory_that_cannot_be_written_to_only_costs_time(monkeypatch, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(blocked))
+    compiling._compiled.cache_clear()
+    assert not compiling._writable(blocked / "tradefl" / "0")
+    assert compiling.compiled(_quarter)(8.0) == 2.0
+    compiling._compiled.cache_clear()
+    assert blocked.read_text() == "not a directory"
+
+
+SOLVE = """
+import sys
+from tests.support import random_game
+from tradefl.solvers import dbr, solve
+dbr.COMPILE_FROM = 1
+solution = solve(random_game(1, 4, accuracy="sqrt-loss"))
+print(repr(solution.social_welfare), "numba" in sys.modules)
+"""
+
+
+def run(script, **environment):
+    root = Path(__file__).parents[2]
+    here = {"PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script],
+        env=os.environ | here | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_another_process_finds_the_code_of_this_one(code_directory, monkeypatch):
+    monkeypatch.setattr(dbr, "COMPILE_FROM", 1)
+    solution = solve(random_game(1, 4, accuracy="sqrt-loss"))
+    before = sorted((code_directory / "tradefl").rglob("*.nb?"))
+    welfare, _ = run(SOLVE, NUMBA_CACHE_DIR=str(code_directory))
+    assert float(welfare) == solution.social_welfare
+    assert sorted((code_directory / "tradefl").rglob("*.nb?")) == before
+
+
+def test_a_small_consortium_never_imports_numba(tmp_path):
+    script = SOLVE.replace("dbr.COMPILE_FROM = 1\n", "")
+    _, imported = run(script, NUMBA_CACHE_DIR=str(tmp_path))
+    assert imported == "False"
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,291 @@
+"""The statement: every line recomputed from what it prints, and their sums."""
+
+import dataclasses
+import json
+import math
+import re
+
+import pytest
+from hypothesis import given
+from tests.support import Eq11, examples, games, random_game, random_profile, seeds
+
+import tradefl
+from tradefl.statement import statement
+
+MODELS = ["sqrt-loss", "power-law", "empirical"]
+
+
+def evaluate(text):
+    """What a calculator makes of a printed calculation."""
+    assert re.fullmatch(r"(?:[-+*/^(). \de]|sqrt)+", text), text
+    return eval(text.replace("^", "**"), {"__builtins__": {}}, {"sqrt": math.sqrt})  # noqa: S307
+
+
+def scale_of(line):
+    """The size of the terms whose difference the line is."""
+    values = line.inputs
+    if line.section == "damage":
+        return values["rho_ij"] * values["p_j"] * values["P(Omega)"]
+    if line.section == "redistribution":
+        return values["gamma"] * values["rho_ij"] * max(values["x_i"], values["x_j"])
+    return abs(line.amount)
+
+
+def statements(game, profile):
+    return [statement(game, profile, i) for i in range(game.size)]
+
+
+@pytest.mark.parametrize("accuracy", MODELS)
+@pytest.mark.parametrize("kind", ["any", "low"])
+def test_the_printed_calculations_give_the_amounts(accuracy, kind):
+    @examples(25)
+    @given(games(accuracy=accuracy, start="flat" if kind == "low" else "concave"), seeds())
+    def check(game, seed):
+        for one in statements(game, random_profile(game, seed, kind)):
+            for line in one.lines:
+                amount = evaluate(line.calculation)
+                assert amount == pytest.approx(line.amount, abs=1e-9 * scale_of(line)), line
+
+    check()
+
+
+@examples(40)
+@given(games(), seeds())
+def test_calculations_are_the_formulas_with_the_inputs_put_in(game, seed):
+    for one in statements(game, random_profile(game, seed)):
+        for line in one.lines:
+            symbols = sorted(line.inputs, key=len, reverse=True)
+            pattern = "|".join(rf"(?<!\w){re.escape(symbol)}(?!\w)" for symbol in symbols)
+
+            def number(found, inputs=line.inputs):
+                text = f"{inputs[found[0]]:.12g}"
+                return f"{text}^2" if found[0].endswith("^2") else text
+
+            assert re.sub(pattern, number, line.formula) == line.calculation
+
+
+@pytest.mark.parametrize("accuracy", MODELS)
+@pytest.mark.parametrize("kind", ["any", "low"])
+def test_the_lines_sum_to_the_payoff(accuracy, kind):
+    @examples(25)
+    @given(games(accuracy=accuracy, start="flat" if kind == "low" else "concave"), seeds())
+    def check(game, seed):
+        profile = random_profile(game, seed, kind)
+        eq11 = Eq11(game)
+        for i, one in enumerate(statements(game, profile)):
+            rounding = 1e-12 * sum(max(scale_of(line), abs(line.amount)) for line in one.lines)
+            assert math.fsum(line.amount for line in one.lines) == pytest.approx(
+                one.payoff, abs=rounding
+            )
+            signs = {"revenue": 1, "overhead": -1, "damage": -1, "redistribution": 1}
+            for section, sign in signs.items():
+                amount = math.fsum(line.amount for line in one.section(section))
+                assert sign * amount == pytest.approx(one.totals[section], abs=rounding)
+            # The amounts against a second implementation of Eq. (6)-(11).
+            d, f = profile.data_fraction[i], profile.cpu_hz[i]
+            revenue, overhead, damage, received = eq11.terms(profile, i, d, f)
+            expected = {
+                "revenue": revenue,
+                "overhead": overhead,
+                "damage": damage,
+                "redistribution": math.fsum(received),
+                "payoff": eq11.payoff(profile, i),
+            }
+            assert one.totals == pytest.approx(expected, abs=100 * rounding, rel=0.0)
+            for line in one.section("redistribution"):
+                j = [game.name_of(k) for k in range(game.size)].index(line.counterparty)
+                assert line.amount == pytest.approx(received[j], abs=1e-12 * scale_of(line))
+
+    check()
+
+
+def model_size(model):
+    """The size of the terms whose difference P is."""
+    return float(model.values[-1]) if hasattr(model, "values") else model.untrained_loss
+
+
+@pytest.mark.parametrize("accuracy", MODELS)
+@pytest.mark.parametrize("kind", ["any", "low"])
+def test_the_quantities_can_be_recalculated(accuracy, kind):
+    @examples(25)
+    @given(games(accuracy=accuracy, start="flat" if kind == "low" else "concave"), seeds())
+    def check(game, seed):
+        profile = random_profile(game, seed, kind)
+        for one in statements(game, profile):
+            values = {symbol: value for symbol, _, value in one.quantities}
+            assert list(values) == [
+                "d",
+                "f",
+                "Omega",
+                "Omega without d u",
+                "P(Omega)",
+                "P(Omega without d u)",
+                "x",
+                "training time",
+            ]
+            for symbol, calculation, value in one.quantities:
+                size = value
+                if symbol.startswith("P("):
+                    size = max(value, model_size(game.accuracy))
+                elif symbol.startswith("Omega"):
+                    size = values["Omega"]
+                # "how = number = number"; words and symbols explain, numbers are recalculated.
+                for part in calculation.split(" = "):
+                    formula = part.partition(", ")[0]
+                    if not re.search(r"[a-zA-Z]{2}|[a-zA-Z] ", formula.replace("sqrt(", "(")):
+                        assert evaluate(formula) == pytest.approx(value, abs=1e-9 * size), part
+            if kind == "low" and game.accuracy.onset > values["Omega"]:
+                assert values["P(Omega)"] == 0.0
+                assert one.totals["revenue"] == one.totals["damage"] == 0.0
+
+    check()
+
+
+@pytest.mark.parametrize("accuracy", MODELS)
+def test_p_is_written_out_as_a_formula_that_can_be_recalculated(accuracy):
+    """Not only its value: a statement that printed the number alone would fail here."""
+    for seed in range(20):
+        game = random_game(seed, accuracy=accuracy, start="concave")
+        one = statement(game, random_profile(game, seed), 0)
+        (calculation,) = [how for symbol, how, _ in one.quantities if symbol == "P(Omega)"]
+        formula = calculation.partition(" = ")[0].partition(", ")[0]
+        omega = game.omega(random_profile(game, seed))
+        if accuracy == "empirical" and omega >= game.accuracy.knots[-1]:
+            assert "last point" in calculation
+        else:
+            assert f"{omega:.12g}" in formula
+        value = float(game.accuracy.value(omega))
+        assert evaluate(formula) == pytest.approx(value, abs=1e-9 * model_size(game.accuracy))
+
+
+@pytest.mark.parametrize("accuracy", ["sqrt-loss", "power-law"])
+def test_below_the_onset_the_statement_says_why_p_is_zero(accuracy):
+    found = 0
+    for seed in range(20):
+        game = random_game(seed, accuracy=accuracy, start="flat")
+        profile = random_profile(game, seed, "low")
+        if game.omega(profile) > game.accuracy.onset:
+            continue
+        found += 1
+        one = statement(game, profile, 0)
+        (calculation,) = [how for symbol, how, _ in one.quantities if symbol == "P(Omega)"]
+        reason = f"0, because no more than {game.accuracy.onset:.12g} units of data"
+        assert calculation.startswith(reason)
+        assert [line.amount for line in one.section("revenue")] == [0.0]
+        assert [line.amount for line in one.section("damage") if line.amount != 0.0] == []
+    assert found >= 10
+
+
+@examples(60)
+@given(games(min_organizations=2), seeds())
+def test_what_one_receives_the_other_pays_to_the_last_bit(game, seed):
+    profile = random_profile(game, seed)
+    lines = {
+        (one.organization, line.counterparty): line
+        for one in statements(game, profile)
+        for line in one.section("redistribution")
+    }
+    for (i, j), line in lines.items():
+        assert line.amount == -lines[j, i].amount
+        if line.amount != 0.0:
+            assert line.item == f"{'from' if line.amount > 0.0 else 'to'} {j}"
+    # Nobody who competes is left out.
+    competing = {
+        (game.name_of(i), game.name_of(int(j)))
+        for i in range(game.size)
+        for j in game.competition.row(i)[0]
+    }
+    assert set(lines) == competing
+
+
+@pytest.mark.parametrize("method", ["dbr", "wpr"])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_solutions_statement_is_that_of_its_profile(method, seed):
+    solution = tradefl.solve(random_game(seed, competition="dense"), method)
+    paid = {(payer, receiver): amount for payer, receiver, amount in solution.transfers()}
+    for i in range(solution.game.size):
+        one = solution.statement(i)
+        assert one == solution.statement(solution.game.name_of(i))
+        assert one.payoff == solution.payoffs[i]
+        for section in ("revenue", "overhead", "damage", "redistribution"):
+            assert one.totals[section] == getattr(solution.terms, section)[i]
+        for line in one.section("redistribution"):
+            j = solution.game.index_of(line.counterparty)
+            if line.amount > 0.0 and (j, i) in paid:
+                assert paid.pop((j, i)) == line.amount
+    assert paid == {}
+    if method == "wpr":
+        assert solution.transfers() == []
+
+
+def test_the_statement_of_nobody():
+    solution = tradefl.solve(random_game(0, organizations=3))
+    with pytest.raises(KeyError, match="Nobody"):
+        solution.statement("Nobody")
+    for i in (3, -1):
+        with pytest.raises(IndexError, match=r"expected an index 0\.\.2"):
+            solution.statement(i)
+
+
+def test_the_dictionary_is_json_with_every_line():
+    solution = tradefl.solve(random_game(3, organizations=4, competition="dense"))
+    one = solution.statement(1)
+    found = json.loads(json.dumps(one.to_dict(), allow_nan=False))
+    assert found["organization"] == "2"
+    assert {key: found[key] for key in one.totals} == one.totals
+    assert found["lines"] == [dataclasses.asdict(line) for line in one.lines]
+    assert [tuple(row.values()) for row in found["quantities"]] == list(one.quantities)
+
+
+# --- text and Markdown --------------------------------------------------------------------------
+
+AWKWARD = ["a|b", "*Bold* & _Co_", "<b>`x`</b>\\[y](z)"]
+
+
+def awkward_statement(i):
+    game = random_game(5, organizations=3, competition="dense")
+    game = dataclasses.replace(game, names=AWKWARD, title="t|t")
+    return statement(game, random_profile(game, 5), i)
+
+
+def test_the_text_aligns_its_columns_and_ends_with_the_payoff():
+    one = awkward_statement(0)
+    lines = str(one).splitlines()
+    assert lines[0] == "Payoff statement of a|b in t|t"
+    rows = lines[lines.index("", 2) + 1 :]
+    assert len({len(row) for row in rows}) == 1
+    assert len(rows) == len(one.lines) + 4 + 1
+    assert rows[-1].startswith("Eq. (11)")
+    shown = float(rows[-1].split()[-1].replace(",", ""))
+    assert shown == pytest.approx(one.payoff, abs=1e-6 * max(1.0, abs(one.payoff)))
+
+
+@pytest.mark.parametrize("i", range(3))
+def test_markdown_escapes_every_name(i):
+    one = awkward_statement(i)
+    text = one.to_markdown()
+    escaped = [
+        r"a\|b",
+        r"\*Bold\* & \_Co\_",
+        r"\<b\>\`x\`\</b\>\\\[y\](z)",
+    ]
+    assert text.startswith(f"## Payoff statement of {escaped[i]}\n")
+    others = [name for k, name in enumerate(escaped) if k != i]
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    for line in one.section("redistribution"):
+        assert line.counterparty in AWKWARD
+    for name in others:
+        assert sum(name in row for row in rows) == 2  # damage and redistribution
+    # A pipe that separates cells has no backslash before it: always five, for four cells.
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {5}
+    assert not any(name in text for name in AWKWARD)
+
+
+@pytest.mark.parametrize(
+    ("amounts", "expected"),
+    [([1500.0, -3.0], 6), ([0.0], 6), ([], 6), ([3e-5], 11), ([2e-300], 30)],
+)
+def test_small_payoffs_are_shown_with_enough_decimals(amounts, expected):
+    from tradefl.statement import decimals
+
+    assert decimals(amounts) == expected
