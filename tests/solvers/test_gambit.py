@@ -42,12 +42,16 @@ def pure_equilibria_by_gambit(tables, scale):
         np.array([int(v) for v in np.rint(t / s * STEPS).ravel()], dtype=object).reshape(t.shape)
         for t, s in zip(tables, scale, strict=True)
     ]
-    strategic = pygambit.Game.from_arrays(*whole)
+    strategic = pygambit.StrategicGame.from_arrays(*whole)
     found = set()
     for equilibrium in pygambit.nash.enumpure_solve(strategic).equilibria:
         found.add(
             tuple(
-                next(k for k, s in enumerate(player.strategies) if equilibrium[s] == 1)
+                next(
+                    k
+                    for k, s in enumerate(strategic.get_strategies(player))
+                    if equilibrium[player][s] == 1
+                )
                 for player in strategic.players
             )
         )

@@ -96,7 +96,8 @@ def violation_of_eq5(model: InvertibleAccuracyModel, omega_max: float) -> str | 
     derivative = np.asarray(model.derivative(grid), dtype=float)
     if not (np.all(np.isfinite(value)) and np.all(np.isfinite(derivative))):
         return "P and P' must be finite on (0, Omega_max]"
-    slack = 1e-9 * max(float(np.ptp(value)), 1e-300)
+    # Rounding is relative to what P is a difference of, A(0) for one, which is of order 1.
+    slack = 1e-9 * float(np.ptp(value)) + 1e-14 * max(1.0, float(np.max(np.abs(value))))
     if np.any(value < -slack):
         return f"P is negative near Omega = {grid[int(np.argmin(value))]:.6g}"
     chords = np.diff(value)

@@ -2,7 +2,8 @@
 
 A small consortium is solved by the plain functions and never pays for importing numba. For
 a large one, :func:`compiled` compiles the same functions, whole call tree included, and
-keeps the machine code on disk.
+keeps the machine code on disk. A function that loops over a global ``prange``, which is ``range``
+in plain Python, is compiled to run that loop on all cores.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _compiled(function: Function, replacements: tuple[tuple[Function, Function],
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(directory)
     try:
-        return _build(function, stand_ins, {}, numba.njit, on_disk=_writable(directory))
+        return _build(function, stand_ins, {}, numba, on_disk=_writable(directory))
     finally:
         config.CACHE_DIR = before
 
@@ -58,7 +59,7 @@ def _build(
     function: Any,
     stand_ins: Mapping[Function, Function],
     done: dict[Function, Function],
-    jit: Function,
+    numba: Any,
     *,
     on_disk: bool,
 ) -> Function:
@@ -66,12 +67,17 @@ def _build(
     if function not in done:
         names = dict(source.__globals__)
         for name, callee in _callees(source):
-            names[name] = _build(callee, stand_ins, done, jit, on_disk=on_disk)
+            names[name] = _build(callee, stand_ins, done, numba, on_disk=on_disk)
+        parallel = "prange" in source.__code__.co_names
+        if parallel:
+            names["prange"] = numba.prange
         clone = types.FunctionType(
             source.__code__, names, source.__name__, source.__defaults__, source.__closure__
         )
         clone.__module__, clone.__qualname__ = source.__module__, source.__qualname__
-        done[function] = jit(clone, cache=on_disk, error_model="numpy", nogil=True)
+        done[function] = numba.njit(
+            clone, cache=on_disk, error_model="numpy", nogil=True, parallel=parallel
+        )
     return done[function]
 
 

@@ -90,7 +90,7 @@ def solve(
         raise ValueError(f"tolerance: expected a number in (0, 1), got {tolerance!r}")
     if max_moves is None:
         max_moves = 50_000 + 100 * game.size
-    if max_moves < 0:
+    if not isinstance(max_moves, int) or max_moves < 0:
         raise ValueError(f"max_moves: expected an integer >= 0, got {max_moves!r}")
     if order not in ("given", "random"):
         raise ValueError(f"order: expected 'given' or 'random', got {order!r}")

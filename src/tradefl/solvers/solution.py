@@ -107,25 +107,38 @@ class Solution:
 
     @classmethod
     def certified(
-        cls, game: CoopetitionGame, profile: StrategyProfile, *, finished: bool, **fields: Any
+        cls,
+        game: CoopetitionGame,
+        profile: StrategyProfile,
+        *,
+        finished: bool,
+        upper_bound: float | None = None,
+        tolerance: float = 0.0,
+        **fields: Any,
     ) -> Solution:
         """Return a solution whose status is what its certificate supports, not what is hoped.
 
         ``finished`` says whether the method ended by itself rather than at a limit. Nearly
         equal organizations may give way to each other by less and less that is worth anything:
-        then the limit is reached at an equilibrium, and it counts as one.
+        then the limit is reached at an equilibrium, and it counts as one. The profile is
+        optimal if its potential is within ``tolerance`` times the upper bound of that bound.
         """
         terms = payoffs(game, profile)
         certificate = certify(game, profile, terms)
         status: Status = "feasible" if finished else "iteration_limit"
         if certificate.is_equilibrium(REGRET_TOLERANCE):
             status = "equilibrium"
+        if upper_bound is not None and certificate.feasible:
+            gap = upper_bound - potential(game, profile)
+            if gap <= tolerance * abs(upper_bound):
+                status = "optimal"
         return cls(
             game=game,
             profile=profile,
             terms=terms,
             certificate=certificate,
             status=status,
+            upper_bound=upper_bound,
             **fields,
         )
 

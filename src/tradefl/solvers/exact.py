@@ -1,0 +1,307 @@
+r"""The global maximum of the corrected potential, with a proven upper bound.
+
+The paper enumerates ``m^N`` combinations of levels. Organizations meet only in the scalar
+``Omega``, so the Lagrangian of that coupling separates (THEORY.md, section 5.3):
+
+1. *Price search.* Find the data price at which the data that organizations offer meets the
+   data that ``P`` wants. Each step costs O(m) for each organization that is still undecided
+   between the two prices in hand; their number falls geometrically.
+2. *Bound.* The Lagrangian at that price bounds the potential from above. All but about one
+   organization are decided by it.
+3. *Branch and bound* on the few organizations near the price, everybody else decided
+   (:mod:`tradefl.solvers.residual`). If their decision is not proven for the prices that
+   come up, more organizations are taken in.
+4. *Below the onset.* P is zero below its onset and concave above (erratum E10). The steps
+   above cover profiles at or above it. Any profile below it is worth no more than what all
+   would choose at price zero, which is feasible and enters as a candidate.
+
+The solution's ``upper_bound - potential`` is within the tolerance, or its status does not say
+``optimal``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.potential import potential
+from tradefl.game.strategy import StrategyProfile
+from tradefl.solvers import dbr
+from tradefl.solvers.best_response import Players, players
+from tradefl.solvers.pricing import Choices, Indices, choose, margins, segment, subset
+from tradefl.solvers.residual import Frame, Group, Outcome, Segment, maximize
+from tradefl.solvers.solution import REGRET_TOLERANCE, Solution
+
+Array = npt.NDArray[np.float64]
+
+TOLERANCE = 1e-9
+NODE_LIMIT = 100_000
+# How many organizations on each side of the price enter the residual problem at first.
+NEIGHBOURS = 16
+# The price search hands over when so few are undecided.
+FEW = 32
+# Sums of N rounded terms are trusted to this many units in the last place of their size.
+ULPS = 64.0
+
+
+def solve(
+    game: CoopetitionGame, *, tolerance: float = TOLERANCE, node_limit: int = NODE_LIMIT
+) -> Solution:
+    """Return the global maximizer of the potential, a Nash equilibrium, with its bound.
+
+    Parameters
+    ----------
+    game
+        The game; any accuracy model whose P is concave from its onset on.
+    tolerance
+        Relative: optimal when ``upper_bound - potential <= tolerance * |upper_bound|``.
+    node_limit
+        The most branch-and-bound nodes; beyond it the gap stays and the status says so.
+
+    Raises
+    ------
+    ValueError
+        ``tolerance`` or ``node_limit`` is out of range.
+    """
+    if not 0.0 < tolerance < 1.0:
+        raise ValueError(f"tolerance: expected a number in (0, 1), got {tolerance!r}")
+    if node_limit < 1:
+        raise ValueError(f"node_limit: expected an integer >= 1, got {node_limit!r}")
+    began = time.perf_counter()
+    everyone = players(game)
+    optimum = _maximize(game, everyone, tolerance, node_limit)
+    profile = optimum.profile
+    value = potential(game, profile)
+    bound = max(optimum.bound, value)
+    solution = Solution.certified(
+        game,
+        profile,
+        finished=True,
+        method="exact",
+        iterations=optimum.iterations,
+        runtime_seconds=time.perf_counter() - began,
+        upper_bound=bound,
+        tolerance=tolerance,
+    )
+    if solution.certificate.is_equilibrium(REGRET_TOLERANCE):
+        return solution
+    # Within the tolerance of the maximum somebody may still gain a little: let them.
+    settled = dbr.solve(game, initial=profile, trace=False)
+    return Solution.certified(
+        game,
+        settled.profile,
+        finished=True,
+        method="exact",
+        iterations=optimum.iterations + settled.iterations,
+        runtime_seconds=time.perf_counter() - began,
+        upper_bound=max(bound, potential(game, settled.profile)),
+        tolerance=tolerance,
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Optimum:
+    profile: StrategyProfile
+    bound: float
+    iterations: int
+
+
+def _maximize(
+    game: CoopetitionGame, everyone: Players, tolerance: float, node_limit: int
+) -> _Optimum:
+    accuracy = game.accuracy
+    generous = choose(everyone, 0.0)
+    best = _profile(everyone, generous)
+    best_value = float(accuracy.value(generous.w.sum())) + float(generous.v.sum())
+    # Choices at an unbounded price: everybody's most.
+    reach = np.nanmax(np.minimum(1.0, everyone.fraction_per_hz[:, None] * everyone.cpu_hz), axis=1)
+    most, least = everyone.data_units * reach, everyone.data_units * everyone.min_fraction
+    low, high = max(float(accuracy.onset), float(least.sum())), float(most.sum())
+    if not low <= high:  # P is zero wherever they can get: what all like best is the maximum
+        return _Optimum(best, best_value, 1)
+
+    found = _search(game, everyone, generous, low, high)
+    chosen = choose(everyone, found.price)
+    held = margins(everyone, found.price, chosen)
+    size = abs(best_value) + float(np.abs(chosen.v).sum()) + abs(found.price) * (high + low)
+    slack = ULPS * np.finfo(float).eps * size
+
+    neighbours, nodes, bound = NEIGHBOURS, 0, np.inf
+    gap = 0.0
+    while True:
+        inside = _near(held.down, held.up, held.loss, found, neighbours, gap)
+        outside = np.setdiff1d(np.arange(game.size), inside, assume_unique=True)
+        frame = Frame(
+            accuracy=accuracy,
+            w=float(chosen.w[outside].sum()),
+            v=float(chosen.v[outside].sum()),
+            price_low=float(held.down[outside].max(initial=-np.inf)),
+            price_high=float(held.up[outside].min(initial=np.inf)),
+            omega_low=low,
+            omega_high=high,
+        )
+        groups, members = _groups(everyone, inside)
+        outcome = maximize(
+            frame, groups, tolerance * max(abs(best_value), slack), node_limit - nodes, best_value
+        )
+        nodes += outcome.nodes
+        bound = min(bound, outcome.bound + slack)
+        if outcome.placements:
+            candidate = _placed(everyone, chosen, outcome, members)
+            value = potential(game, candidate)
+            if value > best_value:
+                best, best_value = candidate, value
+        gap = max(bound - best_value, 0.0)
+        enough = gap <= tolerance * abs(bound)
+        if enough or inside.size == game.size or nodes >= node_limit:
+            return _Optimum(best, max(bound, best_value), found.steps + nodes)
+        neighbours *= 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Price:
+    """Where offer meets demand, and who is undecided there."""
+
+    price: float
+    undecided: Indices
+    steps: int
+
+
+def _search(
+    game: CoopetitionGame, everyone: Players, generous: Choices, low: float, high: float
+) -> _Price:
+    """Find the price at which the data offered crosses the data that P wants.
+
+    Offered data rises with the price, wanted data falls. Both ends of a bracket are kept, and
+    only those who choose differently at the two ends are asked again.
+    """
+    accuracy = game.accuracy
+
+    def wanted(price: float) -> float:
+        return min(max(float(accuracy.inverse_derivative(price)), low), high)
+
+    cheap, dear, steps = 0.0, max(float(accuracy.derivative(low)), np.finfo(float).tiny), 1
+    at_cheap, at_dear = generous, choose(everyone, dear)
+    if at_cheap.w.sum() >= wanted(cheap):
+        return _Price(0.0, np.empty(0, dtype=np.intp), steps)
+    while at_dear.w.sum() < wanted(dear):
+        cheap, at_cheap, dear = dear, at_dear, 4.0 * dear
+        if not np.isfinite(dear):
+            return _Price(cheap, np.empty(0, dtype=np.intp), steps)
+        at_dear, steps = choose(everyone, dear), steps + 1
+
+    who = np.flatnonzero(at_cheap.code != at_dear.code)
+    settled = float(np.delete(at_cheap.w, who).sum())
+    w_cheap, w_dear = at_cheap.w[who], at_dear.w[who]
+    code_cheap, code_dear = at_cheap.code[who], at_dear.code[who]
+    while who.size > FEW:
+        # P' in the middle of what may be offered, or the middle of the bracket.
+        guess = float(accuracy.derivative(settled + 0.5 * (w_cheap.sum() + w_dear.sum())))
+        middle = 0.5 * (cheap + dear)
+        price = guess if cheap < guess < dear and steps % 3 else middle
+        if not cheap < price < dear:
+            break  # they all turn at the same price
+        asked, steps = choose(everyone, price, who), steps + 1
+        if settled + asked.w.sum() >= wanted(price):
+            dear, w_dear, code_dear = price, asked.w, asked.code
+        else:
+            cheap, w_cheap, code_cheap = price, asked.w, asked.code
+        differ = code_cheap != code_dear
+        settled += float(w_cheap[~differ].sum())
+        who, w_cheap, w_dear = who[differ], w_cheap[differ], w_dear[differ]
+        code_cheap, code_dear = code_cheap[differ], code_dear[differ]
+    return _Price(0.5 * (cheap + dear), who, steps)
+
+
+def _near(
+    down: Array, up: Array, loss: Array, found: _Price, neighbours: int, gap: float
+) -> Indices:
+    """Return whom the residual problem decides: whoever may turn near the price."""
+    if 2 * neighbours >= down.size:
+        return np.arange(down.size)
+    near = [
+        found.undecided,
+        np.argpartition(up, neighbours)[:neighbours],
+        np.argpartition(-down, neighbours)[:neighbours],
+        np.flatnonzero(loss <= gap),
+    ]
+    return np.unique(np.concatenate(near))
+
+
+def _groups(everyone: Players, who: Indices) -> tuple[list[Group], list[Indices]]:
+    """Return the organizations as groups of equal ones, and the members of each group."""
+    some = subset(everyone, who)
+    columns = np.column_stack(
+        [
+            some.data_units,
+            some.data_gain,
+            some.energy_cost,
+            some.compute_gain,
+            some.fraction_per_hz,
+            np.nan_to_num(some.cpu_hz, nan=-1.0),
+        ]
+    )
+    order, first = _equal_rows(columns)
+    groups, members = [], []
+    for label, at in enumerate(np.split(order, first[1:])):
+        i = at[0]
+        u, low = float(some.data_units[i]), everyone.min_fraction
+        segments = []
+        for level, f in enumerate(some.cpu_hz[i].tolist()):
+            slope, constant, most = segment(
+                f,
+                float(some.data_gain[i]),
+                float(some.energy_cost[i]),
+                float(some.compute_gain[i]),
+                float(some.fraction_per_hz[i]),
+            )
+            if most >= low:
+                segments.append(
+                    Segment(
+                        level,
+                        u * low,
+                        slope * low + constant,
+                        u * float(most),
+                        slope * float(most) + constant,
+                    )
+                )
+        groups.append(Group(label, int(at.size), tuple(segments)))
+        members.append(who[at])
+    return groups, members
+
+
+def _equal_rows(rows: Array) -> tuple[Indices, Indices]:
+    """Return an order in which equal rows stand together, and where each run of them starts."""
+    order = np.lexsort(rows.T[::-1])
+    ordered = rows[order]
+    new = np.any(ordered[1:] != ordered[:-1], axis=1)
+    return order, np.flatnonzero(np.concatenate([[True], new]))
+
+
+def _profile(everyone: Players, chosen: Choices) -> StrategyProfile:
+    """Return the strategies behind choices."""
+    f = everyone.cpu_hz[np.arange(chosen.code.size), chosen.code // 2]
+    most = np.minimum(1.0, everyone.fraction_per_hz * f)
+    return StrategyProfile(np.where(chosen.code % 2 == 1, most, everyone.min_fraction), f)
+
+
+def _placed(
+    everyone: Players, chosen: Choices, outcome: Outcome, members: Sequence[Indices]
+) -> StrategyProfile:
+    """Return everybody's strategy: as chosen, or as placed by the residual problem."""
+    decided = _profile(everyone, chosen)
+    d, f = decided.data_fraction.copy(), decided.cpu_hz.copy()
+    taken = [0] * len(members)
+    for one in outcome.placements:
+        start = taken[one.label]
+        taken[one.label] = start + one.count
+        who = members[one.label][start : start + one.count]
+        f[who] = everyone.cpu_hz[who, one.level]
+        most = np.minimum(1.0, everyone.fraction_per_hz[who] * f[who])
+        d[who] = np.clip(one.w / everyone.data_units[who], everyone.min_fraction, most)
+    return StrategyProfile(d, f)
