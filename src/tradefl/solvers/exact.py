@@ -131,8 +131,10 @@ def _maximize(
     size = abs(best_value) + float(np.abs(chosen.v).sum()) + abs(found.price) * (high + low)
     slack = ULPS * np.finfo(float).eps * size
 
-    neighbours, nodes, bound = NEIGHBOURS, 0, np.inf
-    gap = 0.0
+    # The residual problem is solved closer than asked: what the tolerance leaves of a large
+    # potential may be more than some organization's whole payoff.
+    goal = max(slack, 0.01 * tolerance * min(abs(best_value), float(accuracy.value(high))))
+    neighbours, nodes, bound, gap = NEIGHBOURS, 0, np.inf, 0.0
     while True:
         inside = _near(held.down, held.up, held.loss, found, neighbours, gap)
         outside = np.setdiff1d(np.arange(game.size), inside, assume_unique=True)
@@ -146,9 +148,7 @@ def _maximize(
             omega_high=high,
         )
         groups, members = _groups(everyone, inside)
-        outcome = maximize(
-            frame, groups, tolerance * max(abs(best_value), slack), node_limit - nodes, best_value
-        )
+        outcome = maximize(frame, groups, goal, node_limit - nodes, best_value)
         nodes += outcome.nodes
         bound = min(bound, outcome.bound + slack)
         if outcome.placements:
@@ -215,7 +215,8 @@ def _search(
         settled += float(w_cheap[~differ].sum())
         who, w_cheap, w_dear = who[differ], w_cheap[differ], w_dear[differ]
         code_cheap, code_dear = code_cheap[differ], code_dear[differ]
-    return _Price(0.5 * (cheap + dear), who, steps)
+    guess = float(accuracy.derivative(settled + 0.5 * (w_cheap.sum() + w_dear.sum())))
+    return _Price(min(max(guess, cheap), dear), who, steps)
 
 
 def _near(
