@@ -48,8 +48,12 @@ def test_every_public_name_resolves(name):
     assert name in dir(tradefl)
 
 
-def test_public_names_are_sorted_for_no_one_twice():
+def test_no_public_name_stands_twice():
     assert len(set(tradefl.__all__)) == len(tradefl.__all__)
+
+
+def test_names_are_listed_before_they_are_first_used():
+    modules_after("import tradefl\nassert set(tradefl.__all__) <= set(dir(tradefl))")
 
 
 def test_the_documented_names_are_public():

@@ -417,8 +417,13 @@ def test_competition_by_sector_needs_every_sector(tmp_path):
 
 
 def test_a_hundred_thousand_wrong_pairs_are_counted_quickly(tmp_path):
-    pairs = "".join(f'["Alpha", "Beto{k}", 0.1],\n' for k in range(100_000))
-    path = save(tmp_path, document({"competition": REMOVED}))
+    # Searching 300 names for one alike, for each of the pairs, would take minutes.
+    entries = [organization(f"Bank of Elsewhere, branch {k}") for k in range(300)]
+    pairs = "".join(
+        f'["Bank of Elsewhere, branch 0", "Bonk of Elsewhere, branch {k}", 0.1],\n'
+        for k in range(100_000)
+    )
+    path = save(tmp_path, document({"competition": REMOVED, "organization": entries}))
     path.write_text(path.read_text() + f"[competition]\npairs = [\n{pairs}]\n")
     began = time.perf_counter()
     ran = run("check", path)
@@ -426,7 +431,8 @@ def test_a_hundred_thousand_wrong_pairs_are_counted_quickly(tmp_path):
     lines = ran.err.splitlines()
     assert (ran.code, ran.out) == (2, "")
     assert lines[0] == (
-        f"error: {path}: competition.pairs[0]: unknown organization 'Beto0' (did you mean 'Beta'?)"
+        f"error: {path}: competition.pairs[0]: unknown organization "
+        "'Bonk of Elsewhere, branch 0' (did you mean 'Bank of Elsewhere, branch 0'?)"
     )
     assert [f"competition.pairs[{k}]: " in line for k, line in enumerate(lines[:20])] == [True] * 20
     assert lines[20:] == ["error: ... and 99,980 more"]
@@ -618,3 +624,25 @@ def test_extreme_accuracy_figures_are_no_traceback(tmp_path, accuracy):
             assert ran.json["consortium"] == "three"
         else:
             assert ran.err.startswith(f"error: {path}: accuracy")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"energy.capacitance": 1e300},
+        {"mechanism.incentive_intensity": 1e300},
+        {"mechanism.compute_weight": 1e300},
+        {"organization.0.cpu_levels_hz": [1e200]},
+        {"accuracy.untrained_loss": 1e308},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+@pytest.mark.parametrize("arguments", [["--json"], []], ids=["json", "table"])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_payoffs_that_overflow_are_no_traceback_and_no_half_document(tmp_path, changes, arguments):
+    ran = run("solve", save(tmp_path, document(changes)), *arguments)
+    if ran.code == 0:
+        assert not arguments or ran.json["schema"] == "tradefl/solution/1"
+    else:
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("error: ")

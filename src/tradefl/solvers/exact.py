@@ -33,7 +33,15 @@ from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
 from tradefl.solvers import dbr
 from tradefl.solvers.best_response import Players, players
-from tradefl.solvers.pricing import Choices, Indices, choose, margins, segment, subset
+from tradefl.solvers.pricing import (
+    Choices,
+    Indices,
+    choose,
+    chosen_profile,
+    margins,
+    segment,
+    subset,
+)
 from tradefl.solvers.residual import Frame, Group, Outcome, Segment, maximize
 from tradefl.solvers.solution import REGRET_TOLERANCE, Solution
 
@@ -116,7 +124,7 @@ def _maximize(
 ) -> _Optimum:
     accuracy = game.accuracy
     generous = choose(everyone, 0.0)
-    best = _profile(everyone, generous)
+    best = chosen_profile(everyone, generous)
     best_value = float(accuracy.value(generous.w.sum())) + float(generous.v.sum())
     # Choices at an unbounded price: everybody's most.
     reach = np.nanmax(np.minimum(1.0, everyone.fraction_per_hz[:, None] * everyone.cpu_hz), axis=1)
@@ -284,18 +292,11 @@ def _equal_rows(rows: Array) -> tuple[Indices, Indices]:
     return order, np.flatnonzero(np.concatenate([[True], new]))
 
 
-def _profile(everyone: Players, chosen: Choices) -> StrategyProfile:
-    """Return the strategies behind choices."""
-    f = everyone.cpu_hz[np.arange(chosen.code.size), chosen.code // 2]
-    most = np.minimum(1.0, everyone.fraction_per_hz * f)
-    return StrategyProfile(np.where(chosen.code % 2 == 1, most, everyone.min_fraction), f)
-
-
 def _placed(
     everyone: Players, chosen: Choices, outcome: Outcome, members: Sequence[Indices]
 ) -> StrategyProfile:
     """Return everybody's strategy: as chosen, or as placed by the residual problem."""
-    decided = _profile(everyone, chosen)
+    decided = chosen_profile(everyone, chosen)
     d, f = decided.data_fraction.copy(), decided.cpu_hz.copy()
     taken = [0] * len(members)
     for one in outcome.placements:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.game.strategy import StrategyProfile
 from tradefl.solvers.best_response import Players
 from tradefl.solvers.compiled import compiled
 
@@ -64,6 +65,13 @@ def choose(players: Players, price: float, who: Indices | None = None) -> Choice
         compiled(_choose_each)(*some, price, code, w, v)
         return Choices(code, w, v)
     return _choose_all(some, price)
+
+
+def chosen_profile(players: Players, chosen: Choices) -> StrategyProfile:
+    """Return the strategies behind everybody's choices."""
+    f = players.cpu_hz[np.arange(chosen.code.size), chosen.code // 2]
+    most = np.minimum(1.0, players.fraction_per_hz * f)
+    return StrategyProfile(np.where(chosen.code % 2 == 1, most, players.min_fraction), f)
 
 
 def subset(players: Players, who: Indices) -> Players:

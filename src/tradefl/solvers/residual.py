@@ -129,7 +129,7 @@ def maximize(
         negated, _, open_groups, walk, corners = heapq.heappop(heap)
         if -negated <= best + tolerance:
             return Outcome(best, placements, max(-negated, stuck), nodes, stuck <= best + tolerance)
-        for value, found in _feasible(frame, open_groups, corners, walk):
+        for value, found, _ in _feasible(frame, open_groups, corners, walk):
             if value > best:
                 best, placements = value, found
         if -negated <= best + tolerance:
@@ -196,7 +196,9 @@ def _walk(frame: Frame, hulls: list[list[Vertex]], groups: Sequence[Group]) -> W
     next_price = math.inf
     for pays_from, k, g in edges:
         length = groups[g].count * (hulls[g][k + 1].w - hulls[g][k].w)
-        room = frame.data_wanted(pays_from) - w
+        # Not clipped from above: all together cannot pass omega_high but by rounding.
+        wanted = max(float(frame.accuracy.inverse_derivative(pays_from)), frame.omega_low)
+        room = wanted - w
         if room < length:
             next_price = pays_from
             if room > 0.0:
@@ -225,7 +227,7 @@ def _dual(frame: Frame, groups: Sequence[Group], hulls: list[list[Vertex]], pric
 
 def _feasible(
     frame: Frame, groups: Sequence[Group], hulls: list[list[Vertex]], walk: Walk
-) -> list[tuple[float, tuple[Placement, ...]]]:
+) -> list[Settled]:
     """Return feasible placements near the relaxation's solution, with their values.
 
     Each decides all levels, then lets everybody move within its own: with all levels fixed the
@@ -236,12 +238,12 @@ def _feasible(
         for group, hull, k in zip(groups, hulls, walk.reached, strict=True)
     ]
     if walk.critical is None:
-        return [_settle(frame, whole)]
+        return [settle(frame, whole)]
     g = walk.critical
     start, end = hulls[g][walk.reached[g]], hulls[g][walk.reached[g] + 1]
     count = groups[g].count
     if start.level == end.level:
-        return [_settle(frame, whole)]
+        return [settle(frame, whole)]
     least = math.floor(walk.fraction * count)
     found = []
     for ahead in {least, min(least + 1, count)}:
@@ -250,12 +252,20 @@ def _feasible(
             groups[g].with_levels({end.level}, ahead),
         ]
         rest = [group for k, group in enumerate(whole) if k != g]
-        found.append(_settle(frame, [*rest, *(part for part in split if part.count)]))
+        found.append(settle(frame, [*rest, *(part for part in split if part.count)]))
     return found
 
 
-def _settle(frame: Frame, groups: Sequence[Group]) -> tuple[float, tuple[Placement, ...]]:
-    """Return the best placement of groups that have one level each, and its value."""
+class Settled(NamedTuple):
+    """The best placement of groups that have one level each."""
+
+    value: float
+    placements: tuple[Placement, ...]
+    price: float
+
+
+def settle(frame: Frame, groups: Sequence[Group]) -> Settled:
+    """Return the best placement of groups that have one level each, with its data price."""
     hulls = [_hull(group) for group in groups]
     walk = _walk(frame, hulls, groups)
     placements = []
@@ -277,7 +287,7 @@ def _settle(frame: Frame, groups: Sequence[Group]) -> tuple[float, tuple[Placeme
                 placements.append(Placement(group.label, count, vertex.level, vertex.w))
                 w.append(count * vertex.w)
                 v.append(count * vertex.v)
-    return frame.potential(math.fsum(w), math.fsum(v)), tuple(placements)
+    return Settled(frame.potential(math.fsum(w), math.fsum(v)), tuple(placements), walk.price)
 
 
 def _branches(

@@ -18,7 +18,7 @@ from tradefl.game.strategy import StrategyProfile
 from tradefl.statement import Statement, statement
 
 Array = npt.NDArray[np.float64]
-Status = Literal["optimal", "equilibrium", "feasible", "iteration_limit"]
+Status = Literal["optimal", "equilibrium", "feasible", "iteration_limit", "infeasible"]
 
 # An equilibrium claim means: nobody can gain more than this share of its payoff's terms.
 REGRET_TOLERANCE = 1e-9
@@ -65,6 +65,23 @@ class Trace:
         return np.array([payoffs(game, profile).payoff for profile in self.profiles()])
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class BoundTrace:
+    """The bounds of a solver that minimizes ``-U``, as the paper writes it (erratum E4).
+
+    Attributes
+    ----------
+    lower, upper
+        Shape ``(iterations,)``: LB and UB on ``min -U`` after each iteration.
+    """
+
+    lower: Array
+    upper: Array
+
+    def __len__(self) -> int:
+        return int(self.lower.size)
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Solution:
     """Contributions, what they pay, and how good they are.
@@ -83,7 +100,8 @@ class Solution:
         The solver's name.
     status
         ``optimal`` (``upper_bound`` proves it), ``equilibrium`` (every regret is within
-        1e-9 of its payoff scale), ``feasible``, or ``iteration_limit``.
+        1e-9 of its payoff scale), ``feasible``, ``iteration_limit``, or ``infeasible`` (only
+        TOS, which ignores the deadline).
     iterations
         What the method counts: for best-response dynamics, single moves.
     runtime_seconds
@@ -91,7 +109,10 @@ class Solution:
     upper_bound
         A proven upper bound on the potential, where the method proves one.
     trace
-        The single moves, where the method makes any and they were kept.
+        The single moves of best-response dynamics, where they were kept, or the bounds of a
+        method that has two.
+    remarks
+        What the reader must know to judge the answer, such as bounds that crossed.
     """
 
     game: CoopetitionGame
@@ -103,7 +124,8 @@ class Solution:
     iterations: int
     runtime_seconds: float
     upper_bound: float | None = None
-    trace: Trace | None = None
+    trace: Trace | BoundTrace | None = None
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def certified(
@@ -126,6 +148,8 @@ class Solution:
         terms = payoffs(game, profile)
         certificate = certify(game, profile, terms)
         status: Status = "feasible" if finished else "iteration_limit"
+        if not certificate.feasible:
+            status = "infeasible"
         if certificate.is_equilibrium(REGRET_TOLERANCE):
             status = "equilibrium"
         if upper_bound is not None and certificate.feasible:
@@ -224,6 +248,7 @@ class Solution:
             "max_regret": certificate.max_regret,
             "budget_imbalance": certificate.budget_imbalance,
             "individually_rational": certificate.individually_rational,
+            "remarks": list(self.remarks),
             "organizations": list(self.organizations()),
             "transfers": transfers,
         }

@@ -1,0 +1,294 @@
+r"""CGBD: generalized Benders decomposition that is what the paper claims.
+
+Implements Algorithm 1 of [Yuan2023]_ with these deviations: the signs are those of erratum
+E4 (LB and UB bound ``min -U``), and the cuts are valid (E5). A cut comes from the tangent of P
+at ``Omega^(k)``, under which the Lagrangian separates:
+
+    -U(d, f) >= -[ P(Omega^(k)) + P'(Omega^(k)) (Omega - Omega^(k)) ] - sum_i own_i(d_i, f_i)
+
+1. Solve the primal (19) for ``f^(k-1)``; UB <- min{UB, -U}. If the deadline cannot be met,
+   solve (21) and forbid the worst organization every level that cannot meet it.
+2. Add the cut at ``Omega^(k)``.
+3. Solve the master over f; LB <- its proven bound.
+4. Stop when ``UB - LB <= epsilon``.
+
+Two masters:
+
+``milp``
+    Keeps ``d_il`` and binaries ``y_il`` with ``D_min y_il <= d_il <= h_il y_il``
+    (THEORY.md, section 5.2) and hands the mixed-integer linear program to HiGHS. Few
+    iterations, hundreds of organizations. Its bound is as good as HiGHS's tolerances.
+``traversal``
+    The paper's enumeration of all ``m^N`` combinations, with the cuts projected on f by
+    minimizing over d in closed form. For small N, and for comparison.
+
+.. [Yuan2023] S. Yuan et al., "TradeFL: A Trading Mechanism for Cross-Silo Federated
+   Learning", 2023.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.potential import own_term, potential
+from tradefl.game.strategy import StrategyProfile
+from tradefl.solvers.best_response import players
+from tradefl.solvers.levels import Infeasible, Levels, Primal, primal
+from tradefl.solvers.pricing import choose, chosen_profile
+from tradefl.solvers.solution import BoundTrace, Solution
+
+Array = npt.NDArray[np.float64]
+Master = Literal["milp", "traversal"]
+
+EPSILON = 1e-8
+MAX_ITERATIONS = 1000
+# The traversal keeps one number for each combination of levels: 160 MB.
+MAX_COMBINATIONS = 20_000_000
+
+
+class _Master(Protocol):
+    """Proposes levels, given the cuts so far, and proves a lower bound on ``min -U``."""
+
+    def forbid(self, i: int) -> None:
+        """Exclude the levels at which organization i cannot meet the deadline."""
+
+    def cut(self, levels: Levels, found: Primal) -> None:
+        """Learn what the primal found for these levels."""
+
+    def propose(self) -> tuple[Levels | None, float]:
+        """Return the best levels and the bound; ``None`` if none can reach the onset."""
+
+
+def solve(self) -> tuple[Levels | None, float]:
+    """Return the best levels and the bound; ``None`` if no combination is left."""
+
+
+def solve(
+    game: CoopetitionGame,
+    *,
+    master: Master = "milp",
+    epsilon: float = EPSILON,
+    max_iterations: int = MAX_ITERATIONS,
+    initial_levels: Levels | None = None,
+) -> Solution:
+    """Return the global maximizer of the potential by generalized Benders decomposition.
+
+    Parameters
+    ----------
+    game
+        The game.
+    master
+        ``milp`` (HiGHS) or ``traversal`` (the paper's enumeration).
+    epsilon
+        Stop when ``UB - LB <= epsilon * max(1, |UB|)``.
+    max_iterations
+        ``K``: give up after so many iterations; the status then says so.
+    initial_levels
+        ``f^(0)`` as level indices, shape ``(N,)``; default the fastest. It may break the
+        deadline.
+
+    Raises
+    ------
+    ValueError
+        An option is out of range, or the traversal would enumerate too many combinations.
+    """
+    if master not in ("milp", "traversal"):
+        raise ValueError(f"master: expected 'milp' or 'traversal', got {master!r}")
+    if not 0.0 < epsilon < 1.0:
+        raise ValueError(f"epsilon: expected a number in (0, 1), got {epsilon!r}")
+    if not isinstance(max_iterations, int) or max_iterations < 1:
+        raise ValueError(f"max_iterations: expected an integer >= 1, got {max_iterations!r}")
+    fastest = np.sum(~np.isnan(game.cpu_levels_hz), axis=1) - 1
+    levels = fastest if initial_levels is None else np.asarray(initial_levels)
+    if levels.shape != (game.size,) or np.any(levels < 0) or np.any(levels > fastest):
+        raise ValueError(f"initial_levels: expected {game.size} indices of levels")
+    began = time.perf_counter()
+    best = _liked_at_no_price(game)
+    chosen: _Master = _Milp(game) if master == "milp" else _Traversal(game)
+    bounds: list[tuple[float, float]] = []
+    visited = {tuple(levels)}
+    below_onset = game.min_data_fraction * float(game.data_units.sum()) < game.accuracy.onset
+    lower, upper, finished = -np.inf, -potential(game, best), False
+    while not finished and len(bounds) < max_iterations:
+        found = primal(game, levels)
+        if isinstance(found, Infeasible):
+            chosen.forbid(found.worst)
+        else:
+            chosen.cut(levels, found)
+            if -found.potential < upper:
+                best, upper = found.profile, -found.potential
+        proposed, proven = chosen.propose()
+        if proposed is None:  # nobody can reach the onset: what was found first is best
+            proven = upper
+        if not below_onset and proven > upper + 1e-6 * max(1.0, abs(upper)):
+            raise ArithmeticError(f"the master proved {proven!r}, above the feasible {upper!r}")
+        # The cuts are valid, so LB passes UB by rounding only, or because no profile at or
+        # above the onset is as good as one below it.
+        lower = min(max(lower, proven), upper)
+        bounds.append((lower, upper))
+        finished = upper - lower <= epsilon * max(1.0, abs(upper))
+        if proposed is None or tuple(proposed) in visited:
+            break  # nothing new: what is left of the gap is the master's own precision
+        visited.add(tuple(proposed))
+        levels = proposed
+    return Solution.certified(
+        game,
+        best,
+        finished=finished,
+        method="cgbd",
+        iterations=len(bounds),
+        runtime_seconds=time.perf_counter() - began,
+        upper_bound=-lower,
+        tolerance=epsilon * max(1.0, 1.0 / max(abs(lower), np.finfo(float).tiny)),
+        trace=BoundTrace(*np.array(bounds).T),
+    )
+
+
+def _liked_at_no_price(game: CoopetitionGame) -> StrategyProfile:
+    """Return what everybody would choose if P did not matter.
+
+    Feasible, so a first UB. And no profile below the onset, where P is zero, is worth more
+    (E10), so the masters need to look at or above the onset only.
+    """
+    everyone = players(game)
+    return chosen_profile(everyone, choose(everyone, 0.0))
+
+
+class _Lines:
+    """Each organization's own term on each level: ``alpha d + beta`` for ``low <= d <= h``."""
+
+    def __init__(self, game: CoopetitionGame) -> None:
+        own, f = own_term(game), game.cpu_levels_hz
+        self.alpha = own.data_gain[:, None] - own.energy_cost[:, None] * f**2
+        self.beta = own.compute_gain[:, None] * f
+        self.high = game.max_data_fraction(f)
+        self.low = game.min_data_fraction
+        self.exists = ~np.isnan(f)
+        self.feasible = game.level_is_feasible()
+        self.units = game.data_units
+        self.onset = float(game.accuracy.onset)
+        self.accuracy = game.accuracy
+
+
+class _Milp:
+    """The master in disaggregated form: variables t, then d_il, then y_il."""
+
+    def __init__(self, game: CoopetitionGame) -> None:
+        from scipy.sparse import coo_array
+
+        self.lines = lines = _Lines(game)
+        self.size = game.size
+        self.who, self.level = np.nonzero(lines.feasible)
+        k = self.who.size
+        at = np.arange(k)
+        alpha, beta = lines.alpha[lines.feasible], lines.beta[lines.feasible]
+        high = lines.high[lines.feasible]
+        # HiGHS works to absolute tolerances, so P and the objective are brought to order 1.
+        total = float((lines.units[self.who] * high).sum())
+        self.top = max(float(lines.accuracy.value(total)), np.finfo(float).tiny)
+        self.scale = max(self.top, float(np.abs(alpha).max()), float(np.abs(beta).max()))
+        self.cost = -np.concatenate([[self.top], alpha, beta]) / self.scale
+        self.bounds = np.zeros(1 + 2 * k), np.concatenate([[1.0], high, np.ones(k)])
+        self.integrality = np.concatenate([np.zeros(1 + k), np.ones(k)])
+        # D_min y <= d <= h y, and one level each.
+        one = np.ones(k)
+        rows = np.concatenate([at, at, k + at, k + at, 2 * k + self.who])
+        columns = np.concatenate([1 + at, 1 + k + at, 1 + at, 1 + k + at, 1 + k + at])
+        values = np.concatenate([one, np.full(k, -lines.low), one, -high, one])
+        self.rows = coo_array(
+            (values, (rows, columns)), shape=(2 * k + self.size, 1 + 2 * k)
+        ).tocsr()
+        self.row_low = np.concatenate([np.zeros(k), np.full(k, -np.inf), np.ones(self.size)])
+        self.row_high = np.concatenate([np.full(k, np.inf), np.zeros(k), np.ones(self.size)])
+        self.omega_row = np.concatenate([[0.0], lines.units[self.who], np.zeros(k)])
+        # At or above the onset only; t = P / top is bounded by tangents.
+        self.cuts = [(self.omega_row / total, lines.onset / total, np.inf)]
+
+    def forbid(self, i: int) -> None:
+        """Infeasible levels have no variables here."""
+
+    def cut(self, levels: Levels, found: Primal) -> None:
+        if found.support is None:
+            return
+        omega, value, price = found.support
+        row = -price * self.omega_row / self.top
+        row[0] = 1.0
+        self.cuts.append((row, -np.inf, (value - price * omega) / self.top))
+
+    def propose(self) -> tuple[Levels | None, float]:
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
+        rows, lows, highs = zip(*self.cuts, strict=True)
+        result = milp(
+            self.cost,
+            integrality=self.integrality,
+            bounds=Bounds(*self.bounds),
+            constraints=[
+                LinearConstraint(self.rows, self.row_low, self.row_high),
+                LinearConstraint(np.array(rows), np.array(lows), np.array(highs)),
+            ],
+            options={"mip_rel_gap": 1e-12},
+        )
+        if result.status == 2:  # nobody can reach the onset
+            return None, np.inf
+        if result.x is None or result.mip_dual_bound is None:
+            raise RuntimeError(f"HiGHS found no solution of the master: {result.message}")
+        y = np.zeros_like(self.lines.alpha)
+        y[self.who, self.level] = result.x[1 + self.who.size :]
+        return np.argmax(y, axis=1), self.scale * float(result.mip_dual_bound)
+
+
+class _Traversal:
+    """The master of the paper: every combination of levels, with projected cuts."""
+
+    def __init__(self, game: CoopetitionGame) -> None:
+        self.lines = lines = _Lines(game)
+        counts = lines.exists.sum(axis=1)
+        combinations = float(np.prod(counts.astype(float)))
+        if combinations > MAX_COMBINATIONS:
+            raise ValueError(
+                f"master: 'traversal' would enumerate {combinations:.3g} combinations of levels, "
+                f"more than {MAX_COMBINATIONS:,}; 'milp' does not enumerate"
+            )
+        self.shape = tuple(int(count) for count in counts)
+        reach = self._sum(lines.units[:, None] * np.maximum(lines.high, lines.low))
+        # What no cut has spoken of is unbounded below; what cannot reach the onset is out.
+        self.phi = np.where(reach < lines.onset, np.inf, -np.inf)
+
+    def _sum(self, terms: Array) -> Array:
+        """Return ``sum_i terms[i, l_i]`` for every combination, one axis an organization."""
+        total = np.zeros(self.shape)
+        for i, count in enumerate(self.shape):
+            along = [1] * len(self.shape)
+            along[i] = count
+            total += terms[i, :count].reshape(along)
+        return total
+
+    def forbid(self, i: int) -> None:
+        index: list[object] = [slice(None)] * len(self.shape)
+        index[i] = np.flatnonzero(~self.lines.feasible[i, : self.shape[i]])
+        self.phi[tuple(index)] = np.inf  # type: ignore[index]
+
+    def cut(self, levels: Levels, found: Primal) -> None:
+        lines = self.lines
+        if found.support is not None:
+            omega, value, price = found.support
+            inner = price * lines.units[:, None] + lines.alpha
+            # The best d of the separable Lagrangian lies at an end.
+            high = np.maximum(lines.high, lines.low)
+            gain = np.maximum(inner * lines.low, inner * high) + lines.beta
+            np.maximum(self.phi, price * omega - value - self._sum(gain), out=self.phi)
+        # These levels are settled: the primal is exact.
+        self.phi[tuple(levels)] = max(self.phi[tuple(levels)], -found.potential)
+
+    def propose(self) -> tuple[Levels | None, float]:
+        best = int(np.argmin(self.phi))
+        bound = float(self.phi.flat[best])
+        if not bound < np.inf:
+            return None, bound
+        return np.array(np.unravel_index(best, self.shape), dtype=np.intp), bound
