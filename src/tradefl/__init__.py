@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     )
     from tradefl.solvers import METHODS, Solution, solve
     from tradefl.statement import Statement
+    from tradefl.tuning import Tuning, tune
 
 _HOME = {
     "Consortium": "consortium",
@@ -39,6 +40,8 @@ _HOME = {
     "Solution": "solvers",
     "SqrtLoss": "game",
     "Statement": "statement",
+    "Tuning": "tuning",
+    "tune": "tuning",
     "StrategyProfile": "game",
     "fit_empirical": "game",
     "load": "consortium",
@@ -57,10 +60,12 @@ __all__ = [
     "SqrtLoss",
     "Statement",
     "StrategyProfile",
+    "Tuning",
     "__version__",
     "fit_empirical",
     "load",
     "solve",
+    "tune",
 ]
 
 

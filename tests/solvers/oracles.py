@@ -50,6 +50,8 @@ class Answer:
 def levels_of(game: CoopetitionGame) -> list[list[Level]]:
     """Return the feasible levels of every organization, THEORY.md section 5 divided by u_i."""
     judge = Eq11(game)
+    # Whether a rounded h_il is a hair below D_min is the game's business, as is z_i below.
+    reach, feasible = game.max_data_fraction(game.cpu_levels_hz), game.level_is_feasible()
     out = []
     for i in range(judge.n):
         # z_i is a difference that may cancel: its rounding is the game's business.
@@ -67,7 +69,11 @@ def levels_of(game: CoopetitionGame) -> list[list[Level]]:
                     u * game.min_data_fraction,
                     u * high,
                 )
-                for f, high in judge.levels(i)
+                for f, high in zip(
+                    game.cpu_levels_hz[i][feasible[i]].tolist(),
+                    reach[i][feasible[i]].tolist(),
+                    strict=True,
+                )
             ]
         )
     return out
@@ -266,13 +272,11 @@ def _scip(
         for x, y, slope in zip(model.knots, model.values, [*_slopes(model), 0.0], strict=True):
             scip.addCons(value <= y / unit + slope / unit * (most * omega - x))
     elif isinstance(model, SqrtLoss):
-        scale = 1.0 / math.sqrt(model.epochs * most) / unit
         top = (model.untrained_loss - 1.0 / model.epochs) / unit
-        scip.addCons(value + scale * omega ** (-0.5) <= top)
+        scip.addCons(value + top * (most / onset * omega) ** (-0.5) <= top)
     elif isinstance(model, PowerLaw):
-        scale = model.scale * most**-model.exponent / unit
         top = (model.untrained_loss - model.floor) / unit
-        scip.addCons(value + scale * omega ** (-model.exponent) <= top)
+        scip.addCons(value + top * (most / onset * omega) ** (-model.exponent) <= top)
     elif isinstance(model, LogAccuracy):
         scip.addCons(value <= model.height / unit * log(1.0 + most / model.scale * omega))
     else:

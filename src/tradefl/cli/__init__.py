@@ -13,6 +13,7 @@ from tradefl.cli.check import check
 from tradefl.cli.explain import explain
 from tradefl.cli.init import init
 from tradefl.cli.solve import solve
+from tradefl.cli.tune import tune
 from tradefl.errors import InputError
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
-for command in (init, check, solve, explain):
+for command in (init, check, solve, explain, tune):
     app.command()(command)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 import typer
@@ -22,16 +22,16 @@ from tradefl.cli.output import (
     write_json,
     yes_no,
 )
-from tradefl.consortium import load
+from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
-from tradefl.errors import InputError
-from tradefl.solvers import DEFAULT_METHOD, Solution
+from tradefl.errors import InputError, Problem
+from tradefl.solvers import DEFAULT_METHOD, BoundTrace, Solution, options_of
 from tradefl.solvers import solve as solve_game
 from tradefl.statement import decimals
 
 
-def _open_unit_interval(value: float) -> float:
-    if not 0.0 < value < 1.0:  # click's own range lets NaN pass
+def _open_unit_interval(value: float | None) -> float | None:
+    if value is not None and not 0.0 < value < 1.0:  # click's own range lets NaN pass
         raise typer.BadParameter(f"{value} is not in the range 0<x<1.")
     return value
 
@@ -45,30 +45,66 @@ def solve(
     ] = None,
     trace: Annotated[
         Path | None,
-        typer.Option("--trace", help="Write every single move as CSV: who, d, f, U, payoffs."),
+        typer.Option("--trace", help="Write the trace as CSV: every move, or LB and UB on -U."),
     ] = None,
     order: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--order",
-            help="Who moves when: in the file's order, or in a random one each round.",
+            help="dbr, wpr: who moves when; given (the file's order) or random in each round.",
             click_type=click.Choice(["given", "random"]),
         ),
-    ] = "given",
+    ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="Seed of random orders.")
+        int | None, typer.Option("--seed", min=0, help="dbr, wpr: seed of random orders.")
     ] = None,
     tolerance: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--tolerance",
             callback=_open_unit_interval,
-            help="The relative change below which a move does not count.",
+            help="exact: the relative gap to prove; dynamics: the change that counts as a move.",
         ),
-    ] = 1e-12,
+    ] = None,
     max_moves: Annotated[
         int | None,
-        typer.Option("--max-moves", min=0, help="Give up after so many single moves."),
+        typer.Option("--max-moves", min=0, help="dbr, wpr, fip, gca: the most single moves."),
+    ] = None,
+    node_limit: Annotated[
+        int | None, typer.Option("--node-limit", min=1, help="exact: the most search nodes.")
+    ] = None,
+    master: Annotated[
+        str | None,
+        typer.Option(
+            "--master",
+            help="cgbd: milp (HiGHS) or traversal (the paper's enumeration).",
+            click_type=click.Choice(["milp", "traversal"]),
+        ),
+    ] = None,
+    epsilon: Annotated[
+        float | None,
+        typer.Option(
+            "--epsilon", callback=_open_unit_interval, help="cgbd: the gap UB - LB to reach."
+        ),
+    ] = None,
+    max_iterations: Annotated[
+        int | None, typer.Option("--max-iterations", min=1, help="cgbd: the most iterations.")
+    ] = None,
+    step: Annotated[
+        float | None,
+        typer.Option(
+            "--step",
+            click_type=click.FloatRange(0.0, 1.0, min_open=True),
+            help="fip: the grid's step e.",
+        ),
+    ] = None,
+    greedy_hz: Annotated[
+        float | None,
+        typer.Option(
+            "--greedy-hz",
+            click_type=click.FloatRange(0.0, min_open=True),
+            help="gca: k, Hz for all the data; default each one's fastest level.",
+        ),
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit 1 unless individually rational.")
@@ -78,19 +114,26 @@ def solve(
 
     Example: tradefl solve examples/drug_discovery.toml --method dbr --json
     """
+    given = {
+        "order": order,
+        "seed": seed,
+        "tolerance": tolerance,
+        "max_moves": max_moves,
+        "node_limit": node_limit,
+        "master": master,
+        "epsilon": epsilon,
+        "max_iterations": max_iterations,
+        "step": step,
+        "greedy_hz": greedy_hz,
+        "trace": True if trace is not None and "trace" in options_of(method) else None,
+    }
     with progress(f"solving {file}"):
         consortium = load(file)
-        solution = solve_game(
-            consortium,
-            method,
-            order=order,
-            seed=seed,
-            tolerance=tolerance,
-            max_moves=max_moves,
-            trace=True if trace is not None else None,
-        )
+        solution = solved(consortium, method, given)
     if consortium.competition_factor != 1.0:
         note(f"competition.rescale multiplied rho by {consortium.competition_factor:.6g}")
+    for remark in solution.remarks:
+        note(remark)
     if trace is not None:
         atomic_write(trace, trace_csv(solution))
     document = solution.to_dict() if as_json or output is not None else None
@@ -101,11 +144,38 @@ def solve(
     else:
         print_solution(solution)
     if solution.status == "iteration_limit":
-        note(f"no equilibrium within {solution.iterations:,} moves; --max-moves allows more")
+        note(f"nothing proven within {solution.iterations:,} iterations; a limit was reached")
         raise typer.Exit(1)
     if strict and not solution.certificate.individually_rational:
         note("not individually rational: some payoff is negative")
         raise typer.Exit(1)
+
+
+def solved(consortium: Consortium, method: str, given: dict[str, Any]) -> Solution:
+    """Solve with the options that were given; ``None`` is not given.
+
+    Raises
+    ------
+    InputError
+        The method has no such option, or cannot take this value for this consortium.
+    """
+    options = {name: value for name, value in given.items() if value is not None}
+    unknown = [name for name in options if name not in options_of(method)]
+    if unknown:
+        raise InputError(
+            Problem(_option(name), f"is no option of method {method}") for name in unknown
+        )
+    # The game is valid by now, so what a solver refuses is an option.
+    game = consortium.game
+    try:
+        return solve_game(game, method, **options)
+    except ValueError as error:
+        name, _, what = str(error).partition(": ")
+        raise InputError.at(_option(name), what) from None
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def print_solution(solution: Solution) -> None:
@@ -149,11 +219,17 @@ def print_solution(solution: Solution) -> None:
         footer=["sum (regret: max)", *totals],
         total=game.size,
     )
-    bound = "none proven" if solution.upper_bound is None else f"{solution.upper_bound:.12g}"
+    bound = "none proven"
+    if solution.upper_bound is not None:
+        gap = solution.upper_bound - solution.potential
+        bound = f"{solution.upper_bound:.12g}, gap {gap:.3g}"
     print_facts(
         [
             ("status", solution.status),
-            ("max regret", f"{certificate.max_regret:.3g}: nobody gains more by deviating alone"),
+            (
+                "max regret",
+                f"{certificate.max_regret:.3g}, the most that anybody gains by deviating alone",
+            ),
             ("potential U", f"{solution.potential:.12g} (upper bound: {bound})"),
             ("performance P", f"{terms.performance:.12g}"),
             ("social welfare", f"{terms.social_welfare:,.{digits}f}"),
@@ -165,12 +241,17 @@ def print_solution(solution: Solution) -> None:
 
 
 def trace_csv(solution: Solution) -> bytes:
-    """Return the moves as CSV: one row before the first move and one after each."""
+    """Return the trace as CSV: the bounds, or a row before the first move and one after each."""
     trace, game = solution.trace, solution.game
-    if trace is None:
-        raise InputError.at("--trace", f"method {solution.method} makes no single moves")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    if isinstance(trace, BoundTrace):
+        writer.writerow(["iteration", "lower_bound", "upper_bound"])
+        rows = zip(trace.lower.tolist(), trace.upper.tolist(), strict=True)
+        writer.writerows([k, *row] for k, row in enumerate(rows, 1))
+        return text.getvalue().encode()
+    if trace is None:
+        raise InputError.at("--trace", f"method {solution.method} keeps no trace")
     names = [game.name_of(i) for i in range(game.size)]
     writer.writerow(
         ["move", "organization", "data_fraction", "cpu_hz", "potential"]

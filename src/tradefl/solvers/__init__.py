@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 from tradefl.game.coopetition import CoopetitionGame
-from tradefl.solvers.solution import Solution, Trace
+from tradefl.solvers.solution import BoundTrace, Solution, Trace
 
 # A new solver is one file with solve(game, **options) -> Solution, and one name here.
-METHODS = ("dbr", "wpr")
-DEFAULT_METHOD = "dbr"
+METHODS = ("exact", "cgbd", "cgbd-as-printed", "dbr", "fip", "gca", "wpr", "tos")
+DEFAULT_METHOD = "exact"
 
 
 def solver(method: str) -> Callable[..., Solution]:
@@ -27,6 +28,12 @@ def solver(method: str) -> Callable[..., Solution]:
     module = import_module(f"tradefl.solvers.{method.replace('-', '_')}")
     solve: Callable[..., Solution] = module.solve
     return solve
+
+
+def options_of(method: str) -> tuple[str, ...]:
+    """Return the names of the options that a method takes; ``ValueError`` as :func:`solver`."""
+    parameters = inspect.signature(solver(method)).parameters
+    return tuple(name for name in parameters if name not in ("game", "method"))
 
 
 def solve(game: CoopetitionGame | Any, method: str = DEFAULT_METHOD, **options: Any) -> Solution:
@@ -52,4 +59,13 @@ def solve(game: CoopetitionGame | Any, method: str = DEFAULT_METHOD, **options: 
     return solver(method)(game, **options)
 
 
-__all__ = ["DEFAULT_METHOD", "METHODS", "Solution", "Trace", "solve", "solver"]
+__all__ = [
+    "DEFAULT_METHOD",
+    "METHODS",
+    "BoundTrace",
+    "Solution",
+    "Trace",
+    "options_of",
+    "solve",
+    "solver",
+]

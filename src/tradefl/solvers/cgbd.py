@@ -35,20 +35,19 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.game.coopetition import CoopetitionGame
-from tradefl.game.potential import own_term, potential
+from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
 from tradefl.solvers.best_response import players
-from tradefl.solvers.levels import Infeasible, Levels, Primal, primal
+from tradefl.solvers.levels import Infeasible, Levels, Primal, fastest_levels, primal
 from tradefl.solvers.pricing import choose, chosen_profile
 from tradefl.solvers.solution import BoundTrace, Solution
+from tradefl.solvers.traversal import Lines, Traversal
 
 Array = npt.NDArray[np.float64]
 Master = Literal["milp", "traversal"]
 
 EPSILON = 1e-8
 MAX_ITERATIONS = 1000
-# The traversal keeps one number for each combination of levels: 160 MB.
-MAX_COMBINATIONS = 20_000_000
 
 
 class _Master(Protocol):
@@ -62,10 +61,6 @@ class _Master(Protocol):
 
     def propose(self) -> tuple[Levels | None, float]:
         """Return the best levels and the bound; ``None`` if none can reach the onset."""
-
-
-def solve(self) -> tuple[Levels | None, float]:
-    """Return the best levels and the bound; ``None`` if no combination is left."""
 
 
 def solve(
@@ -103,13 +98,10 @@ def solve(
         raise ValueError(f"epsilon: expected a number in (0, 1), got {epsilon!r}")
     if not isinstance(max_iterations, int) or max_iterations < 1:
         raise ValueError(f"max_iterations: expected an integer >= 1, got {max_iterations!r}")
-    fastest = np.sum(~np.isnan(game.cpu_levels_hz), axis=1) - 1
-    levels = fastest if initial_levels is None else np.asarray(initial_levels)
-    if levels.shape != (game.size,) or np.any(levels < 0) or np.any(levels > fastest):
-        raise ValueError(f"initial_levels: expected {game.size} indices of levels")
+    levels = fastest_levels(game, initial_levels)
     began = time.perf_counter()
     best = _liked_at_no_price(game)
-    chosen: _Master = _Milp(game) if master == "milp" else _Traversal(game)
+    chosen: _Master = _Milp(game) if master == "milp" else Traversal(game)
     bounds: list[tuple[float, float]] = []
     visited = {tuple(levels)}
     below_onset = game.min_data_fraction * float(game.data_units.sum()) < game.accuracy.onset
@@ -159,29 +151,13 @@ def _liked_at_no_price(game: CoopetitionGame) -> StrategyProfile:
     return chosen_profile(everyone, choose(everyone, 0.0))
 
 
-class _Lines:
-    """Each organization's own term on each level: ``alpha d + beta`` for ``low <= d <= h``."""
-
-    def __init__(self, game: CoopetitionGame) -> None:
-        own, f = own_term(game), game.cpu_levels_hz
-        self.alpha = own.data_gain[:, None] - own.energy_cost[:, None] * f**2
-        self.beta = own.compute_gain[:, None] * f
-        self.high = game.max_data_fraction(f)
-        self.low = game.min_data_fraction
-        self.exists = ~np.isnan(f)
-        self.feasible = game.level_is_feasible()
-        self.units = game.data_units
-        self.onset = float(game.accuracy.onset)
-        self.accuracy = game.accuracy
-
-
 class _Milp:
     """The master in disaggregated form: variables t, then d_il, then y_il."""
 
     def __init__(self, game: CoopetitionGame) -> None:
         from scipy.sparse import coo_array
 
-        self.lines = lines = _Lines(game)
+        self.lines = lines = Lines(game)
         self.size = game.size
         self.who, self.level = np.nonzero(lines.feasible)
         k = self.who.size
@@ -213,6 +189,7 @@ class _Milp:
         """Infeasible levels have no variables here."""
 
     def cut(self, levels: Levels, found: Primal) -> None:
+        del levels  # a tangent holds for all
         if found.support is None:
             return
         omega, value, price = found.support
@@ -241,54 +218,3 @@ class _Milp:
         y = np.zeros_like(self.lines.alpha)
         y[self.who, self.level] = result.x[1 + self.who.size :]
         return np.argmax(y, axis=1), self.scale * float(result.mip_dual_bound)
-
-
-class _Traversal:
-    """The master of the paper: every combination of levels, with projected cuts."""
-
-    def __init__(self, game: CoopetitionGame) -> None:
-        self.lines = lines = _Lines(game)
-        counts = lines.exists.sum(axis=1)
-        combinations = float(np.prod(counts.astype(float)))
-        if combinations > MAX_COMBINATIONS:
-            raise ValueError(
-                f"master: 'traversal' would enumerate {combinations:.3g} combinations of levels, "
-                f"more than {MAX_COMBINATIONS:,}; 'milp' does not enumerate"
-            )
-        self.shape = tuple(int(count) for count in counts)
-        reach = self._sum(lines.units[:, None] * np.maximum(lines.high, lines.low))
-        # What no cut has spoken of is unbounded below; what cannot reach the onset is out.
-        self.phi = np.where(reach < lines.onset, np.inf, -np.inf)
-
-    def _sum(self, terms: Array) -> Array:
-        """Return ``sum_i terms[i, l_i]`` for every combination, one axis an organization."""
-        total = np.zeros(self.shape)
-        for i, count in enumerate(self.shape):
-            along = [1] * len(self.shape)
-            along[i] = count
-            total += terms[i, :count].reshape(along)
-        return total
-
-    def forbid(self, i: int) -> None:
-        index: list[object] = [slice(None)] * len(self.shape)
-        index[i] = np.flatnonzero(~self.lines.feasible[i, : self.shape[i]])
-        self.phi[tuple(index)] = np.inf  # type: ignore[index]
-
-    def cut(self, levels: Levels, found: Primal) -> None:
-        lines = self.lines
-        if found.support is not None:
-            omega, value, price = found.support
-            inner = price * lines.units[:, None] + lines.alpha
-            # The best d of the separable Lagrangian lies at an end.
-            high = np.maximum(lines.high, lines.low)
-            gain = np.maximum(inner * lines.low, inner * high) + lines.beta
-            np.maximum(self.phi, price * omega - value - self._sum(gain), out=self.phi)
-        # These levels are settled: the primal is exact.
-        self.phi[tuple(levels)] = max(self.phi[tuple(levels)], -found.potential)
-
-    def propose(self) -> tuple[Levels | None, float]:
-        best = int(np.argmin(self.phi))
-        bound = float(self.phi.flat[best])
-        if not bound < np.inf:
-            return None, bound
-        return np.array(np.unravel_index(best, self.shape), dtype=np.intp), bound

@@ -43,7 +43,7 @@ from tradefl.solvers.pricing import (
     subset,
 )
 from tradefl.solvers.residual import Frame, Group, Outcome, Segment, maximize
-from tradefl.solvers.solution import REGRET_TOLERANCE, Solution
+from tradefl.solvers.solution import REGRET_TOLERANCE, BoundTrace, Solution
 
 Array = npt.NDArray[np.float64]
 
@@ -86,6 +86,12 @@ def solve(
     profile = optimum.profile
     value = potential(game, profile)
     bound = max(optimum.bound, value)
+    remarks: tuple[str, ...] = ()
+    if bound - value > tolerance * abs(bound):
+        remarks = (
+            f"not proven optimal: a gap of {bound - value:.3g} is left after "
+            f"{optimum.iterations:,} steps; node_limit allows more",
+        )
     solution = Solution.certified(
         game,
         profile,
@@ -95,6 +101,8 @@ def solve(
         runtime_seconds=time.perf_counter() - began,
         upper_bound=bound,
         tolerance=tolerance,
+        trace=optimum.trace,
+        remarks=remarks,
     )
     if solution.certificate.is_equilibrium(REGRET_TOLERANCE):
         return solution
@@ -109,6 +117,8 @@ def solve(
         runtime_seconds=time.perf_counter() - began,
         upper_bound=max(bound, potential(game, settled.profile)),
         tolerance=tolerance,
+        trace=optimum.trace,
+        remarks=remarks,
     )
 
 
@@ -117,6 +127,7 @@ class _Optimum:
     profile: StrategyProfile
     bound: float
     iterations: int
+    trace: BoundTrace
 
 
 def _maximize(
@@ -131,7 +142,7 @@ def _maximize(
     most, least = everyone.data_units * reach, everyone.data_units * everyone.min_fraction
     low, high = max(float(accuracy.onset), float(least.sum())), float(most.sum())
     if not low <= high:  # P is zero wherever they can get: what all like best is the maximum
-        return _Optimum(best, best_value, 1)
+        return _Optimum(best, best_value, 1, _trace([(best_value, best_value)]))
 
     found = _search(game, everyone, generous, low, high)
     chosen = choose(everyone, found.price)
@@ -143,6 +154,7 @@ def _maximize(
     # potential may be more than some organization's whole payoff.
     goal = max(slack, 0.01 * tolerance * min(abs(best_value), float(accuracy.value(high))))
     neighbours, nodes, bound, gap = NEIGHBOURS, 0, np.inf, 0.0
+    history: list[tuple[float, float]] = []
     while True:
         inside = _near(held.down, held.up, held.loss, found, neighbours, gap)
         outside = np.setdiff1d(np.arange(game.size), inside, assume_unique=True)
@@ -164,11 +176,18 @@ def _maximize(
             value = potential(game, candidate)
             if value > best_value:
                 best, best_value = candidate, value
+        history.append((bound, best_value))
         gap = max(bound - best_value, 0.0)
         enough = gap <= tolerance * abs(bound)
         if enough or inside.size == game.size or nodes >= node_limit:
-            return _Optimum(best, max(bound, best_value), found.steps + nodes)
+            return _Optimum(best, max(bound, best_value), found.steps + nodes, _trace(history))
         neighbours *= 4
+
+
+def _trace(history: Sequence[tuple[float, float]]) -> BoundTrace:
+    """Return the bounds on ``min -U`` after each residual problem."""
+    bounds, values = np.array(history).T
+    return BoundTrace(lower=-bounds, upper=-values)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -73,6 +73,24 @@ class Infeasible:
     worst: int
 
 
+def fastest_levels(game: CoopetitionGame, instead: Levels | None = None) -> Levels:
+    """Return everybody's fastest level, or a user's choice ``instead``, checked.
+
+    Raises
+    ------
+    ValueError
+        The choice is not one index of a level for each organization.
+    """
+    fastest = np.asarray(np.sum(~np.isnan(game.cpu_levels_hz), axis=1) - 1, dtype=np.intp)
+    if instead is None:
+        return fastest
+    levels = np.asarray(instead)
+    valid = levels.shape == fastest.shape and levels.dtype.kind in "iu"
+    if not valid or np.any(levels < 0) or np.any(levels > fastest):
+        raise ValueError(f"initial_levels: expected {game.size} indices of levels")
+    return levels
+
+
 def frequencies(game: CoopetitionGame, levels: Levels) -> Array:
     """Return the frequencies of the chosen levels, Hz, shape ``(N,)``."""
     return np.asarray(game.cpu_levels_hz[np.arange(game.size), levels])

@@ -7,6 +7,7 @@ know no redistribution.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from tradefl.game.coopetition import CoopetitionGame
@@ -14,6 +15,7 @@ from tradefl.solvers import dbr
 from tradefl.solvers.solution import Solution
 
 
+@functools.wraps(dbr.solve, assigned=(), updated=())  # the same options
 def solve(game: CoopetitionGame, **options: Any) -> Solution:
     """Return the equilibrium without redistribution; options as for :func:`dbr.solve`."""
     return dbr.solve(game.with_incentive_intensity(0.0), method="wpr", **options)

@@ -1,0 +1,100 @@
+"""``tradefl tune``: the incentive intensity with the highest welfare."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import click
+import typer
+
+from tradefl.cli.options import File, Json, Method
+from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say, yes_no
+from tradefl.consortium import load
+from tradefl.solvers import DEFAULT_METHOD
+from tradefl.statement import decimals, money
+from tradefl.tuning import Tuning
+from tradefl.tuning import tune as tune_game
+
+CURVE_ROWS = 15
+
+
+def tune(
+    file: File,
+    method: Method = DEFAULT_METHOD,
+    as_json: Json = False,
+    no_ir: Annotated[
+        bool, typer.Option("--no-ir", help="Allow negative payoffs at gamma*.")
+    ] = False,
+    largest: Annotated[
+        float | None,
+        typer.Option(
+            "--largest",
+            click_type=click.FloatRange(0.0, 1e300, min_open=True),
+            help="The largest gamma to try; default: from which everybody contributes all.",
+        ),
+    ] = None,
+) -> None:
+    """Find the gamma that maximizes welfare at equilibrium, nobody's payoff being negative.
+
+    Example: tradefl tune examples/paper.toml
+    """
+    with progress(f"tuning {file}"):
+        game = load(file).game
+        tuning = tune_game(game, method=method, individual_rationality=not no_ir, largest=largest)
+    if as_json:
+        print_json(tuning.to_dict())
+    else:
+        _print(tuning)
+    if tuning.best is None:
+        note("no gamma is individually rational; --no-ir lifts that demand")
+        raise typer.Exit(1)
+
+
+def _print(tuning: Tuning) -> None:
+    without, best = tuning.without, tuning.best
+    say(f"{without.game.title}: welfare against gamma, method {without.method}\n")
+    step = max(1, (len(tuning.curve) - 1) // CURVE_ROWS)
+    shown = {*tuning.curve[::step], tuning.curve[-1]}
+    if best is not None:
+        gamma = best.game.incentive_intensity
+        shown |= {point for point in tuning.curve if point.incentive_intensity == gamma}
+    print_table(
+        ["gamma", "social welfare", "sum of d", "performance", "damage", "rational"],
+        [
+            [
+                f"{point.incentive_intensity:.6g}",
+                f"{point.social_welfare:,.3f}",
+                f"{point.total_data_fraction:.4f}",
+                f"{point.performance:.6f}",
+                f"{point.damage:,.3f}",
+                yes_no(point.individually_rational),
+            ]
+            for point in sorted(shown, key=lambda point: point.incentive_intensity)
+        ],
+    )
+    largest = tuning.largest_individually_rational
+    rational_to = "none" if largest is None else f"{largest:.6g}"
+    if largest == float("inf"):
+        rational_to = "all that were tried"
+    if best is None or tuning.gain is None:
+        print_facts([("largest individually rational gamma", rational_to)])
+        return
+    digits = decimals(best.payoffs)
+    print_table(
+        ["organization", "payoff at gamma = 0", "payoff at gamma*", "gain"],
+        [
+            [best.game.name_of(i), *(money(float(amount), digits) for amount in row)]
+            for i, row in enumerate(zip(without.payoffs, best.payoffs, tuning.gain, strict=True))
+        ],
+    )
+    print_facts(
+        [
+            ("gamma*", f"{best.game.incentive_intensity:.6g}"),
+            ("social welfare", f"{best.social_welfare:,.3f}"),
+            ("  at gamma = 0", f"{without.social_welfare:,.3f}"),
+            ("who loses against gamma = 0", f"{int((tuning.gain < 0.0).sum())}"),
+            ("individually rational", yes_no(best.certificate.individually_rational)),
+            ("largest individually rational gamma", rational_to),
+            ("gammas tried", f"{len(tuning.curve):,}"),
+        ]
+    )

@@ -1,0 +1,265 @@
+r"""The incentive intensity that serves the consortium best.
+
+Welfare at the equilibrium is a piecewise smooth function of gamma with jumps where somebody
+changes its level, so no local method can be trusted. The search is global: a logarithmic grid
+over every gamma that matters, then ever finer grids around the best cells, until they are
+narrower than the wanted precision.
+
+Redistribution cancels from welfare; gamma matters through what organizations contribute.
+Individual rationality (Definition 3) is not automatic (erratum E6), so by default only a
+gamma at which nobody's payoff is negative may win.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.game import CoopetitionGame
+from tradefl.solvers import Solution, solve
+
+Array = npt.NDArray[np.float64]
+
+SCHEMA = "tradefl/tune/1"
+GRID_POINTS = 161
+# The grid spans so many powers of ten below the gamma from which nothing changes any more.
+DECADES = 8
+# Cells refined in each pass, points in each of them, and when they are narrow enough.
+BEST_CELLS = 4
+CELL_POINTS = 8
+PRECISION = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """The equilibrium at one incentive intensity."""
+
+    incentive_intensity: float
+    social_welfare: float
+    total_data_fraction: float
+    performance: float
+    damage: float
+    individually_rational: bool
+    status: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tuning:
+    """The best incentive intensity, the curve behind it, and what it means for each.
+
+    Attributes
+    ----------
+    best
+        The solution at gamma*, or ``None`` if no gamma is individually rational.
+    without
+        The solution at ``gamma = 0``.
+    curve
+        Every gamma that was tried, ascending.
+    largest_individually_rational
+        The largest gamma at which nobody's payoff is negative, among those tried and to the
+        search's precision; ``inf`` if the largest tried is one, ``None`` if there is none.
+    individual_rationality
+        Whether it was demanded of gamma*.
+    """
+
+    best: Solution | None
+    without: Solution
+    curve: tuple[Point, ...]
+    largest_individually_rational: float | None
+    individual_rationality: bool
+
+    @cached_property
+    def gain(self) -> Array | None:
+        """What each gains at gamma* against ``gamma = 0``, shape ``(N,)``."""
+        return None if self.best is None else self.best.payoffs - self.without.payoffs
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document ``tradefl/tune/1``."""
+        best, largest = self.best, self.largest_individually_rational
+        organizations = None
+        if best is not None and self.gain is not None:
+            columns = (self.without.payoffs, best.payoffs, self.gain)
+            organizations = [
+                {
+                    "name": best.game.name_of(i),
+                    "payoff_without_incentive": before,
+                    "payoff": after,
+                    "gain": gain,
+                }
+                for i, (before, after, gain) in enumerate(
+                    zip(*(column.tolist() for column in columns), strict=True)
+                )
+            ]
+        return {
+            "schema": SCHEMA,
+            "consortium": self.without.game.title,
+            "method": self.without.method,
+            "individual_rationality": self.individual_rationality,
+            "incentive_intensity": None if best is None else best.game.incentive_intensity,
+            "social_welfare": None if best is None else best.social_welfare,
+            "social_welfare_without_incentive": self.without.social_welfare,
+            "individually_rational": (
+                None if best is None else best.certificate.individually_rational
+            ),
+            # Infinity is not JSON; null and the flag say it.
+            "largest_individually_rational": None if largest == np.inf else largest,
+            "individually_rational_throughout": largest == np.inf,
+            "organizations": organizations,
+            "curve": [dataclasses.asdict(point) for point in self.curve],
+        }
+
+
+def tune(
+    game: CoopetitionGame,
+    *,
+    method: str = "exact",
+    individual_rationality: bool = True,
+    largest: float | None = None,
+    points: int = GRID_POINTS,
+) -> Tuning:
+    """Find the incentive intensity with the highest social welfare at equilibrium.
+
+    Parameters
+    ----------
+    game
+        The game; its own gamma does not matter.
+    method
+        The solver that finds the equilibrium at each gamma.
+    individual_rationality
+        Whether every payoff must be at least 0 at gamma*.
+    largest
+        The largest gamma to try, payoff per bit; default :func:`saturation`.
+    points
+        Points of the first grid, at least 3.
+
+    Raises
+    ------
+    ValueError
+        An option is out of range.
+    """
+    if largest is not None and not (np.isfinite(largest) and largest > 0.0):
+        raise ValueError(f"largest: expected a number > 0, got {largest!r}")
+    if points < 3:
+        raise ValueError(f"points: expected at least 3, got {points!r}")
+    search = _Search(game, method, individual_rationality)
+    top = saturation(game) if largest is None else largest
+    without = search.at(0.0)
+    if top > 0.0:
+        search.try_all(top * np.logspace(-DECADES, 0.0, points))
+        while search.refine():
+            pass
+        search.sharpen_rational_end()
+    best = search.best()
+    return Tuning(
+        best=None if best is None else search.at(best),
+        without=without,
+        curve=tuple(search.points[gamma] for gamma in sorted(search.points)),
+        largest_individually_rational=search.largest_rational(),
+        individual_rationality=individual_rationality,
+    )
+
+
+def saturation(game: CoopetitionGame) -> float:
+    """Return a gamma from which on everybody contributes all it can, whatever P is worth.
+
+    At the fastest level data pays by itself from ``gamma rho_i. >= varpi_e kappa eta_i F^2``
+    on, and the fastest level pays against the next one when its lambda outweighs the energy.
+    Zero if nobody competes: then gamma has no effect at all.
+    """
+    rivals = game.total_intensity > 0.0
+    if not rivals.any():
+        return 0.0
+    levels = game.cpu_levels_hz[rivals]
+    fastest = np.fmax.reduce(levels, axis=1)
+    slower = np.where(levels < fastest[:, None], levels, 0.0)
+    step = fastest - np.fmax.reduce(slower, axis=1)
+    energy = game.overhead_weight * game.capacitance * game.cycles_per_bit[rivals] * fastest**2
+    data_pays = energy / game.total_intensity[rivals]
+    speed_pays = data_pays * game.data_bits[rivals] / (game.compute_weight * step)
+    top = float(np.maximum(data_pays, speed_pays).max())
+    # Nothing to save energy for: any small gamma is beyond saturation.
+    return top if top > 0.0 else float(1.0 / game.data_bits.max())
+
+
+class _Search:
+    """The gammas tried so far, and the finer ones that are worth trying."""
+
+    def __init__(self, game: CoopetitionGame, method: str, rational: bool) -> None:
+        self.game, self.method, self.rational = game, method, rational
+        self.points: dict[float, Point] = {}
+
+    def at(self, gamma: float) -> Solution:
+        solution = solve(self.game.with_incentive_intensity(gamma), self.method)
+        self.points[gamma] = Point(
+            incentive_intensity=gamma,
+            social_welfare=solution.social_welfare,
+            total_data_fraction=float(solution.profile.data_fraction.sum()),
+            performance=solution.terms.performance,
+            damage=float(solution.terms.damage.sum()),
+            individually_rational=solution.certificate.individually_rational,
+            status=solution.status,
+        )
+        return solution
+
+    def try_all(self, gammas: Sequence[float] | Array) -> None:
+        for gamma in gammas:
+            if float(gamma) not in self.points:
+                self.at(float(gamma))
+
+    def best(self) -> float | None:
+        """Return the gamma with the highest welfare that may win; of equals the smallest."""
+        allowed = [
+            point
+            for point in self.points.values()
+            if point.individually_rational or not self.rational
+        ]
+        if not allowed:
+            return None
+        winner = max(allowed, key=lambda point: (point.social_welfare, -point.incentive_intensity))
+        return winner.incentive_intensity
+
+    def refine(self) -> bool:
+        """Try finer grids in the best cells; return whether any was still wide."""
+        gammas = sorted(self.points)
+        # A cell is as good as the better of its allowed ends.
+        value = {
+            gamma: point.social_welfare
+            if point.individually_rational or not self.rational
+            else -np.inf
+            for gamma, point in self.points.items()
+        }
+        cells = sorted(
+            zip(gammas, gammas[1:], strict=False),
+            key=lambda cell: max(value[cell[0]], value[cell[1]]),
+            reverse=True,
+        )
+        wide = [
+            (low, high)
+            for low, high in cells[:BEST_CELLS]
+            if high - low > PRECISION * high and max(value[low], value[high]) > -np.inf
+        ]
+        for low, high in wide:
+            self.try_all(np.linspace(low, high, CELL_POINTS)[1:-1])
+        return bool(wide)
+
+    def largest_rational(self) -> float | None:
+        rational = [gamma for gamma, p in self.points.items() if p.individually_rational]
+        if not rational:
+            return None
+        return np.inf if max(rational) == max(self.points) else max(rational)
+
+    def sharpen_rational_end(self) -> None:
+        """Bisect between the largest rational gamma and the next one tried."""
+        while True:
+            low = self.largest_rational()
+            if low is None or low == np.inf:
+                return
+            high = min(gamma for gamma in self.points if gamma > low)
+            if high - low <= PRECISION * high:
+                return
+            self.at(0.5 * (low + high))
