@@ -13,6 +13,7 @@ gamma at which nobody's payoff is negative may win.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -234,7 +235,7 @@ class _Search:
             for gamma, point in self.points.items()
         }
         cells = sorted(
-            zip(gammas, gammas[1:], strict=False),
+            itertools.pairwise(gammas),
             key=lambda cell: max(value[cell[0]], value[cell[1]]),
             reverse=True,
         )

@@ -113,6 +113,21 @@ def stationary(model: Any, slope: Any) -> Any:
     return model.scale * np.log(model.height / (model.scale * slope))
 
 
+def slope_of(model: Any, omega: float) -> float:
+    """Return ``P'(Omega)`` from the onset on."""
+    if isinstance(model, SqrtLoss):
+        return 0.5 / math.sqrt(model.epochs) * omega**-1.5
+    if isinstance(model, PowerLaw):
+        return model.scale * model.exponent * omega ** (-model.exponent - 1.0)
+    if isinstance(model, LogAccuracy):
+        return model.height / (model.scale + omega)
+    if isinstance(model, ScalarExpAccuracy):
+        return model.height / model.scale * math.exp(-omega / model.scale)
+    assert isinstance(model, Empirical)
+    slopes = [*np.diff(model.values) / np.diff(model.knots), 0.0]
+    return float(slopes[int(np.searchsorted(model.knots, omega, side="right")) - 1])
+
+
 def fill(model: Any, slope: Any, constant: Any, low: Any, high: Any) -> tuple[Any, Any]:
     """Return, for each of C rows of N fixed levels, the maximum of U over d and its ``w``.
 
@@ -212,20 +227,28 @@ def scip_maximum(game: CoopetitionGame, seconds: float = 60.0) -> Answer:
     bounds = [math.fsum(value for value, _ in flat)]
     most = math.fsum(max(one.high for one in levels) for levels in everyone)
     if float(getattr(model, "onset", 0.0)) <= most:
-        chosen, bound = _scip(everyone, model, most, seconds)
-        if chosen is not None:
-            answers.append(
-                best_of(game, [levels[k] for levels, k in zip(everyone, chosen, strict=True)])
-            )
+        # SCIP leaves P unresolved by up to 1e-6 when P' is steep; tangents where it ended, which
+        # are linear rows, pin P down to the tolerance.
+        touched: list[float] = []
+        for _ in range(10):
+            chosen, omega, bound = _scip(everyone, model, most, touched, seconds)
+            if chosen is None:
+                break
+            levels = [levels[k] for levels, k in zip(everyone, chosen, strict=True)]
+            answers.append(best_of(game, levels))
+            value = max(one.value for one in answers)
+            if bound - value <= 1e-10 * max(1.0, abs(value)) or omega in touched:
+                break
+            touched.append(omega)
         bounds.append(bound)
     best = max(answers, key=lambda one: one.value)
     return dataclasses.replace(best, bound=max(bounds))
 
 
 def _scip(
-    everyone: list[list[Level]], model: Any, most: float, seconds: float
-) -> tuple[list[int] | None, float]:
-    """Return SCIP's levels for the part where P is concave, and its dual bound."""
+    everyone: list[list[Level]], model: Any, most: float, touched: list[float], seconds: float
+) -> tuple[list[int] | None, float, float]:
+    """Return SCIP's levels for the part where P is concave, its Omega, and its dual bound."""
     from pyscipopt import Model, exp, log, quicksum
 
     onset = float(getattr(model, "onset", 0.0))
@@ -284,17 +307,21 @@ def _scip(
         scip.addCons(
             value <= model.height / unit - model.height / unit * exp(-most / model.scale * omega)
         )
+    for at in touched:
+        slope = slope_of(model, at)
+        start = float(plain_performance(model, at)) / unit
+        scip.addCons(value <= start + slope * most / unit * omega - slope * at / unit)
     scip.setObjective(value + quicksum(worth), "maximize")
     scip.optimize()
     if scip.getStatus() == "infeasible":
-        return None, -math.inf
+        return None, math.nan, -math.inf
     bound = float(scip.getDualbound()) * unit
     if scip.getNSols() == 0:
-        return None, bound
+        return None, math.nan, bound
     chosen = [
         max(range(len(row)), key=lambda k, row=row: scip.getVal(row[k])) for row in switches
     ]
-    return chosen, bound
+    return chosen, min(max(scip.getVal(omega) * most, onset * (1.0 + 1e-12)), most), bound
 
 
 def _slopes(model: Empirical) -> list[float]:

@@ -10,7 +10,7 @@ from tradefl.cli.options import File, Json, Method
 from tradefl.cli.output import print_json, print_table, progress, say
 from tradefl.consortium import load
 from tradefl.consortium.schema import shown, suggestion
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Problem
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
@@ -20,8 +20,12 @@ from tradefl.statement import SCHEMA, Statement, decimals, escaped, money, numbe
 def explain(
     file: File,
     organization: Annotated[
-        str | None,
-        typer.Option("--organization", help="Only this one's statement.", show_default=False),
+        list[str] | None,
+        typer.Option(
+            "--organization",
+            help="Only this one's statement; may be given again.",
+            show_default=False,
+        ),
     ] = None,
     method: Method = DEFAULT_METHOD,
     as_json: Json = False,
@@ -48,8 +52,8 @@ def explain(
         raise typer.Exit(1)
 
 
-def _chosen(names: tuple[str, ...], organization: str | None, file: str) -> list[int]:
-    if organization is None:
+def _chosen(names: tuple[str, ...], wanted: list[str] | None, file: str) -> list[int]:
+    if not wanted:
         if len(names) > MAX_TRANSFERS_ORGANIZATIONS:
             raise InputError.at(
                 "--organization",
@@ -57,19 +61,25 @@ def _chosen(names: tuple[str, ...], organization: str | None, file: str) -> list
                 f"statements of all (at most {MAX_TRANSFERS_ORGANIZATIONS:,})",
             )
         return list(range(len(names)))
-    if organization not in names:
-        hint = suggestion(organization, names)
-        raise InputError.at(
-            "--organization", f"no organization {shown(organization)} in {file}{hint}"
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise InputError(
+            Problem(
+                "--organization",
+                f"no organization {shown(name)} in {file}{suggestion(name, names)}",
+            )
+            for name in unknown
         )
-    return [names.index(organization)]
+    return [names.index(name) for name in dict.fromkeys(wanted)]
 
 
 def _transfers(solution: Solution, who: list[int]) -> list[tuple[str, str, float]]:
     """Return ``(payer, receiver, amount)`` for the pairs in which the chosen take part."""
     name_of = solution.game.name_of
-    everybody = len(who) == solution.game.size
-    settled = solution.transfers() if everybody else solution.transfers(who[0])
+    if len(who) == solution.game.size:
+        settled = solution.transfers()
+    else:  # a pair of two that are chosen is named once
+        settled = list(dict.fromkeys(one for i in who for one in solution.transfers(i)))
     return [(name_of(payer), name_of(receiver), amount) for payer, receiver, amount in settled]
 
 

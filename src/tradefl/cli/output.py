@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,21 +16,33 @@ from rich.console import Console
 from rich.table import Table
 
 from tradefl.consortium.files import atomic_write
+from tradefl.errors import InputError
 
-# Without a terminal nothing may be cut or wrapped to some assumed width.
-PIPE_WIDTH = 10_000
+# A line may be longer than the terminal, which wraps it; a number must never be cut.
+LINE_WIDTH = 10_000
 TABLE_ROWS = 30
-
-
-def console() -> Console:
-    """Return the console for stdout."""
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(width=width, highlight=False, emoji=False, markup=False)
+# Above this many organizations JSON comes without indentation, which is many times faster.
+INDENT_UP_TO = 1000
+BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
 
 def say(text: str = "") -> None:
     """Print a line on stdout, as it is."""
-    sys.stdout.write(text + "\n")
+    _emit(text + "\n")
+
+
+def _emit(text: str) -> None:
+    """Write to stdout at once; a reader that left ends us quietly, a full disk with an error."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads: nor may the interpreter complain when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(BROKEN_PIPE)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise InputError.at("stdout", f"cannot be written: {error.strerror}") from None
 
 
 def note(text: str) -> None:
@@ -49,19 +63,18 @@ def progress(what: str) -> Iterator[None]:
 def print_json(document: Any) -> None:
     """Print exactly one JSON document on stdout."""
     unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
-    for chunk in _json_chunks(document, ascii_only=not unicode):
-        sys.stdout.write(chunk)
-    sys.stdout.write("\n")
+    say(_json(document, ascii_only=not unicode))
 
 
 def write_json(document: Any, path: Path) -> None:
     """Write one JSON document to a file, whole or not at all."""
-    atomic_write(path, ("".join(_json_chunks(document)) + "\n").encode())
+    atomic_write(path, (_json(document) + "\n").encode())
 
 
-def _json_chunks(document: Any, *, ascii_only: bool = False) -> Iterator[str]:
-    encoder = json.JSONEncoder(ensure_ascii=ascii_only, allow_nan=False, indent=2)
-    return encoder.iterencode(document)
+def _json(document: Any, *, ascii_only: bool = False) -> str:
+    large = len(document.get("organizations") or ()) > INDENT_UP_TO
+    indent = None if large else 2
+    return json.dumps(document, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
 
 
 def print_table(
@@ -84,11 +97,13 @@ def print_table(
         )
     for row in rows[:TABLE_ROWS]:
         table.add_row(*row)
-    out = console()
-    out.print(table)
+    text = io.StringIO()
+    console = Console(file=text, width=LINE_WIDTH, highlight=False, emoji=False, markup=False)
+    console.print(table)
+    say("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
     left_out = (len(rows) if total is None else total) - TABLE_ROWS
     if left_out > 0:
-        out.print(f"... and {left_out:,} more; --json has them all\n")
+        say(f"... and {left_out:,} more; --json has them all\n")
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

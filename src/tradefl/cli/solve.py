@@ -27,7 +27,7 @@ from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, Problem
 from tradefl.solvers import DEFAULT_METHOD, BoundTrace, Solution, options_of
 from tradefl.solvers import solve as solve_game
-from tradefl.statement import decimals
+from tradefl.statement import decimals, money
 
 
 def _open_unit_interval(value: float | None) -> float | None:
@@ -192,10 +192,10 @@ def print_solution(solution: Solution) -> None:
         certificate.regret,
     ]
     digits = min(decimals(terms.payoff) - 3, 8)
-    formats = [".6f", ".4g", *[f",.{digits}f"] * 5, ".3g"]
 
     def cells(values: list[float]) -> list[str]:
-        return [format(value, how) for value, how in zip(values, formats, strict=True)]
+        d, ghz, *amounts, regret = values
+        return [f"{d:.6f}", f"{ghz:.4g}", *(money(a, digits) for a in amounts), f"{regret:.3g}"]
 
     say(f"{game.title}: {game.size:,} organizations, method {solution.method}\n")
     totals = cells([float(column.sum()) for column in columns])
@@ -228,7 +228,7 @@ def print_solution(solution: Solution) -> None:
             ("status", solution.status),
             (
                 "max regret",
-                f"{certificate.max_regret:.3g}, the most that anybody gains by deviating alone",
+                f"{certificate.max_regret:.3g} is the most that deviating alone gains",
             ),
             ("potential U", f"{solution.potential:.12g} (upper bound: {bound})"),
             ("performance P", f"{terms.performance:.12g}"),

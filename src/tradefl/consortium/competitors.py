@@ -165,7 +165,7 @@ def read_matrix(path: Path, names: Sequence[str]) -> Array:
         With every problem found: shape, names, numbers, range, symmetry, diagonal.
     """
     rows, _ = read_csv(path)
-    order: list[int] | None = None
+    order: tuple[list[int], list[int]] | None = None
     top, left = 0, 0
     if len(rows[0]) == len(names) + 1 and not _is_number(rows[0][0]):  # a header of names
         header = [cell.strip() for cell in rows[0][1:]]
@@ -193,14 +193,18 @@ def read_matrix(path: Path, names: Sequence[str]) -> Array:
     if problems:
         raise InputError(problems)
     matrix = np.array(rows, dtype=float)
+    if order is None:
+        order = list(range(size)), list(range(size))
+    down, across = order
+    matrix = matrix[np.ix_(down, across)]
     try:
         DenseCompetition(matrix)
     except InvalidCompetitionError as error:
         raise InputError(
-            Problem(f"{path}: row {i + 1 + top}, column {j + 1 + left}", what)
+            Problem(f"{path}: row {down[i] + 1 + top}, column {across[j] + 1 + left}", what)
             for i, j, what in error.problems
         ) from None
-    return matrix if order is None else matrix[np.ix_(order, order)]
+    return matrix
 
 
 def matrix_csv(matrix: Array) -> bytes:
@@ -212,20 +216,25 @@ def matrix_csv(matrix: Array) -> bytes:
 
 def _order(
     path: Path, header: Sequence[str], column: Sequence[str], names: Sequence[str]
-) -> list[int]:
+) -> tuple[list[int], list[int]]:
+    """Return in which row, and in which column, of a labelled matrix each organization stands."""
+    known = set(names)
+    labelled = (("row 1", header), ("column 1", column))
     problems = [
         Problem(str(path), f"{place} names an unknown organization {shown(name)}")
-        for place, found in (("row 1", header), ("column 1", column))
+        for place, found in labelled
         for name in found
-        if name not in set(names)
+        if name not in known
     ]
-    if not problems and list(header) != list(column):
-        problems.append(Problem(str(path), "expected the same names in row 1 and in column 1"))
-    if not problems and sorted(header) != sorted(names):
-        problems.append(Problem(str(path), "expected each organization once in row 1"))
+    problems += [
+        Problem(str(path), f"expected each organization once in {place}")
+        for place, found in labelled
+        if not problems and sorted(found) != sorted(names)
+    ]
     if problems:
         raise InputError(problems)
-    return [list(header).index(name) for name in names]
+    down, across = ({name: k for k, name in enumerate(found)} for found in (column, header))
+    return [down[name] for name in names], [across[name] for name in names]
 
 
 def _is_number(cell: str) -> bool:

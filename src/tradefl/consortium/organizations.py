@@ -198,13 +198,13 @@ def _csv_columns(path: Path) -> tuple[dict[str, list[Any]], Sequence[int]]:
 
 def _parquet_columns(path: Path) -> tuple[dict[str, list[Any]], Sequence[int]]:
     """Return the cells of each column, and the number of each row, counted from 0."""
+    if not path.is_file():
+        what = "is a directory, expected a file" if path.is_dir() else "no such file"
+        raise InputError.at(path, what)
     try:
         import pyarrow.parquet
     except ImportError:
         raise MissingExtraError(f"{path}: reading Parquet", "tables") from None
-    if not path.is_file():
-        what = "is a directory, expected a file" if path.is_dir() else "no such file"
-        raise InputError.at(path, what)
     try:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:

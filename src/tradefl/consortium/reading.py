@@ -20,7 +20,7 @@ from tradefl.consortium.files import read_csv, read_text
 from tradefl.consortium.organizations import Organizations, descending_levels, read_organizations
 from tradefl.consortium.schema import described, shown, suggestion
 from tradefl.errors import InputError, Problem
-from tradefl.game import Competition
+from tradefl.game import Competition, SectorCompetition
 
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
@@ -75,7 +75,7 @@ class _Reader:
         points = matrix = rho = None
         if isinstance(accuracy, schema.EmpiricalAccuracy):
             points_file = self._beside(accuracy.points_file)
-            points = self._attempt(lambda: read_points(points_file))
+            points = self._attempt(lambda: read_points(points_file), "accuracy.points_file")
         if competition is not None:
             contradictions = section_problems(competition, str(self.path))
             self.problems += contradictions
@@ -90,8 +90,7 @@ class _Reader:
             or competition is None
             or settlement is None
             or organizations is None
-            or rho is None
-            or self.problems
+            or (isinstance(accuracy, schema.EmpiricalAccuracy) and points is None)
         ):
             raise InputError(self.problems)
         consortium = Consortium(
@@ -101,7 +100,10 @@ class _Reader:
             accuracy=accuracy,
             competition=competition,
             organizations=organizations,
-            rho=rho,
+            # Who cannot meet the deadline is found even where the competition is unknown.
+            rho=SectorCompetition(np.zeros(len(organizations), dtype=int), 0.0)
+            if rho is None
+            else rho,
             settlement=settlement if "settlement" in document else None,
             organizations_file=document.get("organizations_file"),
             matrix=matrix,
@@ -109,7 +111,10 @@ class _Reader:
             source=self.path,
         )
         # The game finds what only all figures together can show: z_i, feasible levels.
-        _ = consortium.game
+        if rho is None or not self.problems:
+            self._attempt(lambda: consortium.game)
+        if self.problems:
+            raise InputError(self.problems)
         return consortium
 
     # --- the parts -----------------------------------------------------------------------------
@@ -179,7 +184,7 @@ class _Reader:
                 self._problem("organizations_file", f"expected a file name, got {shown(file)}")
                 return None
             table = self._beside(file)
-            organizations = self._attempt(lambda: read_organizations(table))
+            organizations = self._attempt(lambda: read_organizations(table), "organizations_file")
         else:
             organizations = self._inline(inline)
         if organizations is not None:
@@ -219,7 +224,9 @@ class _Reader:
         matrix = None
         if section.matrix_file is not None:
             file = self._beside(section.matrix_file)
-            matrix = self._attempt(lambda: read_matrix(file, organizations.names))
+            matrix = self._attempt(
+                lambda: read_matrix(file, organizations.names), "competition.matrix_file"
+            )
             if matrix is None:
                 return None, None
         rho = self._attempt(lambda: competition(section, organizations, matrix, str(self.path)))
@@ -230,12 +237,18 @@ class _Reader:
     def _problem(self, key_path: str, message: str) -> None:
         self.problems.append(Problem(f"{self.path}: {key_path}", message))
 
-    def _attempt(self, read: Callable[[], T]) -> T | None:
-        """Return what ``read`` returns; keep its problems with the others if it fails."""
+    def _attempt(self, read: Callable[[], T], key: str = "") -> T | None:
+        """Return what ``read`` returns; keep its problems with the others if it fails.
+
+        What is wrong with a whole file is also told by the ``key`` that refers to it.
+        """
         try:
             return read()
         except InputError as error:
-            self.problems += error.problems
+            for problem in error.problems:
+                whole_file = key and ": " not in problem.place
+                where = f" ({key} of {self.path})" if whole_file else ""
+                self.problems.append(Problem(problem.place, problem.message + where))
             return None
 
     def _beside(self, file: str) -> Path:

@@ -244,11 +244,34 @@ class CoopetitionGame:
             )
             for i in np.flatnonzero(reach < self.min_data_fraction)
         ]
+        if not problems:
+            problems = self._overflowing()
         if isinstance(self.accuracy, UserAccuracy):
             violation = violation_of_eq5(self.accuracy, float(self.data_units.sum()))
             if violation is not None:
                 problems.append((None, "accuracy", violation))
         return problems
+
+    def _overflowing(self) -> list[tuple[int | None, str, str]]:
+        """Return which terms of the payoffs are beyond double precision at their largest."""
+        fastest = np.fmax.reduce(self.cpu_levels_hz, axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            best = self.accuracy.value(float(self.data_units.sum()))
+            cycles = self.cycles_per_bit * self.data_bits
+            weight = self.overhead_weight * self.capacitance
+            resource = self.data_bits + self.compute_weight * fastest
+            terms = {
+                "revenue": self.profitability * best,
+                "overhead": weight * fastest**2 * cycles,
+                "redistribution": self.incentive_intensity * self.total_intensity * resource,
+            }
+            return [
+                (None, name, "too large: its terms are beyond the range of double precision")
+                for name, term in terms.items()
+                if not np.isfinite(
+                    4.0 * np.sum(np.abs(term) * (1.0 + 1.0 / self.potential_weights))
+                )
+            ]
 
     @property
     def size(self) -> int:

@@ -51,7 +51,7 @@ class LinearRule:
         """Return ``R_i = sum_j r_ij``, shape ``(N,)``, Eq. (10)."""
         x = self.contribution(game, profile)
         net = game.total_intensity * x - game.competition.dot(x)
-        return np.asarray(self.incentive_intensity * net)
+        return np.asarray(self.incentive_intensity * net + 0.0)  # 0 has no sign
 
     def gross_redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``gamma sum_j rho_ij (x_i + x_j)``: the size of the terms that make ``R_i``."""
