@@ -6,7 +6,7 @@ import json
 import sys
 from importlib import import_module
 
-NAMES = ("start_up", "best_responses")
+NAMES = ("start_up", "best_responses", "solvers")
 
 
 def main() -> None:

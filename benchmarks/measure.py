@@ -65,15 +65,32 @@ def process(command: Sequence[str]) -> None:
 def in_own_process(code: str) -> dict[str, Any]:
     """Run Python code that prints one JSON object; add the process's peak memory to it."""
     tail = (
-        "\nimport json, resource"
-        "\nresult['peak_mb'] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024"
+        "\nimport json"
+        "\nfrom benchmarks.measure import peak_mb"
+        "\nresult['peak_mb'] = peak_mb()"
         "\nprint(json.dumps(result))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code + tail], check=True, capture_output=True, text=True
+        [sys.executable, "-c", code + tail], check=True, stdout=subprocess.PIPE, text=True
     )
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def peak_mb() -> float:
+    """Return this process's peak memory, MiB.
+
+    Linux's ``ru_maxrss`` starts with the memory of the parent at the fork, ``VmHWM`` at zero.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) / 1024
+    import resource  # not on Windows
+
+    per_mb = 2**20 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / per_mb
 
 
 def keep(name: str, result: dict[str, Any]) -> None:

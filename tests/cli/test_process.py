@@ -14,8 +14,8 @@ def test_the_module_runs_and_exits_0_1_and_2(tmp_path):
     path = save(tmp_path, document())
     solved = run_process("solve", path, "--json")
     assert (solved.code, solved.err) == (0, "")
-    assert solved.json["status"] == "equilibrium"
-    assert run_process("solve", path, "--max-moves", 0).code == 1
+    assert solved.json["status"] == "optimal"
+    assert run_process("solve", path, "-m", "dbr", "--max-moves", 0).code == 1
     path.write_text("name = [")
     refused = run_process("solve", path, "--json")
     assert (refused.code, refused.out) == (2, "")
@@ -45,7 +45,18 @@ def test_head_of_a_long_document(tmp_path):
     entries = [organization(f"Org {k}") for k in range(900)]
     path = save(tmp_path, document({"organization": entries, "competition": {}}))
     process = subprocess.Popen(
-        [sys.executable, "-m", "tradefl", "solve", str(path), "--json", "--max-moves", "0"],
+        [
+            sys.executable,
+            "-m",
+            "tradefl",
+            "solve",
+            str(path),
+            "--json",
+            "-m",
+            "dbr",
+            "--max-moves",
+            "0",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, **PLAIN, "PYTHONPATH": str(SOURCE)},
@@ -96,7 +107,7 @@ def test_solving_a_small_file_does_not_load_numba(tmp_path):
         env={**os.environ, **PLAIN, "PYTHONPATH": str(SOURCE)},
         check=True,
     )
-    assert json.loads(done.stdout)["status"] == "equilibrium"
+    assert json.loads(done.stdout)["status"] == "optimal"
     loaded = set(json.loads(done.stderr))
     assert "tradefl.solvers.dbr" in loaded
     assert not {"numba", "llvmlite"} & loaded

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 from tests.consortium.documents import (
     EMPIRICAL,
@@ -229,7 +229,12 @@ def test_load_write_load_is_the_identity(drawn):
     given, tables, filed = drawn
     with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
         source = saved(Path(first), given, tables, filed)
-        loaded = load(source)
+        try:
+            loaded = load(source)
+        except InputError as error:
+            # Payoffs of such figures cannot be computed, so there is nothing to write.
+            assume("beyond the range of double precision" not in str(error))
+            raise
         target = Path(second) / "wünsche.v2.toml"
         write(loaded, target)
         again = load(target)

@@ -318,9 +318,7 @@ def _scip(
     bound = float(scip.getDualbound()) * unit
     if scip.getNSols() == 0:
         return None, math.nan, bound
-    chosen = [
-        max(range(len(row)), key=lambda k, row=row: scip.getVal(row[k])) for row in switches
-    ]
+    chosen = [max(range(len(row)), key=lambda k, row=row: scip.getVal(row[k])) for row in switches]
     return chosen, min(max(scip.getVal(omega) * most, onset * (1.0 + 1e-12)), most), bound
 
 

@@ -58,7 +58,7 @@ def spread_levels():
 def almost_no_weight():
     """One organization's z is a millionth of its p."""
     game = random_game(31, 4, accuracy="sqrt-loss", competition="dense", deadline="loose")
-    rho = dense_rho(game.competition)
+    rho = 1.0 - np.eye(4)
     largest = np.max(rho @ game.profitability / game.profitability)
     return dataclasses.replace(game, competition=rho * ((1.0 - 1e-6) / largest))
 

@@ -144,7 +144,8 @@ def solve(
     else:
         print_solution(solution)
     if solution.status == "iteration_limit":
-        note(f"nothing proven within {solution.iterations:,} iterations; a limit was reached")
+        unit = "iterations" if isinstance(solution.trace, BoundTrace) else "moves"
+        note(f"no equilibrium within {solution.iterations:,} {unit}; a higher limit may help")
         raise typer.Exit(1)
     if strict and not solution.certificate.individually_rational:
         note("not individually rational: some payoff is negative")

@@ -111,7 +111,8 @@ class _Reader:
             source=self.path,
         )
         # The game finds what only all figures together can show: z_i, feasible levels.
-        if rho is None or not self.problems:
+        ascending = not descending_levels(organizations.cpu_levels_hz).size
+        if not self.problems or (rho is None and ascending):
             self._attempt(lambda: consortium.game)
         if self.problems:
             raise InputError(self.problems)
