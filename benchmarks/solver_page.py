@@ -20,71 +20,23 @@ STYLES = {
 }
 LABELS = {"cgbd": "cgbd (milp)", "cgbd traversal": "cgbd (traversal)"}
 
-PAGE = """\
-# Solver benchmark
+TEMPLATE = Path(__file__).with_suffix(".md")
 
-Written, with its chart, by
 
-```console
-$ python -m benchmarks solvers
-```
-
-Do not edit: the figures come from the results of the last run, kept in
-[`benchmarks/results/solvers.json`](../../benchmarks/results/solvers.json). The run took {minutes} minutes on this
-machine: {processor}, {cores} cores, Python {python}, NumPy {numpy}, numba {numba}; load average {load_before} before and
-{load_after} after.
-
-![Time against the number of organizations, both logarithmic](solver-benchmark.svg)
-
-## What it shows
-
-{findings}
-
-## What was asked
-
-| | asked | measured | holds |
-|---|---|---|---|
-{targets}
-
-## The table
-
-{table}
-
-- **time**: until the answer is found and proven; median over calls, then over seeds. For `tradefl` it is
-  `runtime_seconds`, compiled code warm, without the certificate; for SCIP it is `optimize` alone, without building the
-  model; brute force proves by having tried everything.
-- **whole call**: for `tradefl` with the certificate, that is everybody's regret; for SCIP with building the model.
-- **slowest**: the longest of the times.
-- **over exact**: the method's time divided by that of `exact`. Each call of a peer was divided by the median of
-  {exact_calls} calls of `exact` just before it; median over calls, then over seeds. In brackets the same for whole calls.
-- **gap**: (upper bound - potential) / upper bound, the largest of the calls. The potential is recomputed in double
-  precision from the contributions that the method returned. SCIP's bound is as exact as its default tolerances.
-- **differs**: by how much the potential of `exact` is above the method's, relative, where the difference is largest.
-- **memory**: the peak of a process that builds the consortium and solves it once (`exact` alone: six times). A process
-  that only imports everything takes {bare} MiB.
-- **proven**: in how many calls the method proved its answer.
-
-## Settings
-
-- Instances: `benchmarks.consortia.sector_game(N, m, seed)`: the ranges of the paper's Table II, sectors of about ten
-  rivals, data units scaled by 10/N so that Omega stays in the range of ten organizations. Seeds {seeds}; seed 0 for
-  memory, and for `exact` from 10,000 organizations on.
-- `exact`: {exact}; NumPy below 50,000 strategies (N m), compiled loops on all cores from there on.
-- `cgbd`: {cgbd}. `cgbd traversal`: {traversal}.
-- SCIP: {scip}; otherwise its defaults. It gets the disaggregated form: binaries y_il, data d_il between D_min y_il and
-  h_il y_il, and one nonlinear constraint, t >= (G Omega)^(-1/2), which is convex.
-- Brute force: {brute_force}.
-
-## What to keep in mind
-
-- Other jobs share this machine and its {cores} cores. Trust ratios, measured in turn, more than seconds, and neither to better than
-  a factor of about two.
-- One family of instances, one accuracy model (`sqrt-loss`), one γ. Nearly equal organizations, or a γ at which many
-  organizations are undecided, may cost every method more.
-- SCIP is a general solver that knows nothing of the structure of this problem, and runs on one thread here. With
-  other settings, or another formulation, it may be faster.
-- The benchmark stops with an error if a proven potential differs from that of `exact` by more than {agreement} relative.
-"""
+COLUMNS = (
+    "N",
+    "m",
+    "method",
+    "time",
+    "whole call",
+    "slowest",
+    "over exact",
+    "gap",
+    "differs",
+    "memory",
+    "proven",
+)
+NOT_PARAMETERS = ("version", "output")
 
 
 def write(result: dict[str, Any]) -> None:
@@ -92,7 +44,7 @@ def write(result: dict[str, Any]) -> None:
     rows, settings, machine = result["table"], result["settings"], result["machine"]
     scip = settings["SCIP"]
     shown = [f"`{key} = {value:g}`" for key, value in scip.items() if key not in NOT_PARAMETERS]
-    page = PAGE.format(
+    page = TEMPLATE.read_text(encoding="utf-8").format(
         minutes=f"{result['benchmark_seconds'] / 60:.1f}",
         **machine,
         load_before=f"{result['load']['before'][0]:.1f}",
@@ -113,9 +65,6 @@ def write(result: dict[str, Any]) -> None:
     REFERENCE.mkdir(parents=True, exist_ok=True)
     (REFERENCE / f"{NAME}.md").write_text(page, encoding="utf-8")
     chart(rows, REFERENCE / f"{NAME}.svg")
-
-
-NOT_PARAMETERS = ("version", "output")
 
 
 def find(rows: list[dict[str, Any]], method: str, size: int, levels: int) -> dict[str, Any]:
@@ -145,8 +94,8 @@ def _small(value: float | None) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     lines = [
-        "| N | m | method | time | whole call | slowest | over exact | gap | differs | memory | proven |",
-        "|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+        f"| {' | '.join(COLUMNS)} |",
+        "|" + "|".join("---" if name == "method" else "--:" for name in COLUMNS) + "|",
     ]
     for row in rows:
         over, differs = "1", "-"
@@ -186,51 +135,85 @@ def _target(one: dict[str, Any]) -> str:
 
 def _findings(result: dict[str, Any]) -> list[str]:
     rows = result["table"]
-    scip, cgbd = find(rows, "SCIP", 1000, 8), find(rows, "cgbd", 1000, 8)
-    exact, million = find(rows, "exact", 1000, 8), find(rows, "exact", 1_000_000, 8)
-    small, brute = find(rows, "exact", 5, 8), find(rows, "brute force", 5, 8)
-    ten = find(rows, "cgbd traversal", 10, 5)
-    eight = find(rows, "cgbd traversal", 8, 8)
-    differences = result["largest_difference_from_exact"]
-    claimed = max(
-        row["largest_error_of_claim"] for row in rows if row["largest_error_of_claim"] is not None
-    )
-    limited = [row for row in rows if "timelimit" in row["statuses"]]
-    limit = result["settings"]["SCIP"]["limits/time"]
-    cut = (
-        f"SCIP reached its limit of {limit:g} s at N = "
-        + ", ".join(f"{row['organizations']:,}" for row in limited)
-        if limited
-        else f"SCIP never reached its limit of {limit:g} s"
-    )
-    million_growth = million["seconds"] / find(rows, "exact", 100_000, 8)["seconds"]
-    per_million = million["seconds"] / 8e6 * 1e9
     return [
-        f"For 1,000 organizations with 8 levels `exact` takes {_seconds(exact['seconds'])}, SCIP "
-        f"{_seconds(scip['seconds'])}: {_times(scip['ratio'])} times as long in the same run. Whole calls, "
-        f"with a certificate here and building the model there: {_times(scip['ratio_of_whole_calls'])} times.",
-        f"For a million organizations `exact` takes {_seconds(million['seconds'])}, "
-        f"{_seconds(million['call_seconds'])} with the certificate, and {million['peak_mb']:.0f} MiB; the "
-        f"gap it proves is {_small(million['largest_gap'])}. From 100,000 to a million its time grows "
-        f"{million_growth:.1f}-fold: {per_million:.0f} ns for each organization and level. The first call of a "
-        f"process took {_seconds(million['first_call_seconds'])}.",
-        "All methods find the same maximum. The largest relative difference from `exact` is "
-        + ", ".join(
-            f"{_small(value)} for {LABELS.get(method, method)}"
-            for method, value in differences.items()
-        )
-        + f". The objective value that SCIP itself reports is off by up to {_small(claimed)}: it may break "
-        "constraints by its default tolerance of 1e-6. Its contributions are compared, and they are better than that.",
-        f"`cgbd` with the MILP master proves N = 100, m = 5 in {_seconds(find(rows, 'cgbd', 100, 5)['seconds'])}, "
-        f"N = 200, m = 5 in {_seconds(find(rows, 'cgbd', 200, 5)['seconds'])} and N = 1,000, m = 8 in "
-        f"{_seconds(cgbd['seconds'])}, {_times(cgbd['ratio'])} times as long as `exact`.",
-        f"The paper's traversal takes {_seconds(ten['seconds'])} and {ten['peak_mb']:.0f} MiB for 5^10 combinations, "
-        f"{_seconds(eight['seconds'])} and {eight['peak_mb']:.0f} MiB for 8^8. One more organization multiplies both "
-        "by m, so it ends there: `cgbd` refuses more than 20 million combinations.",
-        f"Brute force over 8^5 combinations takes {_seconds(brute['seconds'])}, {_times(brute['ratio'])} times as long as "
-        f"`exact`, which needs {_seconds(small['seconds'])}.",
-        f"{cut}.",
+        _against_scip(rows),
+        _a_million(rows),
+        _agreement(rows, result["largest_difference_from_exact"]),
+        _masters(rows),
+        _enumeration(rows),
+        _time_limit(rows, result["settings"]["SCIP"]["limits/time"]),
     ]
+
+
+def _against_scip(rows: list[dict[str, Any]]) -> str:
+    exact, scip = find(rows, "exact", 1000, 8), find(rows, "SCIP", 1000, 8)
+    return (
+        f"For 1,000 organizations with 8 levels `exact` takes {_seconds(exact['seconds'])} and "
+        f"SCIP {_seconds(scip['seconds'])}, {_times(scip['ratio'])} times as long in the same "
+        "run. Compared by whole calls, with the certificate here and building the model there, "
+        f"it is {_times(scip['ratio_of_whole_calls'])} times. For 5 organizations it is "
+        f"{_times(find(rows, 'SCIP', 5, 8)['ratio'])} times."
+    )
+
+
+def _a_million(rows: list[dict[str, Any]]) -> str:
+    million, tenth = find(rows, "exact", 1_000_000, 8), find(rows, "exact", 100_000, 8)
+    growth = million["seconds"] / tenth["seconds"]
+    return (
+        f"For a million organizations `exact` takes {_seconds(million['seconds'])}, "
+        f"{_seconds(million['call_seconds'])} with the certificate, and "
+        f"{million['peak_mb']:.0f} MiB; the gap that it proves is "
+        f"{_small(million['largest_gap'])}. From 100,000 to a million organizations its time "
+        f"grows {growth:.1f}-fold. A process's first call took "
+        f"{_seconds(million['first_call_seconds'])}, with loading or compiling the loops."
+    )
+
+
+def _agreement(rows: list[dict[str, Any]], differences: dict[str, float]) -> str:
+    listed = ", ".join(
+        f"{_small(value)} for {LABELS.get(method, method)}" for method, value in differences.items()
+    )
+    claims = [row["largest_error_of_claim"] for row in rows]
+    claimed = max(claim for claim in claims if claim is not None)
+    return (
+        "All methods find the same maximum. The largest relative difference from `exact` is "
+        f"{listed}. These are the potentials of the returned contributions. The objective "
+        f"value that SCIP itself reports is off by up to {_small(claimed)}, within the 1e-6 by "
+        "which its default settings let it break a constraint; its gap in the table shows it."
+    )
+
+
+def _masters(rows: list[dict[str, Any]]) -> str:
+    hundred, two_hundred = find(rows, "cgbd", 100, 5), find(rows, "cgbd", 200, 5)
+    thousand = find(rows, "cgbd", 1000, 8)
+    return (
+        f"`cgbd` with the MILP master proves N = 100, m = 5 in {_seconds(hundred['seconds'])}, "
+        f"N = 200, m = 5 in {_seconds(two_hundred['seconds'])}, and N = 1,000, m = 8 in "
+        f"{_seconds(thousand['seconds'])}, {_times(thousand['ratio'])} times as long as `exact`."
+    )
+
+
+def _enumeration(rows: list[dict[str, Any]]) -> str:
+    brute, exact = find(rows, "brute force", 5, 8), find(rows, "exact", 5, 8)
+    ten, eight = find(rows, "cgbd traversal", 10, 5), find(rows, "cgbd traversal", 8, 8)
+    return (
+        f"Brute force over 8^5 = 32,768 combinations takes {_seconds(brute['seconds'])}, `exact` "
+        f"{_seconds(exact['seconds'])}. The paper's traversal, with valid cuts, takes "
+        f"{_seconds(ten['seconds'])} and {ten['peak_mb']:.0f} MiB for 5^10 combinations, "
+        f"{_seconds(eight['seconds'])} and {eight['peak_mb']:.0f} MiB for 8^8. One more "
+        "organization multiplies both by m: above 20 million combinations `cgbd` refuses it."
+    )
+
+
+def _time_limit(rows: list[dict[str, Any]], limit: float) -> str:
+    reached = [
+        f"N = {row['organizations']:,}, m = {row['levels']}"
+        for row in rows
+        if "timelimit" in row["statuses"]
+    ]
+    if not reached:
+        return f"SCIP never reached its limit of {limit:g} s."
+    return f"SCIP reached its limit of {limit:g} s for {'; '.join(reached)}."
 
 
 # --- the chart ---------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ def test_solution_is_the_golden_one(example: str, method: str) -> None:
 def test_example_is_an_individually_rational_interior_equilibrium(path: Any) -> None:
     solution = tradefl.solve(tradefl.load(path))
     d = solution.profile.data_fraction
-    assert solution.status == "equilibrium"
+    assert solution.status == "optimal"
     assert solution.certificate.individually_rational
     assert solution.transfers() != []
     assert d.min() < 1.0

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import tradefl
+import tradefl.solvers
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parent.parent / "examples"
 CASES = [
     (example, method)
     for example in ("banks_fraud", "drug_discovery", "hospitals", "paper")
-    for method in ("dbr", "wpr")
+    for method in tradefl.solvers.METHODS
 ]
 
 

@@ -74,9 +74,10 @@ def test_every_step_of_fip_pays_and_stays_on_the_grid(game):
 
 
 def roomy(seed=3, organizations=4):
-    return random_game(
+    game = random_game(
         seed, organizations, accuracy="sqrt-loss", deadline="loose", start="concave", gamma=0.4
     )
+    return dataclasses.replace(game, min_data_fraction=0.01)
 
 
 @pytest.mark.parametrize("step", [0.2, 1.0 / 3.0, 0.1, 0.3, 0.07, 1.0])
@@ -275,8 +276,8 @@ def test_a_greedy_level_that_is_late_leaves_nothing_to_play():
         cpu_levels_hz=np.fmax.reduce(game.cpu_levels_hz, axis=1)[:, None] * [1e-3, 1.0],
         min_data_fraction=0.1,
     )
-    assert not game.level_is_feasible()[2, 0]
-    with pytest.raises(ValueError, match="greedy_hz: C has no data fraction"):
+    assert not game.level_is_feasible()[:, 0].any()
+    with pytest.raises(ValueError, match="greedy_hz: A has no data fraction"):
         solve(game, "gca", greedy_hz=1.0)
     assert solve(game, "gca").status in ("feasible", "equilibrium")
 

@@ -349,7 +349,7 @@ def alike(n: int, apart: float, *, types: int = 1, knot: float = 0.61) -> Coopet
         overhead_weight=0.5 / total,
         capacitance=1.0,
         min_data_fraction=0.2,
-        deadline_seconds=2.0,
+        deadline_seconds=1.1,
     )
 
 

@@ -100,7 +100,8 @@ def print_table(
     text = io.StringIO()
     console = Console(file=text, width=LINE_WIDTH, highlight=False, emoji=False, markup=False)
     console.print(table)
-    say("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+    lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    say(lines.strip("\n") + "\n")
     left_out = (len(rows) if total is None else total) - TABLE_ROWS
     if left_out > 0:
         say(f"... and {left_out:,} more; --json has them all\n")

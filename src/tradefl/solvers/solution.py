@@ -162,7 +162,7 @@ class Solution:
             terms=terms,
             certificate=certificate,
             status=status,
-            upper_bound=upper_bound,
+            upper_bound=None if upper_bound is None else float(upper_bound),
             **fields,
         )
 
