@@ -65,13 +65,15 @@ def read_csv(path: Path) -> tuple[list[list[str]], list[int]]:
 def atomic_write(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it.
 
-    What is no regular file (a pipe, a device) is written to, not replaced.
+    What is no regular file (a pipe, a device) is written to, not replaced; a symbolic link
+    stays, and what it points to is replaced.
 
     Raises
     ------
     InputError
         The folder does not exist, or the file cannot be written.
     """
+    path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
         try:
             path.write_bytes(content)
