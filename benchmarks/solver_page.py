@@ -39,6 +39,11 @@ COLUMNS = (
     "memory",
     "proven",
 )
+SCIP = (
+    "{version}: {settings}; no output; otherwise its defaults. It gets the disaggregated form: "
+    "binaries y_il, data d_il between D_min y_il and h_il y_il, and one nonlinear constraint, "
+    "t >= (G Omega)^(-1/2), which is convex."
+)
 NOT_PARAMETERS = ("version", "output")
 
 
@@ -61,9 +66,9 @@ def write(result: dict[str, Any]) -> None:
         exact=settings["exact"],
         cgbd=settings["cgbd"],
         traversal=settings["cgbd traversal"],
-        scip=f"{scip['version']}, {', '.join(shown)}, output {scip['output']}",
+        scip=_bullet(SCIP.format(version=scip["version"], settings=", ".join(shown))),
         brute_force=settings["brute force"],
-        agreement=f"{settings['agreement']:g}",
+        agreement=_small(settings["agreement"]),
     )
     REFERENCE.mkdir(parents=True, exist_ok=True)
     (REFERENCE / f"{NAME}.md").write_text(page, encoding="utf-8")
@@ -138,7 +143,7 @@ def _target(one: dict[str, Any]) -> str:
         sign, measured = "at least", f"{_times(one['measured'])} times"
         limit = f"{one['limit']:g} times as fast"
     elif one["unit"] == "relative":
-        measured, limit = _small(one["measured"]), f"{one['limit']:g}"
+        measured, limit = _small(one["measured"]), _small(one["limit"])
     elif one["unit"] == "s":
         measured, limit = _seconds(one["measured"]), f"{one['limit']:g} s"
     else:
@@ -192,8 +197,8 @@ def _agreement(rows: list[dict[str, Any]], differences: dict[str, float]) -> str
     return (
         "All methods find the same maximum. The largest relative difference from `exact` is "
         f"{listed}. These are the potentials of the returned contributions. The objective "
-        f"value that SCIP itself reports is off by up to {_small(claimed)} relative, as its default "
-        "settings let it break a constraint by 1e-6; its gap in the table shows it."
+        f"value that SCIP itself reports is off by up to {_small(claimed)} relative, as its "
+        "default settings let it break a constraint by 1e-6; its gap in the table shows it."
     )
 
 
@@ -201,9 +206,10 @@ def _masters(rows: list[dict[str, Any]]) -> str:
     hundred, two_hundred = find(rows, "cgbd", 100, 5), find(rows, "cgbd", 200, 5)
     thousand = find(rows, "cgbd", 1000, 8)
     return (
-        f"`cgbd` with the MILP master proves N = 100, m = 5 in {_seconds(hundred['seconds'])}, "
-        f"N = 200, m = 5 in {_seconds(two_hundred['seconds'])}, and N = 1,000, m = 8 in "
-        f"{_seconds(thousand['seconds'])}, {_times(thousand['ratio'])} times as long as `exact`."
+        f"`cgbd` with the MILP master takes {_seconds(hundred['seconds'])} for N = 100, m = 5, "
+        f"{_seconds(two_hundred['seconds'])} for N = 200, m = 5, and "
+        f"{_seconds(thousand['seconds'])} for N = 1,000, m = 8, {_times(thousand['ratio'])} times "
+        "as long as `exact`."
     )
 
 

@@ -151,6 +151,7 @@ def tune(
     top = saturation(game) if largest is None else largest
     without = search.at(0.0)
     if top > 0.0:
+        search.finest = PRECISION * top * 10.0**-DECADES
         search.try_all(top * np.logspace(-DECADES, 0.0, points))
         while search.refine():
             pass
@@ -193,6 +194,7 @@ class _Search:
     def __init__(self, game: CoopetitionGame, method: str, rational: bool) -> None:
         self.game, self.method, self.rational = game, method, rational
         self.points: dict[float, Point] = {}
+        self.finest = 0.0  # cells this narrow are not split, however near to zero
 
     def at(self, gamma: float) -> Solution:
         solution = solve(self.game.with_incentive_intensity(gamma), self.method)
@@ -242,7 +244,8 @@ class _Search:
         wide = [
             (low, high)
             for low, high in cells[:BEST_CELLS]
-            if high - low > PRECISION * high and max(value[low], value[high]) > -np.inf
+            if high - low > max(PRECISION * high, self.finest)
+            and max(value[low], value[high]) > -np.inf
         ]
         for low, high in wide:
             self.try_all(np.linspace(low, high, CELL_POINTS)[1:-1])
@@ -261,6 +264,6 @@ class _Search:
             if low is None or low == np.inf:
                 return
             high = min(gamma for gamma in self.points if gamma > low)
-            if high - low <= PRECISION * high:
+            if high - low <= max(PRECISION * high, self.finest):
                 return
             self.at(0.5 * (low + high))

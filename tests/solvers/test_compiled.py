@@ -10,8 +10,15 @@ import pytest
 from tests.support import random_game, random_profile
 
 from tradefl.solvers import compiled as compiling
-from tradefl.solvers import dbr, solve
+from tradefl.solvers import dbr
+from tradefl.solvers import solve as solve_by
 from tradefl.solvers.best_response import compiled_accuracy
+
+
+def solve(game, method="dbr", **options):
+    """Best-response dynamics unless a test names another method."""
+    return solve_by(game, method, **options)
+
 
 BUILT_IN = ("sqrt-loss", "power-law", "empirical")
 

@@ -22,8 +22,14 @@ from tests.support import (
 )
 
 from tradefl.game import CoopetitionGame, PowerLaw, StrategyProfile, payoffs, potential
-from tradefl.solvers import dbr, solve
+from tradefl.solvers import dbr
+from tradefl.solvers import solve as solve_by
 from tradefl.solvers.best_response import players
+
+
+def solve(game, method="dbr", **options):
+    """Best-response dynamics unless a test names another method."""
+    return solve_by(game, method, **options)
 
 
 def assert_no_regret_by_dense_search(solution, tolerance=1e-9):

@@ -369,11 +369,20 @@ def test_equal_organizations(n, types):
 @pytest.mark.parametrize("apart", [1e-12, 1e-9, 1e-6, 1e-4, 1e-2])
 @pytest.mark.parametrize("n", [6, 12, 18, 100])
 def test_nearly_equal_organizations(n, apart):
+    """Equal to eleven digits they are branched on together. Others that are merely alike take
+    each other's place in the search: from 12 on it may end at the node limit, which is said."""
     game = alike(n, apart, knot=0.77)
-    solution = exact.solve(game, node_limit=3000)
-    assert solution.status == "optimal"
+    solution = exact.solve(game, node_limit=500)
+    gap = solution.upper_bound - solution.potential
+    if n == 6 or apart == 1e-12:
+        assert solution.status == "optimal"
     if n == 6:
         assert_maximum(game, brute_force(game))
+    if solution.status != "optimal":
+        assert solution.status == "equilibrium"
+        assert gap > 1e-9 * abs(solution.upper_bound)
+        assert any("not proven optimal" in remark for remark in solution.remarks)
+    assert gap >= 0.0
 
 
 # --- found by random search ---------------------------------------------------------------------

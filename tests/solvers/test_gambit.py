@@ -13,7 +13,13 @@ import pytest
 from tests.support import Eq11, random_game
 
 from tradefl.game import StrategyProfile, deviation_gain
-from tradefl.solvers import solve
+from tradefl.solvers import solve as solve_by
+
+
+def solve(game, method="dbr", **options):
+    """Best-response dynamics unless a test names another method."""
+    return solve_by(game, method, **options)
+
 
 # Gambit calculates with integers: payoffs in steps of 1e-11 of their size.
 STEPS = 10**11

@@ -8,7 +8,13 @@ from hypothesis import given
 from tests.support import Eq11, examples, games, random_game, random_profile, seeds
 
 from tradefl.game import CoopetitionGame, PowerLaw, StrategyProfile, potential
-from tradefl.solvers import Solution, solve
+from tradefl.solvers import Solution
+from tradefl.solvers import solve as solve_by
+
+
+def solve(game, method="dbr", **options):
+    """Best-response dynamics unless a test names another method."""
+    return solve_by(game, method, **options)
 
 
 def certified(game, profile, *, finished=True):
@@ -25,7 +31,9 @@ def test_a_status_is_never_better_than_the_regret():
     # An equilibrium is one however the method ended; anything else at a limit says so.
     assert certified(game, best, finished=False).status == "equilibrium"
     assert certified(game, game.initial_profile(), finished=False).status == "iteration_limit"
-    nudged = StrategyProfile(np.maximum(0.99 * best.data_fraction, 0.01), best.cpu_hz)
+    nudged = StrategyProfile(
+        np.maximum(0.99 * best.data_fraction, game.min_data_fraction), best.cpu_hz
+    )
     assert certified(game, nudged).status == "feasible"
 
 

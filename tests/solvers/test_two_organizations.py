@@ -15,7 +15,14 @@ import pytest
 from tests.support import Eq11
 
 from tradefl.game import CoopetitionGame, PowerLaw, SqrtLoss, StrategyProfile
-from tradefl.solvers import METHODS, dbr, solve, wpr
+from tradefl.solvers import METHODS, dbr, wpr
+from tradefl.solvers import solve as solve_by
+
+
+def solve(game, method="dbr", **options):
+    """Best-response dynamics unless a test names another method."""
+    return solve_by(game, method, **options)
+
 
 RECIPROCAL = PowerLaw(untrained_loss=1.0, scale=1.0, exponent=1.0)  # P = 1 - 1/Omega
 ROOT = SqrtLoss(epochs=1.0, untrained_loss=2.0)  # P = 2 - (1/sqrt(Omega) + 1)

@@ -10,6 +10,7 @@ import typer
 from tradefl.cli.options import File, Json, Method
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say, yes_no
 from tradefl.consortium import load
+from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD
 from tradefl.statement import decimals, money
 from tradefl.tuning import Tuning
@@ -40,7 +41,16 @@ def tune(
     """
     with progress(f"tuning {file}"):
         game = load(file).game
-        tuning = tune_game(game, method=method, individual_rationality=not no_ir, largest=largest)
+        try:
+            tuning = tune_game(
+                game, method=method, individual_rationality=not no_ir, largest=largest
+            )
+        except ValueError as error:
+            name, _, what = str(error).partition(": ")
+            if name == "largest":
+                raise InputError.at("--largest", what) from None
+            # The method's own options are at their defaults: it cannot serve this consortium.
+            raise InputError.at(f"--method {method}", str(error)) from None
     if as_json:
         print_json(tuning.to_dict())
     else:

@@ -103,7 +103,10 @@ def power_law_inverse(slope: float, scale: float, exponent: float, onset: float)
     """Omega = (slope / (scale exponent))^(-1/(exponent + 1)), never below the onset."""
     if slope <= 0.0:
         return np.inf
-    return float(max(onset, (slope / (scale * exponent)) ** (-1.0 / (exponent + 1.0))))
+    ratio = slope / (scale * exponent)
+    if ratio <= 0.0:  # underflow
+        return np.inf
+    return float(max(onset, ratio ** (-1.0 / (exponent + 1.0))))
 
 
 # --- empirical: nondecreasing, concave, piecewise linear through (0, 0) -----------------------

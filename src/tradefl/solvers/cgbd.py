@@ -10,7 +10,7 @@ at ``Omega^(k)``, under which the Lagrangian separates:
    solve (21) and forbid the worst organization every level that cannot meet it.
 2. Add the cut at ``Omega^(k)``.
 3. Solve the master over f; LB <- its proven bound.
-4. Stop when ``UB - LB <= epsilon``.
+4. Stop when ``UB - LB <= epsilon |UB|``.
 
 Two masters:
 
@@ -80,7 +80,7 @@ def solve(
     master
         ``milp`` (HiGHS) or ``traversal`` (the paper's enumeration).
     epsilon
-        Stop when ``UB - LB <= epsilon * max(1, |UB|)``.
+        Relative: stop when ``UB - LB <= epsilon * |UB|``.
     max_iterations
         ``K``: give up after so many iterations; the status then says so.
     initial_levels
@@ -123,7 +123,7 @@ def solve(
         # above the onset is as good as one below it.
         lower = min(max(lower, proven), upper)
         bounds.append((lower, upper))
-        finished = upper - lower <= epsilon * max(1.0, abs(upper))
+        finished = upper - lower <= epsilon * abs(upper)
         if proposed is None or tuple(proposed) in visited:
             break  # nothing new: what is left of the gap is the master's own precision
         visited.add(tuple(proposed))
@@ -136,7 +136,7 @@ def solve(
         iterations=len(bounds),
         runtime_seconds=time.perf_counter() - began,
         upper_bound=-lower,
-        tolerance=epsilon * max(1.0, 1.0 / max(abs(lower), np.finfo(float).tiny)),
+        gap=epsilon * abs(upper),
         trace=BoundTrace(*np.array(bounds).T),
     )
 
@@ -152,38 +152,51 @@ def _liked_at_no_price(game: CoopetitionGame) -> StrategyProfile:
 
 
 class _Milp:
-    """The master in disaggregated form: variables t, then d_il, then y_il."""
+    """The master in disaggregated form: t, then e_il in [0, y_il], then binaries y_il.
+
+    HiGHS works to absolute tolerances, so the program is brought to order 1 first. An
+    organization's own term is counted from the best it can have, and data that would cost more
+    than all of P is worth is cut off; ``d = low y + (high - low) e`` then spans what is left.
+    """
 
     def __init__(self, game: CoopetitionGame) -> None:
         from scipy.sparse import coo_array
 
         self.lines = lines = Lines(game)
-        self.size = game.size
-        self.who, self.level = np.nonzero(lines.feasible)
-        k = self.who.size
-        at = np.arange(k)
-        alpha, beta = lines.alpha[lines.feasible], lines.beta[lines.feasible]
-        high = lines.high[lines.feasible]
-        # HiGHS works to absolute tolerances, so P and the objective are brought to order 1.
-        total = float((lines.units[self.who] * high).sum())
-        self.top = max(float(lines.accuracy.value(total)), np.finfo(float).tiny)
-        self.scale = max(self.top, float(np.abs(alpha).max()), float(np.abs(beta).max()))
-        self.cost = -np.concatenate([[self.top], alpha, beta]) / self.scale
-        self.bounds = np.zeros(1 + 2 * k), np.concatenate([[1.0], high, np.ones(k)])
+        high = np.where(lines.feasible, lines.high, lines.low)
+        self.total = float((lines.units * high.max(axis=1)).sum())
+        self.top = max(float(lines.accuracy.value(self.total)), np.finfo(float).tiny)
+        at_low, at_high = (lines.alpha * d + lines.beta for d in (lines.low, high))
+        own = np.where(lines.feasible, np.maximum(at_low, at_high), -np.inf)
+        best = own.max(axis=1, keepdims=True)
+        self.offset = float(best.sum())
+        # Where the own term has fallen by more than P can ever give, nobody goes.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            turn = np.clip((best - 2.0 * self.top - lines.beta) / lines.alpha, lines.low, high)
+        low = np.where(lines.alpha > 0.0, turn, lines.low)
+        high = np.where(lines.alpha < 0.0, turn, high)
+        worthwhile = lines.feasible & (own >= best - 2.0 * self.top)
+        self.who, self.level = np.nonzero(worthwhile)
+        k, at = self.who.size, np.arange(self.who.size)
+        low, span = low[worthwhile], (high - low)[worthwhile]
+        alpha, beta = lines.alpha[worthwhile], lines.beta[worthwhile]
+        units = lines.units[self.who] / self.total
+        loss = (alpha * low + beta - best[self.who, 0]) / self.top
+        gain = alpha * span / self.top
+        # In units of 1e-4 P: the gap at which HiGHS stops, 1e-6, is then 1e-10 of P.
+        self.scale = 1e-4 * self.top
+        self.cost = -np.concatenate([[1.0], gain, loss]) * 1e4
         self.integrality = np.concatenate([np.zeros(1 + k), np.ones(k)])
-        # D_min y <= d <= h y, and one level each.
-        one = np.ones(k)
-        rows = np.concatenate([at, at, k + at, k + at, 2 * k + self.who])
-        columns = np.concatenate([1 + at, 1 + k + at, 1 + at, 1 + k + at, 1 + k + at])
-        values = np.concatenate([one, np.full(k, -lines.low), one, -high, one])
-        self.rows = coo_array(
-            (values, (rows, columns)), shape=(2 * k + self.size, 1 + 2 * k)
-        ).tocsr()
-        self.row_low = np.concatenate([np.zeros(k), np.full(k, -np.inf), np.ones(self.size)])
-        self.row_high = np.concatenate([np.full(k, np.inf), np.zeros(k), np.ones(self.size)])
-        self.omega_row = np.concatenate([[0.0], lines.units[self.who], np.zeros(k)])
-        # At or above the onset only; t = P / top is bounded by tangents.
-        self.cuts = [(self.omega_row / total, lines.onset / total, np.inf)]
+        # e <= y, and one level each.
+        rows = np.concatenate([at, at, k + self.who])
+        columns = np.concatenate([1 + at, 1 + k + at, 1 + k + at])
+        values = np.concatenate([np.ones(k), -np.ones(k), np.ones(k)])
+        self.rows = coo_array((values, (rows, columns)), shape=(k + game.size, 1 + 2 * k)).tocsr()
+        self.row_low = np.concatenate([np.full(k, -np.inf), np.ones(game.size)])
+        self.row_high = np.concatenate([np.zeros(k), np.ones(game.size)])
+        # Omega / total; at or above the onset only. t = P / top is bounded by tangents.
+        self.omega_row = np.concatenate([[0.0], units * span, units * low])
+        self.cuts = [(self.omega_row, lines.onset / self.total, np.inf)]
 
     def forbid(self, i: int) -> None:
         """Infeasible levels have no variables here."""
@@ -193,18 +206,20 @@ class _Milp:
         if found.support is None:
             return
         omega, value, price = found.support
-        row = -price * self.omega_row / self.top
+        row = -price * self.total / self.top * self.omega_row
         row[0] = 1.0
         self.cuts.append((row, -np.inf, (value - price * omega) / self.top))
 
     def propose(self) -> tuple[Levels | None, float]:
         from scipy.optimize import Bounds, LinearConstraint, milp
 
+        if self.total < self.lines.onset:
+            return None, np.inf
         rows, lows, highs = zip(*self.cuts, strict=True)
         result = milp(
             self.cost,
             integrality=self.integrality,
-            bounds=Bounds(*self.bounds),
+            bounds=Bounds(0.0, 1.0),
             constraints=[
                 LinearConstraint(self.rows, self.row_low, self.row_high),
                 LinearConstraint(np.array(rows), np.array(lows), np.array(highs)),
@@ -217,4 +232,4 @@ class _Milp:
             raise RuntimeError(f"HiGHS found no solution of the master: {result.message}")
         y = np.zeros_like(self.lines.alpha)
         y[self.who, self.level] = result.x[1 + self.who.size :]
-        return np.argmax(y, axis=1), self.scale * float(result.mip_dual_bound)
+        return np.argmax(y, axis=1), self.scale * float(result.mip_dual_bound) - self.offset

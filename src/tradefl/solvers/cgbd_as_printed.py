@@ -71,7 +71,7 @@ def solve(
         raise ValueError(f"max_iterations: expected an integer >= 1, got {max_iterations!r}")
     levels = fastest_levels(game, initial_levels)
     began = time.perf_counter()
-    master = Traversal(game)
+    master = Traversal(game, above_onset=False)
     best: Primal | None = None
     bounds: list[tuple[float, float]] = []
     lower, upper = -np.inf, np.inf
@@ -115,4 +115,6 @@ def _cut(game: CoopetitionGame, master: Traversal, found: Primal) -> None:
     late = seconds_late(game, d, game.cpu_levels_hz)
     own = lines.alpha * d + lines.beta
     performance = float(game.accuracy.value(game.omega(found.profile)))
-    master.raise_to(-performance, found.multipliers[:, None] * late - own)
+    # Where the deadline does not bind there is no price on it, however far away it is.
+    u = np.broadcast_to(found.multipliers[:, None], late.shape)
+    master.raise_to(-performance, np.where(u > 0.0, u * np.where(u > 0.0, late, 0.0), 0.0) - own)

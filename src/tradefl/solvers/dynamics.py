@@ -56,18 +56,21 @@ def play(
     log_d: list[float] = []
     log_f: list[float] = []
     log_u = [potential(game, start)]
-    finished = moved = False
-    while not finished and len(who) < max_moves:
-        moved = False
+    finished = stopped = False
+    while not (finished or stopped):
+        finished = True
         omega, own_sum = float(d @ units), float(own.sum())
         for i in range(game.size):
             others = max(omega - d[i] * units[i], 0.0)
             offer = choose(i, others, float(d[i]), float(f[i]))
             now = float(value_of(others + units[i] * d[i])) + own[i]
             size = abs(now) + abs(offer.value) + abs(own[i]) + abs(offer.own)
-            if not offer.value - now > tolerance * size or len(who) == max_moves:
+            if not offer.value - now > tolerance * size:
                 continue
-            moved = True
+            finished = False
+            if len(who) == max_moves:
+                stopped = True
+                break
             omega = others + units[i] * offer.d
             own_sum += offer.own - own[i]
             d[i], f[i], own[i] = offer.d, offer.f, offer.own
@@ -75,7 +78,6 @@ def play(
             log_d.append(offer.d)
             log_f.append(offer.f)
             log_u.append(float(value_of(omega)) + own_sum)
-        finished = not moved
     trace = Trace(
         start, np.array(who, dtype=np.intp), np.array(log_d), np.array(log_f), np.array(log_u)
     )

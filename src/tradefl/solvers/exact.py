@@ -48,11 +48,14 @@ from tradefl.solvers.solution import REGRET_TOLERANCE, BoundTrace, Solution
 Array = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-9
-NODE_LIMIT = 100_000
+NODE_LIMIT = 20_000
 # How many organizations on each side of the price enter the residual problem at first.
 NEIGHBOURS = 16
 # The price search hands over when so few are undecided.
 FEW = 32
+# Organizations whose numbers agree so closely are branched on together: what this adds to the
+# bound is of the order of ALIKE times the potential, below every tolerance that is asked for.
+ALIKE = 1e-11
 # Sums of N rounded terms are trusted to this many units in the last place of their size.
 ULPS = 64.0
 
@@ -67,7 +70,8 @@ def solve(
     game
         The game; any accuracy model whose P is concave from its onset on.
     tolerance
-        Relative: optimal when ``upper_bound - potential <= tolerance * |upper_bound|``.
+        Relative: optimal when ``upper_bound - potential <= tolerance * |upper_bound|``, or
+        when only rounding is left of the gap.
     node_limit
         The most branch-and-bound nodes; beyond it the gap stays and the status says so.
 
@@ -87,10 +91,10 @@ def solve(
     value = potential(game, profile)
     bound = max(optimum.bound, value)
     remarks: tuple[str, ...] = ()
-    if bound - value > tolerance * abs(bound):
+    if bound - value > optimum.gap:
         remarks = (
             f"not proven optimal: a gap of {bound - value:.3g} is left after "
-            f"{optimum.iterations:,} steps; node_limit allows more",
+            f"{optimum.iterations:,} prices and search nodes",
         )
     solution = Solution.certified(
         game,
@@ -100,7 +104,7 @@ def solve(
         iterations=optimum.iterations,
         runtime_seconds=time.perf_counter() - began,
         upper_bound=bound,
-        tolerance=tolerance,
+        gap=optimum.gap,
         trace=optimum.trace,
         remarks=remarks,
     )
@@ -116,7 +120,7 @@ def solve(
         iterations=optimum.iterations + settled.iterations,
         runtime_seconds=time.perf_counter() - began,
         upper_bound=max(bound, potential(game, settled.profile)),
-        tolerance=tolerance,
+        gap=optimum.gap,
         trace=optimum.trace,
         remarks=remarks,
     )
@@ -126,6 +130,7 @@ def solve(
 class _Optimum:
     profile: StrategyProfile
     bound: float
+    gap: float  # what counts as none
     iterations: int
     trace: BoundTrace
 
@@ -142,7 +147,7 @@ def _maximize(
     most, least = everyone.data_units * reach, everyone.data_units * everyone.min_fraction
     low, high = max(float(accuracy.onset), float(least.sum())), float(most.sum())
     if not low <= high:  # P is zero wherever they can get: what all like best is the maximum
-        return _Optimum(best, best_value, 1, _trace([(best_value, best_value)]))
+        return _Optimum(best, best_value, 0.0, 1, _trace([(best_value, best_value)]))
 
     found = _search(game, everyone, generous, low, high)
     chosen = choose(everyone, found.price)
@@ -176,11 +181,16 @@ def _maximize(
             value = potential(game, candidate)
             if value > best_value:
                 best, best_value = candidate, value
-        history.append((bound, best_value))
+        # The residual problem speaks of profiles at or above the onset; the best value found
+        # covers those below it.
+        history.append((max(bound, best_value), best_value))
         gap = max(bound - best_value, 0.0)
-        enough = gap <= tolerance * abs(bound)
-        if enough or inside.size == game.size or nodes >= node_limit:
-            return _Optimum(best, max(bound, best_value), found.steps + nodes, _trace(history))
+        # Where the terms of U cancel, rounding leaves more than any share of U.
+        allowed = max(tolerance * abs(bound), 2.0 * slack)
+        if gap <= allowed or inside.size == game.size or nodes >= node_limit:
+            return _Optimum(
+                best, max(bound, best_value), allowed, found.steps + nodes, _trace(history)
+            )
         neighbours *= 4
 
 
@@ -213,6 +223,7 @@ def _search(
         return min(max(float(accuracy.inverse_derivative(price)), low), high)
 
     cheap, dear, steps = 0.0, max(float(accuracy.derivative(low)), np.finfo(float).tiny), 1
+    finest = np.finfo(float).eps * dear
     at_cheap, at_dear = generous, choose(everyone, dear)
     if at_cheap.w.sum() >= wanted(cheap):
         return _Price(0.0, np.empty(0, dtype=np.intp), steps)
@@ -231,7 +242,7 @@ def _search(
         guess = float(accuracy.derivative(settled + 0.5 * (w_cheap.sum() + w_dear.sum())))
         middle = 0.5 * (cheap + dear)
         price = guess if cheap < guess < dear and steps % 3 else middle
-        if not cheap < price < dear:
+        if not cheap < price < dear or dear - cheap <= finest:
             break  # they all turn at the same price
         asked, steps = choose(everyone, price, who), steps + 1
         if settled + asked.w.sum() >= wanted(price):
@@ -262,49 +273,57 @@ def _near(
 
 
 def _groups(everyone: Players, who: Indices) -> tuple[list[Group], list[Indices]]:
-    """Return the organizations as groups of equal ones, and the members of each group."""
+    """Return the organizations as groups of (nearly) equal ones, and each group's members.
+
+    A group's segments are the best that any member has at each end, so what is proven of the
+    group holds for its members; for equal ones they are the members' own.
+    """
     some = subset(everyone, who)
-    columns = np.column_stack(
+    order, first = _alike(some)
+    groups, members = [], []
+    for label, at in enumerate(np.split(order, first[1:])):
+        group = subset(some, at)
+        segments = []
+        for level in range(group.cpu_hz.shape[1]):
+            slope, constant, most = segment(
+                group.cpu_hz[:, level],
+                group.data_gain,
+                group.energy_cost,
+                group.compute_gain,
+                group.fraction_per_hz,
+            )
+            if np.all(most >= group.min_fraction):  # false for padding, which is NaN
+                ends = []
+                for d in (group.min_fraction, most):
+                    ends += [
+                        float(np.max(group.data_units * d)),
+                        float(np.max(slope * d + constant)),
+                    ]
+                segments.append(Segment(level, *ends))
+        groups.append(Group(label, int(at.size), tuple(segments)))
+        members.append(who[at])
+    return groups, members
+
+
+def _alike(some: Players) -> tuple[Indices, Indices]:
+    """Return an order in which nearly equal organizations are neighbours, and the runs' starts.
+
+    Nearly equal: all numbers agree to :data:`ALIKE`, and the same levels are feasible.
+    """
+    numbers = np.column_stack(
         [
             some.data_units,
             some.data_gain,
             some.energy_cost,
             some.compute_gain,
             some.fraction_per_hz,
-            np.nan_to_num(some.cpu_hz, nan=-1.0),
+            some.cpu_hz,
         ]
     )
-    order, first = _equal_rows(columns)
-    groups, members = [], []
-    for label, at in enumerate(np.split(order, first[1:])):
-        i = at[0]
-        u, low = float(some.data_units[i]), everyone.min_fraction
-        segments = []
-        for level, f in enumerate(some.cpu_hz[i].tolist()):
-            slope, constant, most = segment(
-                f,
-                float(some.data_gain[i]),
-                float(some.energy_cost[i]),
-                float(some.compute_gain[i]),
-                float(some.fraction_per_hz[i]),
-            )
-            if most >= low:
-                segments.append(
-                    Segment(
-                        level,
-                        u * low,
-                        slope * low + constant,
-                        u * float(most),
-                        slope * float(most) + constant,
-                    )
-                )
-        groups.append(Group(label, int(at.size), tuple(segments)))
-        members.append(who[at])
-    return groups, members
-
-
-def _equal_rows(rows: Array) -> tuple[Indices, Indices]:
-    """Return an order in which equal rows stand together, and where each run of them starts."""
+    with np.errstate(divide="ignore"):  # log 0 = -inf is as good a label as any
+        rounded = np.nan_to_num(np.rint(np.log(numbers) / ALIKE), nan=-1.0, neginf=-2.0)
+    feasible = some.fraction_per_hz[:, None] * some.cpu_hz >= some.min_fraction
+    rows = np.column_stack([rounded, feasible])
     order = np.lexsort(rows.T[::-1])
     ordered = rows[order]
     new = np.any(ordered[1:] != ordered[:-1], axis=1)

@@ -157,7 +157,7 @@ def _multipliers(game: CoopetitionGame, profile: StrategyProfile, high: Array) -
     own, d, f = own_term(game), profile.data_fraction, profile.cpu_hz
     slope = own.data_gain - own.energy_cost * f**2
     marginal = game.data_units * float(game.accuracy.derivative(game.omega(profile))) + slope
-    binds = (high < 1.0) & (d >= high)
+    binds = (high < 1.0) & (d >= high * (1.0 - 1e-12))  # d is itself a rounded quotient
     # One second more lets f / (eta s) more data in.
     per_second = f / (game.cycles_per_bit * game.data_bits)
     return np.where(binds, np.maximum(marginal, 0.0) * per_second, 0.0)

@@ -121,34 +121,37 @@ def maximize(
     """
     best = incumbent
     placements: tuple[Placement, ...] = ()
-    root = _walk(frame, hulls := [_hull(group) for group in groups], groups)
-    heap: list[tuple[float, int, tuple[Group, ...], Walk, list[list[Vertex]]]] = []
-    heapq.heappush(heap, (-root.bound, 0, tuple(groups), root, hulls))
-    nodes, stuck = 1, -math.inf
+    hulls = [_hull(group) for group in groups]
+    root = _walk(frame, hulls, groups)
+    heap = [(-root.bound, 0, tuple(groups), root, hulls)]
+    # What is proven of all that is neither open nor split further.
+    nodes, closed, complete = 1, -math.inf, True
     while heap:
         negated, _, open_groups, walk, corners = heapq.heappop(heap)
-        if -negated <= best + tolerance:
-            return Outcome(best, placements, max(-negated, stuck), nodes, stuck <= best + tolerance)
+        # Best bound first: nothing that is open lies higher than this node.
+        bound = max(-negated, closed)
         for value, found, _ in _feasible(frame, open_groups, corners, walk):
             if value > best:
                 best, placements = value, found
         if -negated <= best + tolerance:
-            # Nothing open lies higher than this node, so it closes the search.
-            return Outcome(best, placements, max(-negated, stuck), nodes, stuck <= best + tolerance)
+            return Outcome(best, placements, bound, nodes, complete)
         children = _branches(open_groups, corners, walk)
         if not children:
-            stuck = max(stuck, -negated)  # the price interval of the decided is too narrow
+            # Solved but for prices at which the decided would not stay decided.
+            closed, complete = bound, False
             continue
         for child in children:
             if nodes >= node_limit:
-                return Outcome(best, placements, max(-negated, stuck), nodes, False)
+                return Outcome(best, placements, bound, nodes, complete=False)
             hulls = [_hull(group) for group in child]
             below = _walk(frame, hulls, child)
             nodes += 1
-            bound = min(below.bound, -negated)
-            if bound > best + tolerance:
-                heapq.heappush(heap, (-bound, nodes, child, below, hulls))
-    return Outcome(best, placements, max(best, stuck), nodes, stuck <= best + tolerance)
+            within = min(below.bound, -negated)
+            if within > best + tolerance:
+                heapq.heappush(heap, (-within, nodes, child, below, hulls))
+            else:
+                closed = max(closed, within)
+    return Outcome(best, placements, max(best, closed), nodes, complete)
 
 
 def _hull(group: Group) -> list[Vertex]:
@@ -210,7 +213,8 @@ def _walk(frame: Frame, hulls: list[list[Vertex]], groups: Sequence[Group]) -> W
     if critical is None:
         # Between two edges any price from the last one's to the next one's is optimal for
         # the groups; P' picks the one that is optimal for Omega too.
-        price = min(max(float(frame.accuracy.derivative(w)), price), next_price)
+        at = max(w, frame.omega_low)
+        price = min(max(float(frame.accuracy.derivative(at)), price), next_price)
     price = min(max(price, frame.price_low, 0.0), frame.price_high)
     return Walk(_dual(frame, groups, hulls, price), price, tuple(reached), critical, fraction)
 

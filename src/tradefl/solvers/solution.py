@@ -135,7 +135,7 @@ class Solution:
         *,
         finished: bool,
         upper_bound: float | None = None,
-        tolerance: float = 0.0,
+        gap: float = 0.0,
         **fields: Any,
     ) -> Solution:
         """Return a solution whose status is what its certificate supports, not what is hoped.
@@ -143,7 +143,7 @@ class Solution:
         ``finished`` says whether the method ended by itself rather than at a limit. Nearly
         equal organizations may give way to each other by less and less that is worth anything:
         then the limit is reached at an equilibrium, and it counts as one. The profile is
-        optimal if its potential is within ``tolerance`` times the upper bound of that bound.
+        optimal if its potential is within ``gap``, in units of U, of the upper bound.
         """
         terms = payoffs(game, profile)
         certificate = certify(game, profile, terms)
@@ -152,10 +152,9 @@ class Solution:
             status = "infeasible"
         if certificate.is_equilibrium(REGRET_TOLERANCE):
             status = "equilibrium"
-        if upper_bound is not None and certificate.feasible:
-            gap = upper_bound - potential(game, profile)
-            if gap <= tolerance * abs(upper_bound):
-                status = "optimal"
+        proven = upper_bound is not None and upper_bound - potential(game, profile) <= gap
+        if proven and certificate.feasible:
+            status = "optimal"
         return cls(
             game=game,
             profile=profile,

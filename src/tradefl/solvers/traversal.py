@@ -34,19 +34,19 @@ class Lines:
 class Traversal:
     """The master of the paper: every combination of levels, with projected cuts."""
 
-    def __init__(self, game: CoopetitionGame) -> None:
+    def __init__(self, game: CoopetitionGame, *, above_onset: bool = True) -> None:
         self.lines = lines = Lines(game)
         counts = lines.exists.sum(axis=1)
         combinations = float(np.prod(counts.astype(float)))
         if combinations > MAX_COMBINATIONS:
             raise ValueError(
-                f"master: 'traversal' would enumerate {combinations:.3g} combinations of levels, "
-                f"more than {MAX_COMBINATIONS:,}; 'milp' does not enumerate"
+                f"method: the traversal would enumerate {combinations:.3g} combinations of "
+                f"levels, more than {MAX_COMBINATIONS:,}; exact and cgbd with milp do not"
             )
         self.shape = tuple(int(count) for count in counts)
         reach = self._sum(lines.units[:, None] * np.maximum(lines.high, lines.low))
         # What no cut has spoken of is unbounded below; what cannot reach the onset is out.
-        self.phi = np.where(reach < lines.onset, np.inf, -np.inf)
+        self.phi = np.where(above_onset & (reach < lines.onset), np.inf, -np.inf)
 
     def _sum(self, terms: Array) -> Array:
         """Return ``sum_i terms[i, l_i]`` for every combination, one axis an organization."""
