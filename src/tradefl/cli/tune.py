@@ -90,6 +90,7 @@ def _print(tuning: Tuning) -> None:
         print_facts([("largest individually rational gamma", rational_to)])
         return
     digits = decimals(best.payoffs)
+    losers = tuning.gain < -1e-12 * abs(without.payoffs)  # more than rounding
     print_table(
         ["organization", "payoff at gamma = 0", "payoff at gamma*", "gain"],
         [
@@ -102,7 +103,7 @@ def _print(tuning: Tuning) -> None:
             ("gamma*", f"{best.game.incentive_intensity:.6g}"),
             ("social welfare", f"{best.social_welfare:,.3f}"),
             ("  at gamma = 0", f"{without.social_welfare:,.3f}"),
-            ("who loses against gamma = 0", f"{int((tuning.gain < 0.0).sum())}"),
+            ("who loses against gamma = 0", f"{int(losers.sum())}"),
             ("individually rational", yes_no(best.certificate.individually_rational)),
             ("largest individually rational gamma", rational_to),
             ("gammas tried", f"{len(tuning.curve):,}"),

@@ -280,27 +280,31 @@ def _groups(everyone: Players, who: Indices) -> tuple[list[Group], list[Indices]
     """
     some = subset(everyone, who)
     order, first = _alike(some)
+    column = (slice(None), None)
+    slope, constant, most = segment(
+        some.cpu_hz,
+        some.data_gain[column],
+        some.energy_cost[column],
+        some.compute_gain[column],
+        some.fraction_per_hz[column],
+    )
+    least, u = some.min_fraction, some.data_units[column]
+    ends = (
+        np.broadcast_to(u * least, most.shape),
+        slope * least + constant,
+        u * most,
+        slope * most + constant,
+    )
+    # The best of each group's members, (groups, m); padding is NaN and infeasible.
+    best = [np.maximum.reduceat(end[order], first, axis=0).tolist() for end in ends]
+    feasible = np.logical_and.reduceat((most >= least)[order], first, axis=0)
     groups, members = [], []
     for label, at in enumerate(np.split(order, first[1:])):
-        group = subset(some, at)
-        segments = []
-        for level in range(group.cpu_hz.shape[1]):
-            slope, constant, most = segment(
-                group.cpu_hz[:, level],
-                group.data_gain,
-                group.energy_cost,
-                group.compute_gain,
-                group.fraction_per_hz,
-            )
-            if np.all(most >= group.min_fraction):  # false for padding, which is NaN
-                ends = []
-                for d in (group.min_fraction, most):
-                    ends += [
-                        float(np.max(group.data_units * d)),
-                        float(np.max(slope * d + constant)),
-                    ]
-                segments.append(Segment(level, *ends))
-        groups.append(Group(label, int(at.size), tuple(segments)))
+        segments = tuple(
+            Segment(int(level), *(end[label][level] for end in best))
+            for level in np.flatnonzero(feasible[label])
+        )
+        groups.append(Group(label, int(at.size), segments))
         members.append(who[at])
     return groups, members
 

@@ -26,7 +26,7 @@ TOLERANCE = 1e-12
 def solve(
     game: CoopetitionGame,
     *,
-    step: float = STEP,
+    step: float | None = None,
     tolerance: float = TOLERANCE,
     max_moves: int | None = None,
 ) -> Solution:
@@ -37,7 +37,8 @@ def solve(
     game
         The game.
     step
-        ``e`` in [D_min, 1]: the grid is ``e, 2e, ...`` up to 1, and 1 itself.
+        ``e`` in [D_min, 1]: the grid is ``e, 2e, ...`` up to 1, and 1 itself. Default 0.1, or
+        D_min where that is more.
     tolerance
         Relative: a move must raise the mover's part of the potential by more than this.
     max_moves
@@ -48,6 +49,8 @@ def solve(
     ValueError
         An option is out of range, or ``step`` is more than an organization can train in time.
     """
+    if step is None:
+        step = max(STEP, game.min_data_fraction)
     if not game.min_data_fraction <= step <= 1.0:
         raise ValueError(
             f"step: expected a number in [{game.min_data_fraction:g}, 1], got {step!r}"
