@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tradefl.cli.options import File, Json, Method
 from tradefl.cli.output import print_json, print_table, progress, say
-from tradefl.consortium import load
+from tradefl.consortium import Consortium, load
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
 from tradefl.statement import SCHEMA, Statement, decimals, escaped, money, number
+
+if TYPE_CHECKING:
+    from tradefl.settlement import WeiStatement
 
 
 def explain(
@@ -30,6 +34,10 @@ def explain(
     method: Method = DEFAULT_METHOD,
     as_json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    wei: Annotated[
+        bool,
+        typer.Option("--wei", help="Add the redistribution in wei, as the contract computes it."),
+    ] = False,
 ) -> None:
     """Itemize every payoff, each line with its equation and its numbers; say who pays whom.
 
@@ -42,12 +50,13 @@ def explain(
         who = _chosen(consortium.names, organization, str(file))
         solution = solve_game(consortium, method)
         statements = [solution.statement(i) for i in who]
+        in_wei = _in_wei(consortium, solution, who) if wei else None
     if as_json:
-        print_json(_document(solution, statements, who))
+        print_json(_document(solution, statements, in_wei, who))
     elif markdown:
-        say(_markdown(solution, statements, who))
+        say(_markdown(solution, statements, in_wei, who))
     else:
-        _print(solution, statements, who)
+        _print(solution, statements, in_wei, who)
     if solution.status == "iteration_limit":
         raise typer.Exit(1)
 
@@ -73,6 +82,19 @@ def _chosen(names: tuple[str, ...], wanted: list[str] | None, file: str) -> list
     return [names.index(name) for name in dict.fromkeys(wanted)]
 
 
+def _in_wei(consortium: Consortium, solution: Solution, who: list[int]) -> list[WeiStatement]:
+    """Return the redistribution of the chosen in the contract's integers."""
+    from tradefl.settlement import Agreement, quantization_bounds, wei_statement
+    from tradefl.settlement.stand_ins import addresses_or_stand_ins
+
+    addresses = addresses_or_stand_ins(consortium.organizations.addresses)
+    agreement = Agreement.of(consortium, addresses)
+    reports = agreement.reports(solution.profile)
+    bounds = quantization_bounds(consortium, agreement)
+    amounts = solution.terms.redistribution.tolist()
+    return [wei_statement(agreement, reports, i, amounts[i], bounds[i]) for i in who]
+
+
 def _transfers(solution: Solution, who: list[int]) -> list[tuple[str, str, float]]:
     """Return ``(payer, receiver, amount)`` for the pairs in which the chosen take part."""
     name_of = solution.game.name_of
@@ -83,8 +105,16 @@ def _transfers(solution: Solution, who: list[int]) -> list[tuple[str, str, float
     return [(name_of(payer), name_of(receiver), amount) for payer, receiver, amount in settled]
 
 
-def _document(solution: Solution, statements: list[Statement], who: list[int]) -> dict[str, object]:
+def _document(
+    solution: Solution,
+    statements: list[Statement],
+    in_wei: list[WeiStatement] | None,
+    who: list[int],
+) -> dict[str, object]:
     game = solution.game
+    documents = [one.to_dict() for one in statements]
+    for document, one in zip(documents, in_wei or (), strict=False):
+        document["wei"] = one.to_dict()
     return {
         "schema": SCHEMA,
         "consortium": game.title,
@@ -93,7 +123,7 @@ def _document(solution: Solution, statements: list[Statement], who: list[int]) -
         "max_regret": solution.certificate.max_regret,
         "omega": game.omega(solution.profile),
         "performance": solution.terms.performance,
-        "statements": [one.to_dict() for one in statements],
+        "statements": documents,
         "transfers": [
             {"from": payer, "to": receiver, "amount": amount}
             for payer, receiver, amount in _transfers(solution, who)
@@ -121,7 +151,22 @@ def _contributions(solution: Solution) -> list[list[str]]:
 CONTRIBUTIONS = ["organization", "d", "u", "d u", "f (Hz)", "x (bit)"]
 
 
-def _print(solution: Solution, statements: list[Statement], who: list[int]) -> None:
+def _with_wei(
+    statements: list[Statement], in_wei: list[WeiStatement] | None
+) -> Iterator[Statement | WeiStatement]:
+    """Yield each statement, and the one in wei after it."""
+    for k, one in enumerate(statements):
+        yield one
+        if in_wei is not None:
+            yield in_wei[k]
+
+
+def _print(
+    solution: Solution,
+    statements: list[Statement],
+    in_wei: list[WeiStatement] | None,
+    who: list[int],
+) -> None:
     game = solution.game
     say(
         f"{game.title}: method {solution.method}, status {solution.status}, "
@@ -129,7 +174,7 @@ def _print(solution: Solution, statements: list[Statement], who: list[int]) -> N
     )
     say(f"What everybody contributes; Omega = sum of d u = {number(game.omega(solution.profile))}")
     print_table(CONTRIBUTIONS, _contributions(solution))
-    for one in statements:
+    for one in _with_wei(statements, in_wei):
         say(f"{one}\n")
     say("Who pays whom, Eq. (9)")
     transfers = _transfers(solution, who)
@@ -144,7 +189,12 @@ def _print(solution: Solution, statements: list[Statement], who: list[int]) -> N
         say("  nobody pays anybody")
 
 
-def _markdown(solution: Solution, statements: list[Statement], who: list[int]) -> str:
+def _markdown(
+    solution: Solution,
+    statements: list[Statement],
+    in_wei: list[WeiStatement] | None,
+    who: list[int],
+) -> str:
     game = solution.game
     transfers = _transfers(solution, who)
     digits = decimals(amount for *_, amount in transfers)
@@ -165,7 +215,7 @@ def _markdown(solution: Solution, statements: list[Statement], who: list[int]) -
             for name, *figures in _contributions(solution)
         ),
         "",
-        *(one.to_markdown() for one in statements),
+        *(one.to_markdown() for one in _with_wei(statements, in_wei)),
         "## Who pays whom",
         "",
         "| from | to | amount |",

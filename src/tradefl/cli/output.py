@@ -6,13 +6,14 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from tradefl.consortium.files import atomic_write
@@ -60,6 +61,16 @@ def progress(what: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def status(what: str) -> Iterator[Callable[[str], None]]:
+    """Show on stderr what is going on, and yield a function that shows what comes next."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status(what) as spinner:
+        yield lambda text: spinner.update(escape(text))
+
+
 def print_json(document: Any) -> None:
     """Print exactly one JSON document on stdout."""
     unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
@@ -84,6 +95,7 @@ def print_table(
     footer: Sequence[str] | None = None,
     left: Iterable[int] = (0,),
     total: int | None = None,
+    limit: int = TABLE_ROWS,
 ) -> None:
     """Print a table; of a long one the first rows, and how many of the total are left out."""
     left = set(left)
@@ -95,14 +107,14 @@ def print_table(
             justify="left" if k in left else "right",
             no_wrap=True,
         )
-    for row in rows[:TABLE_ROWS]:
+    for row in rows[:limit]:
         table.add_row(*row)
     text = io.StringIO()
     console = Console(file=text, width=LINE_WIDTH, highlight=False, emoji=False, markup=False)
     console.print(table)
     lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
     say(lines.strip("\n") + "\n")
-    left_out = (len(rows) if total is None else total) - TABLE_ROWS
+    left_out = (len(rows) if total is None else total) - limit
     if left_out > 0:
         say(f"... and {left_out:,} more; --json has them all\n")
 

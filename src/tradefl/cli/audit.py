@@ -1,0 +1,83 @@
+"""``tradefl audit``: a settlement recomputed from the chain, to the wei."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc
+from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
+from tradefl.consortium import load
+from tradefl.errors import InputError
+
+if TYPE_CHECKING:
+    from tradefl.settlement.audit import Audit
+
+
+def audit(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="The consortium file to compare with.", show_default=False),
+    ] = None,
+    rpc: Rpc = None,
+    contract: ContractAddress = None,
+    from_block: FromBlock = 0,
+    as_json: Json = False,
+) -> None:
+    """Recompute a settlement from the chain's events and compare it to the wei; no key needed.
+
+    Example: tradefl audit consortium.toml --rpc http://127.0.0.1:8545 --contract 0x...
+    """
+    if rpc is None or contract is None:
+        missing = "--rpc" if rpc is None else "--contract"
+        raise InputError.at(missing, "is needed: an audit reads a chain")
+    from tradefl.settlement.agreement import settlement_extra
+
+    with settlement_extra("tradefl audit"):
+        from tradefl.settlement.audit import audit as audited
+        from tradefl.settlement.chain import RpcChain
+    with progress(f"auditing {contract}"):
+        consortium = None if file is None else load(file)
+        verdict = audited(RpcChain(rpc), contract, consortium, from_block)
+    if as_json:
+        print_json(verdict.to_dict())
+    else:
+        _print(verdict)
+    if not verdict.agrees:
+        raise typer.Exit(1)
+
+
+def _print(verdict: Audit) -> None:
+    agreement = verdict.agreement
+    if agreement is not None:
+        say(f"{agreement.consortium}: settlement {verdict.contract}, recomputed\n")
+        if verdict.redistribution:
+            print_table(
+                ["organization", "d (ppb)", "f (Hz)", "bond (wei)", "redistribution (wei)"],
+                [
+                    [name, f"{report.data_ppb:,}", f"{report.cpu_hz:,}", f"{bond:,}", f"{wei:,}"]
+                    for name, report, bond, wei in zip(
+                        agreement.names,
+                        verdict.reports,
+                        agreement.bonds,
+                        verdict.redistribution,
+                        strict=True,
+                    )
+                ],
+                footer=["sum", "", "", "", f"{sum(verdict.redistribution):,}"],
+            )
+    print_facts(
+        [
+            ("chain id", str(verdict.chain_id)),
+            ("contract", verdict.contract),
+            ("agreement", "not published yet" if agreement is None else agreement.hash),
+            ("phase", verdict.phase.name.lower()),
+            ("verdict", verdict.sentence),
+        ]
+    )
+    for one in verdict.differences:
+        say(f"  {one}")
+    for text in verdict.notes:
+        note(text)

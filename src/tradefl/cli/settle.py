@@ -1,0 +1,339 @@
+"""``tradefl settle``: the compensation, carried out on a chain."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from tradefl.cli.options import ContractAddress, File, FromBlock, Json, Method, Rpc
+from tradefl.cli.output import (
+    note,
+    print_facts,
+    print_json,
+    print_table,
+    say,
+    status,
+    write_json,
+)
+from tradefl.consortium import Consortium, load
+from tradefl.errors import InputError
+from tradefl.solvers import DEFAULT_METHOD
+
+if TYPE_CHECKING:
+    from tradefl.settlement.agreement import Agreement
+    from tradefl.settlement.parties import Parties
+    from tradefl.settlement.settle import Progress, Settlement, State
+
+POLL_SECONDS = 2.0
+RECEIPTS = 100  # rows of the table; --json has them all
+
+
+def settle(
+    file: File,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile",
+            help="Settle the contributions of this solution or training document; default: solve.",
+        ),
+    ] = None,
+    method: Method = DEFAULT_METHOD,
+    rpc: Rpc = None,
+    contract: ContractAddress = None,
+    accounts: Annotated[
+        str | None,
+        typer.Option(
+            "--accounts",
+            help="unlocked: the accounts that a development node signs for; the default.",
+            click_type=click.Choice(["unlocked"]),
+        ),
+    ] = None,
+    keystore: Annotated[
+        Path | None,
+        typer.Option("--keystore", help="A folder of encrypted key files, one an organization."),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--password-file",
+            help="The key files' password; default: $TRADEFL_KEYSTORE_PASSWORD, or a prompt.",
+        ),
+    ] = None,
+    attestations: Annotated[
+        Path | None,
+        typer.Option("--attestations", help="JSON: the verifier's signature by organization."),
+    ] = None,
+    chain_id: Annotated[
+        int | None, typer.Option("--chain-id", min=1, help="Refuse any other chain.")
+    ] = None,
+    confirmations: Annotated[
+        int, typer.Option("--confirmations", min=0, help="Blocks on top before a step counts.")
+    ] = 0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            "--timeout",
+            click_type=click.FloatRange(0.0, 86_400.0, min_open=True),
+            help="Seconds to wait for the node, and for each transaction.",
+        ),
+    ] = 120.0,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Stay until the others have done their part.")
+    ] = False,
+    from_block: FromBlock = 0,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the JSON document here too.")
+    ] = None,
+) -> None:
+    """Deploy or find the contract, and do every step that is due; cut off, it continues.
+
+    Without --rpc all of it happens on an embedded chain. The settlement is audited at the end.
+
+    Example: tradefl settle examples/drug_discovery.toml
+    Example: tradefl settle consortium.toml --rpc http://127.0.0.1:8545 --keystore keys/
+    """
+    from tradefl.settlement.agreement import settlement_extra
+
+    with settlement_extra("tradefl settle"):
+        from tradefl.settlement.audit import audit
+        from tradefl.settlement.parties import embedded, on_node
+
+    _require_rpc(
+        rpc,
+        {
+            "--contract": contract,
+            "--accounts": accounts,
+            "--keystore": keystore,
+            "--password-file": password_file,
+            "--attestations": attestations,
+            "--chain-id": chain_id,
+        },
+    )
+    if keystore is not None and accounts is not None:
+        raise InputError.at("--accounts", "cannot stand beside --keystore")
+    with status(f"settling {file}") as show:
+        consortium = load(file)
+        parties: Parties
+        if rpc is None:
+            parties = embedded(consortium)
+        else:
+            parties = on_node(
+                consortium,
+                rpc,
+                contract=contract,
+                keystore=keystore,
+                password_file=password_file,
+                prompt=lambda: _password(keystore),
+                expected_chain_id=chain_id,
+                confirmations=confirmations,
+                timeout=timeout,
+                first_block=from_block,
+            )
+        settlement = parties.settlement(
+            _reports(consortium, parties.agreement, profile, method),
+            None if attestations is None else _attestations(attestations, parties.agreement),
+            watch=lambda step: show(_done(step)),
+            contract=contract,
+            first_block=from_block,
+        )
+        state = settlement.run(
+            operator=parties.operator,
+            watch=lambda step: show(_done(step)),
+            wait=lambda until, state: wait and _wait(settlement, until, state, show),
+        )
+        verdict = audit(settlement.chain, settlement.contract, parties.consortium, from_block)
+        document = settlement.to_dict() | {
+            "audit": {
+                "agrees": verdict.agrees,
+                "checks": verdict.checks,
+                "differences": [str(one) for one in verdict.differences],
+            }
+        }
+    for text in (*parties.notes, *verdict.notes):
+        note(text)
+    if output is not None:
+        write_json(document, output)
+    if as_json:
+        print_json(document)
+    else:
+        _print(settlement, document, verdict.sentence, [str(one) for one in verdict.differences])
+    if not _finished(settlement, state) or not verdict.agrees:
+        raise typer.Exit(1)
+
+
+def _require_rpc(rpc: str | None, options: dict[str, object]) -> None:
+    if rpc is None:
+        for option, value in options.items():
+            if value is not None:
+                raise InputError.at(option, "needs --rpc: the embedded chain is its own world")
+
+
+def _password(keystore: Path | None) -> str:
+    try:
+        return str(
+            typer.prompt(f"Password of the key files in {keystore}", hide_input=True, err=True)
+        )
+    except click.Abort:
+        what = "a password is needed: --password-file, $TRADEFL_KEYSTORE_PASSWORD or a terminal"
+        raise InputError.at("--keystore", what) from None
+
+
+def _reports(
+    consortium: Consortium, agreement: Agreement, profile: Path | None, method: str
+) -> dict[str, Any]:
+    """Return what each account reports: from the document, or solved."""
+    from tradefl.settlement.profile import read_reports
+    from tradefl.solvers import solve
+
+    def solution() -> Any:
+        solved = solve(consortium, method)
+        if solved.status == "iteration_limit":
+            raise InputError.at(
+                "--method", f"{method} found no equilibrium; settle a --profile, or another method"
+            )
+        return solved.profile
+
+    if profile is None:
+        reports = agreement.reports(solution())
+    else:
+        reports = read_reports(profile, agreement, lambda: solution().cpu_hz.tolist())
+    return dict(zip(agreement.addresses, reports, strict=True))
+
+
+def _attestations(path: Path, agreement: Agreement) -> Any:
+    """Return who looks up the verifier's signatures in a JSON object by organization."""
+    from tradefl.consortium.files import read_text
+
+    try:
+        signatures = json.loads(read_text(path))
+        by_account = {
+            address: bytes.fromhex(str(signatures[name]).removeprefix("0x"))
+            for name, address in zip(agreement.names, agreement.addresses, strict=True)
+            if name in signatures
+        }
+    except InputError:
+        raise
+    except (ValueError, TypeError):
+        what = 'expected {"organization": "0x... signature", ...}'
+        raise InputError.at(path, what) from None
+
+    def attest(account: str, _: Any) -> bytes:
+        if account not in by_account:
+            name = agreement.names[agreement.addresses.index(account)]
+            raise InputError.at(path, f"holds no signature for {name!r}")
+        return by_account[account]
+
+    return attest
+
+
+def _done(progress: Progress) -> str:
+    who = f" by {progress.organization}" if progress.organization else ""
+    return f"{progress.step.call}{who}"
+
+
+def _wait(settlement: Settlement, until: int | None, state: State, show: Any) -> bool:
+    if state.phase.final:
+        return False
+    show(_waiting(settlement, until, state))
+    time.sleep(POLL_SECONDS)
+    return True
+
+
+def _waiting(settlement: Settlement, until: int | None, state: State) -> str:
+    names = settlement.waiting_for(state)
+    who = f" for {', '.join(names)}" if names else ""
+    when = (
+        "" if until is None else f", until {datetime.fromtimestamp(until, UTC):%F %T} UTC at most"
+    )
+    return f"phase {state.phase.name.lower()}: waiting{who}{when}"
+
+
+def _finished(settlement: Settlement, state: State) -> bool:
+    """Tell whether it is settled and everybody here has its money; say what is missing."""
+    from tradefl.settlement.contract import Phase
+    from tradefl.settlement.settle import deadline
+
+    if state.phase == Phase.SETTLED:
+        left = settlement.waiting_for(state)
+        if left:
+            note(f"settled; not yet withdrawn: {', '.join(left)}")
+        return True
+    if state.phase == Phase.CANCELLED:
+        note("cancelled: not everybody joined in time; the deposits go back")
+        return False
+    note(_waiting(settlement, deadline(settlement.agreement, state), state))
+    note("run the same command again: it continues from where the chain stands")
+    return False
+
+
+def _print(
+    settlement: Settlement, document: dict[str, Any], verdict: str, differences: list[str]
+) -> None:
+    say(f"{document['consortium']}: settlement on {settlement.chain.place}\n")
+    rows = document["organizations"]
+    print_table(
+        [
+            "organization",
+            "d (ppb)",
+            "f (Hz)",
+            "deposit (wei)",
+            "redistribution (wei)",
+            "withdrawn (wei)",
+        ],
+        [
+            [
+                one["name"],
+                f"{one['data_ppb']:,}",
+                f"{int(one['cpu_hz']):,}",
+                *(
+                    f"{int(one[key]):,}"
+                    for key in ("deposit_wei", "redistribution_wei", "withdrawn_wei")
+                ),
+            ]
+            for one in rows
+        ],
+        footer=[
+            "sum",
+            "",
+            "",
+            *(
+                f"{sum(int(one[key]) for one in rows):,}"
+                for key in ("deposit_wei", "redistribution_wei", "withdrawn_wei")
+            ),
+        ],
+    )
+    say("Receipts")
+    print_table(
+        ["call", "organization", "transaction", "block", "gas"],
+        [
+            [
+                one["call"],
+                one["organization"] or "",
+                one["hash"],
+                str(one["block"]),
+                f"{one['gas']:,}",
+            ]
+            for one in document["transactions"]
+        ],
+        footer=["sum", "", "", "", f"{document['gas_used']:,}"],
+        left=(0, 1, 2),
+        limit=RECEIPTS,
+    )
+    print_facts(
+        [
+            ("chain id", str(document["chain_id"])),
+            ("contract", document["contract"]),
+            ("agreement", document["agreement_hash"]),
+            ("phase", document["phase"]),
+            ("audit", verdict),
+        ]
+    )
+    for one in differences:
+        say(f"  {one}")

@@ -1,0 +1,12 @@
+"""Settlement: an agreement in integers, the contract that carries it out, and its audit.
+
+The integers (``agreement``, ``mirror``, ``wei``, ``quantization``) need nothing beyond the core
+but a hash function; the chain (``contract``, ``chain``, ``keys``, ``settle``, ``audit``) needs the
+``settlement`` extra, and is imported where it is used.
+"""
+
+from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.quantization import quantization_bounds
+from tradefl.settlement.wei import WeiStatement, wei_statement
+
+__all__ = ["Agreement", "Report", "WeiStatement", "quantization_bounds", "wei_statement"]

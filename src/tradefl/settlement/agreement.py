@@ -1,0 +1,545 @@
+r"""The agreement: a consortium in integers, its canonical bytes, and its hash.
+
+What the contract computes with is here in the very integers that it computes with; what
+matters only off the chain (names, the accuracy model, the deadline) is the annex, a JSON text
+that the agreement commits to by hash. Private figures (``p_i``, ``eta_i``, the transfer times)
+are in neither.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from functools import cache, cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tradefl.consortium.schema import Settlement
+from tradefl.errors import InputError, MissingExtraError, Problem
+from tradefl.settlement import mirror
+from tradefl.settlement.mirror import PPB
+
+if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
+    from tradefl.game import StrategyProfile
+
+SCHEMA = "tradefl/agreement/1"
+ZERO_ADDRESS = "0x" + 40 * "0"
+GAMMA_SCALE = 10**18
+UINT32, UINT64, UINT96, UINT128 = 2**32, 2**64, 2**96, 2**128
+# The types of ITradeFL.Terms, in its order.
+TERMS = "(uint16,uint128,uint64,uint32,uint128,address,address,uint32,uint32,uint32,uint32,bytes32)"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report:
+    """What one organization contributed, in the contract's integers; silent if it is zero."""
+
+    data_ppb: int
+    cpu_hz: int
+
+    @property
+    def silent(self) -> bool:
+        """Whether there is nothing to report."""
+        return self.data_ppb == 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """What the organizations sign, in integers.
+
+    Attributes
+    ----------
+    names
+        Who takes part, in order; they are part of the annex.
+    addresses
+        Their accounts, ``0x`` and 40 digits each, with checksum capitals.
+    data_bits
+        ``s_i``, bit.
+    cpu_levels_hz
+        ``F_i``, Hz, ascending.
+    rho_ppb
+        ``rho_ij`` for ``i < j``, row by row, ppb.
+    gamma
+        wei per bit, times 10^18.
+    lambda_ppb
+        ppb of bit/Hz.
+    min_data_ppb
+        ``D_min``, ppb.
+    wei_per_payoff
+        The exchange rate, wei for one unit of payoff.
+    verifier, arbiter
+        Accounts, or the zero address for none.
+    join_seconds, report_seconds, dispute_seconds, ruling_seconds
+        The windows.
+    annex
+        Canonical JSON of the terms that matter off the chain.
+    """
+
+    names: tuple[str, ...]
+    addresses: tuple[str, ...]
+    data_bits: tuple[int, ...]
+    cpu_levels_hz: tuple[tuple[int, ...], ...]
+    rho_ppb: tuple[int, ...]
+    gamma: int
+    lambda_ppb: int
+    min_data_ppb: int
+    wei_per_payoff: int
+    verifier: str
+    arbiter: str
+    join_seconds: int
+    report_seconds: int
+    dispute_seconds: int
+    ruling_seconds: int
+    annex: bytes
+
+    @classmethod
+    def of(cls, consortium: Consortium, addresses: Sequence[str | None] | None = None) -> Agreement:
+        """Return the agreement of a consortium.
+
+        Parameters
+        ----------
+        consortium
+            The consortium; its game must be valid.
+        addresses
+            The organizations' accounts in order; default: those of the file.
+
+        Raises
+        ------
+        InputError
+            An address is missing or stands twice, or a figure does not fit its integer.
+        """
+        return _Quantized(consortium).agreement(addresses)
+
+    @classmethod
+    def decode(
+        cls,
+        terms: Sequence[Any],
+        organizations: Sequence[tuple[str, int, Sequence[int]]],
+        competition: Sequence[bytes],
+        annex: bytes,
+    ) -> Agreement:
+        """Return the agreement that a contract published.
+
+        Parameters
+        ----------
+        terms
+            ``ITradeFL.Terms``, in its order.
+        organizations
+            The account, the data size and the levels of each.
+        competition
+            The blocks of the upper triangle.
+        annex
+            The bytes of the annex.
+        """
+        (size, gamma, lambda_ppb, min_data_ppb, wei_per_payoff, verifier, arbiter, *seconds, _) = (
+            terms
+        )
+        names = json.loads(annex)["organizations"]
+        if not size == len(organizations) == len(names):
+            raise ValueError(f"{len(organizations)} accounts and {len(names)} names for {size}")
+        return cls(
+            names=tuple(names),
+            addresses=tuple(checksum(address) for address, _, _ in organizations),
+            data_bits=tuple(s for _, s, _ in organizations),
+            cpu_levels_hz=tuple(tuple(levels) for *_, levels in organizations),
+            rho_ppb=tuple(np.frombuffer(b"".join(competition), dtype=">u4").tolist()),
+            gamma=gamma,
+            lambda_ppb=lambda_ppb,
+            min_data_ppb=min_data_ppb,
+            wei_per_payoff=wei_per_payoff,
+            verifier=checksum(verifier),
+            arbiter=checksum(arbiter),
+            join_seconds=seconds[0],
+            report_seconds=seconds[1],
+            dispute_seconds=seconds[2],
+            ruling_seconds=seconds[3],
+            annex=annex,
+        )
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def consortium(self) -> str:
+        """The consortium's name."""
+        return str(json.loads(self.annex)["consortium"])
+
+    # --- what the contract derives ---------------------------------------------------------------
+
+    @cached_property
+    def caps(self) -> tuple[int, ...]:
+        """``Xmax_i``, ppb of a bit: all its data and its fastest level."""
+        return tuple(
+            mirror.contribution(PPB, s, self.lambda_ppb, levels[-1])
+            for s, levels in zip(self.data_bits, self.cpu_levels_hz, strict=True)
+        )
+
+    @cached_property
+    def bonds(self) -> tuple[int, ...]:
+        """The least deposit of each organization, wei: the most that it could owe."""
+        return tuple(mirror.bond(self.gamma, w) for w in mirror.weights(self.caps, self.rho_ppb))
+
+    def contribution(self, i: int, report: Report) -> int:
+        """Return ``X_i`` of a report, ppb of a bit."""
+        return mirror.contribution(
+            report.data_ppb, self.data_bits[i], self.lambda_ppb, report.cpu_hz
+        )
+
+    def redistribution(self, reports: Sequence[Report]) -> list[int]:
+        """Return ``R_i`` of every organization, wei, Eq. (10)."""
+        x = [self.contribution(i, report) for i, report in enumerate(reports)]
+        return mirror.redistribution(self.gamma, self.rho_ppb, x)
+
+    def rho(self, i: int, j: int) -> int:
+        """Return ``rho_ij``, ppb."""
+        if i == j:
+            return 0
+        i, j = min(i, j), max(i, j)
+        n = len(self)
+        return self.rho_ppb[i * n - i * (i + 1) // 2 + j - i - 1]
+
+    def reports(self, profile: StrategyProfile) -> list[Report]:
+        """Return a strategy profile in the contract's integers.
+
+        Raises
+        ------
+        InputError
+            A frequency is none of the organization's levels, or a share not in [D_min, 1].
+        """
+        rows = zip(profile.data_fraction.tolist(), profile.cpu_hz.tolist(), strict=True)
+        return [self.report(i, d, f) for i, (d, f) in enumerate(rows)]
+
+    def report(self, i: int, data_fraction: float, cpu_hz: float) -> Report:
+        """Return one organization's contribution in the contract's integers; 0 is silence.
+
+        Raises
+        ------
+        InputError
+            The frequency is none of its levels, or the share neither 0 nor in [D_min, 1].
+        """
+        if data_fraction == 0.0:
+            return Report(data_ppb=0, cpu_hz=0)
+        report = Report(data_ppb=rounded(data_fraction, PPB), cpu_hz=rounded(cpu_hz))
+        if not self.min_data_ppb <= report.data_ppb <= PPB:
+            least = self.min_data_ppb / PPB
+            raise InputError.at(
+                f"{self.names[i]}: data_fraction",
+                f"expected a number in [{least:g}, 1], or 0 for nothing, got {data_fraction:g}",
+            )
+        if report.cpu_hz not in self.cpu_levels_hz[i]:
+            levels = ", ".join(f"{level:g}" for level in self.cpu_levels_hz[i])
+            raise InputError.at(
+                f"{self.names[i]}: cpu_hz", f"expected one of {levels}, got {cpu_hz:g}"
+            )
+        return report
+
+    # --- canonical bytes -------------------------------------------------------------------------
+
+    @cached_property
+    def organization_blocks(self) -> tuple[bytes, ...]:
+        """The list of organizations, packed, 40 to a block."""
+        entries = [
+            bytes.fromhex(address[2:])
+            + s.to_bytes(8, "big")
+            + bytes([len(levels)])
+            + b"".join(level.to_bytes(8, "big") for level in levels)
+            for address, s, levels in zip(
+                self.addresses, self.data_bits, self.cpu_levels_hz, strict=True
+            )
+        ]
+        return tuple(
+            b"".join(entries[start : start + mirror.BLOCK_ORGANIZATIONS])
+            for start in range(0, len(entries), mirror.BLOCK_ORGANIZATIONS)
+        )
+
+    @cached_property
+    def competition_blocks(self) -> tuple[bytes, ...]:
+        """The upper triangle of rho, a big-endian uint32 a pair, 8,192 pairs to a block."""
+        packed = np.array(self.rho_ppb, dtype=">u4").tobytes()
+        size = 4 * mirror.BLOCK_PAIRS
+        return tuple(packed[start : start + size] for start in range(0, len(packed), size))
+
+    @cached_property
+    def terms(self) -> tuple[Any, ...]:
+        """``ITradeFL.Terms``, in its order."""
+        return (
+            len(self),
+            self.gamma,
+            self.lambda_ppb,
+            self.min_data_ppb,
+            self.wei_per_payoff,
+            self.verifier,
+            self.arbiter,
+            self.join_seconds,
+            self.report_seconds,
+            self.dispute_seconds,
+            self.ruling_seconds,
+            keccak(self.annex),
+        )
+
+    @cached_property
+    def constructor_arguments(self) -> tuple[tuple[Any, ...], list[bytes], list[bytes]]:
+        """What the contract is deployed with: the terms, and the hash of every block."""
+        return (
+            self.terms,
+            [keccak(block) for block in self.organization_blocks],
+            [keccak(block) for block in self.competition_blocks],
+        )
+
+    @cached_property
+    def hash(self) -> str:
+        """``keccak256(abi.encode(terms, organizationBlocks, competitionBlocks))``."""
+        with settlement_extra("the agreement's hash"):
+            from eth_abi.abi import encode
+        encoded = encode([TERMS, "bytes32[]", "bytes32[]"], self.constructor_arguments)
+        return "0x" + keccak(encoded).hex()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document ``tradefl/agreement/1``; integers that may be large as text."""
+        return {
+            "schema": SCHEMA,
+            "consortium": self.consortium,
+            "hash": self.hash,
+            "gamma": str(self.gamma),
+            "lambda_ppb": str(self.lambda_ppb),
+            "min_data_ppb": self.min_data_ppb,
+            "wei_per_payoff": str(self.wei_per_payoff),
+            "verifier": None if self.verifier == ZERO_ADDRESS else self.verifier,
+            "arbiter": None if self.arbiter == ZERO_ADDRESS else self.arbiter,
+            "join_seconds": self.join_seconds,
+            "report_seconds": self.report_seconds,
+            "dispute_seconds": self.dispute_seconds,
+            "ruling_seconds": self.ruling_seconds,
+            "organizations": [
+                {
+                    "name": name,
+                    "address": address,
+                    "data_bits": str(s),
+                    "cpu_levels_hz": [str(level) for level in levels],
+                    "bond_wei": str(bond),
+                }
+                for name, address, s, levels, bond in zip(
+                    self.names,
+                    self.addresses,
+                    self.data_bits,
+                    self.cpu_levels_hz,
+                    self.bonds,
+                    strict=True,
+                )
+            ],
+            "rho_ppb": [
+                [self.names[i], self.names[j], rho]
+                for (i, j), rho in zip(mirror.pairs(len(self)), self.rho_ppb, strict=True)
+                if rho
+            ],
+            "annex": self.annex.decode(),
+        }
+
+
+@cache
+def rounded(value: float, factor: int = 1) -> int:
+    """Return ``value * factor`` rounded to the nearest integer, ties to even.
+
+    The value is the decimal number that the file shows, not the binary double next to it: 5.12e-9
+    times 10^18 is 5120000000.
+    """
+    return round(Fraction(repr(float(value))) * factor)
+
+
+def keccak(data: bytes) -> bytes:
+    """Return the Keccak-256 hash, as Ethereum computes it."""
+    with settlement_extra("Keccak-256"):
+        from eth_utils.crypto import keccak as keccak256
+    return keccak256(data)
+
+
+class settlement_extra:  # noqa: N801  it reads as a verb
+    """Tell the user what to install where an import of the settlement extra fails."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def __enter__(self) -> None:
+        """Enter the imports."""
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        """Turn a missing module into the line that installs it."""
+        if isinstance(error, ImportError):
+            raise MissingExtraError(self.what, "settlement") from None
+
+
+def checksum(address: str) -> str:
+    """Return an address with the capitals that guard it against typing errors (EIP-55)."""
+    with settlement_extra("an address"):
+        from eth_utils.address import to_checksum_address
+    return str(to_checksum_address(address))
+
+
+class _Quantized:
+    """A consortium on the way to integers; collects what does not fit."""
+
+    def __init__(self, consortium: Consortium) -> None:
+        self.consortium = consortium
+        self.problems: list[Problem] = []
+
+    def integer(self, place: str, value: float, factor: int, least: int, limit: int) -> int:
+        """Return a figure times a factor, rounded; a problem if it leaves its range."""
+        whole = rounded(value, factor)
+        scale = "" if factor == 1 else f" (times {factor:.3g})"
+        return self.whole(place, whole, least, limit, f"{value:g}{scale}")
+
+    def whole(self, place: str, whole: int, least: int, limit: int, given: str = "") -> int:
+        """Return an integer; a problem if it leaves its range."""
+        if not least <= whole < limit:
+            most = f"{limit - 1:.4g}"
+            given = f"{given}, that is {whole:.6g}" if given else f"{whole:,}"
+            self.problem(place, f"expected a whole number of {least} to {most}, got {given}")
+        return whole
+
+    def problem(self, place: str, message: str) -> None:
+        self.problems.append(Problem(f"{self.consortium.source}: {place}", message))
+
+    def agreement(self, addresses: Sequence[str | None] | None) -> Agreement:
+        consortium = self.consortium
+        who, mechanism = consortium.organizations, consortium.mechanism
+        section = consortium.settlement or Settlement()
+        n = len(consortium)
+        if not 2 <= n <= mirror.MAX_SIZE:
+            self.problem(
+                "organization",
+                f"expected 2 to {mirror.MAX_SIZE:,} organizations for a settlement, got {n:,}",
+            )
+            raise InputError(self.problems)
+        accounts = self._addresses(who.addresses if addresses is None else addresses)
+        weight = mechanism.incentive_intensity
+        agreement = Agreement(
+            names=consortium.names,
+            addresses=accounts,
+            data_bits=tuple(
+                self.integer(f"{name}: data_bits", float(s), 1, 1, UINT64)
+                for name, s in zip(consortium.names, who.data_bits, strict=True)
+            ),
+            cpu_levels_hz=tuple(self._levels(i) for i in range(n)),
+            rho_ppb=self._rho(),
+            gamma=self.integer(
+                "mechanism.incentive_intensity",
+                weight,
+                section.wei_per_payoff * GAMMA_SCALE,
+                0,
+                UINT128,
+            ),
+            lambda_ppb=self.integer(
+                "mechanism.compute_weight", mechanism.compute_weight, PPB, 0, UINT64
+            ),
+            min_data_ppb=self.integer(
+                "mechanism.min_data_fraction", mechanism.min_data_fraction, PPB, 1, PPB + 1
+            ),
+            wei_per_payoff=self.whole(
+                "settlement.wei_per_payoff", section.wei_per_payoff, 1, UINT128
+            ),
+            verifier=checksum(section.verifier or ZERO_ADDRESS),
+            arbiter=checksum(section.arbiter or ZERO_ADDRESS),
+            **{
+                key: self.whole(f"settlement.{key}", getattr(section, key), 1, UINT32)
+                for key in ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
+            },
+            annex=annex(consortium),
+        )
+        if not self.problems:
+            self._ranges(agreement)
+        if self.problems:
+            raise InputError(self.problems)
+        return agreement
+
+    def _addresses(self, addresses: Sequence[str | None]) -> tuple[str, ...]:
+        seen: dict[str, str] = {}
+        accounts = []
+        for name, address in zip(self.consortium.names, addresses, strict=True):
+            if address is None or int(address, 16) == 0:
+                self.problem(f"{name}: address", "expected an account for the settlement")
+                continue
+            account = checksum(address)
+            if account in seen:
+                self.problem(f"{name}: address", f"is that of {seen[account]} too")
+            seen[account] = name
+            accounts.append(account)
+        return tuple(accounts)
+
+    def _levels(self, i: int) -> tuple[int, ...]:
+        name = self.consortium.names[i]
+        given = self.consortium.organizations.levels(i)
+        levels = [self.integer(f"{name}: cpu_levels_hz", f, 1, 1, UINT64) for f in given]
+        if any(above <= below for below, above in pairwise(levels)):
+            self.problem(f"{name}: cpu_levels_hz", "two levels are the same number of hertz")
+        if len(levels) > mirror.MAX_LEVELS:
+            what = f"expected at most {mirror.MAX_LEVELS} levels for a settlement"
+            self.problem(f"{name}: cpu_levels_hz", f"{what}, got {len(levels)}")
+        return tuple(levels)
+
+    def _rho(self) -> tuple[int, ...]:
+        triangle: list[int] = []
+        for row in upper_rows(self.consortium):
+            triangle += map_unique(lambda rho: rounded(rho, PPB), row)
+        return tuple(triangle)
+
+    def _ranges(self, agreement: Agreement) -> None:
+        for name, cap, bond in zip(agreement.names, agreement.caps, agreement.bonds, strict=True):
+            if cap >= UINT96:
+                self.problem(
+                    name,
+                    f"its largest contribution, s + lambda f, is {cap / PPB:.3g} bit; "
+                    f"the contract counts up to {UINT96 / PPB:.3g}",
+                )
+            if bond > mirror.MAX_DEPOSIT:
+                self.problem(
+                    name,
+                    f"its bond is {bond:,} wei, and the contract takes at most "
+                    f"{mirror.MAX_DEPOSIT:,}; a smaller settlement.wei_per_payoff helps",
+                )
+
+
+def upper_rows(consortium: Consortium) -> Iterable[np.ndarray[Any, np.dtype[np.float64]]]:
+    """Yield ``rho_ij`` for ``j > i``, one dense row an organization, after any rescaling."""
+    game = consortium.game
+    for i in range(game.size):
+        row = np.zeros(game.size)
+        competitors, rho = game.competition.row(i)
+        row[competitors] = rho
+        yield row[i + 1 :]
+
+
+def map_unique(
+    convert: Callable[[float], int], values: np.ndarray[Any, np.dtype[np.float64]]
+) -> list[int]:
+    """Return ``convert`` of every value, called once for each distinct one."""
+    distinct, where = np.unique(values, return_inverse=True)
+    converted = [convert(value) for value in distinct.tolist()]
+    return [converted[k] for k in where.tolist()]
+
+
+def annex(consortium: Consortium) -> bytes:
+    """Return the terms that matter off the chain, as JSON with sorted keys and no blanks.
+
+    Public, so that an agent that has nothing but the chain can compute its best response;
+    what is private (``p_i``, ``eta_i``, the transfer times) is left out.
+    """
+    accuracy = consortium.accuracy.model_dump(exclude={"points_file"})
+    if consortium.points is not None:
+        accuracy["points"] = consortium.points.tolist()
+    mechanism = consortium.mechanism
+    document = {
+        "schema": "tradefl/annex/1",
+        "consortium": consortium.name,
+        "organizations": list(consortium.names),
+        "samples": consortium.organizations.samples.tolist(),
+        "accuracy": accuracy,
+        "deadline_seconds": mechanism.deadline_seconds,
+        "overhead_weight": mechanism.overhead_weight,
+        "energy": consortium.energy.model_dump(),
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,186 @@
+"""The contract as the package ships it: its ABI, its bytecode, and what its reverts mean."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from enum import IntEnum
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from eth_abi.abi import decode, encode
+from eth_utils.abi import (
+    collapse_if_tuple,
+    event_abi_to_log_topic,
+    function_abi_to_4byte_selector,
+)
+
+from tradefl.errors import InputError, Problem
+from tradefl.settlement.agreement import TERMS, Agreement
+
+_CONSTRUCTOR = (TERMS, "bytes32[]", "bytes32[]")
+
+
+class Phase(IntEnum):
+    """``ITradeFL.Phase``."""
+
+    DRAFTING = 0
+    JOINING = 1
+    OPEN = 2
+    RECORDED = 3
+    CALCULATED = 4
+    SETTLED = 5
+    CANCELLED = 6
+
+    @property
+    def final(self) -> bool:
+        """Whether only withdrawals remain."""
+        return self in (Phase.SETTLED, Phase.CANCELLED)
+
+
+class ChainError(InputError):
+    """The chain, the node or an account is not as the settlement needs it."""
+
+    def __init__(self, place: object, message: str) -> None:
+        super().__init__([Problem(str(place), message)])
+
+
+class RevertedError(ChainError):
+    """The contract refused a call; ``name`` is its custom error."""
+
+    def __init__(self, call: str, name: str, arguments: dict[str, Any]) -> None:
+        self.name, self.arguments = name, arguments
+        shown = ", ".join(f"{key} = {value}" for key, value in arguments.items())
+        super().__init__(call, f"the contract refuses: {name}({shown})")
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """One event of the contract, decoded.
+
+    Attributes
+    ----------
+    name
+        As in ``ITradeFL``.
+    arguments
+        By name; addresses with checksum capitals, bytes as ``bytes``.
+    transaction
+        The hash of the transaction that emitted it, ``0x...``.
+    block
+        The number of its block.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    transaction: str
+    block: int
+
+
+@cache
+def artifact() -> dict[str, Any]:
+    """Return the compiled contract; its sources are in ``contracts/`` of the repository."""
+    text = files("tradefl.settlement").joinpath("artifact", "TradeFL.json").read_text("utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+@cache
+def _entries(kind: str) -> dict[str, dict[str, Any]]:
+    return {entry["name"]: entry for entry in artifact()["abi"] if entry["type"] == kind}
+
+
+def _selector(entry: dict[str, Any]) -> bytes:
+    return bytes(function_abi_to_4byte_selector(entry))  # type: ignore[arg-type]
+
+
+def _topic(entry: dict[str, Any]) -> bytes:
+    return bytes(event_abi_to_log_topic(entry))  # type: ignore[arg-type]
+
+
+def _types(parameters: list[dict[str, Any]]) -> list[str]:
+    return [collapse_if_tuple(parameter) for parameter in parameters]
+
+
+def creation_code(agreement: Agreement) -> bytes:
+    """Return what a deployment of this agreement sends: the bytecode and the arguments."""
+    arguments = encode(_CONSTRUCTOR, agreement.constructor_arguments)
+    return bytes.fromhex(artifact()["bytecode"][2:]) + arguments
+
+
+def constructor_arguments(code: bytes) -> tuple[Any, ...] | None:
+    """Return the terms and the block hashes that a creation carries; ``None``: not our bytecode."""
+    bytecode = bytes.fromhex(artifact()["bytecode"][2:])
+    if not code.startswith(bytecode):
+        return None
+    decoded: tuple[Any, ...] = decode(_CONSTRUCTOR, code[len(bytecode) :])
+    return decoded
+
+
+def encoded_call(name: str, *arguments: Any) -> bytes:
+    """Return the calldata of a call."""
+    entry = _entries("function")[name]
+    return _selector(entry) + encode(_types(entry["inputs"]), arguments)
+
+
+def called(data: bytes) -> tuple[str, dict[str, Any]] | None:
+    """Return the function that calldata calls, and its arguments by name."""
+    for name, entry in _entries("function").items():
+        if data[:4] == _selector(entry):
+            return name, _decoded(entry["inputs"], data[4:])
+    return None
+
+
+def decoded_result(name: str, data: bytes) -> Any:
+    """Return what a call returned; several values or a struct as a dictionary by name."""
+    outputs = _entries("function")[name]["outputs"]
+    values = _decoded(outputs, data)
+    return values if len(outputs) > 1 else next(iter(values.values()))
+
+
+def decoded_event(topics: list[bytes], data: bytes) -> tuple[str, dict[str, Any]] | None:
+    """Return an event's name and arguments; ``None`` if it is none of the contract's."""
+    for name, entry in _entries("event").items():
+        if topics and topics[0] == _topic(entry):
+            indexed = [one for one in entry["inputs"] if one["indexed"]]
+            plain = [one for one in entry["inputs"] if not one["indexed"]]
+            found = _decoded(indexed, b"".join(topics[1:])) | _decoded(plain, data)
+            return name, {one["name"]: found[one["name"]] for one in entry["inputs"]}
+    return None
+
+
+def topic(event: str) -> bytes:
+    """Return the topic that marks an event of this name."""
+    return _topic(_entries("event")[event])
+
+
+def reverted(call: str, data: bytes) -> RevertedError:
+    """Return the error that revert data stands for."""
+    for name, entry in _entries("error").items():
+        if data[:4] == _selector(entry):
+            return RevertedError(call, name, _decoded(entry["inputs"], data[4:]))
+    if data[:4] == bytes.fromhex("08c379a0"):
+        return RevertedError(call, "Error", {"reason": decode(["string"], data[4:])[0]})
+    if data[:4] == bytes.fromhex("4e487b71"):
+        return RevertedError(call, "Panic", {"code": decode(["uint256"], data[4:])[0]})
+    return RevertedError(call, "revert", {"data": "0x" + data.hex()} if data else {})
+
+
+def _decoded(parameters: list[dict[str, Any]], data: bytes) -> dict[str, Any]:
+    """Return ABI-encoded values by name, structs as dictionaries."""
+    values = decode(_types(parameters), data)
+    return {
+        parameter["name"]: _named(parameter, value)
+        for parameter, value in zip(parameters, values, strict=True)
+    }
+
+
+def _named(parameter: dict[str, Any], value: Any) -> Any:
+    from tradefl.settlement.agreement import checksum
+
+    if parameter["type"] == "tuple":
+        return {
+            one["name"]: _named(one, part)
+            for one, part in zip(parameter["components"], value, strict=True)
+        }
+    return checksum(value) if parameter["type"] == "address" else value

@@ -1,0 +1,76 @@
+r"""How far the contract's integers can be from the real-valued redistribution.
+
+Rounding gamma, rho, the data sizes, lambda and the levels is known once the agreement is made;
+rounding a data fraction moves it by at most half a ppb; each payment is cut by less than one
+wei. With ``g r D`` the exact product of a pair, ``D = |X_i - X_j|``, and ``e`` the error of each
+factor, the product is off by at most ``g r e_D + g e_r (D + e_D) + e_g (r + e_r) (D + e_D)``.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tradefl.settlement import mirror
+from tradefl.settlement.agreement import GAMMA_SCALE, Agreement, upper_rows
+
+if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
+
+# Double precision of the real-valued statement itself: N terms, each rounded a few times.
+DOUBLE = 2.0**-50
+
+
+def quantization_bounds(consortium: Consortium, agreement: Agreement) -> list[int]:
+    """Return, for each organization, the most that ``R_i`` can differ from Eq. (10), wei.
+
+    It holds for every feasible profile, the double precision of the statement included.
+    """
+    who, mechanism = consortium.organizations, consortium.mechanism
+    n = len(agreement)
+    scale = agreement.wei_per_payoff * GAMMA_SCALE
+    gamma = float(agreement.gamma)
+    gamma_error = _error(agreement.gamma, mechanism.incentive_intensity, scale)
+    lambda_error = _error(agreement.lambda_ppb, mechanism.compute_weight, mirror.PPB)
+    caps = np.array(agreement.caps, dtype=float)
+    x_error = np.array(
+        [
+            0.5 * agreement.data_bits[i]  # d, by at most half a ppb
+            + mirror.PPB * _error(agreement.data_bits[i], float(who.data_bits[i]), 1)
+            + lambda_error * max(who.levels(i))
+            + agreement.lambda_ppb
+            * max(
+                _error(whole, f, 1)
+                for whole, f in zip(agreement.cpu_levels_hz[i], who.levels(i), strict=True)
+            )
+            for i in range(n)
+        ]
+    )
+    bounds = np.zeros(n)
+    start = 0
+    for i, row in enumerate(upper_rows(consortium)):
+        whole = np.array(agreement.rho_ppb[start : start + row.size], dtype=float)
+        start += row.size
+        real = row * mirror.PPB
+        # The subtraction is of nearly equal numbers; its own rounding is added.
+        rho_error = np.abs(whole - real) + 2.0**-52 * real
+        difference = np.maximum(caps[i], caps[i + 1 :])
+        errors = x_error[i] + x_error[i + 1 :]
+        product = (
+            gamma * real * errors
+            + gamma * rho_error * (difference + errors)
+            + gamma_error * (real + rho_error) * (difference + errors)
+        ) / mirror.SCALE
+        gross = gamma * real * (caps[i] + caps[i + 1 :]) / mirror.SCALE
+        pair = np.where((whole > 0) | (real > 0), product + DOUBLE * gross + 1.0, 0.0)
+        bounds[i] += pair.sum()
+        bounds[i + 1 :] += pair
+    return [math.ceil(bound * (1.0 + 1e-9)) for bound in bounds.tolist()]
+
+
+def _error(whole: int, value: float, factor: int) -> float:
+    """Return how far an integer is from the figure that it stands for, scaled."""
+    return float(abs(whole - Fraction(value) * factor))

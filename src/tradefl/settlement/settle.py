@@ -1,0 +1,525 @@
+r"""Settling: what is due next is read off the chain, done, and read again.
+
+Nothing is remembered elsewhere, so a settlement that was cut off at any point goes on from
+where the chain stands, whoever continues it. Each process does what it has keys for: in a
+demonstration one process is everybody, in a consortium each organization runs its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_keys.exceptions import BadSignature
+from eth_utils.exceptions import ValidationError
+
+from tradefl.settlement import mirror
+from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.chain import Chain, KeySigner, Receipt, StateChangedError
+from tradefl.settlement.contract import (
+    ChainError,
+    Event,
+    Phase,
+    RevertedError,
+    called,
+    constructor_arguments,
+    creation_code,
+    encoded_call,
+    topic,
+)
+
+SCHEMA = "tradefl/settlement/1"
+NO_STATEMENT = bytes(32)
+ANYONE = None
+
+Attest = Callable[[str, Report], bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """One organization in the contract: ``ITradeFL.Account``, as far as steps depend on it."""
+
+    account: str
+    bond: int
+    joined: bool
+    deposit: int
+    reported: bool
+    report: Report
+    contribution: int
+    disputed: bool
+    ruled: bool
+    redistribution: int
+    withdrawn: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Where a settlement stands.
+
+    ``published`` and ``calculated`` hold one bit for each block of the competition matrix.
+    """
+
+    phase: Phase
+    now: int
+    join_deadline: int
+    report_deadline: int
+    dispute_deadline: int
+    ruling_deadline: int
+    annex_is_published: bool
+    listed: int
+    published: int
+    open_disputes: int
+    calculated: int
+    places: tuple[Place, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A call that is due.
+
+    Attributes
+    ----------
+    call
+        The contract's function.
+    arguments
+        What it takes.
+    sender
+        The account that must send it; ``None``: anyone may.
+    value
+        wei to send along.
+    """
+
+    call: str
+    arguments: tuple[Any, ...] = ()
+    sender: str | None = ANYONE
+    value: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """A step that was done, for whoever watches."""
+
+    step: Step
+    organization: str | None
+    receipt: Receipt
+
+
+def read_state(chain: Chain, contract: str, size: int) -> State:
+    """Return where a settlement of so many organizations stands."""
+    progress = chain.read(contract, "progress")
+    deadlines = chain.read(contract, "deadlines")
+    return State(
+        phase=read_phase(chain, contract),
+        now=chain.now(),
+        join_deadline=deadlines["join"],
+        report_deadline=deadlines["report"],
+        dispute_deadline=deadlines["dispute"],
+        ruling_deadline=deadlines["ruling"],
+        annex_is_published=progress["annexIsPublished"],
+        listed=progress["listed"],
+        published=progress["published"],
+        open_disputes=progress["openDisputes"],
+        calculated=progress["calculated"],
+        places=tuple(_place(chain.read(contract, "organization", i)) for i in range(size)),
+    )
+
+
+def _place(account: dict[str, Any]) -> Place:
+    return Place(
+        account=account["account"],
+        bond=account["bond"],
+        joined=account["joined"],
+        deposit=account["deposit"],
+        reported=account["reported"],
+        report=Report(data_ppb=account["dataPpb"], cpu_hz=account["cpuHz"]),
+        contribution=account["contribution"],
+        disputed=account["disputed"],
+        ruled=account["ruled"],
+        redistribution=account["redistribution"],
+        withdrawn=account["withdrawn"],
+    )
+
+
+def due(agreement: Agreement, state: State, reports: Mapping[str, Report]) -> list[Step]:
+    """Return the calls that are due now, in order; the chain's time decides between them.
+
+    ``reports`` holds what each account will report, as far as it is known.
+    """
+    match state.phase:
+        case Phase.DRAFTING | Phase.JOINING if state.now > state.join_deadline:
+            return [Step("cancel")]
+        case Phase.DRAFTING:
+            return _publications(agreement, state)
+        case Phase.JOINING:
+            return [
+                Step(
+                    "depositSubmit",
+                    (bytes.fromhex(agreement.hash[2:]),),
+                    place.account,
+                    agreement.bonds[i],
+                )
+                for i, place in enumerate(state.places)
+                if not place.joined
+            ]
+        case Phase.OPEN:
+            return _reports(state, reports)
+        case Phase.RECORDED if state.now > _calculable_after(agreement, state):
+            return [
+                Step("payoffCalculate", (k, block))
+                for k, block in enumerate(agreement.competition_blocks)
+                if not state.calculated >> k & 1
+            ]
+        case Phase.CALCULATED:
+            return [Step("payoffTransfer")]
+        case Phase.SETTLED | Phase.CANCELLED:
+            return [
+                Step("withdraw", (), place.account)
+                for place in state.places
+                if place.joined and not place.withdrawn
+            ]
+    return []
+
+
+def _publications(agreement: Agreement, state: State) -> list[Step]:
+    steps = [] if state.annex_is_published else [Step("annexPublish", (agreement.annex,))]
+    steps += [
+        Step("organizationsPublish", (k, block))
+        for k, block in enumerate(agreement.organization_blocks)
+        if k * mirror.BLOCK_ORGANIZATIONS >= state.listed
+    ]
+    steps += [
+        Step("competitionPublish", (k, block))
+        for k, block in enumerate(agreement.competition_blocks)
+        if not state.published >> k & 1
+    ]
+    return steps
+
+
+def _reports(state: State, reports: Mapping[str, Report]) -> list[Step]:
+    waiting = [place for place in state.places if not place.reported]
+    if not waiting or state.now > state.report_deadline:
+        return [Step("profileRecord")]
+    return [
+        Step("contributionSubmit", (report.data_ppb, report.cpu_hz), place.account)
+        for place in waiting
+        if (report := reports.get(place.account)) is not None and not report.silent
+    ]
+
+
+def _calculable_after(agreement: Agreement, state: State) -> int:
+    """Return the last second at which the calculation is not possible."""
+    if int(agreement.arbiter, 16) == 0:
+        return -1
+    return state.ruling_deadline if state.open_disputes else state.dispute_deadline
+
+
+def deadline(agreement: Agreement, state: State) -> int | None:
+    """Return until when a phase may last if nobody does what is due; ``None`` if forever."""
+    match state.phase:
+        case Phase.DRAFTING | Phase.JOINING:
+            return state.join_deadline
+        case Phase.OPEN:
+            return state.report_deadline
+        case Phase.RECORDED:
+            return _calculable_after(agreement, state)
+    return None
+
+
+def deploy(chain: Chain, agreement: Agreement, sender: str) -> Receipt:
+    """Deploy the contract of an agreement; the sender gets no rights by it."""
+    return chain.transact(sender, to=None, data=creation_code(agreement), call="deployment")
+
+
+def find(chain: Chain, agreement: Agreement, first_block: int = 0) -> list[str]:
+    """Return the contracts of an agreement on a chain, oldest first; look-alikes are left out."""
+    drafted = chain.events(
+        None, first_block, [topic("AgreementDrafted"), bytes.fromhex(agreement.hash[2:])]
+    )
+    return [
+        event.arguments["address"]
+        for event in drafted
+        if _created(chain, event) == creation_code(agreement)
+    ]
+
+
+def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, tuple[Any, ...]]:
+    """Return the event of a contract's deployment, and the arguments that it was deployed with.
+
+    The transaction that created it must carry exactly the package's bytecode. Code alone would
+    prove less: whoever writes the code of a creation can give it any storage.
+
+    Raises
+    ------
+    ChainError
+        There is no contract at the address, or it is not ours.
+    """
+    if not chain.code(contract):
+        raise ChainError(contract, f"there is no contract at this address on {chain.place}")
+    for event in chain.events(contract, first_block, [topic("AgreementDrafted")]):
+        arguments = constructor_arguments(_created(chain, event))
+        if arguments is not None:
+            return event, arguments
+    raise ChainError(
+        contract, "is no TradeFL settlement: its creation does not carry this version's bytecode"
+    )
+
+
+def read_phase(chain: Chain, contract: str) -> Phase:
+    """Return the phase of a settlement."""
+    return Phase(chain.read(contract, "phase"))
+
+
+def published_agreement(chain: Chain, contract: str, first_block: int = 0) -> Agreement | None:
+    """Return the agreement that a contract has published; ``None`` while parts are missing.
+
+    Raises
+    ------
+    ChainError
+        There is no settlement of ours at the address.
+    """
+    event, arguments = drafted(chain, contract, first_block)
+    return decoded_agreement(arguments, chain.events(contract, event.block))
+
+
+def decoded_agreement(arguments: tuple[Any, ...], events: Sequence[Event]) -> Agreement | None:
+    """Return the agreement that a contract's events hold; ``None`` while parts are missing."""
+    terms, _, competition_hashes = arguments
+
+    def named(name: str) -> list[dict[str, Any]]:
+        return [one.arguments for one in events if one.name == name]
+
+    annexes = [one["annex"] for one in named("AnnexPublished")]
+    listed = sorted(named("OrganizationListed"), key=lambda one: int(one["index"]))
+    blocks = {one["blockIndex"]: one["rho"] for one in named("CompetitionPublished")}
+    complete = annexes and len(listed) == terms[0] and len(blocks) == len(competition_hashes)
+    if not complete:
+        return None
+    return Agreement.decode(
+        terms,
+        [(one["account"], one["dataBits"], one["levels"]) for one in listed],
+        [blocks[k] for k in sorted(blocks)],
+        annexes[0],
+    )
+
+
+def _created(chain: Chain, event: Event) -> bytes:
+    """Return the code that created the contract of an event; empty if another was created."""
+    receipt = chain.receipt(event.transaction)
+    if receipt is None or receipt.contract != event.arguments["address"]:
+        return b""
+    return bytes(chain.transaction(event.transaction)["input"])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Settlement:
+    """An agreement on its way through a contract.
+
+    Attributes
+    ----------
+    chain
+        Where, and with which accounts.
+    agreement
+        What was agreed.
+    contract
+        The contract's address.
+    reports
+        What each account reports, as far as this process knows; silence is a report of zero.
+    attest
+        Returns the verifier's signature under an account's report, where there is a verifier.
+    """
+
+    chain: Chain
+    agreement: Agreement
+    contract: str
+    reports: Mapping[str, Report]
+    attest: Attest | None = None
+
+    def state(self) -> State:
+        """Return where the settlement stands."""
+        return read_state(self.chain, self.contract, len(self.agreement))
+
+    def run(
+        self,
+        *,
+        operator: str,
+        watch: Callable[[Progress], None] = lambda _: None,
+        wait: Callable[[int | None, State], bool] = lambda _deadline, _state: False,
+    ) -> State:
+        """Do all that is due and that this process has accounts for; return the last state.
+
+        Parameters
+        ----------
+        operator
+            The account for what anyone may do.
+        watch
+            Is told of every step that is done.
+        wait
+            Is asked when nothing is left to do but to wait (for the deadline, or for others);
+            returns whether to look again.
+
+        Raises
+        ------
+        ChainError
+            The chain cannot be reached, an account cannot pay, or the contract refuses a step
+            that is due.
+        """
+        refused: tuple[Step, RevertedError] | None = None
+        while True:
+            state = self.state()
+            steps = [
+                step
+                for step in due(self.agreement, state, self.reports)
+                if step.sender is None or step.sender in self.chain.signers
+            ]
+            if refused is not None and refused[0] in steps:
+                raise refused[1]  # read again, it is still due, and still refused
+            refused = None
+            if not steps:
+                everybody_has_withdrawn = not due(self.agreement, state, self.reports)
+                if state.phase.final and everybody_has_withdrawn:
+                    return state
+                until = deadline(self.agreement, state)
+                if until is not None and self.chain.pass_time(until):
+                    continue
+                if not wait(until, state):
+                    return state
+            for step in steps:
+                try:
+                    receipt = self._do(step, operator)
+                except StateChangedError:
+                    break
+                except RevertedError as error:
+                    # Somebody else may have been faster.
+                    refused = (step, error)
+                    break
+                watch(Progress(step, self._name(step.sender), receipt))
+
+    def _do(self, step: Step, operator: str) -> Receipt:
+        arguments = step.arguments
+        if step.call == "contributionSubmit":
+            report = Report(data_ppb=arguments[0], cpu_hz=arguments[1])
+            arguments += (NO_STATEMENT, self._attestation(str(step.sender), report))
+        return self.call(step.sender or operator, step.call, *arguments, value=step.value)
+
+    def call(self, sender: str, name: str, *arguments: Any, value: int = 0) -> Receipt:
+        """Send one call of the contract and return its receipt."""
+        data = encoded_call(name, *arguments)
+        return self.chain.transact(sender, to=self.contract, data=data, value=value, call=name)
+
+    def _attestation(self, account: str, report: Report) -> bytes:
+        verifier = self.agreement.verifier
+        if int(verifier, 16) == 0:
+            return b""
+        if self.attest is not None:
+            return self.attest(account, report)
+        signer = self.chain.signers.get(verifier)
+        if not isinstance(signer, KeySigner):
+            raise ChainError(
+                self._name(account) or account,
+                f"its report needs the signature of the verifier {verifier}: give --attestations",
+            )
+        return attestation(self.chain.chain_id, self.contract, signer, account, report)
+
+    def _name(self, account: str | None) -> str | None:
+        known = dict(zip(self.agreement.addresses, self.agreement.names, strict=True))
+        return None if account is None else known.get(account)
+
+    def waiting_for(self, state: State) -> list[str]:
+        """Return the organizations that have something to do which nobody else can."""
+        senders = {step.sender for step in due(self.agreement, state, self.reports)}
+        return [
+            name
+            for name, address in zip(self.agreement.names, self.agreement.addresses, strict=True)
+            if address in senders
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document ``tradefl/settlement/1``, from the chain alone."""
+        event, _ = drafted(self.chain, self.contract)
+        events = self.chain.events(self.contract, event.block)
+        state = self.state()
+        withdrawn = {
+            one.arguments["account"]: one.arguments["amount"]
+            for one in events
+            if one.name == "Withdrawn"
+        }
+        transactions = []
+        for hash_ in dict.fromkeys(one.transaction for one in events):
+            receipt, sent = self.chain.receipt(hash_), self.chain.transaction(hash_)
+            if receipt is None:
+                continue
+            what = called(bytes(sent["input"])) if receipt.contract is None else None
+            transactions.append(
+                {
+                    "call": "deployment" if receipt.contract else what[0] if what else "unknown",
+                    "organization": self._name(sent["from"]),
+                    "hash": hash_,
+                    "gas": receipt.gas,
+                    "block": receipt.block,
+                }
+            )
+        return {
+            "schema": SCHEMA,
+            "consortium": self.agreement.consortium,
+            "chain_id": self.chain.chain_id,
+            "contract": self.contract,
+            "agreement_hash": self.agreement.hash,
+            "phase": state.phase.name.lower(),
+            "organizations": [
+                {
+                    "name": name,
+                    "address": place.account,
+                    "data_ppb": place.report.data_ppb,
+                    "cpu_hz": str(place.report.cpu_hz),
+                    "bond_wei": str(place.bond),
+                    "deposit_wei": str(place.deposit),
+                    "redistribution_wei": str(place.redistribution),
+                    "withdrawn_wei": str(withdrawn.get(place.account, 0)),
+                }
+                for name, place in zip(self.agreement.names, state.places, strict=True)
+            ],
+            "transactions": transactions,
+            "gas_used": sum(one["gas"] for one in transactions),
+        }
+
+
+def attestation(
+    chain_id: int, contract: str, verifier: KeySigner, account: str, report: Report
+) -> bytes:
+    """Return the verifier's EIP-712 signature under what an account contributed, 65 bytes."""
+    signed = verifier.key.sign_typed_data(*_typed_data(chain_id, contract, account, report))
+    return bytes(signed.signature)
+
+
+def attested_by(
+    chain_id: int, contract: str, account: str, report: Report, signature: bytes
+) -> str | None:
+    """Return who signed what an account contributed; ``None``: the signature is malformed."""
+    message = encode_typed_data(*_typed_data(chain_id, contract, account, report))
+    try:
+        return str(Account.recover_message(message, signature=signature))
+    except (ValueError, BadSignature, ValidationError):
+        return None
+
+
+def _typed_data(
+    chain_id: int, contract: str, account: str, report: Report
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    domain = {
+        "name": "TradeFL",
+        "version": "1",
+        "chainId": chain_id,
+        "verifyingContract": contract,
+    }
+    types = {
+        "Contribution": [
+            {"name": "organization", "type": "address"},
+            {"name": "dataPpb", "type": "uint32"},
+            {"name": "cpuHz", "type": "uint64"},
+        ]
+    }
+    message = {"organization": account, "dataPpb": report.data_ppb, "cpuHz": report.cpu_hz}
+    return domain, types, message
