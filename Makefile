@@ -4,19 +4,24 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint check-format pytest bench clean help
+# The contract tests run longer in CI: 10,000 inputs a fuzz test instead of 1,000.
+FUZZ := $(if $(CI),test:ci,test)
+
+.PHONY: demo test lint pytest contracts contracts-test contracts-prove bench clean help
 
 help:
-	@echo "make demo   solve and explain examples/drug_discovery.toml"
-	@echo "make test   the whole gate: format, lint, types, layers, tests"
+	@echo "make demo   solve, explain and settle examples/drug_discovery.toml"
+	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests"
+	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
 	@echo "make bench  the benchmarks: ratios measured in one run"
 	@echo "make clean  remove the environment and all caches"
 
 demo: $(VENV)/.installed
 	$(BIN)/tradefl solve examples/drug_discovery.toml
-	$(BIN)/tradefl explain examples/drug_discovery.toml --organization Alpha
+	$(BIN)/tradefl explain examples/drug_discovery.toml --organization Alpha --wei
+	$(BIN)/tradefl settle examples/drug_discovery.toml
 
-test: lint pytest
+test: lint contracts pytest
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests benchmarks
@@ -24,15 +29,30 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-pytest: $(VENV)/.installed-dev
+# Some tests settle on anvil, which comes with the contract's toolchain.
+pytest: $(VENV)/.installed-dev contracts/node_modules/.installed
 	$(BIN)/pytest -n auto
+
+contracts: contracts-test contracts-prove
+
+contracts-test: contracts/node_modules/.installed contracts/.venv/.installed
+	cd contracts && npm run --silent build
+	cd contracts && npm run --silent lint
+	cd contracts && npm run --silent artifact:check
+	cd contracts && npm run --silent $(FUZZ)
+	cd contracts && npm run --silent coverage
+	cd contracts && npm run --silent snapshot:check
+	cd contracts && PYTHON_BIN=.venv/bin npm run --silent analyse
+
+contracts-prove: contracts/node_modules/.installed contracts/.venv/.installed
+	cd contracts && PYTHON_BIN=.venv/bin npm run --silent prove
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
-# The demo needs the package alone; only the tests need the tools.
+# The demo needs the package and a chain to settle on; only the tests need the tools.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable .
+	$(BIN)/pip install --quiet --editable '.[settlement]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
@@ -45,6 +65,20 @@ $(VENV)/bin/pip:
 	$(PYTHON) -c 'import sys; sys.exit("TradeFL needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
+contracts/node_modules/.installed: contracts/package-lock.json
+	@node --version 2>/dev/null | grep -qE '^v(2[0-9]|[3-9][0-9])' \
+		|| { echo "the contract's tests need Node.js 20 or newer" >&2; exit 1; }
+	cd contracts && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+# Analysis tools pin what they need: an environment of their own leaves the package's alone.
+contracts/.venv/.installed: contracts/requirements-analysis.txt
+	rm -rf contracts/.venv
+	$(PYTHON) -m venv contracts/.venv
+	contracts/.venv/bin/pip install --quiet --requirement contracts/requirements-analysis.txt
+	touch $@
+
 clean:
+	rm -rf contracts/node_modules contracts/.venv contracts/out contracts/cache
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

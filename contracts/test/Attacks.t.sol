@@ -42,7 +42,10 @@ contract RefusingOrganization {
     }
 
     receive() external payable {
-        if (willing) return;
+        if (!willing) refuse();
+    }
+
+    function refuse() private view {
         if (silent) revert();
         revert NotToday();
     }

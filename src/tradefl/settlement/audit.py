@@ -337,8 +337,8 @@ class _Book:
         self, agreement: Agreement, name: str, address: str, report: Report, hash_: str
     ) -> None:
         """Check the verifier's signature, where the report was sent to the contract itself."""
-        sent = self.chain.transaction(hash_)
-        call = called(bytes(sent["input"]))
+        _, data = self.chain.sent(hash_)
+        call = called(data)
         if call is None or call[0] != "contributionSubmit":
             self.notes.append(f"{name}: its report came by way of another contract, {hash_}")
             return

@@ -150,9 +150,13 @@ class Chain(ABC):
         data = self._call({"to": contract, "data": encoded_call(call, *arguments)}, call)
         return decoded_result(call, data)
 
-    def transaction(self, hash_: str) -> Any:
-        """Return a transaction as the node knows it."""
-        return self.ask(lambda: self.web3.eth.get_transaction(hash_))  # type: ignore[arg-type]
+    def sent(self, hash_: str) -> tuple[str, bytes]:
+        """Return who sent a transaction and its data; empty if a reorganization dropped it."""
+        try:
+            found = self.ask(lambda: self.web3.eth.get_transaction(hash_))  # type: ignore[arg-type]
+        except TransactionNotFound:
+            return "", b""
+        return str(found["from"]), bytes(found["input"])
 
     def receipt(self, hash_: str) -> Receipt | None:
         """Return a transaction's receipt; ``None`` while it is in no block."""
@@ -368,8 +372,8 @@ class RpcChain(Chain):
         """Return the accounts that the node signs for."""
         try:
             return [checksum(one) for one in self.ask(lambda: self.web3.eth.accounts)]
-        except ChainError:
-            return []  # a node may refuse the question: it has none
+        except RefusedError:
+            return []  # a node that does not know the question signs for nobody
 
     def events(
         self, contract: str | None, first_block: int = 0, topics: Sequence[bytes] = ()
@@ -422,7 +426,7 @@ class RpcChain(Chain):
         try:
             span: Any = wanted | {"fromBlock": first, "toBlock": last}
             return list(self.ask(lambda: self.web3.eth.get_logs(span)))
-        except ChainError:
+        except RefusedError:  # too many blocks, or too many logs, for this node
             if first == last:
                 raise
             middle = (first + last) // 2

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tradefl.consortium import Consortium
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, Report, checksum
-from tradefl.settlement.chain import Chain, EmbeddedChain, KeySigner, NodeSigner, RpcChain
+from tradefl.settlement.chain import (
+    Chain,
+    EmbeddedChain,
+    KeySigner,
+    NodeSigner,
+    RpcChain,
+    StateChangedError,
+)
 from tradefl.settlement.contract import ChainError
 from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
 from tradefl.settlement.settle import (
@@ -59,18 +67,20 @@ class Parties:
     ) -> Settlement:
         """Return the settlement of the agreement: the given one, one on the chain, or a new one.
 
-        One on the chain is one of the same agreement hash and our bytecode; the last that is not
-        finished, else the last.
+        One on the chain is one of the same agreement hash and our bytecode: the first that is not
+        finished, so that all who look at the same time choose the same; else the last.
         """
-        if contract is None:
+        while contract is None:
             found = find(self.chain, self.agreement, first_block)
             unfinished = [one for one in found if not read_phase(self.chain, one).final]
-            contract = next(iter([*reversed(unfinished), *reversed(found)]), None)
-        if contract is None:
-            receipt = deploy(self.chain, self.agreement, self.operator)
-            contract = str(receipt.contract)
-            watch(Progress(Step("deployment"), None, receipt))
-        return Settlement(self.chain, self.agreement, checksum(contract), reports, attest)
+            contract = next(iter([*unfinished, *reversed(found)]), None)
+            if contract is None:
+                # Read again afterwards: another may have deployed meanwhile, or we before a crash.
+                with suppress(StateChangedError):
+                    receipt = deploy(self.chain, self.agreement, self.operator)
+                    watch(Progress(Step("deployment"), None, receipt))
+        contract = checksum(contract)
+        return Settlement(self.chain, self.agreement, contract, reports, attest, first_block)
 
 
 def embedded(consortium: Consortium) -> Parties:

@@ -34,6 +34,7 @@ from tradefl.settlement.contract import (
 SCHEMA = "tradefl/settlement/1"
 NO_STATEMENT = bytes(32)
 ANYONE = None
+PATIENCE = 20  # times in a row that a step may be lost to a reorganization or a race
 
 Attest = Callable[[str, Report], bytes]
 
@@ -310,7 +311,8 @@ def _created(chain: Chain, event: Event) -> bytes:
     receipt = chain.receipt(event.transaction)
     if receipt is None or receipt.contract != event.arguments["address"]:
         return b""
-    return bytes(chain.transaction(event.transaction)["input"])
+    _, data = chain.sent(event.transaction)
+    return data
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -329,6 +331,8 @@ class Settlement:
         What each account reports, as far as this process knows; silence is a report of zero.
     attest
         Returns the verifier's signature under an account's report, where there is a verifier.
+    first_block
+        Where to begin looking for the contract's events.
     """
 
     chain: Chain
@@ -336,6 +340,7 @@ class Settlement:
     contract: str
     reports: Mapping[str, Report]
     attest: Attest | None = None
+    first_block: int = 0
 
     def state(self) -> State:
         """Return where the settlement stands."""
@@ -367,6 +372,7 @@ class Settlement:
             that is due.
         """
         refused: tuple[Step, RevertedError] | None = None
+        upset = 0
         while True:
             state = self.state()
             steps = [
@@ -390,11 +396,17 @@ class Settlement:
                 try:
                     receipt = self._do(step, operator)
                 except StateChangedError:
+                    upset += 1
+                    if upset == PATIENCE:
+                        raise ChainError(
+                            step.call, f"the chain has undone or overtaken it {PATIENCE} times"
+                        ) from None
                     break
                 except RevertedError as error:
                     # Somebody else may have been faster.
                     refused = (step, error)
                     break
+                upset = 0
                 watch(Progress(step, self._name(step.sender), receipt))
 
     def _do(self, step: Step, operator: str) -> Receipt:
@@ -438,7 +450,7 @@ class Settlement:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document ``tradefl/settlement/1``, from the chain alone."""
-        event, _ = drafted(self.chain, self.contract)
+        event, _ = drafted(self.chain, self.contract, self.first_block)
         events = self.chain.events(self.contract, event.block)
         state = self.state()
         withdrawn = {
@@ -448,14 +460,15 @@ class Settlement:
         }
         transactions = []
         for hash_ in dict.fromkeys(one.transaction for one in events):
-            receipt, sent = self.chain.receipt(hash_), self.chain.transaction(hash_)
+            receipt = self.chain.receipt(hash_)
+            sender, data = self.chain.sent(hash_)
             if receipt is None:
                 continue
-            what = called(bytes(sent["input"])) if receipt.contract is None else None
+            what = called(data) if receipt.contract is None else None
             transactions.append(
                 {
                     "call": "deployment" if receipt.contract else what[0] if what else "unknown",
-                    "organization": self._name(sent["from"]),
+                    "organization": self._name(sender),
                     "hash": hash_,
                     "gas": receipt.gas,
                     "block": receipt.block,
