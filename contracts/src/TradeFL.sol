@@ -219,7 +219,7 @@ contract TradeFL is ITradeFL, ReentrancyGuard {
     /// @inheritdoc ITradeFL
     function depositSubmit(bytes32 expectedHash) external payable onlyIn(Phase.Joining) {
         _requireNotAfter(_JOIN_DEADLINE);
-        if (expectedHash != _AGREEMENT_HASH) revert HashMismatch(expectedHash, _AGREEMENT_HASH);
+        if (expectedHash != _AGREEMENT_HASH) revert HashMismatch(_AGREEMENT_HASH, expectedHash);
         Slot storage slot = _slots[_indexOf(msg.sender)];
         if (slot.joined) revert AlreadyJoined(msg.sender);
         uint256 bond = TradeMath.bond(_GAMMA, slot.weight);

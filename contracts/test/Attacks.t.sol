@@ -548,7 +548,7 @@ contract ReportAttacksTest is SettlementTest {
         agreed.gamma += 1; // its own file says otherwise
         bytes32 own = agreementHash();
         vm.prank(account(0));
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.HashMismatch.selector, own, hash));
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.HashMismatch.selector, hash, own));
         settlement.depositSubmit(own);
     }
 

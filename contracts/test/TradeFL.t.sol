@@ -540,7 +540,7 @@ contract JoiningTest is SettlementTest {
         bytes32 hash = agreementHash();
         vm.deal(account(0), 1 ether);
         vm.prank(account(0));
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.HashMismatch.selector, mine, hash));
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.HashMismatch.selector, hash, mine));
         settlement.depositSubmit{value: 1 ether}(mine);
     }
 

@@ -174,7 +174,9 @@ def random_reports(
     reports = []
     for levels in agreed.cpu_levels_hz:
         low = agreed.min_data_ppb
-        d = int(rng.choice([low, 10**9, rng.integers(low, 10**9 + 1), rng.integers(low, 10**9 + 1)]))
+        d = int(
+            rng.choice([low, 10**9, rng.integers(low, 10**9 + 1), rng.integers(low, 10**9 + 1)])
+        )
         f = levels[int(rng.integers(len(levels)))]
         silent = rng.random() < silence
         reports.append(Report(data_ppb=0, cpu_hz=0) if silent else Report(data_ppb=d, cpu_hz=f))

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,6 +24,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+with warnings.catch_warnings():
+    # web3 imports a part of websockets that is deprecated, whether or not it is used.
+    warnings.filterwarnings("ignore", "websockets", DeprecationWarning)
+    import web3  # noqa: F401
 
 ANVIL = Path(__file__).parents[2] / "contracts" / "tools" / "anvil"
 CHAIN_ID = 31337
@@ -241,6 +247,8 @@ class Proxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # one packet an answer, or each waits for an acknowledgement
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

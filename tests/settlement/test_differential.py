@@ -132,8 +132,7 @@ def test_the_random_agreements_are_worth_the_trouble():
 @pytest.mark.parametrize(("size", "listings", "blocks"), [(60, 2, 1), (130, 4, 2)])
 def test_several_blocks(size, listings, blocks):
     rng = np.random.default_rng([3, size])
-    agreed = random_agreement(rng, size, gamma=10**25)
-    agreed = random_agreement(rng, size) if max(agreed.bonds) > MOST else agreed
+    agreed = random_agreement(rng, size)
     assert len(agreed.organization_blocks) == listings
     assert len(agreed.competition_blocks) == blocks
     chain = Revm(agreed)
