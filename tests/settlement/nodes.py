@@ -357,3 +357,39 @@ def losing_answers_to(methods: set[str], times: int = 10**9) -> Rule:
         return forward()
 
     return rule
+
+
+# --- settlements on a node ----------------------------------------------------------------------
+
+
+def parties_on(url: str, path: Path, **options: Any) -> Any:
+    """Everybody whose account is unlocked, on a node."""
+    from tradefl.consortium import load
+    from tradefl.settlement.parties import on_node
+
+    return on_node(load(path), url, prompt=lambda: pytest.fail("asks for a password"), **options)
+
+
+def settlement_of(parties: Any, reports: Any = None, **options: Any) -> Any:
+    """Deploy or find the settlement; reports are solved where none are given."""
+    from tradefl.solvers import solve
+
+    if reports is None:
+        solution = solve(parties.consortium, "exact")
+        reports = parties.agreement.reports(solution.profile)
+    by_account = dict(zip(parties.agreement.addresses, reports, strict=True))
+    return parties.settlement(by_account, **options)
+
+
+def settle_on(url: str, path: Path, watch: Any = lambda _: None, **options: Any) -> Any:
+    """Settle from wherever it stands; return the document."""
+    parties = parties_on(url, path, **options)
+    settlement = settlement_of(parties, watch=watch)
+    settlement.run(operator=parties.operator, watch=watch)
+    return settlement.to_dict()
+
+
+def deployments(node: Anvil) -> int:
+    from tradefl.settlement.contract import topic
+
+    return len(node.logs("0x" + topic("AgreementDrafted").hex()))

@@ -91,8 +91,16 @@ def _in_wei(consortium: Consortium, solution: Solution, who: list[int]) -> list[
     agreement = Agreement.of(consortium, addresses)
     reports = agreement.reports(solution.profile)
     bounds = quantization_bounds(consortium, agreement)
-    amounts = solution.terms.redistribution.tolist()
-    return [wei_statement(agreement, reports, i, amounts[i], bounds[i]) for i in who]
+    return [
+        wei_statement(
+            agreement,
+            reports,
+            i,
+            sum(line.amount for line in solution.statement(i).section("redistribution")),
+            bounds[i],
+        )
+        for i in who
+    ]
 
 
 def _transfers(solution: Solution, who: list[int]) -> list[tuple[str, str, float]]:

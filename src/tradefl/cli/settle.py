@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +22,8 @@ from tradefl.cli.output import (
     write_json,
 )
 from tradefl.consortium import Consortium, load
+from tradefl.consortium.files import read_json
+from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD
 
@@ -209,20 +211,19 @@ def _reports(
 
 def _attestations(path: Path, agreement: Agreement) -> Any:
     """Return who looks up the verifier's signatures in a JSON object by organization."""
-    from tradefl.consortium.files import read_text
-
-    try:
-        signatures = json.loads(read_text(path))
-        by_account = {
-            address: bytes.fromhex(str(signatures[name]).removeprefix("0x"))
-            for name, address in zip(agreement.names, agreement.addresses, strict=True)
-            if name in signatures
-        }
-    except InputError:
-        raise
-    except (ValueError, TypeError):
-        what = 'expected {"organization": "0x... signature", ...}'
-        raise InputError.at(path, what) from None
+    signatures = read_json(path)
+    expected = 'expected {"organization": "0x... signature", ...}'
+    if not isinstance(signatures, dict):
+        raise InputError.at(path, expected)
+    by_account = {}
+    for name, signature in signatures.items():
+        if name not in agreement.names:
+            what = f"no organization {shown(name)} in the consortium"
+            raise InputError.at(path, what + suggestion(name, agreement.names))
+        if not isinstance(signature, str) or not re.fullmatch(r"0x([0-9a-fA-F]{2})+", signature):
+            raise InputError.at(f"{path}: {name}", f"{expected}, got {shown(signature)}")
+        address = agreement.addresses[agreement.names.index(name)]
+        by_account[address] = bytes.fromhex(signature[2:])
 
     def attest(account: str, _: Any) -> bytes:
         if account not in by_account:

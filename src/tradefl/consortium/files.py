@@ -7,6 +7,9 @@ import io
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
+
+import pydantic_core
 
 from tradefl.errors import InputError
 
@@ -39,6 +42,23 @@ def read_text(path: Path) -> str:
     if "\x00" in text:
         raise InputError.at(path, "expected UTF-8 text, got a binary file")
     return text
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_text`, or it is not JSON, or nested too deeply.
+    """
+    text = read_text(path)
+    try:
+        # Not json.loads: some libraries raise Python's recursion limit so far that a deeply nested
+        # document would overrun the stack.
+        return pydantic_core.from_json(text)
+    except ValueError as error:
+        raise InputError.at(path, f"not valid JSON: {error}") from None
 
 
 def read_csv(path: Path) -> tuple[list[list[str]], list[int]]:

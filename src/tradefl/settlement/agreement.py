@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -341,7 +342,7 @@ class Agreement:
         }
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def rounded(value: float, factor: int = 1) -> int:
     """Return ``value * factor`` rounded to the nearest integer, ties to even.
 
@@ -380,6 +381,12 @@ def checksum(address: str) -> str:
     return str(to_checksum_address(address))
 
 
+def _size(whole: int, digits: int = 6) -> str:
+    """Return an integer as it may stand in a message: short, whatever its size."""
+    small = abs(whole) < 10**300
+    return f"{whole:.{digits}g}" if small else f"about 10^{math.log10(abs(whole)):.0f}"
+
+
 class _Quantized:
     """A consortium on the way to integers; collects what does not fit."""
 
@@ -389,16 +396,15 @@ class _Quantized:
 
     def integer(self, place: str, value: float, factor: int, least: int, limit: int) -> int:
         """Return a figure times a factor, rounded; a problem if it leaves its range."""
+        scale = "" if factor == 1 else f" (times {_size(factor, 3)})"
         whole = rounded(value, factor)
-        scale = "" if factor == 1 else f" (times {factor:.3g})"
-        return self.whole(place, whole, least, limit, f"{value:g}{scale}")
+        return self.whole(place, whole, least, limit, f"{value:g}{scale}, that is {_size(whole)}")
 
     def whole(self, place: str, whole: int, least: int, limit: int, given: str = "") -> int:
         """Return an integer; a problem if it leaves its range."""
         if not least <= whole < limit:
-            most = f"{limit - 1:.4g}"
-            given = f"{given}, that is {whole:.6g}" if given else f"{whole:,}"
-            self.problem(place, f"expected a whole number of {least} to {most}, got {given}")
+            what = f"expected a whole number of {least} to {limit - 1:.4g}"
+            self.problem(place, f"{what}, got {given or f'{whole:,}'}")
         return whole
 
     def problem(self, place: str, message: str) -> None:
@@ -442,8 +448,8 @@ class _Quantized:
             wei_per_payoff=self.whole(
                 "settlement.wei_per_payoff", section.wei_per_payoff, 1, UINT128
             ),
-            verifier=checksum(section.verifier or ZERO_ADDRESS),
-            arbiter=checksum(section.arbiter or ZERO_ADDRESS),
+            verifier=self._account("settlement.verifier", section.verifier or ZERO_ADDRESS),
+            arbiter=self._account("settlement.arbiter", section.arbiter or ZERO_ADDRESS),
             **{
                 key: self.whole(f"settlement.{key}", getattr(section, key), 1, UINT32)
                 for key in ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
@@ -463,12 +469,20 @@ class _Quantized:
             if address is None or int(address, 16) == 0:
                 self.problem(f"{name}: address", "expected an account for the settlement")
                 continue
-            account = checksum(address)
+            account = self._account(f"{name}: address", address)
             if account in seen:
                 self.problem(f"{name}: address", f"is that of {seen[account]} too")
             seen[account] = name
             accounts.append(account)
         return tuple(accounts)
+
+    def _account(self, place: str, address: str) -> str:
+        account = checksum(address)
+        digits = address[2:]
+        if address != account and digits not in (digits.lower(), digits.upper()):
+            what = "its capitals do not fit its digits (EIP-55), so one of them is a typing error"
+            self.problem(place, f"{what}: {address}")
+        return account
 
     def _levels(self, i: int) -> tuple[int, ...]:
         name = self.consortium.names[i]

@@ -7,6 +7,7 @@ nothing is written to disk.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import re
 import time
@@ -148,6 +149,8 @@ class Chain(ABC):
     def read(self, contract: str, call: str, *arguments: Any) -> Any:
         """Return what a view of the contract answers."""
         data = self._call({"to": contract, "data": encoded_call(call, *arguments)}, call)
+        if not data:  # the answer of an address without code
+            raise ChainError(contract, f"there is no contract at this address on {self.place}")
         return decoded_result(call, data)
 
     def sent(self, hash_: str) -> tuple[str, bytes]:
@@ -413,6 +416,15 @@ class RpcChain(Chain):
             # A quarter more: nodes replace a waiting transaction from a tenth on.
             fees = {key: fee + fee // 4 + 1 for key, fee in fees.items()}
 
+    def now(self) -> int:
+        """Return the time of the next block: some chains make one only when there is a reason."""
+        latest = super().now()
+        try:
+            pending = self.ask(lambda: self.web3.eth.get_block("pending"))
+        except (BlockNotFound, ChainError):
+            return latest  # not every node knows a pending block
+        return max(latest, int(pending.get("timestamp") or 0))
+
     def pass_time(self, until: int) -> bool:  # noqa: ARG002
         """Do nothing: real time passes by itself."""
         return False
@@ -571,4 +583,7 @@ def _revert_data(error: BaseException) -> bytes:
             return one
         if isinstance(one, str) and re.fullmatch(r"0x([0-9a-fA-F]{2})*", one):
             return bytes.fromhex(one[2:])
+        # eth-tester puts the bytes into its sentence as Python would print them.
+        if isinstance(one, str) and (printed := re.search(r"b(['\"]).*\1$", one, re.DOTALL)):
+            return bytes(ast.literal_eval(printed[0]))
     return b""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pydantic_core
 from eth_account import Account
 
 from tradefl.consortium.files import read_text
@@ -82,7 +82,7 @@ def password_from(file: Path | None, prompt: Callable[[], str]) -> str:
 def _keystore(path: Path) -> dict[str, Any] | None:
     """Return a keystore file's content; ``None`` for any other file."""
     try:
-        document = json.loads(path.read_bytes())
+        document = pydantic_core.from_json(path.read_bytes())
     except (OSError, ValueError):
         return None
     is_keystore = isinstance(document, dict) and {"address", "crypto"} <= {

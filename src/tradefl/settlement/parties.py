@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from tradefl.consortium import Consortium
@@ -70,17 +69,29 @@ class Parties:
         One on the chain is one of the same agreement hash and our bytecode: the first that is not
         finished, so that all who look at the same time choose the same; else the last.
         """
-        while contract is None:
-            found = find(self.chain, self.agreement, first_block)
-            unfinished = [one for one in found if not read_phase(self.chain, one).final]
-            contract = next(iter([*unfinished, *reversed(found)]), None)
-            if contract is None:
-                # Read again afterwards: another may have deployed meanwhile, or we before a crash.
-                with suppress(StateChangedError):
-                    receipt = deploy(self.chain, self.agreement, self.operator)
-                    watch(Progress(Step("deployment"), None, receipt))
+        if contract is None:
+            contract = self._found(first_block) or self._deployed(watch)
+            # Another may have deployed at the same time: then both see both now.
+            contract = self._found(first_block) or contract
         contract = checksum(contract)
         return Settlement(self.chain, self.agreement, contract, reports, attest, first_block)
+
+    def _found(self, first_block: int) -> str | None:
+        found = find(self.chain, self.agreement, first_block)
+        unfinished = [one for one in found if not read_phase(self.chain, one).final]
+        return next(iter([*unfinished, *reversed(found)]), None)
+
+    def _deployed(self, watch: Callable[[Progress], None]) -> str:
+        try:
+            receipt = deploy(self.chain, self.agreement, self.operator)
+        except StateChangedError:
+            # What this account had sent before a crash was a deployment, perhaps this one.
+            found = self._found(0)
+            if found is not None:
+                return found
+            receipt = deploy(self.chain, self.agreement, self.operator)
+        watch(Progress(Step("deployment"), None, receipt))
+        return str(receipt.contract)
 
 
 def embedded(consortium: Consortium) -> Parties:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tradefl.consortium.files import read_text
+from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import Agreement, Report
@@ -37,34 +37,39 @@ def read_reports(
         No such file, not JSON, not these organizations, or an infeasible contribution.
     """
     entries = _entries(path)
+    names = [entry.get("name") for entry in entries]
     problems = [
-        Problem(f"{path}: organizations[{k}].name", _unknown(entry.get("name"), agreement.names))
-        for k, entry in enumerate(entries)
-        if entry.get("name") not in agreement.names
+        Problem(f"{path}: organizations[{k}].name", _unknown(name, agreement.names))
+        for k, name in enumerate(names)
+        if name not in agreement.names
     ]
-    named = {entry.get("name"): entry for entry in entries}
     problems += [
         Problem(f"{path}: organizations", f"{name!r} is missing")
         for name in agreement.names
-        if name not in named
+        if name not in names
     ]
-    if len(named) < len(entries):
-        problems.append(Problem(f"{path}: organizations", "a name stands twice"))
+    problems += [
+        Problem(f"{path}: organizations", f"{name!r} stands twice")
+        for name in agreement.names
+        if names.count(name) > 1
+    ]
     if problems:
         raise InputError(problems)
 
     solved: Sequence[float] | None = None
     reports = []
     for i, name in enumerate(agreement.names):
-        entry = named[name]
+        entry = entries[names.index(name)]
         key = next((key for key in FRACTIONS if key in entry), FRACTIONS[1])
+        before = len(problems)
         fraction = _number(entry.get(key), f"{path}: {name}: {key}", problems)
+        cpu_hz = 0.0
         if "cpu_hz" in entry:
             cpu_hz = _number(entry["cpu_hz"], f"{path}: {name}: cpu_hz", problems)
-        else:
+        elif fraction > 0.0:
             solved = levels() if solved is None else solved
             cpu_hz = float(solved[i])
-        if problems:
+        if len(problems) > before:
             continue
         try:
             reports.append(agreement.report(i, fraction, cpu_hz))
@@ -76,12 +81,7 @@ def read_reports(
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:
-    try:
-        document = json.loads(read_text(path))
-    except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError.at(path, f"not valid JSON: {error}") from None
+    document = read_json(path)
     entries = document.get("organizations") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         raise InputError.at(path, "expected a solution or training document with organizations")
@@ -93,10 +93,12 @@ def _unknown(name: object, names: Sequence[str]) -> str:
 
 
 def _number(value: object, place: str, problems: list[Problem]) -> float:
-    if isinstance(value, str):  # settlement documents hold large integers as text
-        value = int(value) if value.isdecimal() else value
+    """Return a number of the document; large integers may stand there as text."""
+    given = value
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}", value):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**64:
-        what = "is missing" if value is None else f"expected a number >= 0, got {shown(value)}"
+        what = "is missing" if given is None else f"expected a number >= 0, got {shown(given)}"
         problems.append(Problem(place, what))
         return 0.0
     return float(value)

@@ -27,7 +27,9 @@ DOUBLE = 2.0**-50
 def quantization_bounds(consortium: Consortium, agreement: Agreement) -> list[int]:
     """Return, for each organization, the most that ``R_i`` can differ from Eq. (10), wei.
 
-    It holds for every feasible profile, the double precision of the statement included.
+    It holds for every feasible profile against Eq. (10) in exact arithmetic, and against the
+    statement's lines in double precision. Where competition comes by sectors with exceptions of
+    zero, the sum that a solution reports carries a rounding of its own, which is not in it.
     """
     who, mechanism = consortium.organizations, consortium.mechanism
     n = len(agreement)

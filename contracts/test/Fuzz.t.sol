@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {ITradeFL} from "../src/ITradeFL.sol";
+import {SettlementTest} from "./support/SettlementTest.sol";
+
+/// @title The whole life of a settlement, for random agreements, reports, rulings and orders of calls.
+/// @dev All that is random comes from one seed, which keeps forge's input small and its shrinking useful.
+contract FuzzTest is SettlementTest {
+    uint256 private _seed;
+    uint256 private _forced;
+    uint256[] private _paid;
+
+    /// @notice Zero sum, each R as by the reference, nobody below its deposit minus its bond, and nothing left over.
+    function testFuzz_Life(uint256 seed) public {
+        _agree(seed);
+        _run(_random());
+        uint256 size = agreed.size;
+        int256[] memory expected = expectedRedistributions();
+        uint256[] memory bonds = expectedBonds();
+        int256 sum = 0;
+        for (uint256 i = 0; i < size; ++i) {
+            ITradeFL.Account memory a = settlement.organization(i);
+            sum += a.redistribution;
+            assertEq(a.bond, bonds[i], "bond");
+            assertEq(a.redistribution, expected[i], "R");
+            assertGe(_paid[i] + bonds[i], a.deposit, "lost more than its bond");
+            assertEq(int256(_paid[i]), int256(uint256(a.deposit)) + expected[i], "paid");
+        }
+        assertEq(sum, 0, "sum of R");
+        assertEq(address(settlement).balance, _forced, "left over");
+    }
+
+    /// @notice In whatever order all deposit, report, are calculated and withdraw: everybody gets the same.
+    function testFuzz_OrderDoesNotMatter(uint256 seed, uint256 order, uint256 otherOrder) public {
+        _agree(seed);
+        uint256 agreedUpon = _random();
+        uint256 start = vm.snapshotState();
+        _seed = order;
+        _run(agreedUpon);
+        uint256[] memory paid = _paid;
+        vm.revertToState(start);
+        _seed = otherOrder;
+        _run(agreedUpon);
+        assertEq(_paid, paid);
+    }
+
+    /// @notice Silence is the worst that can befall an organization, and costs at most the bond, to the wei: with
+    /// all others at their best, the exact bill lies less than one wei a rival below the bond.
+    function testFuzz_BondIsWhatSilenceCosts(uint256 seed) public {
+        _agree(seed);
+        uint256 silent = _random() % agreed.size;
+        for (uint256 i = 0; i < agreed.size; ++i) {
+            uint64[] memory levels = organizations[i].levels;
+            reports[i] = i == silent ? Report(0, 0) : Report(ONE, levels[levels.length - 1]);
+        }
+        (agreed.arbiter, agreed.verifier) = (address(0), address(0));
+        toSettled();
+        ITradeFL.Account memory a = settlement.organization(silent);
+        assertLe(-a.redistribution, int256(a.bond), "above the bond");
+        assertLe(int256(a.bond) + a.redistribution, int256(uint256(agreed.size)), "bond above the worst case");
+    }
+
+    /// @notice Two blocks of pairs, in either order, the first perhaps twice: R is the reference, and its sum is zero
+    /// after each.
+    /// forge-config: default.fuzz.runs = 4
+    /// forge-config: ci.fuzz.runs = 20
+    function testFuzz_BlocksInAnyOrder(uint256 seed, bool backwards, bool twice) public {
+        prepare(130);
+        agreed.gamma = uint128(seed);
+        for (uint256 i = 0; i < 130; ++i) {
+            uint256 choice = uint256(keccak256(abi.encode(seed, i)));
+            if (choice % 16 == 0) reports[i] = Report(0, 0);
+            else reports[i].dataPpb = uint32(agreed.minDataPpb + choice % (ONE - agreed.minDataPpb + 1));
+        }
+        toRecorded();
+        bytes[] memory blocks = competitionBlocks();
+        assertEq(blocks.length, 2);
+        uint256 first = backwards ? 1 : 0;
+        settlement.payoffCalculate(first, blocks[first]);
+        if (twice) settlement.payoffCalculate(first, blocks[first]);
+        _checkSum();
+        settlement.payoffCalculate(1 - first, blocks[1 - first]);
+        _checkSum();
+        int256[] memory expected = expectedRedistributions();
+        for (uint256 i = 0; i < 130; ++i) {
+            assertEq(settlement.organization(i).redistribution, expected[i]);
+        }
+    }
+
+    function _checkSum() private view {
+        int256 sum = 0;
+        for (uint256 i = 0; i < agreed.size; ++i) {
+            sum += settlement.organization(i).redistribution;
+        }
+        assertEq(sum, 0);
+    }
+
+    // --- a random agreement --------------------------------------------------------------------------------------
+
+    /// @dev Two to six organizations; figures of every magnitude that the contract admits, and their ends.
+    function _agree(uint256 seed) private {
+        _seed = seed;
+        uint256 size = 2 + _random() % 5;
+        prepare(size);
+        agreed.gamma = uint128(_magnitude(128));
+        agreed.lambdaPpb = uint64(_magnitude(48));
+        agreed.minDataPpb = uint32(1 + _magnitude(30) % ONE);
+        if (_random() % 2 == 0) agreed.verifier = verifier;
+        if (_random() % 2 == 0) agreed.arbiter = arbiter;
+        for (uint256 i = 0; i < size; ++i) {
+            organizations[i].dataBits = uint64(1 + _magnitude(60));
+            delete organizations[i].levels;
+            uint256 level = 0;
+            uint256 count = 1 + _random() % 4;
+            for (uint256 k = 0; k < count; ++k) {
+                level += 1 + _magnitude(40);
+                organizations[i].levels.push(uint64(level));
+            }
+            if (_random() % 4 == 0) reports[i] = Report(0, 0); // silent
+            else reports[i] = _someReport(i);
+        }
+        for (uint256 k = 0; k < rho.length; ++k) {
+            uint256 kind = _random() % 8;
+            rho[k] = kind == 0 ? 0 : kind == 1 ? ONE : uint32(_random() % (ONE + 1));
+        }
+        // A bond beyond the limit could not be deposited: an agreement that ends in Cancelled.
+        uint256[] memory bonds = expectedBonds();
+        for (uint256 i = 0; i < size; ++i) {
+            while (bonds[i] > type(uint112).max) {
+                agreed.gamma /= 2;
+                bonds = expectedBonds();
+            }
+        }
+    }
+
+    function _someReport(uint256 i) private returns (Report memory) {
+        uint256 kind = _random() % 4;
+        uint32 least = agreed.minDataPpb;
+        uint32 dataPpb = kind == 0 ? least : kind == 1 ? ONE : uint32(least + _random() % (ONE - least + 1));
+        return Report(dataPpb, organizations[i].levels[_random() % organizations[i].levels.length]);
+    }
+
+    // --- its life, in a random order of calls --------------------------------------------------------------------
+
+    /// @dev `what` decides what is done: deposits, disputes and rulings; `_seed` only the order of the calls.
+    function _run(uint256 what) private {
+        uint256 size = agreed.size;
+        toJoining();
+        uint256[] memory bonds = expectedBonds();
+        uint256[] memory order = _order();
+        for (uint256 k = 0; k < size; ++k) {
+            uint256 i = order[k];
+            uint256 extra = what >> i & 1 == 0 ? 0 : (what >> 16) % (type(uint112).max - bonds[i] + 1);
+            deposit(i, bonds[i] + extra);
+        }
+        _forced = what >> 240;
+        vm.deal(address(settlement), address(settlement).balance + _forced);
+        order = _order();
+        bool all = true;
+        for (uint256 k = 0; k < size; ++k) {
+            if (reports[order[k]].dataPpb == 0) all = false;
+            else report(order[k]);
+        }
+        if (!all) skip(agreed.reportSeconds + 1);
+        settlement.profileRecord();
+        if (agreed.arbiter != address(0)) _hearings(what);
+        toSettled();
+        _paid = new uint256[](size);
+        order = _order();
+        for (uint256 k = 0; k < size; ++k) {
+            uint256 before = account(order[k]).balance;
+            withdraw(order[k]);
+            _paid[order[k]] = account(order[k]).balance - before;
+        }
+    }
+
+    /// @dev Some are disputed; of those, some are ruled on: struck, or set to another feasible report.
+    function _hearings(uint256 what) private {
+        uint256[] memory order = _order();
+        for (uint256 k = 0; k < order.length; ++k) {
+            uint256 i = order[k];
+            if (what >> (32 + i) & 1 == 0) continue;
+            vm.prank(account((i + 1) % order.length));
+            settlement.disputeRaise(account(i));
+            if (what >> (48 + i) & 1 == 0) continue;
+            uint64[] memory levels = organizations[i].levels;
+            reports[i] = what >> (64 + i) & 1 == 0
+                ? Report(0, 0)
+                : Report(agreed.minDataPpb, levels[(what >> 80) % levels.length]);
+            vm.prank(arbiter);
+            settlement.rule(account(i), reports[i].dataPpb, reports[i].cpuHz);
+        }
+    }
+
+    /// @dev A random permutation of the organizations.
+    function _order() private returns (uint256[] memory order) {
+        order = new uint256[](agreed.size);
+        for (uint256 k = 0; k < order.length; ++k) {
+            uint256 other = _random() % (k + 1);
+            order[k] = order[other];
+            order[other] = k;
+        }
+    }
+
+    function _random() private returns (uint256) {
+        _seed = uint256(keccak256(abi.encode(_seed)));
+        return _seed;
+    }
+
+    /// @dev A number of at most `bits` bits, of any magnitude, its greatest value included.
+    function _magnitude(uint256 bits) private returns (uint256) {
+        uint256 width = _random() % (bits + 1);
+        return _random() % 8 == 0 ? (1 << width) - 1 : _random() & ((1 << width) - 1);
+    }
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Test} from "forge-std/Test.sol";
+import {ITradeFL} from "../src/ITradeFL.sol";
+import {TradeFL} from "../src/TradeFL.sol";
+import {Agreement} from "./support/Agreement.sol";
+
+/// @title What each call costs, as a transaction of its own, and that none outgrows what a chain admits.
+/// @notice The bytes are as expensive as they come: random, with hardly a zero among them. Figures go to snapshots/.
+/// `isolate` makes forge run each call as a transaction: cold storage, and the 21,000 gas and the calldata that a
+/// transaction pays for before the contract runs are counted.
+/// forge-config: default.isolate = true
+/// forge-config: ci.isolate = true
+contract GasTest is Test {
+    uint256 private constant TRANSACTION_LIMIT = 1 << 24; // EIP-7825
+    uint256 private constant VERIFIER_KEY = uint256(keccak256("verifier"));
+
+    ITradeFL.Terms private _terms;
+    bytes[] private _lists;
+    bytes32[] private _blockHashes; // the bytes are drawn anew where they are needed: in storage, they slow forge down
+    TradeFL private _settlement;
+
+    // --- ten organizations: each call ----------------------------------------------------------------------------
+
+    function test_TenOrganizations() public {
+        _agree({size: 10, levels: 5, court: false});
+        _deploy("N10 deployment");
+        _call(address(this), abi.encodeCall(ITradeFL.annexPublish, (_annex())), 0, "N10 annexPublish");
+        _publishLists("N10 organizationsPublish");
+        _publishCompetition("N10 competitionPublish");
+        _deposits("N10 depositSubmit", "N10 depositSubmit, the last");
+        _call(_account(3), abi.encodeCall(ITradeFL.propose, (5e8, _level(2))), 0, "N10 propose");
+        _reports("N10 contributionSubmit");
+        _record("N10 profileRecord");
+        _calculate("N10 payoffCalculate");
+        _transfer("N10 payoffTransfer");
+        _call(_account(3), abi.encodeCall(ITradeFL.withdraw, ()), 0, "N10 withdraw");
+    }
+
+    function test_TenOrganizationsWithCourt() public {
+        _agree({size: 10, levels: 5, court: true});
+        _toRecorded("");
+        _call(_account(1), abi.encodeCall(ITradeFL.disputeRaise, (_account(2))), 0, "N10 disputeRaise");
+        _call(_terms.arbiter, abi.encodeCall(ITradeFL.rule, (_account(2), 3e8, _level(1))), 0, "N10 rule");
+        skip(_terms.disputeSeconds + 1);
+        _calculate("N10 payoffCalculate, with court");
+    }
+
+    function test_Cancel() public {
+        _agree({size: 10, levels: 5, court: false});
+        _deploy("");
+        skip(_terms.joinSeconds + 1);
+        _call(address(this), abi.encodeCall(ITradeFL.cancel, ()), 0, "N10 cancel");
+    }
+
+    // --- large agreements: every transaction fits ----------------------------------------------------------------
+
+    function test_HundredOrganizationsCalculateInOneTransaction() public {
+        _agree({size: 100, levels: 5, court: false});
+        _toRecorded("N100");
+        assertLt(_calculate("N100 payoffCalculate"), 6_000_000);
+        _transfer("N100 payoffTransfer");
+    }
+
+    function test_FiveHundredOrganizations() public {
+        _agree({size: 500, levels: 5, court: false});
+        _toRecorded("N500");
+        _calculate("N500 payoffCalculate");
+        _transfer("N500 payoffTransfer");
+    }
+
+    function test_LargestSize() public {
+        _agree({size: 1024, levels: 1, court: false});
+        _toRecorded("N1024");
+        _calculate("N1024 payoffCalculate");
+        _transfer("N1024 payoffTransfer");
+    }
+
+    function test_LongestList() public {
+        _agree({size: Agreement.ORGANIZATIONS_PER_BLOCK, levels: 32, court: false});
+        _deploy("");
+        _publishLists("longest organizationsPublish");
+    }
+
+    // --- the agreement -------------------------------------------------------------------------------------------
+
+    function _agree(uint256 size, uint256 levels, bool court) private noGasMetering {
+        _terms = ITradeFL.Terms({
+            size: uint16(size),
+            gamma: 5e27,
+            lambdaPpb: 123_456_789,
+            minDataPpb: 1e7,
+            weiPerPayoff: 1e15,
+            verifier: court ? vm.addr(VERIFIER_KEY) : address(0),
+            arbiter: court ? makeAddr("arbiter") : address(0),
+            joinSeconds: 1 days,
+            reportSeconds: 2 days,
+            disputeSeconds: 3 days,
+            rulingSeconds: 4 days,
+            annexHash: keccak256(_annex())
+        });
+        for (uint256 first = 0; first < size; first += Agreement.ORGANIZATIONS_PER_BLOCK) {
+            uint256 end = first + Agreement.ORGANIZATIONS_PER_BLOCK;
+            bytes memory list;
+            for (uint256 i = first; i < size && i < end; ++i) {
+                Agreement.Organization memory one;
+                (one.account, one.dataBits) = (_account(i), uint64(8_123_456_789_123 + 1_234_567 * i));
+                one.levels = new uint64[](levels);
+                for (uint256 k = 0; k < levels; ++k) {
+                    one.levels[k] = _level(k);
+                }
+                list = bytes.concat(list, Agreement.entry(one));
+            }
+            _lists.push(list);
+        }
+        uint256 blocks = (size * (size - 1) / 2 + Agreement.PAIRS_PER_BLOCK - 1) / Agreement.PAIRS_PER_BLOCK;
+        for (uint256 b = 0; b < blocks; ++b) {
+            _blockHashes.push(keccak256(_rho(b)));
+        }
+    }
+
+    /// @dev A block of the competition matrix: random, with hardly a zero among its bytes; every rho is below 1e9.
+    function _rho(uint256 b) private noGasMetering returns (bytes memory rho) {
+        uint256 count = uint256(_terms.size) * (_terms.size - 1) / 2 - b * Agreement.PAIRS_PER_BLOCK;
+        if (count > Agreement.PAIRS_PER_BLOCK) count = Agreement.PAIRS_PER_BLOCK;
+        uint256 mask = 0x1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff;
+        uint256 ones = 0x0101010101010101010101010101010101010101010101010101010101010101;
+        rho = new bytes(4 * count + 28); // room for the last word
+        for (uint256 k = 0; k < 4 * count; k += 32) {
+            uint256 word = uint256(keccak256(abi.encode(b, k))) & mask | ones;
+            assembly ("memory-safe") {
+                mstore(add(add(rho, 32), k), word)
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(rho, mul(4, count))
+        }
+    }
+
+    function _annex() private pure returns (bytes memory) {
+        return "a line of an annex; each further byte costs what calldata costs, and 8 gas for the event";
+    }
+
+    function _account(uint256 i) private pure returns (address) {
+        return address(uint160(uint256(keccak256(abi.encode("organization", i)))));
+    }
+
+    function _level(uint256 k) private pure returns (uint64) {
+        return uint64(1_234_567_891 + 98_765_432 * k);
+    }
+
+    // --- its life; a figure is kept under each name that is not empty --------------------------------------------
+
+    function _toRecorded(string memory name) private {
+        bool named = bytes(name).length != 0;
+        _deploy(named ? string.concat(name, " deployment") : "");
+        _settlement.annexPublish(_annex());
+        _publishLists(named ? string.concat(name, " organizationsPublish") : "");
+        _publishCompetition(named ? string.concat(name, " competitionPublish") : "");
+        _deposits("", "");
+        _reports(_terms.verifier == address(0) ? "" : "N10 contributionSubmit, attested");
+        _record(named ? string.concat(name, " profileRecord") : "");
+    }
+
+    function _deploy(string memory name) private {
+        bytes memory code = abi.encodePacked(
+            type(TradeFL).creationCode, abi.encode(_terms, Agreement.hashes(_lists), _blockHashes)
+        );
+        address created;
+        uint256 gas = gasleft();
+        // In assembly, so that nothing but the creation is measured: neither the encoding nor the memory it takes.
+        assembly ("memory-safe") {
+            created := create(0, add(code, 32), mload(code))
+        }
+        gas -= gasleft();
+        assertTrue(created != address(0), name);
+        assertLt(created.code.length, 24_576, "EIP-170");
+        assertLt(code.length, 49_152, "EIP-3860");
+        (uint256 intrinsic, uint256 floor) = _intrinsic(code);
+        assertGt(gas, intrinsic + 200 * created.code.length, "without isolation");
+        if (floor > gas) gas = floor;
+        assertLt(gas, TRANSACTION_LIMIT, "deployment");
+        _settlement = TradeFL(created);
+        _keep(name, gas);
+    }
+
+    function _publishLists(string memory name) private {
+        for (uint256 b = 0; b < _lists.length; ++b) {
+            _call(
+                address(this),
+                abi.encodeCall(ITradeFL.organizationsPublish, (b, _lists[b])),
+                0,
+                b == 0 ? name : ""
+            );
+        }
+    }
+
+    function _publishCompetition(string memory name) private {
+        _callBlocks(ITradeFL.competitionPublish.selector, name);
+    }
+
+    function _calculate(string memory name) private returns (uint256 dearest) {
+        dearest = _callBlocks(ITradeFL.payoffCalculate.selector, name);
+        assertEq(uint256(_settlement.phase()), uint256(ITradeFL.Phase.Calculated));
+    }
+
+    function _deposits(string memory first, string memory last) private {
+        uint256 size = _terms.size;
+        bytes memory data = abi.encodeCall(ITradeFL.depositSubmit, (_settlement.agreementHash()));
+        for (uint256 i = 0; i < size; ++i) {
+            uint256 bond = _settlement.organization(i).bond;
+            vm.deal(_account(i), bond);
+            _call(_account(i), data, bond, i == 0 ? first : i == size - 1 ? last : "");
+        }
+    }
+
+    function _reports(string memory name) private {
+        uint256 size = _terms.size;
+        for (uint256 i = 0; i < size; ++i) {
+            uint32 dataPpb = uint32(1e9 - i * 9e8 / size);
+            bytes memory signature;
+            if (_terms.verifier != address(0)) {
+                (uint8 v, bytes32 r, bytes32 s) =
+                    vm.sign(VERIFIER_KEY, _settlement.attestationDigest(_account(i), dataPpb, _level(0)));
+                signature = abi.encodePacked(r, s, v);
+            }
+            bytes memory data = abi.encodeCall(
+                ITradeFL.contributionSubmit, (dataPpb, _level(0), keccak256("statement"), signature)
+            );
+            _call(_account(i), data, 0, i == 1 ? name : "");
+        }
+    }
+
+    function _record(string memory name) private {
+        _call(address(this), abi.encodeCall(ITradeFL.profileRecord, ()), 0, name);
+    }
+
+    function _transfer(string memory name) private {
+        _call(address(this), abi.encodeCall(ITradeFL.payoffTransfer, ()), 0, name);
+    }
+
+    // --- what a transaction costs --------------------------------------------------------------------------------
+
+    /// @dev Calls with each block of the matrix, and keeps the figure of the dearest. Of the 64 blocks of the largest
+    /// agreement only the first is measured: all of them would burn more gas than forge grants a test. The first
+    /// touches every organization, and each later one touches fewer.
+    function _callBlocks(bytes4 selector, string memory name) private returns (uint256 dearest) {
+        for (uint256 b = 0; b < _blockHashes.length; ++b) {
+            bool measured = b == 0 || _terms.size <= 500;
+            // Memory is never given back, and its price grows with the square. So each block gets the same piece.
+            uint256 free;
+            assembly ("memory-safe") {
+                free := mload(0x40)
+            }
+            bytes memory data = abi.encodeWithSelector(selector, b, _rho(b));
+            if (measured) {
+                uint256 gas = _call(address(this), data, 0, "");
+                if (gas > dearest) dearest = gas;
+            } else {
+                vm.pauseGasMetering();
+                (bool ok,) = address(_settlement).call(data);
+                assertTrue(ok, name);
+                vm.resumeGasMetering();
+            }
+            assembly ("memory-safe") {
+                mstore(0x40, free)
+            }
+        }
+        _keep(name, dearest);
+    }
+
+    /// @dev Makes the call, asserts that it fits into a transaction, and keeps its figure.
+    function _call(address from, bytes memory data, uint256 value, string memory name)
+        private
+        returns (uint256 gas)
+    {
+        vm.prank(from);
+        (bool ok,) = address(_settlement).call{value: value}(data);
+        gas = vm.lastCallGas().gasTotalUsed;
+        assertTrue(ok, name);
+        (uint256 intrinsic, uint256 floor) = _intrinsic(data);
+        assertGt(gas, intrinsic, "without isolation");
+        if (floor > gas) gas = floor;
+        assertLt(gas, TRANSACTION_LIMIT, name);
+        _keep(name, gas);
+    }
+
+    function _keep(string memory name, uint256 gas) private {
+        if (bytes(name).length != 0) vm.snapshotValue("calls", name, gas);
+    }
+
+    /// @dev What a transaction pays for its bytes, EIP-2028, and the least that it pays in all, EIP-7623.
+    function _intrinsic(bytes memory data) private noGasMetering returns (uint256 intrinsic, uint256 floor) {
+        uint256 zeros = 0;
+        for (uint256 k = 0; k < data.length; ++k) {
+            if (data[k] == 0) ++zeros;
+        }
+        uint256 others = data.length - zeros;
+        return (21_000 + 4 * zeros + 16 * others, 21_000 + 10 * zeros + 40 * others);
+    }
+}
