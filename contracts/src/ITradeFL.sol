@@ -300,7 +300,8 @@ interface ITradeFL {
     function disputeRaise(address accused) external;
 
     /// @notice Settles a dispute: upholds a report by repeating it, corrects it, or strikes it with two zeros. The
-    /// arbiter, before the ruling deadline. Without a ruling in time the report stands.
+    /// arbiter, between the dispute deadline and the ruling deadline: by then everybody has had the time to dispute.
+    /// Without a ruling in time the report stands.
     /// @param accused whose report
     /// @param dataPpb d_i, ppb, in [D_min, 1], or 0 with 0
     /// @param cpuHz f_i, Hz, one of its levels, or 0 with 0

@@ -20,7 +20,8 @@ import {TradeMath} from "./TradeMath.sol";
 /// Who is trusted for what
 /// - the deployer: nothing. It has no rights; the agreement is fixed by its hash, and whoever deposits names that hash.
 /// - a stranger: nothing. Calls that anyone may make only carry on what is due, with bytes that the agreement fixes.
-/// - the verifier (optional): that the contributions it signs were made. Without one, reports are taken as they come.
+/// - the verifier (optional): that the contributions it signs were made, and that it signs those that were: who gets no
+///   signature counts as silent. Without a verifier, reports are taken as they come.
 /// - the arbiter (optional): its rulings on disputed reports, within the organization's own range. It can raise
 ///   nobody's bill above the bond and touch no money. Without one, reports stand.
 /// - block producers: block time to within seconds, and that nobody is kept out for a whole window.
@@ -133,6 +134,8 @@ contract TradeFL is ITradeFL, ReentrancyGuard {
         _requireRange("weiPerPayoff", terms_.weiPerPayoff, 1, type(uint128).max);
         _requireRange("joinSeconds", terms_.joinSeconds, 1, type(uint32).max);
         _requireRange("reportSeconds", terms_.reportSeconds, 1, type(uint32).max);
+        _requireRange("disputeSeconds", terms_.disputeSeconds, 1, type(uint32).max);
+        _requireRange("rulingSeconds", terms_.rulingSeconds, 1, type(uint32).max);
         uint256 blocks = Math.ceilDiv(terms_.size, BLOCK_ORGANIZATIONS);
         _requireRange("organizationBlocks", organizationBlocks.length, blocks, blocks);
         blocks = Math.ceilDiv(TradeMath.pairs(terms_.size), TradeMath.BLOCK_PAIRS);
@@ -255,6 +258,8 @@ contract TradeFL is ITradeFL, ReentrancyGuard {
         if (slot.reported) revert AlreadyReported(msg.sender);
         uint96 x = _contribution(slot, dataPpb, cpuHz);
         if (_VERIFIER != address(0)) {
+            // The third value only describes a malformed signature, which is refused whatever it is.
+            // slither-disable-next-line unused-return
             (address signer, ECDSA.RecoverError malformed,) =
                 ECDSA.tryRecover(attestationDigest(msg.sender, dataPpb, cpuHz), attestation);
             if (malformed != ECDSA.RecoverError.NoError || signer != _VERIFIER) revert InvalidAttestation();
@@ -298,6 +303,8 @@ contract TradeFL is ITradeFL, ReentrancyGuard {
     /// @inheritdoc ITradeFL
     function rule(address accused, uint32 dataPpb, uint64 cpuHz) external onlyIn(Phase.Recorded) {
         if (msg.sender != _ARBITER) revert NotArbiter(msg.sender);
+        // Not before everybody has had the time to dispute: a ruling ends what can be said about a report.
+        _requireAfter(_disputeDeadline);
         _requireNotAfter(_rulingDeadline);
         Slot storage slot = _slots[_indexOf(accused)];
         if (!slot.disputed || slot.ruled) revert NotDisputed(accused);

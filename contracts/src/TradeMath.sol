@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title The arithmetic of the redistribution, Eq. (9) and (10), in integers.
@@ -21,7 +20,6 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// | gamma  | incentive intensity            | wei per bit, times 1e18 | uint128         |
 /// | X_i    | d_i s_i + lambda f_i           | ppb of a bit            | below 2^96      |
 /// | t_ij   | what j pays i                  | wei                     | |t_ij| < 2^137  |
-///
 /// | R_i    | sum_j t_ij                     | wei                     | |R_i| < 2^147   |
 ///
 /// Where arithmetic is unchecked the widths alone rule an overflow out: gamma rho X < 2^128 2^32 2^96 = 2^256, a
@@ -75,11 +73,15 @@ library TradeMath {
     /// @notice Returns the bond of organization i, gamma sum_j rho_ij Xmax_j / 1e36: the most that it could ever owe.
     /// That is its bill when it reports nothing and every rival reports all it has.
     /// @dev Rounded up, while every payment is rounded toward zero: a bond is never short of the sum of payments.
+    /// The weight is split at 1e36 so that no product overflows, and a solver can follow: 128 + 41 and 128 + 120 bits.
     /// @param gamma wei per bit, times 1e18
     /// @param weight sum_j rho_ij Xmax_j, in ppb times ppb of a bit, from {weigh}
     /// @return wei
-    function bond(uint128 gamma, uint256 weight) internal pure returns (uint256) {
-        return Math.mulDiv(gamma, weight, SCALE, Math.Rounding.Ceil);
+    function bond(uint128 gamma, uint160 weight) internal pure returns (uint256) {
+        unchecked {
+            uint256 whole = uint256(gamma) * (weight / SCALE);
+            return whole + (uint256(gamma) * (weight % SCALE) + SCALE - 1) / SCALE;
+        }
     }
 
     /// @notice Adds the payments of one block of pairs to both sides, Eq. (10): r_i += t_ij, r_j -= t_ij.

@@ -588,10 +588,11 @@ contract RoleAttacksTest is SettlementTest {
         vm.prank(account(0));
         settlement.disputeRaise(account(1));
         vm.startPrank(arbiter);
-        settlement.rule(account(1), 0, 0);
-        reports[1] = Report(0, 0);
         expectNotListed(arbiter);
         settlement.disputeRaise(account(2));
+        skip(agreed.disputeSeconds + 1);
+        settlement.rule(account(1), 0, 0);
+        reports[1] = Report(0, 0);
         vm.stopPrank();
         toSettled();
         uint256 total = address(settlement).balance;
@@ -609,6 +610,7 @@ contract RoleAttacksTest is SettlementTest {
         toRecorded();
         vm.prank(account(1));
         settlement.disputeRaise(account(0));
+        skip(agreed.disputeSeconds + 1);
         vm.prank(arbiter);
         settlement.rule(account(0), 0, 0);
         toSettled();
@@ -665,6 +667,7 @@ contract RoleAttacksTest is SettlementTest {
         vm.startPrank(arbiter);
         settlement.disputeRaise(account(0));
         settlement.disputeRaise(arbiter);
+        skip(agreed.disputeSeconds + 1);
         settlement.rule(account(0), 0, 0);
         settlement.rule(arbiter, 1e9, 3e9);
         vm.stopPrank();

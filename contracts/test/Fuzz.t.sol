@@ -183,7 +183,11 @@ contract FuzzTest is SettlementTest {
             if (what >> (32 + i) & 1 == 0) continue;
             vm.prank(account((i + 1) % order.length));
             settlement.disputeRaise(account(i));
-            if (what >> (48 + i) & 1 == 0) continue;
+        }
+        skip(agreed.disputeSeconds + 1);
+        for (uint256 k = 0; k < order.length; ++k) {
+            uint256 i = order[k];
+            if (what >> (32 + i) & what >> (48 + i) & 1 == 0) continue;
             uint64[] memory levels = organizations[i].levels;
             reports[i] = what >> (64 + i) & 1 == 0
                 ? Report(0, 0)

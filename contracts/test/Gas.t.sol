@@ -42,8 +42,8 @@ contract GasTest is Test {
         _agree({size: 10, levels: 5, court: true});
         _toRecorded("");
         _call(_account(1), abi.encodeCall(ITradeFL.disputeRaise, (_account(2))), 0, "N10 disputeRaise");
-        _call(_terms.arbiter, abi.encodeCall(ITradeFL.rule, (_account(2), 3e8, _level(1))), 0, "N10 rule");
         skip(_terms.disputeSeconds + 1);
+        _call(_terms.arbiter, abi.encodeCall(ITradeFL.rule, (_account(2), 3e8, _level(1))), 0, "N10 rule");
         _calculate("N10 payoffCalculate, with court");
     }
 

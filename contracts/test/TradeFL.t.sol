@@ -83,12 +83,13 @@ contract DraftingTest is SettlementTest {
         draft();
     }
 
-    function test_DisputeAndRulingSecondsMayBeZero() public {
-        (agreed.disputeSeconds, agreed.rulingSeconds, agreed.arbiter) = (0, 0, arbiter);
-        toRecorded();
-        (,, uint256 dispute, uint256 ruling) = settlement.deadlines();
-        assertEq(dispute, START);
-        assertEq(ruling, START);
+    function test_DisputeAndRulingSecondsAreAtLeastOne() public {
+        agreed.disputeSeconds = 0;
+        refuse("disputeSeconds", 0);
+        (agreed.disputeSeconds, agreed.rulingSeconds) = (1, 0);
+        refuse("rulingSeconds", 0);
+        agreed.rulingSeconds = 1;
+        draft();
     }
 
     function test_TheNumberOfBlocksFollowsFromTheSize() public {
@@ -913,6 +914,7 @@ contract DisputeTest is SettlementTest {
     function test_ARulingStaysWithinTheOrganizationsRange() public {
         toRecorded();
         dispute(0, 1);
+        vm.warp(DISPUTE + 1);
         vm.startPrank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.DataFractionOutOfRange.selector, 1e9 + 1));
         settlement.rule(account(1), 1e9 + 1, 1e9);
@@ -935,8 +937,10 @@ contract DisputeTest is SettlementTest {
     function test_ARulingNeedsADispute() public {
         toRecorded();
         dispute(0, 1);
+        vm.warp(DISPUTE + 1);
+        vm.prank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotDisputed.selector, account(2)));
-        ruleFor(2, 0, 0);
+        settlement.rule(account(2), 0, 0);
         vm.prank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
         settlement.rule(stranger, 0, 0);
@@ -945,11 +949,23 @@ contract DisputeTest is SettlementTest {
     function test_ARulingIsFinal() public {
         toRecorded();
         dispute(0, 1);
-        ruleFor(1, 0, 0);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotDisputed.selector, account(1)));
-        ruleFor(1, 1e9, 1e9);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyDisputed.selector, account(1)));
         dispute(0, 1);
+        ruleFor(1, 0, 0);
+        vm.prank(arbiter);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotDisputed.selector, account(1)));
+        settlement.rule(account(1), 1e9, 1e9);
+    }
+
+    function test_ARulingWaitsForTheDisputeDeadline() public {
+        toRecorded();
+        dispute(0, 1);
+        vm.warp(DISPUTE);
+        vm.prank(arbiter);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, DISPUTE));
+        settlement.rule(account(1), 0, 0);
+        ruleFor(1, 0, 0); // a second later
+        assertTrue(settlement.organization(1).ruled);
     }
 
     function test_TheRulingDeadlineIsTheLastSecondToRule() public {
@@ -959,8 +975,9 @@ contract DisputeTest is SettlementTest {
         vm.warp(RULING);
         ruleFor(1, 0, 0);
         vm.warp(RULING + 1);
+        vm.prank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.DeadlinePassed.selector, RULING));
-        ruleFor(2, 0, 0);
+        settlement.rule(account(2), 0, 0);
     }
 
     function test_WithoutADisputeTheCalculationWaitsForTheDisputeDeadline() public {
@@ -987,16 +1004,15 @@ contract DisputeTest is SettlementTest {
         assertSettlesAsExpected();
     }
 
-    function test_WithEveryDisputeRuledTheCalculationWaitsForTheDisputeDeadlineOnly() public {
+    function test_WithEveryDisputeRuledTheCalculationWaitsForNothing() public {
         toRecorded();
         dispute(0, 1);
         dispute(1, 2);
         assertEq(openDisputes(), 2);
         ruleFor(1, 0, 0);
+        expectTooEarlyToCalculate(RULING);
         ruleFor(2, 0, 0);
-        vm.warp(DISPUTE);
-        expectTooEarlyToCalculate(DISPUTE); // more disputes may come
-        vm.warp(DISPUTE + 1);
+        assertEq(vm.getBlockTimestamp(), DISPUTE + 1);
         calculate();
         assertSettlesAsExpected();
     }
@@ -1011,7 +1027,6 @@ contract DisputeTest is SettlementTest {
             ruleFor(i, 0, 0);
         }
         assertEq(openDisputes(), 0);
-        vm.warp(DISPUTE + 1);
         calculate();
         for (uint256 i = 0; i < 4; ++i) {
             assertEq(settlement.organization(i).redistribution, 0);
@@ -1023,8 +1038,10 @@ contract DisputeTest is SettlementTest {
         settlement.disputeRaise(account(accused));
     }
 
-    /// @dev Rules, and takes the ruling into what is expected.
+    /// @dev Rules as soon as it is possible, and takes the ruling into what is expected.
     function ruleFor(uint256 accused, uint32 d, uint64 f) private {
+        (,, uint256 last,) = settlement.deadlines();
+        if (vm.getBlockTimestamp() <= last) vm.warp(last + 1);
         (reports[accused].dataPpb, reports[accused].cpuHz) = (d, f);
         vm.prank(arbiter);
         settlement.rule(account(accused), d, f);

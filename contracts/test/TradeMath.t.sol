@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Test} from "forge-std/Test.sol";
 import {stdError} from "forge-std/StdError.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {TradeMath} from "../src/TradeMath.sol";
 import {Agreement} from "./support/Agreement.sol";
 
@@ -21,7 +22,7 @@ contract TradeMathHarness {
         return TradeMath.compensation(gamma, rhoPpb, xI, xJ);
     }
 
-    function bond(uint128 gamma, uint256 weight) external pure returns (uint256) {
+    function bond(uint128 gamma, uint160 weight) external pure returns (uint256) {
         return TradeMath.bond(gamma, weight);
     }
 
@@ -164,11 +165,14 @@ contract TradeMathTest is Test {
 
     function test_BondHoldsTheMaximaOfEveryWidth() public view {
         // 1,024 organizations; the product has 264 bits
-        uint256 weight = 1023 * uint256(RHO_MAX) * X_MAX;
-        uint256 rest = uint256(GAMMA_MAX) * (weight % 1e36);
-        uint256 expected = GAMMA_MAX * (weight / 1e36) + (rest + 1e36 - 1) / 1e36;
+        uint160 weight = uint160(1023 * uint256(RHO_MAX) * X_MAX);
+        uint256 expected = Math.mulDiv(GAMMA_MAX, weight, 1e36, Math.Rounding.Ceil);
         assertEq(math.bond(GAMMA_MAX, weight), expected);
         assertLt(expected, uint256(1) << 145);
+    }
+
+    function testFuzz_BondIsTheQuotientRoundedUp(uint128 gamma, uint160 weight) public view {
+        assertEq(math.bond(gamma, weight), Math.mulDiv(gamma, weight, 1e36, Math.Rounding.Ceil));
     }
 
     function testFuzz_BondCoversEverySumOfPayments(
@@ -185,7 +189,7 @@ contract TradeMathTest is Test {
             weight += rhoPpb * uint256(caps[k]);
             sum += math.compensation(gamma, rhoPpb, x, uint96(bound(others[k], 0, caps[k])));
         }
-        assertGe(int256(math.bond(gamma, weight)) + sum, 0);
+        assertGe(int256(math.bond(gamma, uint160(weight))) + sum, 0);
     }
 
     function testFuzz_BondIsTightToOneWeiForEachRival(
@@ -200,7 +204,7 @@ contract TradeMathTest is Test {
             weight += rhoPpb * uint256(caps[k]);
             sum += math.compensation(gamma, rhoPpb, 0, caps[k]);
         }
-        assertLe(int256(math.bond(gamma, weight)) + sum, 6);
+        assertLe(int256(math.bond(gamma, uint160(weight))) + sum, 6);
     }
 
     // --- pairs ---------------------------------------------------------------------------------------------------

@@ -93,10 +93,14 @@ class Anvil:
         self.start()
 
     def start(self) -> None:
-        command = [ANVIL, "--silent", "--port", str(self.port), "--mnemonic", WORDS, *self.options]
+        node = [ANVIL, "--silent", "--port", str(self.port), "--mnemonic", WORDS, *self.options]
+        # The shell ends the node when its stdin closes: however this process ends, it does not
+        # leave a node behind.
+        until_closed = '"$@" & node=$!; read -r _; kill $node; wait $node'
+        command = ["sh", "-c", until_closed, "sh", *map(str, node)]
         self.process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
@@ -125,8 +129,10 @@ class Anvil:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(timeout=10)
+        if process.stdin is not None:
+            process.stdin.close()
         until = time.monotonic() + 10.0
-        while time.monotonic() < until:  # the binary outlives its wrapper by a moment
+        while time.monotonic() < until:  # the binary outlives its shell by a moment
             try:
                 os.killpg(process.pid, 0)
             except ProcessLookupError:
@@ -300,6 +306,8 @@ class Proxy:
             return self.rule(method, params, forward)
         except NodeError as error:
             return error
+        except Exception as error:  # a broken rule must not look like an outage
+            return RpcError(f"the test's rule failed: {error!r}")
 
     def _forward(self, method: str, params: list[Any]) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self.node.port, timeout=20)

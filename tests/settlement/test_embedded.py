@@ -35,14 +35,14 @@ def ready(path, reports=None):
 def run_until(parties, settlement, phase):
     """Do what is due until a phase begins."""
 
-    class Reached(Exception):
+    class ReachedError(Exception):
         pass
 
     def watch(_):
         if settlement.state().phase == phase:
-            raise Reached
+            raise ReachedError
 
-    with pytest.raises(Reached):
+    with pytest.raises(ReachedError):
         settlement.run(operator=parties.operator, watch=watch)
 
 

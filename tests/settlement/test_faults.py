@@ -5,6 +5,7 @@ import json
 import signal
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 from tests.cli.command import run
@@ -85,14 +86,17 @@ FLAKY = {
 }
 
 
+FIRST = ("503", "lost answers", "every send lost")
+
+
 @pytest.mark.parametrize("signing", ["keys", "unlocked"])
-@pytest.mark.parametrize("kind", FLAKY)
+@pytest.mark.parametrize(
+    "kind", [one if one in FIRST else pytest.param(one, marks=pytest.mark.slow) for one in FLAKY]
+)
 def test_a_flaky_node_is_survived(node, proxy, tmp_path, kind, signing):
     path = save(tmp_path, document())
-    if signing == "keys":
-        parties = with_keys(node, proxy.url, path)
-    else:
-        parties = parties_on(proxy.url, path)
+    by_key = signing == "keys"
+    parties = with_keys(node, proxy.url, path) if by_key else parties_on(proxy.url, path)
     parties.chain.web3.provider.patience = 20.0
     proxy.rule = FLAKY[kind]()
     found = finish(parties)
@@ -131,11 +135,22 @@ def test_what_will_not_get_better_is_not_asked_again(node, proxy, tmp_path, code
     assert time.monotonic() - started < 10.0
 
 
+NO_NUMBER = pytest.mark.xfail(reason="bug: traceback", strict=True)
+
+
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"{}", b"[]", b"null", b'{"jsonrpc":"2.0","id":1,"result":null}',
-     b'{"jsonrpc":"2.0","id":1,"result":"abc"}', b'{"jsonrpc":"2.0","id":1,"result":{}}'],
-)  # fmt: skip
+    [
+        b"",
+        b"<html>",
+        b"{}",
+        b"[]",
+        b"null",
+        pytest.param(b'{"jsonrpc":"2.0","id":1,"result":null}', marks=NO_NUMBER),
+        pytest.param(b'{"jsonrpc":"2.0","id":1,"result":"abc"}', marks=NO_NUMBER),
+        pytest.param(b'{"jsonrpc":"2.0","id":1,"result":{}}', marks=NO_NUMBER),
+    ],
+)
 def test_what_is_no_node_is_refused(node, proxy, tmp_path, body):
     proxy.rule = lambda *_: Raw(body)
     assert proxy.url in refused("settle", save(tmp_path, document()), "--rpc", proxy.url)
@@ -176,6 +191,7 @@ def test_a_node_that_is_not_there(tmp_path):
     assert line == f"error: {url}: no answer from the node: connection refused; is it running?"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # web3's socket
 def test_a_socket_that_is_not_there(tmp_path):
     line = refused("settle", save(tmp_path, document()), "--rpc", tmp_path / "anvil.ipc")
     assert line.endswith("no such socket; is it running?")
@@ -206,7 +222,6 @@ def test_a_node_is_stopped_and_started_again(tmp_path, how):
         assert steps >= 16
 
 
-@pytest.mark.xfail(reason="bug: traceback (InsufficientDataBytes)", strict=True)
 def test_a_node_that_has_lost_the_contract(node, tmp_path):
     path = save(tmp_path, document())
     parties = parties_on(node.url, path)
@@ -219,7 +234,12 @@ def test_a_node_that_has_lost_the_contract(node, tmp_path):
 # --- reorganizations ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("step", [3, 6, 9, 12, 13, 15])
+UNDONE_LIST = pytest.mark.xfail(
+    reason="bug: a refused step counts as due although what it needs is due before it", strict=True
+)
+
+
+@pytest.mark.parametrize("step", [pytest.param(3, marks=UNDONE_LIST), 6, 9, 12, 13, 15])
 def test_a_reorganization_in_the_middle(node, tmp_path, step):
     path = save(tmp_path, document())
     steps, undone = 0, False
@@ -314,14 +334,12 @@ def bounded(proxy, most):
     return count
 
 
-@pytest.mark.xfail(reason="bug: deploys for ever", strict=True)
 def test_a_search_that_begins_after_the_head_deploys_once(node, proxy, tmp_path):
     count = bounded(proxy, 3)
     run("settle", save(tmp_path, document()), "--rpc", proxy.url, "--from-block", 99999)
     assert count[0] <= 1
 
 
-@pytest.mark.xfail(reason="bug: deploys for ever", strict=True)
 def test_a_node_that_forgets_transactions_gets_one_deployment(node, proxy, tmp_path):
     """As geth does with --history.transactions, or a node behind the one that was asked first."""
     count = bounded(proxy, 3)
@@ -379,7 +397,7 @@ def test_a_stuck_transaction_gets_a_higher_fee(node, tmp_path):
         node.rpc("evm_setAutomine", True)
     assert len({nonce for nonce, *_ in fees}) == 1
     assert len(fees) >= 3
-    for (_, low, low_tip), (_, high, high_tip) in zip(fees, fees[1:], strict=False):
+    for (_, low, low_tip), (_, high, high_tip) in pairwise(fees):
         assert high > 1.1 * low
         assert high_tip > 1.1 * low_tip
     assert deployments(node) == 1
@@ -404,7 +422,6 @@ def test_a_transaction_that_no_block_takes(node, tmp_path):
 # --- time ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="bug: only the last block's time is looked at", strict=True)
 def test_a_deadline_passes_on_a_chain_without_new_blocks(node, tmp_path):
     """anvil, or a geth with period 0, makes a block when there is a transaction, and not before."""
     path = save(tmp_path, document({"settlement": {"report_seconds": 2}}))
@@ -491,7 +508,9 @@ def emitting(topics, data=b""):
 def create(node, code):
     sender = node.accounts[9]
     body = {"from": sender, "data": "0x" + code.hex(), "gas": hex(8_000_000)}
-    receipt = node.rpc("eth_getTransactionReceipt", node.rpc("eth_sendTransaction", body))
+    hash_, receipt = node.rpc("eth_sendTransaction", body), None
+    while receipt is None:
+        receipt = node.rpc("eth_getTransactionReceipt", hash_)
     assert receipt["status"] == "0x1"
     return checksum(receipt["contractAddress"])
 

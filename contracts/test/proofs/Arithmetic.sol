@@ -30,7 +30,8 @@ contract Arithmetic {
         assert(TradeMath.compensation(gamma, rho, xI, xJ) == -TradeMath.compensation(gamma, rho, xJ, xI));
     }
 
-    /// An organization with one rival never owes more than its bond.
+    /// An organization with one rival never owes more than its bond: the quotient, rounded up. That TradeMath.bond is
+    /// this quotient for every width is what a fuzz test compares with a 512-bit division (TradeMath.t.sol).
     function bondCoversOne(uint128 gamma, uint32 rho, uint96 xI, uint96 xJ, uint96 cap) external pure {
         require(xJ <= cap);
         uint256 bond = (uint256(gamma) * rho * cap + TradeMath.SCALE - 1) / TradeMath.SCALE;

@@ -56,8 +56,8 @@ contract EmptyProofs is Test {
                 arbiter: address(0),
                 joinSeconds: 1 days,
                 reportSeconds: 1 days,
-                disputeSeconds: 0,
-                rulingSeconds: 0,
+                disputeSeconds: 1,
+                rulingSeconds: 1,
                 annexHash: keccak256(ANNEX)
             }),
             organizations,

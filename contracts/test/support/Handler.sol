@@ -26,6 +26,7 @@ contract Rogue {
         (ok,) = target.call{value: value}(data);
     }
 
+    // solhint-disable-next-line no-complex-fallback
     receive() external payable {
         require(mood != Mood.Refuse, "refused");
         if (mood != Mood.Reenter) return;
@@ -477,6 +478,7 @@ contract Handler is SettlementTest {
         bool ruling = y.ruled && !x.ruled;
         if (x.ruled != y.ruled) {
             assertTrue(ruling && x.disputed && actor == agreed.arbiter, "ruled");
+            assertTrue(time > b.deadlines[2] && time <= b.deadlines[3], "ruled outside the window");
             assertEq(uint256(b.phase), uint256(ITradeFL.Phase.Recorded), "ruled in another phase");
         }
         bool reporting = y.reported && !x.reported;
@@ -531,9 +533,9 @@ contract Handler is SettlementTest {
                 && !s.accounts[c.i].disputed;
         }
         if (c.step == Step.Rule) {
-            return court && actor == agreed.arbiter && recorded && time <= s.deadlines[3] && c.i < agreed.size
-                && s.accounts[c.i].disputed && !s.accounts[c.i].ruled
-                && (_feasible(c.i, c) || (c.dataPpb == 0 && c.cpuHz == 0));
+            return court && actor == agreed.arbiter && recorded && time > s.deadlines[2]
+                && time <= s.deadlines[3] && c.i < agreed.size && s.accounts[c.i].disputed
+                && !s.accounts[c.i].ruled && (_feasible(c.i, c) || (c.dataPpb == 0 && c.cpuHz == 0));
         }
         if (c.step == Step.Calculate) {
             if (!recorded && s.phase != ITradeFL.Phase.Calculated) return false;
@@ -683,11 +685,12 @@ contract Handler is SettlementTest {
             c.step = s.reported == agreed.size || time > s.deadlines[1] ? Step.Record : Step.Report;
             (c.dataPpb, c.cpuHz) = _someReport(i, seed);
         } else if (s.phase == ITradeFL.Phase.Recorded) {
-            uint256 end = s.deadlines[s.openDisputes == 0 ? 2 : 3];
+            bool hearing = time <= s.deadlines[2];
+            uint256 end = hearing ? s.deadlines[2] : s.openDisputes > 0 ? s.deadlines[3] : 0;
             if (agreed.arbiter != address(0) && time <= end) {
-                // The court is at work; sometimes it is left at that.
+                // The court is at work; sometimes it is left at that, or somebody is impatient.
                 if (seed % 4 == 0) return _until(end);
-                c = _someCall(seed % 2 == 0 ? Step.Rule : Step.Dispute, seed);
+                c = _someCall(seed % 8 == 1 ? Step.Calculate : hearing ? Step.Dispute : Step.Rule, seed);
                 if (c.step == Step.Rule) actor = agreed.arbiter;
             } else {
                 c.step = Step.Calculate;

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ITradeFL} from "../../src/ITradeFL.sol";
 import {TradeFL} from "../../src/TradeFL.sol";
 import {Agreement} from "./Agreement.sol";
@@ -224,7 +225,7 @@ abstract contract SettlementTest is Test {
         }
     }
 
-    /// @dev The most that each could owe, rounded up: gamma sum_j rho_ij Xmax_j / 1e36, without 512-bit arithmetic.
+    /// @dev The most that each could owe, rounded up: gamma sum_j rho_ij Xmax_j / 1e36.
     function expectedBonds() internal noGasMetering returns (uint256[] memory bonds) {
         uint256 size = agreed.size;
         uint32[] memory values = rho;
@@ -240,8 +241,7 @@ abstract contract SettlementTest is Test {
             for (uint256 j = 0; j < size; ++j) {
                 if (i != j) weight += values[Agreement.place(i, j, size)] * caps[j];
             }
-            uint256 rest = agreed.gamma * (weight % 1e36);
-            bonds[i] = agreed.gamma * (weight / 1e36) + (rest + 1e36 - 1) / 1e36;
+            bonds[i] = Math.mulDiv(agreed.gamma, weight, 1e36, Math.Rounding.Ceil);
         }
     }
 }

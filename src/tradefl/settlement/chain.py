@@ -475,7 +475,7 @@ class RpcChain(Chain):
     def _gas(self, body: dict[str, Any], call: str, fees: dict[str, int]) -> int:
         """Return how much gas to offer; a call that the contract refuses ends here."""
         try:
-            needed = int(self.ask(lambda: self.web3.eth.estimate_gas(body)))  # type: ignore[arg-type]
+            needed = self._estimated(body)
         except (ContractLogicError, TransactionFailed) as error:
             raise reverted(call, _revert_data(error)) from None
         except ChainError as error:
@@ -484,6 +484,13 @@ class RpcChain(Chain):
         gas = min(needed + needed // 4, max(needed, GAS_LIMIT))
         self._require_funds(body, gas * max(fees.values()), call)
         return gas
+
+    def _estimated(self, body: Any) -> int:
+        """Return the gas of a call in the next block, at the time of that block."""
+        try:
+            return int(self.ask(lambda: self.web3.eth.estimate_gas(body, "pending")))
+        except RefusedError:  # not every node knows a pending block
+            return int(self.ask(lambda: self.web3.eth.estimate_gas(body)))
 
     def _require_funds(self, body: dict[str, Any], fee: int, call: str) -> None:
         needed, has = body["value"] + fee, self.balance(body["from"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,16 @@ def keystore_accounts(folder: Path) -> dict[str, Path]:
         document = _keystore(path)
         if document is None:
             continue
-        address = checksum("0x" + str(document["address"]).removeprefix("0x"))
+        digits = str(document.get("address", "")).removeprefix("0x")
+        if not re.fullmatch(r"[0-9a-fA-F]{40}", digits):
+            # Foundry's cast writes such files; without the address every key would have to be opened.
+            raise InputError.at(path, 'expected the account in it: "address": "0x..."')
+        address = checksum("0x" + digits)
         if address in found:
             raise InputError.at(path, f"holds the account of {found[address].name} too")
         found[address] = path
     if not found:
-        raise InputError.at(folder, "holds no keystore file (JSON with 'address' and 'crypto')")
+        raise InputError.at(folder, "holds no keystore file (JSON with 'crypto')")
     return found
 
 
@@ -85,7 +90,5 @@ def _keystore(path: Path) -> dict[str, Any] | None:
         document = pydantic_core.from_json(path.read_bytes())
     except (OSError, ValueError):
         return None
-    is_keystore = isinstance(document, dict) and {"address", "crypto"} <= {
-        key.lower() for key in document
-    }
+    is_keystore = isinstance(document, dict) and "crypto" in {key.lower() for key in document}
     return {key.lower(): value for key, value in document.items()} if is_keystore else None

@@ -17,7 +17,7 @@ from tradefl.settlement.chain import (
     RpcChain,
     StateChangedError,
 )
-from tradefl.settlement.contract import ChainError
+from tradefl.settlement.contract import ChainError, Phase
 from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
 from tradefl.settlement.settle import (
     Attest,
@@ -66,8 +66,9 @@ class Parties:
     ) -> Settlement:
         """Return the settlement of the agreement: the given one, one on the chain, or a new one.
 
-        One on the chain is one of the same agreement hash and our bytecode: the first that is not
-        finished, so that all who look at the same time choose the same; else the last.
+        One on the chain is one of the same agreement hash and our bytecode. One that is settled
+        comes first: nothing is settled twice, whoever deploys copies. Else it is the first that is
+        not finished, so that all who look at the same time choose the same.
         """
         if contract is None:
             contract = self._found(first_block) or self._deployed(watch)
@@ -78,8 +79,17 @@ class Parties:
 
     def _found(self, first_block: int) -> str | None:
         found = find(self.chain, self.agreement, first_block)
-        unfinished = [one for one in found if not read_phase(self.chain, one).final]
-        return next(iter([*unfinished, *reversed(found)]), None)
+        phases = [read_phase(self.chain, one) for one in found]
+        for wanted in ({Phase.SETTLED}, set(Phase) - {Phase.SETTLED, Phase.CANCELLED}):
+            for one, phase in zip(found, phases, strict=True):
+                if phase in wanted:
+                    return one
+        # A cancelled one is history, unless it still holds a deposit of ours.
+        mine = [one for one in self.agreement.addresses if one in self.chain.signers]
+        for one in found:
+            if any(self.chain.read(one, "creditOf", account) for account in mine):
+                return one
+        return None
 
     def _deployed(self, watch: Callable[[Progress], None]) -> str:
         try:

@@ -381,7 +381,9 @@ class Settlement:
                 if step.sender is None or step.sender in self.chain.signers
             ]
             if refused is not None and refused[0] in steps:
-                raise refused[1]  # read again, it is still due, and still refused
+                if refused[1].name != "TooEarly":
+                    raise refused[1]  # read again, it is still due, and still refused
+                steps = []  # the node's clock is behind: wait as for any deadline
             refused = None
             if not steps:
                 everybody_has_withdrawn = not due(self.agreement, state, self.reports)

@@ -1,0 +1,71 @@
+"""``tradefl agreement``: the consortium in the contract's integers."""
+
+from fractions import Fraction
+
+from tests.cli.command import assert_refused, run
+from tests.consortium.documents import NAMES, document, save
+
+ADDRESSES = [f"0x{k:040x}" for k in (0xA1, 0xB2, 0xC3)]
+
+
+def addressed(**changes):
+    return document({f"organization.{k}.address": one for k, one in enumerate(ADDRESSES)} | changes)
+
+
+def test_the_document_is_that_of_the_interface(tmp_path):
+    ran = run("agreement", save(tmp_path, addressed()), "--json")
+    assert (ran.code, ran.err) == (0, "")
+    found = ran.json
+    assert found["schema"] == "tradefl/agreement/1"
+    assert found["gamma"] == str(round(Fraction("5.12e-9") * 10**33))
+    assert (found["lambda_ppb"], found["wei_per_payoff"]) == ("1600000000", "1000000000000000")
+    assert found["rho_ppb"] == [["Alpha", "Beta", 60000000], ["Beta", "Gamma", 50000000]]
+    assert [one["name"] for one in found["organizations"]] == list(NAMES)
+    assert [one["address"].lower() for one in found["organizations"]] == ADDRESSES
+    alpha, beta, _ = found["organizations"]
+    assert (alpha["data_bits"], alpha["cpu_levels_hz"]) == (
+        "20000000000", ["1000000000", "2000000000", "3000000000"]
+    )  # fmt: skip
+    cap = 10**9 * int(beta["data_bits"]) + 1600000000 * int(beta["cpu_levels_hz"][-1])
+    exact = Fraction(int(found["gamma"]) * 60000000 * cap, 10**36)
+    assert int(alpha["bond_wei"]) == -(-exact.numerator // exact.denominator)
+    assert len(found["hash"]) == 66
+
+
+def test_the_hash_is_of_every_figure(tmp_path):
+    first = run("agreement", save(tmp_path, addressed()), "--json").json["hash"]
+    assert run("agreement", save(tmp_path, addressed()), "--json").json["hash"] == first
+    for key, value in {
+        "mechanism.incentive_intensity": 5.13e-9,
+        "organization.2.samples": 2101,
+        "organization.0.address": "0x" + "d4" * 20,
+        "name": "other",
+    }.items():
+        changed = run("agreement", save(tmp_path, addressed(**{key: value})), "--json").json
+        assert changed["hash"] != first
+    private = addressed(**{"organization.0.profitability": 1.0e4})
+    assert run("agreement", save(tmp_path, private), "--json").json["hash"] == first
+
+
+def test_the_table_holds_the_integers(tmp_path):
+    path = save(tmp_path, addressed())
+    ran, found = run("agreement", path), run("agreement", path, "--json").json
+    assert (ran.code, ran.err) == (0, "")
+    for one in found["organizations"]:
+        line = next(line for line in ran.out.splitlines() if one["name"] in line)
+        assert one["address"] in line
+        assert f"{int(one['bond_wei']):,}" in line
+        assert f"<= {int(one['quantization_bound_wei']):,}" in line
+    assert found["hash"] in ran.out
+
+
+def test_stand_ins_are_announced(tmp_path):
+    ran = run("agreement", save(tmp_path, document()), "--json")
+    assert ran.code == 0
+    assert "names no address for 3 of 3 organizations: stand-ins" in ran.err
+    assert len({one["address"] for one in ran.json["organizations"]}) == 3
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    path = save(tmp_path, addressed(**{"organization.1.address": ADDRESSES[0]}))
+    assert_refused(tmp_path, {"consortium.toml: organization": "stands 2 times"}, "agreement", path)

@@ -1,0 +1,50 @@
+"""``tradefl audit``: what it prints, and what it refuses."""
+
+import pytest
+from tests.cli.command import run
+from tests.consortium.documents import NAMES, document, save
+from tests.settlement.nodes import node, settle_on, shared_node
+
+__all__ = ["node", "shared_node"]
+ADDRESS = "0x" + "11" * 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ([], "error: --rpc: is needed"),
+        (["--contract", ADDRESS], "error: --rpc: is needed"),
+        (["--rpc", "http://127.0.0.1:1"], "error: --contract: is needed"),
+        (["--rpc", "http://127.0.0.1:1", "--contract", "0x12"], "expected 0x and 40 hexadecimal"),
+        (["--rpc", "http://127.0.0.1:1", "--contract", ADDRESS, "--from-block", "-1"], "-1"),
+    ],
+)
+def test_what_is_refused(arguments, what):
+    ran = run("audit", *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert what in ran.words
+
+
+def test_a_file_that_does_not_load(tmp_path):
+    ran = run("audit", tmp_path / "no.toml", "--rpc", "http://127.0.0.1:1", "--contract", ADDRESS)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"error: {tmp_path / 'no.toml'}: " in ran.err
+
+
+def test_yes_and_no(node, tmp_path):
+    path = save(tmp_path, document())
+    settled = settle_on(node.url, path)
+    where = ["--rpc", node.url, "--contract", settled["contract"]]
+    yes = run("audit", path, *where)
+    assert yes.code == 0
+    for name, one in zip(NAMES, settled["organizations"], strict=True):
+        line = next(line for line in yes.out.splitlines() if line.lstrip().startswith(name))
+        assert f"{int(one['redistribution_wei']):,}" in line
+    assert "everything agrees to the wei" in yes.out
+    changed = save(tmp_path, document({"mechanism.incentive_intensity": 5.13e-9}))
+    no = run("audit", changed, *where)
+    assert no.code == 1
+    assert f"  {changed}: gamma: expected 5,130,000" in no.out
+    assert "checks fail" in no.out
+    assert run("audit", *where).code == 0
+    assert run("audit", *where, "--json").json["schema"] == "tradefl/audit/1"

@@ -1,0 +1,71 @@
+"""The reference of the contract names everything that its ABI has, and its constants are true."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tradefl.settlement import mirror
+from tradefl.settlement.contract import artifact
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reference" / "contract.md").read_text("utf-8")
+ONE_LINE = " ".join(PAGE.split())
+GAS = ROOT / "contracts" / "snapshots" / "calls.json"  # written by `npm run snapshot`
+NAMED = [one for one in artifact()["abi"] if one["type"] in ("function", "event", "error")]
+
+
+def section(heading: str) -> str:
+    """Return one section of the page."""
+    return re.split(r"(?m)^## ", PAGE.split(f"\n## {heading}\n", 1)[1])[0]
+
+
+@pytest.mark.parametrize("entry", NAMED, ids=lambda entry: f"{entry['type']} {entry['name']}")
+def test_it_is_on_the_page_with_its_arguments(entry):
+    text = section({"function": "Calls", "event": "Events", "error": "Errors"}[entry["type"]])
+    rows = [
+        line
+        for line in text.splitlines()
+        if line.startswith("| `") and re.search(rf"`{entry['name']}[`(]", line)
+    ]
+    if not rows:  # an error of OpenZeppelin's
+        assert f"`{entry['name']}`" in text
+        return
+    [row] = rows
+    if entry["type"] == "function" and entry["inputs"]:
+        inputs = ", ".join(f"{one['type']} {one['name']}" for one in entry["inputs"])
+        assert f"`{entry['name']}({inputs})`" in row
+    else:
+        for one in entry["inputs"]:
+            assert re.search(rf"`{one['name']}(\[\])?`", row), one["name"]
+
+
+def test_every_term_is_on_the_page():
+    [constructor] = [one for one in artifact()["abi"] if one["type"] == "constructor"]
+    for one in constructor["inputs"][0]["components"]:
+        assert f"`{one['name']}`" in section("Terms")
+        assert one["type"] in section("Terms")
+
+
+def test_the_constants_are_those_of_the_page():
+    assert f"{mirror.MAX_SIZE:,}; {mirror.BLOCK_ORGANIZATIONS}; {mirror.MAX_LEVELS}; " in PAGE
+    assert mirror.MAX_DEPOSIT == 2**112 - 1
+    assert f"{mirror.BLOCK_PAIRS:,} pairs to a block" in ONE_LINE
+
+
+def test_the_size_of_the_code_is_that_of_the_page():
+    code = bytes.fromhex(artifact()["deployedBytecode"][2:])
+    assert f"Deployed code of {round(len(code) / 1000)} KB" in ONE_LINE
+
+
+@pytest.mark.skipif(not GAS.exists(), reason="no snapshot yet: npm run snapshot")
+def test_the_gas_figures_are_those_of_the_snapshot():
+    figures = json.loads(GAS.read_text("utf-8"))
+    text = section("Gas")
+    missing = {
+        what: f"{int(gas):,}" for what, gas in figures.items() if f"{int(gas):,}" not in text
+    }
+    assert not missing
