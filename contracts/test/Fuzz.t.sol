@@ -80,8 +80,10 @@ contract FuzzTest is SettlementTest {
         settlement.payoffCalculate(first, blocks[first]);
         if (twice) settlement.payoffCalculate(first, blocks[first]);
         _checkSum();
+        assertEq(uint256(settlement.phase()), uint256(ITradeFL.Phase.Recorded), "half is not all");
         settlement.payoffCalculate(1 - first, blocks[1 - first]);
         _checkSum();
+        assertEq(uint256(settlement.phase()), uint256(ITradeFL.Phase.Calculated));
         int256[] memory expected = expectedRedistributions();
         for (uint256 i = 0; i < 130; ++i) {
             assertEq(settlement.organization(i).redistribution, expected[i]);

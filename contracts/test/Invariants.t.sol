@@ -119,7 +119,7 @@ contract ReachTest is Test {
         }
         for (uint256 p = 0; p < visits.length; ++p) {
             emit log_named_uint(string.concat("calls in phase ", vm.toString(p)), visits[p]);
-            assertGe(visits[p], RUNS, "a phase is hardly ever reached");
+            assertGe(visits[p], RUNS / 2, "a phase is hardly ever reached");
         }
         for (uint256 s = 0; s < successes.length; ++s) {
             emit log_named_uint(string.concat("successes of step ", vm.toString(s)), successes[s]);

@@ -77,7 +77,7 @@ def test_each_does_its_own_part_until_it_is_settled(node, consortium):
     assert "phase joining: waiting for Beta, Gamma, until " in first.err
     assert "run the same command again" in first.err
     codes = []
-    for _ in range(4):
+    for _ in range(3):
         for name in NAMES:
             ran = settle(node, path, name)
             assert ran.code in (0, 1)
@@ -129,7 +129,7 @@ def all_at_once(node, path, who):
 def test_three_processes_at_once_settle_one_contract(node, consortium):
     path = consortium()
     for ran in all_at_once(node, path, NAMES):
-        assert ran.code == 0, ran.err
+        assert ran.code == 0, (ran.err, ran.json["audit"])
         assert ran.json["phase"] == "settled"
         assert "Traceback" not in ran.err
     assert len({one["contract"] for one in [settle(node, path, name).json for name in NAMES]}) == 1
@@ -192,34 +192,31 @@ def test_a_signer_does_not_show_its_key():
     assert KEYS["Alpha"].key.hex().removeprefix("0x") not in repr(KeySigner(KEYS["Alpha"]))
 
 
+CRASH = pytest.mark.xfail(reason="bug: traceback", strict=True)
+
+
 @pytest.mark.parametrize(
-    "content",
+    "change",
     [
-        {"address": "xyz", "crypto": {}},
-        {"address": 5, "crypto": {}},
-        {"address": "0x" + "11" * 20, "crypto": {}},
-        {"address": "0x" + "11" * 20, "crypto": [], "version": 3},
-        {"address": "0x" + "11" * 20, "crypto": {"kdf": "none"}, "version": 3},
+        {"address": "xyz"},
+        {"address": 5},
+        pytest.param({"version": None}, marks=CRASH),
+        pytest.param({"crypto": {}}, marks=CRASH),
+        pytest.param({"crypto": []}, marks=CRASH),
+        pytest.param({"crypto": {"kdf": "none"}}, marks=CRASH),
     ],
-    ids=["address", "number", "empty", "list", "kdf"],
+    ids=str,
 )
-def test_a_broken_key_file_is_named(node, consortium, content):
+def test_a_broken_key_file_is_named(node, consortium, change):
     path = consortium()
     folder = path.parent / "keys-Alpha"
-    content["address"] = content["address"] if content["crypto"] == {} else KEYS["Beta"].address
-    if content.get("address") == "0x" + "11" * 20:
-        content["address"] = KEYS["Beta"].address
-    (folder / "broken.json").write_text(json.dumps(content))
+    content = json.loads((path.parent / "keys-Beta" / "beta.json").read_text())
+    (folder / "broken.json").write_text(json.dumps(content | change))
     err = refused(
         "settle", path, "--rpc", node.url, "--keystore", folder,
         "--password-file", path.parent / "password",
     )  # fmt: skip
     assert err.startswith(f"error: {folder / 'broken.json'}: ")
-
-
-test_a_broken_key_file_is_named = pytest.mark.xfail(reason="bug: traceback", strict=True)(
-    test_a_broken_key_file_is_named
-)
 
 
 def test_a_folder_without_keys(node, consortium):
@@ -307,7 +304,7 @@ def tradefl_checksum(address):
     return checksum(address)
 
 
-@pytest.mark.parametrize("text", ["[1]", "{", '{"Alpha": "0xzz"}', '"Alpha"', '{"Alpha": 5}'])
+@pytest.mark.parametrize("text", ["[1]", "{", '{"Gamma": "0xzz"}'])
 def test_broken_signatures_are_refused(node, consortium, text):
     path = consortium(verifier=VERIFIER.address)
     file = path.parent / "signatures.json"
@@ -349,8 +346,8 @@ def test_a_dispute_and_a_ruling(node, consortium):
     accused = KEYS["Beta"].address
     settlement.call(KEYS["Alpha"].address, "disputeRaise", accused)
     ruling = Report(data_ppb=10**7, cpu_hz=10**9)
+    node.travel(601)  # once nobody may dispute any more
     settlement.call(ARBITER.address, "rule", accused, ruling.data_ppb, ruling.cpu_hz)
-    node.travel(700)
     ran = settle(node, path, "Alpha")
     assert (ran.code, ran.json["phase"]) == (0, "settled")
     beta = ran.json["organizations"][1]

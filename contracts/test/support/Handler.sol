@@ -154,7 +154,7 @@ contract Handler is SettlementTest {
 
     /// @notice The next steps that are due, each by whoever it is up to: keeps the campaigns from getting stuck.
     function proceed(uint256 seed, uint256 count) external {
-        count = 1 + count % 3;
+        count = 1 + count % 5;
         for (uint256 k = 0; k < count; ++k) {
             seed = _next(seed);
             _due(seed);
@@ -662,8 +662,10 @@ contract Handler is SettlementTest {
         uint256 value = 0;
         bool again = seed % 8 == 2; // perhaps one that has done so before, and must be refused
         bool early = s.phase == ITradeFL.Phase.Drafting || s.phase == ITradeFL.Phase.Joining;
+        bool late = seed % 8 == 1; // too late, or too early, for this one
         if (early && time > s.deadlines[0]) {
-            c.step = Step.Cancel;
+            c.step = late ? Step.Deposit : Step.Cancel;
+            if (late) value = bonds[i];
         } else if (s.phase == ITradeFL.Phase.Drafting) {
             actor = stranger;
             c.i = 0;
@@ -682,7 +684,8 @@ contract Handler is SettlementTest {
                 i = actors[k];
             }
             actor = account(i);
-            c.step = s.reported == agreed.size || time > s.deadlines[1] ? Step.Record : Step.Report;
+            bool over = s.reported == agreed.size || time > s.deadlines[1];
+            c.step = over != late ? Step.Record : Step.Report;
             (c.dataPpb, c.cpuHz) = _someReport(i, seed);
         } else if (s.phase == ITradeFL.Phase.Recorded) {
             bool hearing = time <= s.deadlines[2];
@@ -690,7 +693,7 @@ contract Handler is SettlementTest {
             if (agreed.arbiter != address(0) && time <= end) {
                 // The court is at work; sometimes it is left at that, or somebody is impatient.
                 if (seed % 4 == 0) return _until(end);
-                c = _someCall(seed % 8 == 1 ? Step.Calculate : hearing ? Step.Dispute : Step.Rule, seed);
+                c = _someCall(late ? Step.Calculate : hearing ? Step.Dispute : Step.Rule, seed);
                 if (c.step == Step.Rule) actor = agreed.arbiter;
             } else {
                 c.step = Step.Calculate;
@@ -700,6 +703,9 @@ contract Handler is SettlementTest {
             c.step = Step.Transfer;
         }
         if (seed % 8 == 5) (c.step, value) = (Step.Propose, 0);
+        // What is due, but by whom it is not up to, or with wrong bytes: where a missing check would show.
+        if (seed % 8 == 6) actor = seed % 16 == 6 ? stranger : account(_actor(seed >> 8));
+        if (seed % 8 == 7) c.proper = false;
         _act(actor, c, value);
     }
 

@@ -36,7 +36,7 @@ def keystore_accounts(folder: Path) -> dict[str, Path]:
             continue
         digits = str(document.get("address", "")).removeprefix("0x")
         if not re.fullmatch(r"[0-9a-fA-F]{40}", digits):
-            # Foundry's cast writes such files; without the address every key would have to be opened.
+            # cast writes such files; without the address every key would have to be opened.
             raise InputError.at(path, 'expected the account in it: "address": "0x..."')
         address = checksum("0x" + digits)
         if address in found:
