@@ -93,7 +93,7 @@ contract EmptyProofs is Test {
 
     /// While reports are awaited, no call of an address outside the agreement changes anything: any function that
     /// is no view, any arguments (bytes arguments of 0, 65 and 1,024 bytes), any ether sent along.
-    /// @custom:halmos --loop 64
+    /// @custom:halmos --loop 300
     function check_StrangerChangesNothing(address stranger, uint96 value) external {
         vm.assume(
             stranger != A && stranger != B && stranger != address(settlement) && stranger != address(this)
