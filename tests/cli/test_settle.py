@@ -105,7 +105,6 @@ def test_what_is_refused(tmp_path, options):
      [*NODE, "--password-file", "password"]],
     ids=" ".join,
 )  # fmt: skip
-@pytest.mark.xfail(reason="gap: silently ignored", strict=True)
 def test_what_would_be_ignored_is_refused(tmp_path, options):
     ran = run("settle", save(tmp_path, document()), *options)
     assert ran.code == 2

@@ -1,5 +1,6 @@
 """Every way in which the TOML file itself can be wrong: the place, what was expected, exit 2."""
 
+import sys
 import time
 
 import pytest
@@ -72,6 +73,16 @@ def test_a_number_too_long_to_parse_is_no_traceback(tmp_path):
     assert_refused(tmp_path, {FILE: "not valid TOML"})
 
 
+@pytest.fixture
+def default_recursion_limit():
+    """Python's own: a library that other tests import raises it."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(limit)
+
+
+@pytest.mark.usefixtures("default_recursion_limit")
 def test_nesting_too_deep_to_parse_is_no_traceback(tmp_path):
     (tmp_path / FILE).write_text(f"name = 'x'\nx = {'[' * 5000}{']' * 5000}\n")
     assert_refused(tmp_path, {FILE: "not valid TOML"})

@@ -137,9 +137,6 @@ def test_what_will_not_get_better_is_not_asked_again(node, proxy, tmp_path, code
     assert time.monotonic() - started < 10.0
 
 
-NO_NUMBER = pytest.mark.xfail(reason="bug: traceback", strict=True)
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -148,9 +145,9 @@ NO_NUMBER = pytest.mark.xfail(reason="bug: traceback", strict=True)
         b"{}",
         b"[]",
         b"null",
-        pytest.param(b'{"jsonrpc":"2.0","id":1,"result":null}', marks=NO_NUMBER),
-        pytest.param(b'{"jsonrpc":"2.0","id":1,"result":"abc"}', marks=NO_NUMBER),
-        pytest.param(b'{"jsonrpc":"2.0","id":1,"result":{}}', marks=NO_NUMBER),
+        b'{"jsonrpc":"2.0","id":1,"result":null}',
+        b'{"jsonrpc":"2.0","id":1,"result":"abc"}',
+        b'{"jsonrpc":"2.0","id":1,"result":{}}',
     ],
 )
 def test_what_is_no_node_is_refused(node, proxy, tmp_path, body):
@@ -236,12 +233,7 @@ def test_a_node_that_has_lost_the_contract(node, tmp_path):
 # --- reorganizations ----------------------------------------------------------------------------
 
 
-UNDONE_LIST = pytest.mark.xfail(
-    reason="bug: a refused step counts as due although what it needs is due before it", strict=True
-)
-
-
-@pytest.mark.parametrize("step", [pytest.param(3, marks=UNDONE_LIST), 6, 12, 15])
+@pytest.mark.parametrize("step", [3, 6, 12, 15])
 def test_a_reorganization_in_the_middle(node, tmp_path, step):
     path = save(tmp_path, document())
     steps, undone = 0, False
@@ -479,8 +471,7 @@ def test_too_few_unlocked_accounts(tmp_path):
 @pytest.mark.parametrize(
     "url",
     ["ws://user:geheim@127.0.0.1:1", "ftp://user:geheim@127.0.0.1", "http://user:geheim@127.0.0.1:1",
-     pytest.param("http://user:ge@heim@127.0.0.1:1", marks=pytest.mark.xfail(
-         reason="bug: what follows the first @ of a password is shown", strict=True))],
+     "http://user:ge@heim@127.0.0.1:1"],
 )  # fmt: skip
 def test_a_password_in_the_url_is_never_shown(tmp_path, url):
     for arguments in (
@@ -579,7 +570,6 @@ def test_a_forged_contract_is_refused_and_not_found(node, tmp_path, kind):
     assert found["phase"] == "settled"
 
 
-@pytest.mark.xfail(reason="bug: traceback (InsufficientDataBytes)", strict=True)
 def test_an_event_with_our_hash_and_broken_data_stops_nobody(node, tmp_path):
     path = save(tmp_path, document())
     ours = bytes.fromhex(parties_on(node.url, path).agreement.hash[2:])
@@ -609,7 +599,6 @@ BROKEN_ANNEX = [
 ]
 
 
-@pytest.mark.xfail(reason="bug: traceback", strict=True)
 @pytest.mark.parametrize("annex", BROKEN_ANNEX, ids=repr)
 def test_whoever_deploys_writes_the_annex(node, tmp_path, annex):
     """Its hash fits, its content is no annex: that is a finding, not a crash."""

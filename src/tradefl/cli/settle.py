@@ -75,16 +75,17 @@ def settle(
         int | None, typer.Option("--chain-id", min=1, help="Refuse any other chain.")
     ] = None,
     confirmations: Annotated[
-        int, typer.Option("--confirmations", min=0, help="Blocks on top before a step counts.")
-    ] = 0,
+        int | None,
+        typer.Option("--confirmations", min=0, help="Blocks on top before a step counts; 0."),
+    ] = None,
     timeout: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--timeout",
             click_type=click.FloatRange(0.0, 86_400.0, min_open=True),
-            help="Seconds to wait for the node, and for each transaction.",
+            help="Seconds to wait for the node, and for each transaction; 120.",
         ),
-    ] = 120.0,
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the others have done their part.")
     ] = False,
@@ -116,8 +117,18 @@ def settle(
             "--password-file": password_file,
             "--attestations": attestations,
             "--chain-id": chain_id,
+            "--confirmations": confirmations,
+            "--timeout": timeout,
+            "--wait": wait or None,
+            "--from-block": from_block or None,
         },
     )
+    if password_file is not None and keystore is None:
+        raise InputError.at("--password-file", "needs --keystore")
+    if output is not None and not output.resolve().parent.is_dir():
+        raise InputError.at(output, "cannot be written: there is no such folder")
+    if output is not None and output.is_dir():
+        raise InputError.at(output, "cannot be written: it is a folder")
     if keystore is not None and accounts is not None:
         raise InputError.at("--accounts", "cannot stand beside --keystore")
     with status(f"settling {file}") as show:
@@ -134,8 +145,8 @@ def settle(
                 password_file=password_file,
                 prompt=lambda: _password(keystore),
                 expected_chain_id=chain_id,
-                confirmations=confirmations,
-                timeout=timeout,
+                confirmations=confirmations or 0,
+                timeout=timeout or 120.0,
                 first_block=from_block,
             )
         settlement = parties.settlement(

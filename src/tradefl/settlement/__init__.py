@@ -5,8 +5,11 @@ but a hash function; the chain (``contract``, ``chain``, ``keys``, ``settle``, `
 ``settlement`` extra, and is imported where it is used.
 """
 
+from tradefl.settlement import recursion as _recursion  # before anything brings web3
 from tradefl.settlement.agreement import Agreement, Report
 from tradefl.settlement.quantization import quantization_bounds
 from tradefl.settlement.wei import WeiStatement, wei_statement
+
+del _recursion
 
 __all__ = ["Agreement", "Report", "WeiStatement", "quantization_bounds", "wei_statement"]

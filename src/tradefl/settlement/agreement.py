@@ -136,11 +136,19 @@ class Agreement:
             The blocks of the upper triangle.
         annex
             The bytes of the annex.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            The annex is not one of this version.
         """
         (size, gamma, lambda_ppb, min_data_ppb, wei_per_payoff, verifier, arbiter, *seconds, _) = (
             terms
         )
-        names = json.loads(annex)["organizations"]
+        document = json.loads(annex)
+        names = document["organizations"]
+        if not all(isinstance(one, str) for one in (*names, document["consortium"])):
+            raise ValueError("annex: expected names")
         if not size == len(organizations) == len(names):
             raise ValueError(f"{len(organizations)} accounts and {len(names)} names for {size}")
         return cls(

@@ -17,7 +17,7 @@ import numpy as np
 
 from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
-from tradefl.settlement.agreement import Agreement, Report, keccak
+from tradefl.settlement.agreement import Agreement, Report, checksum, keccak
 from tradefl.settlement.chain import Chain
 from tradefl.settlement.contract import Event, Phase, called
 from tradefl.settlement.settle import (
@@ -144,9 +144,10 @@ def audit(
     ChainError
         There is no settlement of ours at the address, or the node does not answer.
     """
-    event, arguments = drafted(chain, contract, first_block)
-    book = _Book(chain, contract, chain.events(contract, event.block))
-    return book.audited(arguments, consortium)
+    with chain.pinned():
+        event, arguments = drafted(chain, contract, first_block)
+        book = _Book(chain, contract, chain.events(contract, event.block))
+        return book.audited(arguments, consortium)
 
 
 class _Book:
@@ -178,6 +179,7 @@ class _Book:
         else:
             if consortium is not None:
                 self._against_file(agreement, consortium)
+            self._windows(state)
             self._deposits(agreement, state)
             reports = self._reports(agreement, state)
             if consortium is not None and state.phase >= Phase.RECORDED:
@@ -220,6 +222,12 @@ class _Book:
         own = self.chain.read(self.contract, "agreementHash")
         self.compare("agreement hash", agreement.hash, "0x" + own.hex())
         for one in self.named("AgreementDrafted"):
+            event_terms = [
+                value.lower() if isinstance(value, str) else value
+                for value in one["terms"].values()
+            ]
+            given = [value.lower() if isinstance(value, str) else value for value in terms]
+            self.compare("terms, event", given, event_terms)
             self.compare("agreement hash, event", agreement.hash, "0x" + one["agreementHash"].hex())
         return agreement
 
@@ -229,17 +237,22 @@ class _Book:
         if consortium.names != agreement.names:
             self.compare("organizations", ", ".join(consortium.names), ", ".join(agreement.names))
             return
-        filled = [
-            mine if mine is not None else theirs
-            for mine, theirs in zip(given, agreement.addresses, strict=True)
-        ]
+        for name, mine, theirs in zip(agreement.names, given, agreement.addresses, strict=True):
+            if mine is not None:
+                self.compare(f"{consortium.source}: {name}: address", checksum(mine), theirs)
         without = [name for name, mine in zip(agreement.names, given, strict=True) if mine is None]
         if without:
             self.notes.append(
                 f"{consortium.source} names no address for {len(without)} organization"
                 f"{'s' if len(without) > 1 else ''}; the chain's are taken"
             )
-        expected = Agreement.of(consortium, filled)
+        filled = [
+            mine if mine is not None else theirs
+            for mine, theirs in zip(given, agreement.addresses, strict=True)
+        ]
+        # An address of the file may be another organization's on the chain.
+        apart = len({one.lower() for one in filled}) == len(filled)
+        expected = Agreement.of(consortium, filled if apart else agreement.addresses)
         for place, mine, theirs in _figures(expected, agreement):
             self.compare(f"{consortium.source}: {place}", mine, theirs)
         self.compare(f"{consortium.source}: agreement hash", expected.hash, agreement.hash)
@@ -263,13 +276,16 @@ class _Book:
 
     def _equilibrium(self, consortium: Consortium, reports: Sequence[Report]) -> None:
         """Say whether the reports are an equilibrium of the file, private figures included."""
-        if any(report.silent for report in reports) or len(reports) != len(consortium):
+        if self.by_file is None or any(report.silent for report in reports):
             return
         profile = StrategyProfile(
             np.array([report.data_ppb / 1e9 for report in reports]),
             np.array([float(report.cpu_hz) for report in reports]),
         )
         certificate = certify(consortium.game, profile)
+        if not certificate.feasible:
+            self.notes.append(f"the reports are not feasible in {consortium.source}")
+            return
         worst = int(np.argmax(certificate.regret))
         if not certificate.is_equilibrium(EQUILIBRIUM_TOLERANCE):
             self.notes.append(
@@ -280,13 +296,44 @@ class _Book:
 
     # --- the organizations -----------------------------------------------------------------------
 
+    def _windows(self, state: State) -> None:
+        """Compare the deadlines of the events with the contract's, and count the milestones."""
+        recorded = Phase.RECORDED <= state.phase < Phase.CANCELLED
+        for name, due, deadlines in (
+            ("JoiningOpened", None, {"joinDeadline": state.join_deadline}),
+            ("ReportingOpened", None, {"reportDeadline": state.report_deadline}),
+            (
+                "ProfileRecorded",
+                recorded,
+                {
+                    "disputeDeadline": state.dispute_deadline,
+                    "rulingDeadline": state.ruling_deadline,
+                },
+            ),
+            ("SettlementCompleted", state.phase == Phase.SETTLED, {}),
+            ("SettlementCancelled", state.phase == Phase.CANCELLED, {}),
+        ):
+            found = self.named(name)
+            if due is not None:
+                self.compare(f"number of {name}", int(due), len(found))
+            for one in found:
+                for key, expected in deadlines.items():
+                    self.compare(f"{name}: {key}", expected, one[key])
+
     def _deposits(self, agreement: Agreement, state: State) -> None:
         deposits = {one["account"]: one["amount"] for one in self.named("DepositSubmitted")}
         self.compare("number of deposits", len(deposits), len(self.named("DepositSubmitted")))
-        for name, place, address, bond in zip(
-            agreement.names, state.places, agreement.addresses, agreement.bonds, strict=True
+        self.compare("number of deposits, storage", len(deposits), state.joined)
+        for name, place, address, cap, bond in zip(
+            agreement.names,
+            state.places,
+            agreement.addresses,
+            agreement.caps,
+            agreement.bonds,
+            strict=True,
         ):
             self.compare(f"{name}: address", address, place.account)
+            self.compare(f"{name}: largest contribution", cap, place.cap)
             self.compare(f"{name}: bond_wei", bond, place.bond)
             self.compare(f"{name}: has deposited", address in deposits, place.joined)
             self.compare(f"{name}: deposit_wei", deposits.get(address, 0), place.deposit)
@@ -311,6 +358,9 @@ class _Book:
             one = event.arguments
             ruled = event.name == "DisputeRuled"
             address = one["accused" if ruled else "account"]
+            if address not in index:
+                self.compare(f"{event.name}: account is listed", True, address)
+                continue
             report = Report(data_ppb=one["dataPpb"], cpu_hz=one["cpuHz"])
             name = agreement.names[index[address]]
             x = agreement.contribution(index[address], report)
@@ -320,8 +370,12 @@ class _Book:
             if verified and not ruled:
                 self._attested(agreement, name, address, report, event.transaction)
             current[address] = report
+        submitted = {one["account"] for one in self.named("ContributionSubmitted")}
+        accused = {one["accused"] for one in self.named("DisputeRaised")}
         for address, place in zip(agreement.addresses, state.places, strict=True):
             name = agreement.names[index[address]]
+            self.compare(f"{name}: has reported", address in submitted, place.reported)
+            self.compare(f"{name}: is disputed", address in accused, place.disputed)
             self.compare(f"{name}: report", current[address], place.report)
             x = agreement.contribution(index[address], current[address])
             self.compare(f"{name}: contribution, storage", x, place.contribution)
@@ -379,6 +433,7 @@ class _Book:
                 credit += wei
                 paid = transfers.get(place.account, {})
                 self.compare(f"{name}: redistribution_wei", wei, paid.get("redistribution"))
+                self.compare(f"{name}: deposit_wei, credited", place.deposit, paid.get("deposit"))
                 self.compare(f"{name}: credit_wei", credit, paid.get("credit"))
             if state.phase in (Phase.CALCULATED, Phase.SETTLED):
                 stored = place.redistribution
@@ -418,7 +473,6 @@ def _figures(mine: Agreement, theirs: Agreement) -> Iterator[tuple[str, Any, Any
         yield key, getattr(mine, key), getattr(theirs, key)
     for i, name in enumerate(mine.names):
         for key, column in (
-            ("address", "addresses"),
             ("data_bits", "data_bits"),
             ("cpu_levels_hz", "cpu_levels_hz"),
         ):
@@ -447,4 +501,6 @@ def _shown(value: Any) -> str:
         return f"d = {value.data_ppb:,} ppb, f = {value.cpu_hz:,} Hz"
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "nothing"}[value]
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or "nothing"
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -12,16 +12,15 @@ import dataclasses
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 import requests
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
-from eth_tester import EthereumTester, PyEVMBackend
-from eth_tester.exceptions import TransactionFailed
-from eth_typing import ChecksumAddress
+from eth_typing import BlockNumber, ChecksumAddress
 from web3 import EthereumTesterProvider, HTTPProvider, IPCProvider, Web3
 from web3.exceptions import (
     BlockNotFound,
@@ -31,7 +30,9 @@ from web3.exceptions import (
     Web3RPCError,
 )
 from web3.middleware import ExtraDataToPOAMiddleware
+from web3.types import BlockIdentifier
 
+from tradefl.settlement import recursion
 from tradefl.settlement.agreement import checksum
 from tradefl.settlement.contract import (
     ChainError,
@@ -44,6 +45,8 @@ from tradefl.settlement.contract import (
 )
 from tradefl.settlement.stand_ins import stand_in_key
 
+recursion.restore()
+
 T = TypeVar("T")
 
 # The most gas that one transaction may use on Ethereum (EIP-7825); ours stay below it everywhere.
@@ -54,6 +57,11 @@ RICH = 10**33  # wei of an account on the embedded chain: more than any bond
 
 class RefusedError(ChainError):
     """The node answered with an error."""
+
+    @property
+    def is_overtaken(self) -> bool:
+        """Whether another transaction of the account, by another process, waits in its place."""
+        return "underpriced" in str(self).lower()
 
     @property
     def is_known(self) -> bool:
@@ -106,9 +114,11 @@ class Chain(ABC):
     """A chain, and the accounts that this process may use on it."""
 
     reader: Mapping[str, Any] = MappingProxyType({})  # what a view is called with besides
+    refusals: tuple[type[Exception], ...] = (ContractLogicError,)  # how a revert is reported
 
     def __init__(self, web3: Web3, signers: Iterable[KeySigner | NodeSigner], place: str) -> None:
         self.web3 = web3
+        self.block: int | None = None  # what is read, is read at this block; None: the latest
         self.signers = {signer.address: signer for signer in signers}
         self.place = place
         self.chain_id = self.ask(lambda: int(web3.eth.chain_id))
@@ -131,16 +141,36 @@ class Chain(ABC):
             raise
         except Web3RPCError as error:
             raise RefusedError(self.place, f"the node refuses: {_reason(error)}") from None
-        except (Web3Exception, ValueError) as error:
+        except (Web3Exception, ValueError, TypeError, AttributeError) as error:
+            # What is no node answers anything.
             raise ChainError(self.place, f"unexpected answer: {_reason(error)}") from None
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Read at one block what belongs together, whatever happens on the chain meanwhile."""
+        if self.block is not None:
+            yield
+            return
+        self.block = self._height()
+        try:
+            yield
+        finally:
+            self.block = None
+
+    @property
+    def _at(self) -> BlockIdentifier:
+        return "latest" if self.block is None else BlockNumber(self.block)
+
+    def _height(self) -> int:
+        return int(self.ask(lambda: self.web3.eth.block_number))
 
     def now(self) -> int:
         """Return the time of the latest block, seconds since 1970."""
-        return int(self.ask(lambda: self.web3.eth.get_block("latest"))["timestamp"])
+        return int(self.ask(lambda: self.web3.eth.get_block(self._at))["timestamp"])
 
     def balance(self, address: str) -> int:
         """Return what an account has, wei."""
-        return int(self.ask(lambda: self.web3.eth.get_balance(_account(address))))
+        return int(self.ask(lambda: self.web3.eth.get_balance(_account(address), self._at)))
 
     def code(self, address: str) -> bytes:
         """Return the code at an address; empty where there is no contract."""
@@ -207,8 +237,8 @@ class Chain(ABC):
         """Return what a call returns, without a transaction."""
         asked: Any = {**self.reader, **transaction}
         try:
-            return bytes(self.ask(lambda: self.web3.eth.call(asked)))
-        except (ContractLogicError, TransactionFailed) as error:
+            return bytes(self.ask(lambda: self.web3.eth.call(asked, self._at)))
+        except self.refusals as error:
             raise reverted(call, _revert_data(error)) from None
 
     def _decoded(self, logs: Iterable[Any]) -> list[Event]:
@@ -231,6 +261,9 @@ class EmbeddedChain(Chain):
     """
 
     def __init__(self, size: int) -> None:
+        from eth_tester import EthereumTester, PyEVMBackend
+        from eth_tester.exceptions import TransactionFailed
+
         keys = [Account.from_key(stand_in_key(i)) for i in range(size + 2)]
         rich = {"balance": RICH, "nonce": 0, "code": b"", "storage": {}}
         backend = PyEVMBackend(
@@ -239,6 +272,7 @@ class EmbeddedChain(Chain):
         )
         self._tester = EthereumTester(backend)
         self._receipts: list[Any] = []
+        self.refusals = (ContractLogicError, TransactionFailed)
         super().__init__(
             Web3(EthereumTesterProvider(self._tester)),
             [KeySigner(key) for key in keys],
@@ -247,6 +281,12 @@ class EmbeddedChain(Chain):
         self.operator, self.verifier = (str(key.address) for key in keys[size:])
         # This chain charges even for a view, and stops it at a block's gas.
         self.reader = {"from": self.operator, "gas": GAS_LIMIT}
+        recursion.restore()
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Read as it is: nobody else is on this chain."""
+        yield
 
     def events(
         self, contract: str | None, first_block: int = 0, topics: Sequence[bytes] = ()
@@ -358,7 +398,7 @@ class RpcChain(Chain):
             provider = _PatientProvider(
                 url, request_kwargs={"timeout": 30.0}, exception_retry_configuration=None
             )
-        elif "://" not in url:
+        elif url and "://" not in url:
             provider = IPCProvider(url)
         else:
             raise ChainError(
@@ -374,7 +414,7 @@ class RpcChain(Chain):
     def unlocked(self) -> list[str]:
         """Return the accounts that the node signs for."""
         try:
-            return [checksum(one) for one in self.ask(lambda: self.web3.eth.accounts)]
+            return self.ask(lambda: [checksum(one) for one in self.web3.eth.accounts])
         except RefusedError:
             return []  # a node that does not know the question signs for nobody
 
@@ -385,7 +425,8 @@ class RpcChain(Chain):
         wanted: dict[str, Any] = {"topics": ["0x" + one.hex() for one in topics]}
         if contract is not None:
             wanted["address"] = _account(contract)
-        return self._decoded(self._logs(wanted, first_block, self._height()))
+        last = self._height() if self.block is None else self.block
+        return self._decoded(self._logs(wanted, first_block, last))
 
     def transact(
         self, sender: str, *, to: str | None, data: bytes, value: int = 0, call: str
@@ -428,9 +469,6 @@ class RpcChain(Chain):
     def pass_time(self, until: int) -> bool:  # noqa: ARG002
         """Do nothing: real time passes by itself."""
         return False
-
-    def _height(self) -> int:
-        return int(self.ask(lambda: self.web3.eth.block_number))
 
     def _logs(self, wanted: dict[str, Any], first: int, last: int) -> list[Any]:
         if first > last:
@@ -476,7 +514,7 @@ class RpcChain(Chain):
         """Return how much gas to offer; a call that the contract refuses ends here."""
         try:
             needed = self._estimated(body)
-        except (ContractLogicError, TransactionFailed) as error:
+        except self.refusals as error:
             raise reverted(call, _revert_data(error)) from None
         except ChainError as error:
             self._require_funds(body, 21_000 * max(fees.values()), call)
@@ -508,7 +546,8 @@ class RpcChain(Chain):
             try:
                 return _hex(self.ask(lambda: self.web3.eth.send_transaction(body)))  # type: ignore[arg-type]
             except RefusedError as error:
-                if error.is_known:  # the answer got lost, and with it the hash
+                # Known: the answer got lost, and with it the hash.
+                if error.is_known or error.is_overtaken:
                     raise StateChangedError from None
                 raise
         unsigned = {key: value for key, value in body.items() if key != "from"}
@@ -516,6 +555,8 @@ class RpcChain(Chain):
         try:
             self.ask(lambda: self.web3.eth.send_raw_transaction(signed.raw_transaction))
         except RefusedError as error:
+            if error.is_overtaken:
+                raise StateChangedError from None
             if not error.is_known:
                 raise
         return _hex(signed.hash)
@@ -579,7 +620,7 @@ def _outage(error: BaseException) -> str:
 
 def _anonymous(text: str) -> str:
     """Return text without the user and password of any URL in it."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+    return re.sub(r"//\S*@", "//", text)
 
 
 def _revert_data(error: BaseException) -> bytes:

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from eth_abi.abi import decode, encode
+from eth_abi.exceptions import DecodingError
 from eth_utils.abi import (
     collapse_if_tuple,
     event_abi_to_log_topic,
@@ -127,7 +128,10 @@ def called(data: bytes) -> tuple[str, dict[str, Any]] | None:
     """Return the function that calldata calls, and its arguments by name."""
     for name, entry in _entries("function").items():
         if data[:4] == _selector(entry):
-            return name, _decoded(entry["inputs"], data[4:])
+            try:
+                return name, _decoded(entry["inputs"], data[4:])
+            except (DecodingError, ValueError):
+                return None
     return None
 
 
@@ -144,7 +148,10 @@ def decoded_event(topics: list[bytes], data: bytes) -> tuple[str, dict[str, Any]
         if topics and topics[0] == _topic(entry):
             indexed = [one for one in entry["inputs"] if one["indexed"]]
             plain = [one for one in entry["inputs"] if not one["indexed"]]
-            found = _decoded(indexed, b"".join(topics[1:])) | _decoded(plain, data)
+            try:
+                found = _decoded(indexed, b"".join(topics[1:])) | _decoded(plain, data)
+            except (DecodingError, ValueError):
+                return None  # of another contract, with the same topic
             return name, {one["name"]: found[one["name"]] for one in entry["inputs"]}
     return None
 

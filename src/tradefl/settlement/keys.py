@@ -60,7 +60,7 @@ def open_keystore(files: dict[str, Path], password: Callable[[], str]) -> list[K
     for address, path in files.items():
         try:
             signer = KeySigner(Account.from_key(Account.decrypt(_keystore(path) or {}, word)))
-        except ValueError as error:
+        except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
             wrong = "MAC" in str(error).upper()
             what = "the password is wrong" if wrong else f"cannot be decrypted: {error}"
             problems.append(Problem(str(path), what))

@@ -20,6 +20,7 @@ from tradefl.settlement.chain import (
 from tradefl.settlement.contract import ChainError, Phase
 from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
 from tradefl.settlement.settle import (
+    PATIENCE,
     Attest,
     Progress,
     Settlement,
@@ -92,16 +93,18 @@ class Parties:
         return None
 
     def _deployed(self, watch: Callable[[Progress], None]) -> str:
-        try:
-            receipt = deploy(self.chain, self.agreement, self.operator)
-        except StateChangedError:
-            # What this account had sent before a crash was a deployment, perhaps this one.
-            found = self._found(0)
-            if found is not None:
-                return found
-            receipt = deploy(self.chain, self.agreement, self.operator)
-        watch(Progress(Step("deployment"), None, receipt))
-        return str(receipt.contract)
+        for _ in range(PATIENCE):
+            try:
+                receipt = deploy(self.chain, self.agreement, self.operator)
+            except StateChangedError:
+                # What this account had sent before a crash was a deployment, perhaps this one.
+                found = self._found(0)
+                if found is not None:
+                    return found
+                continue
+            watch(Progress(Step("deployment"), None, receipt))
+            return str(receipt.contract)
+        raise ChainError(self.chain.place, f"the deployment was overtaken {PATIENCE} times")
 
 
 def embedded(consortium: Consortium) -> Parties:

@@ -44,6 +44,7 @@ class Place:
     """One organization in the contract: ``ITradeFL.Account``, as far as steps depend on it."""
 
     account: str
+    cap: int
     bond: int
     joined: bool
     deposit: int
@@ -71,6 +72,8 @@ class State:
     ruling_deadline: int
     annex_is_published: bool
     listed: int
+    joined: int
+    reported: int
     published: int
     open_disputes: int
     calculated: int
@@ -110,17 +113,25 @@ class Progress:
 
 def read_state(chain: Chain, contract: str, size: int) -> State:
     """Return where a settlement of so many organizations stands."""
+    now = chain.now()  # of the next block, if the chain knows it
+    with chain.pinned():
+        return _state(chain, contract, size, max(now, chain.now()))
+
+
+def _state(chain: Chain, contract: str, size: int, now: int) -> State:
     progress = chain.read(contract, "progress")
     deadlines = chain.read(contract, "deadlines")
     return State(
         phase=read_phase(chain, contract),
-        now=chain.now(),
+        now=now,
         join_deadline=deadlines["join"],
         report_deadline=deadlines["report"],
         dispute_deadline=deadlines["dispute"],
         ruling_deadline=deadlines["ruling"],
         annex_is_published=progress["annexIsPublished"],
         listed=progress["listed"],
+        joined=progress["joined"],
+        reported=progress["reported"],
         published=progress["published"],
         open_disputes=progress["openDisputes"],
         calculated=progress["calculated"],
@@ -131,6 +142,7 @@ def read_state(chain: Chain, contract: str, size: int) -> State:
 def _place(account: dict[str, Any]) -> Place:
     return Place(
         account=account["account"],
+        cap=account["cap"],
         bond=account["bond"],
         joined=account["joined"],
         deposit=account["deposit"],
@@ -298,12 +310,16 @@ def decoded_agreement(arguments: tuple[Any, ...], events: Sequence[Event]) -> Ag
     complete = annexes and len(listed) == terms[0] and len(blocks) == len(competition_hashes)
     if not complete:
         return None
-    return Agreement.decode(
-        terms,
-        [(one["account"], one["dataBits"], one["levels"]) for one in listed],
-        [blocks[k] for k in sorted(blocks)],
-        annexes[0],
-    )
+    try:
+        return Agreement.decode(
+            terms,
+            [(one["account"], one["dataBits"], one["levels"]) for one in listed],
+            [blocks[k] for k in sorted(blocks)],
+            annexes[0],
+        )
+    except (ValueError, TypeError, KeyError):
+        # Whoever deploys writes it, and the contract knows its hash only.
+        raise ChainError(listed[0]["address"], "its annex is not one of this version") from None
 
 
 def _created(chain: Chain, event: Event) -> bytes:
@@ -380,9 +396,13 @@ class Settlement:
                 for step in due(self.agreement, state, self.reports)
                 if step.sender is None or step.sender in self.chain.signers
             ]
-            if refused is not None and refused[0] in steps:
-                if refused[1].name != "TooEarly":
-                    raise refused[1]  # read again, it is still due, and still refused
+            if refused is not None and refused[0] in steps[:1]:
+                # Read again, nothing is due before it, and it is still refused.
+                step, error = refused
+                if error.name != "TooEarly":
+                    who = self._name(step.sender)
+                    place = f"{who}: {step.call}" if who else step.call
+                    raise RevertedError(place, error.name, error.arguments)
                 steps = []  # the node's clock is behind: wait as for any deadline
             refused = None
             if not steps:
@@ -452,9 +472,10 @@ class Settlement:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document ``tradefl/settlement/1``, from the chain alone."""
-        event, _ = drafted(self.chain, self.contract, self.first_block)
-        events = self.chain.events(self.contract, event.block)
-        state = self.state()
+        with self.chain.pinned():
+            event, _ = drafted(self.chain, self.contract, self.first_block)
+            events = self.chain.events(self.contract, event.block)
+            state = self.state()
         withdrawn = {
             one.arguments["account"]: one.arguments["amount"]
             for one in events
