@@ -16,7 +16,7 @@ from tradefl.settlement.chain import KeySigner
 from tradefl.settlement.contract import Phase, RevertedError
 from tradefl.settlement.parties import embedded
 from tradefl.settlement.profile import read_reports
-from tradefl.settlement.settle import attestation, read_state
+from tradefl.settlement.settle import attestation, deploy, read_state
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 ARBITER = "0x" + "ab" * 20
@@ -169,6 +169,14 @@ def test_a_finished_settlement_has_nothing_left_to_do(tmp_path):
     before = settlement.to_dict()
     settlement.run(operator=parties.operator, watch=lambda step: pytest.fail(str(step)))
     assert settlement.to_dict() == before
+
+
+def test_a_copy_of_what_is_settled_is_left_alone(tmp_path):
+    parties, settlement, state, _ = settled(save(tmp_path, document()))
+    deploy(parties.chain, parties.agreement, parties.operator)
+    again = parties.settlement(settlement.reports)
+    assert again.contract == settlement.contract
+    assert again.run(operator=parties.operator).places == state.places
 
 
 @pytest.mark.parametrize("n", [41, pytest.param(60, marks=pytest.mark.slow)])
