@@ -79,6 +79,8 @@ library TradeMath {
     /// @return wei
     function bond(uint128 gamma, uint160 weight) internal pure returns (uint256) {
         unchecked {
+            // What this division drops is in the next line, so nothing is lost.
+            // slither-disable-next-line divide-before-multiply
             uint256 whole = uint256(gamma) * (weight / SCALE);
             return whole + (uint256(gamma) * (weight % SCALE) + SCALE - 1) / SCALE;
         }
