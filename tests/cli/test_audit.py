@@ -1,5 +1,7 @@
 """``tradefl audit``: what it prints, and what it refuses."""
 
+import json
+
 import pytest
 from tests.cli.command import run
 from tests.consortium.documents import NAMES, document, save
@@ -48,3 +50,27 @@ def test_yes_and_no(node, tmp_path):
     assert "checks fail" in no.out
     assert run("audit", *where).code == 0
     assert run("audit", *where, "--json").json["schema"] == "tradefl/audit/1"
+
+
+def test_an_address_without_capitals_is_one_and_wrong_capitals_are_none(node, tmp_path):
+    path = save(tmp_path, document())
+    contract = settle_on(node.url, path)["contract"]
+    for command in ("audit", "settle"):
+        ran = run(command, path, "--rpc", node.url, "--contract", contract.lower())
+        assert (ran.code, "everything agrees to the wei" in ran.out) == (0, True)
+        wrong = "0x" + contract[2:].swapcase()
+        ran = run(command, path, "--rpc", node.url, "--contract", wrong)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("error: --contract: its capitals do not fit its digits")
+
+
+def test_a_report_that_stands_is_not_passed_over(node, tmp_path):
+    path = save(tmp_path, document())
+    settle_on(node.url, path)
+    profile = tmp_path / "profile.json"
+    rows = [{"name": name, "data_fraction": 0.0625, "cpu_hz": 1e9} for name in NAMES]
+    profile.write_text(json.dumps({"organizations": rows}))
+    ran = run("settle", path, "--rpc", node.url, "--profile", profile)
+    assert ran.code == 0
+    assert f"note: {NAMES[0]}: d = " in ran.err
+    assert "stands on the chain, not 62,500,000 ppb" in ran.err

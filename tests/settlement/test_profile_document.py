@@ -240,3 +240,18 @@ def test_every_infeasible_contribution_is_told_at_once(problems):
         "profile.json: Alpha: data_fraction",
         "profile.json: Beta: cpu_hz",
     ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("schema", "tradefl/solution/9"),
+        ("schema", 1),
+        ("consortium", "another"),
+        ("status", "infeasible"),
+        ("status", "iteration_limit"),
+    ],
+)
+def test_a_document_of_another_kind(problems, key, value):
+    (found,) = problems({**both(), key: value})
+    assert found.startswith(f"profile.json: {key}: expected ")

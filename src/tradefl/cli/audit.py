@@ -36,20 +36,22 @@ def audit(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl audit"):
+        from tradefl.settlement.agreement import parsed_address
         from tradefl.settlement.audit import audit as audited
         from tradefl.settlement.chain import RpcChain
     with progress(f"auditing {contract}"):
+        contract = parsed_address("--contract", contract)
         consortium = None if file is None else load(file)
         verdict = audited(RpcChain(rpc), contract, consortium, from_block)
     if as_json:
         print_json(verdict.to_dict())
     else:
-        _print(verdict)
+        _print(verdict, file)
     if not verdict.agrees:
         raise typer.Exit(1)
 
 
-def _print(verdict: Audit) -> None:
+def _print(verdict: Audit, file: Path | None) -> None:
     agreement = verdict.agreement
     if agreement is not None:
         say(f"{agreement.consortium}: settlement {verdict.contract}, recomputed\n")
@@ -74,6 +76,13 @@ def _print(verdict: Audit) -> None:
             ("contract", verdict.contract),
             ("agreement", "not published yet" if agreement is None else agreement.hash),
             ("phase", verdict.phase.name.lower()),
+            (
+                "compared with",
+                "nothing but the chain itself"
+                if file is None
+                else f"{file}, but for what is private: profitability, cycles_per_bit, "
+                "download_seconds, upload_seconds",
+            ),
             ("verdict", verdict.sentence),
         ]
     )

@@ -105,6 +105,7 @@ def settle(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl settle"):
+        from tradefl.settlement.agreement import parsed_address
         from tradefl.settlement.audit import audit
         from tradefl.settlement.parties import embedded, on_node
 
@@ -131,6 +132,8 @@ def settle(
         raise InputError.at(output, "cannot be written: it is a folder")
     if keystore is not None and accounts is not None:
         raise InputError.at("--accounts", "cannot stand beside --keystore")
+    if contract is not None:
+        contract = parsed_address("--contract", contract)
     with status(f"settling {file}") as show:
         consortium = load(file)
         parties: Parties
@@ -169,7 +172,7 @@ def settle(
                 "differences": [str(one) for one in verdict.differences],
             }
         }
-    for text in (*parties.notes, *verdict.notes):
+    for text in (*parties.notes, *verdict.notes, *_overruled(settlement, state)):
         note(text)
     if output is not None:
         write_json(document, output)
@@ -243,6 +246,18 @@ def _attestations(path: Path, agreement: Agreement) -> Any:
         return by_account[account]
 
     return attest
+
+
+def _overruled(settlement: Settlement, state: State) -> list[str]:
+    """Return whose report on the chain is another than what was asked for: it stands."""
+    return [
+        f"{name}: d = {place.report.data_ppb:,} ppb, f = {place.report.cpu_hz:,} Hz stands on the "
+        f"chain, not {wanted.data_ppb:,} ppb, {wanted.cpu_hz:,} Hz; a report is made once"
+        for name, place in zip(settlement.agreement.names, state.places, strict=True)
+        if (wanted := settlement.reports.get(place.account)) is not None
+        and place.reported
+        and wanted != place.report
+    ]
 
 
 def _done(progress: Progress) -> str:

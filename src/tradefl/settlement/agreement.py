@@ -395,6 +395,22 @@ def _size(whole: int, digits: int = 6) -> str:
     return f"{whole:.{digits}g}" if small else f"about 10^{math.log10(abs(whole)):.0f}"
 
 
+def parsed_address(place: str, address: str) -> str:
+    """Return an address that somebody typed, with checksum capitals.
+
+    Raises
+    ------
+    InputError
+        It has capitals, and they do not fit its digits.
+    """
+    account = checksum(address)
+    digits = address[2:]
+    if address != account and digits not in (digits.lower(), digits.upper()):
+        what = "its capitals do not fit its digits (EIP-55), so one of them is a typing error"
+        raise InputError.at(place, f"{what}: {address}")
+    return account
+
+
 class _Quantized:
     """A consortium on the way to integers; collects what does not fit."""
 
@@ -485,12 +501,11 @@ class _Quantized:
         return tuple(accounts)
 
     def _account(self, place: str, address: str) -> str:
-        account = checksum(address)
-        digits = address[2:]
-        if address != account and digits not in (digits.lower(), digits.upper()):
-            what = "its capitals do not fit its digits (EIP-55), so one of them is a typing error"
-            self.problem(place, f"{what}: {address}")
-        return account
+        try:
+            return parsed_address(f"{self.consortium.source}: {place}", address)
+        except InputError as error:
+            self.problems += error.problems
+            return checksum(address)
 
     def _levels(self, i: int) -> tuple[int, ...]:
         name = self.consortium.names[i]

@@ -12,6 +12,7 @@ from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import Agreement, Report
 
+SCHEMAS = ("tradefl/solution/1", "tradefl/training/1")
 # Where a document says how much of its data an organization used: measured before pledged.
 FRACTIONS = ("measured_fraction", "data_fraction")
 
@@ -36,7 +37,7 @@ def read_reports(
     InputError
         No such file, not JSON, not these organizations, or an infeasible contribution.
     """
-    entries = _entries(path)
+    entries = _entries(path, agreement)
     names = [entry.get("name") for entry in entries]
     problems = [
         Problem(f"{path}: organizations[{k}].name", _unknown(name, agreement.names))
@@ -80,8 +81,27 @@ def read_reports(
     return reports
 
 
-def _entries(path: Path) -> list[dict[str, Any]]:
+def _require_fit(path: Path, document: dict[str, Any], agreement: Agreement) -> None:
+    """Refuse a document of another kind, of another consortium, or without an answer."""
+    schema, consortium = document.get("schema"), document.get("consortium")
+    problems = []
+    if schema is not None and schema not in SCHEMAS:
+        what = f"expected one of {', '.join(SCHEMAS)}, got {shown(schema)}"
+        problems.append(Problem(f"{path}: schema", what))
+    if consortium is not None and consortium != agreement.consortium:
+        what = f"expected {agreement.consortium!r}, got {shown(consortium)}"
+        problems.append(Problem(f"{path}: consortium", what))
+    if document.get("status") in ("infeasible", "iteration_limit"):
+        what = f"expected a solution, got {shown(document['status'])}"
+        problems.append(Problem(f"{path}: status", what))
+    if problems:
+        raise InputError(problems)
+
+
+def _entries(path: Path, agreement: Agreement) -> list[dict[str, Any]]:
     document = read_json(path)
+    if isinstance(document, dict):
+        _require_fit(path, document, agreement)
     entries = document.get("organizations") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         raise InputError.at(path, "expected a solution or training document with organizations")
