@@ -53,13 +53,14 @@ def open_keystore(files: dict[str, Path], password: Callable[[], str]) -> list[K
     Raises
     ------
     InputError
-        The password opens some file not; all such files are named.
+        The password does not open some file, or the file is broken; all such files are named.
     """
     word = password()
     signers, problems = [], []
     for address, path in files.items():
         try:
             signer = KeySigner(Account.from_key(Account.decrypt(_keystore(path) or {}, word)))
+        # What eth-account raises depends on which part of the file is missing or malformed.
         except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
             wrong = "MAC" in str(error).upper()
             what = "the password is wrong" if wrong else f"cannot be decrypted: {error}"
