@@ -1,0 +1,150 @@
+"""The state of a training after a round: written whole or not at all, and continued exactly."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.consortium.files import atomic_write
+from tradefl.errors import InputError, Problem
+
+SCHEMA = "tradefl/checkpoint/1"
+META = "meta"
+# FedAdam's moments; other strategies of ours keep nothing between rounds.
+STATE = ("m_t", "v_t")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """Everything that the rounds to come depend on.
+
+    Attributes
+    ----------
+    rounds_done
+        How many rounds are in it.
+    arrays
+        The global model's parameters.
+    state
+        The aggregating strategy's own arrays, by attribute and parameter.
+    accuracy, loss
+        Of the global model, before the first round and after each.
+    entries
+        The ledger's entries.
+    identity
+        What the training was: the plan, the consortium, the pledges.
+    """
+
+    rounds_done: int
+    arrays: dict[str, npt.NDArray[Any]]
+    state: dict[str, dict[str, npt.NDArray[Any]]]
+    accuracy: list[float]
+    loss: list[float]
+    entries: list[dict[str, Any]]
+    identity: dict[str, Any]
+
+    def write(self, path: Path) -> None:
+        """Write the checkpoint: a NumPy archive with the figures as JSON in it."""
+        meta = {
+            "schema": SCHEMA,
+            "rounds_done": self.rounds_done,
+            # A diverged model has a loss that JSON has no number for.
+            "accuracy": [value.hex() for value in self.accuracy],
+            "loss": [value.hex() for value in self.loss],
+            "entries": self.entries,
+            "identity": self.identity,
+            "names": list(self.arrays),
+            "state": {key: list(arrays) for key, arrays in self.state.items()},
+        }
+        content = io.BytesIO()
+        columns = {f"array.{k}": value for k, value in enumerate(self.arrays.values())}
+        for key, arrays in self.state.items():
+            columns |= {f"{key}.{k}": value for k, value in enumerate(arrays.values())}
+        text = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
+        np.savez(content, **columns, **{META: text})  # type: ignore[arg-type]
+        atomic_write(path, content.getvalue())
+
+    @classmethod
+    def read(cls, path: Path) -> Checkpoint:
+        """Return the checkpoint of a file.
+
+        Raises
+        ------
+        InputError
+            No such file, or no checkpoint.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                meta = json.loads(archive[META].tobytes())
+                if meta["schema"] != SCHEMA:
+                    raise InputError.at(path, f"expected {SCHEMA}, got {meta['schema']!r}")
+                arrays = {name: archive[f"array.{k}"] for k, name in enumerate(meta["names"])}
+                state = {
+                    key: {name: archive[f"{key}.{k}"] for k, name in enumerate(names)}
+                    for key, names in meta["state"].items()
+                }
+            return cls(
+                rounds_done=int(meta["rounds_done"]),
+                arrays=arrays,
+                state=state,
+                accuracy=[float.fromhex(value) for value in meta["accuracy"]],
+                loss=[float.fromhex(value) for value in meta["loss"]],
+                entries=list(meta["entries"]),
+                identity=dict(meta["identity"]),
+            )
+        except FileNotFoundError:
+            what = "no such file: there is no checkpoint to resume from"
+            raise InputError.at(path, what) from None
+        except (OSError, zipfile.BadZipFile, EOFError) as error:
+            raise InputError.at(path, f"is no checkpoint: {error}") from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError.at(path, f"is no checkpoint: {error}") from None
+
+    def require(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Refuse to continue another training than this one.
+
+        Raises
+        ------
+        InputError
+            Names every figure that differs.
+        """
+        # Compared as JSON has them: a tuple is a list.
+        wanted = json.loads(json.dumps(identity))
+        problems = [
+            Problem(
+                f"{path}: {key}",
+                f"the checkpoint is of {_short(self.identity.get(key))}, "
+                f"this training of {_short(wanted.get(key))}",
+            )
+            for key in {**self.identity, **wanted}
+            if self.identity.get(key) != wanted.get(key)
+        ]
+        if problems:
+            raise InputError(problems)
+
+
+def strategy_state(strategy: object) -> dict[str, dict[str, npt.NDArray[Any]]]:
+    """Return the arrays that a strategy of Flower's keeps between rounds."""
+    return {
+        key: dict(arrays) for key in STATE if (arrays := getattr(strategy, key, None)) is not None
+    }
+
+
+def restore_state(strategy: object, state: Mapping[str, dict[str, npt.NDArray[Any]]]) -> None:
+    """Give a strategy its arrays back."""
+    for key, arrays in state.items():
+        setattr(strategy, key, arrays)
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

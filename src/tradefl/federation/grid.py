@@ -1,0 +1,152 @@
+"""Flower's runtime without a runtime: every organization in this process, one after the other.
+
+A :class:`~flwr.serverapp.Grid` that calls the ClientApp where a SuperLink would send a message. The
+same ServerApp and ClientApp run on it as on many machines.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import flwr
+from flwr.app import Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import Grid, ServerApp
+
+RUN_ID = 1
+SERVER_NODE_ID = 1
+FIRST_NODE_ID = 100
+CLIENT_APP_FAILED = 2  # Flower: the ClientApp raised an exception
+
+
+@contextmanager
+def _task_identity() -> Iterator[None]:
+    """Let messages be made outside a run: the one thing here that is internal to Flower."""
+    try:
+        from flwr.supercore.task_identity import TaskIdentity
+    except ImportError as error:  # pragma: no cover
+        raise ImportError(
+            f"Flower {flwr.__version__} has moved TaskIdentity; TradeFL is made for 1.41 and 1.42"
+        ) from error
+    names = ("_run_id", "_node_id", "_task_id")
+    before = [getattr(TaskIdentity, name) for name in names]
+    TaskIdentity.run_id = RUN_ID
+    TaskIdentity.node_id = SERVER_NODE_ID
+    TaskIdentity.task_id = 1
+    try:
+        yield
+    finally:
+        for name, value in zip(names, before, strict=True):
+            setattr(TaskIdentity, name, value)
+
+
+class InProcessGrid(Grid):
+    """Nodes that live in this process; a message is a call.
+
+    Parameters
+    ----------
+    client_app
+        What every node runs.
+    node_configs
+        One for each node.
+    run_config
+        What every node sees as the run's configuration.
+    """
+
+    def __init__(
+        self,
+        client_app: ClientApp,
+        node_configs: Sequence[Mapping[str, Any]],
+        run_config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._client_app = client_app
+        self._contexts = {
+            FIRST_NODE_ID + k: Context(
+                run_id=RUN_ID,
+                node_id=FIRST_NODE_ID + k,
+                node_config=dict(config),
+                state=RecordDict(),
+                run_config=dict(run_config or {}),
+            )
+            for k, config in enumerate(node_configs)
+        }
+        self._replies: dict[str, Message] = {}
+        self._sent = 0
+
+    def set_run(self, run: Any) -> None:
+        """Do nothing: there is one run."""
+
+    @property
+    def run(self) -> Any:
+        """There is no run of a SuperLink here."""
+        raise NotImplementedError("an in-process grid belongs to no SuperLink's run")
+
+    def create_message(
+        self,
+        content: RecordDict,
+        message_type: str,
+        dst_node_id: int,
+        group_id: str,
+        ttl: float | None = None,
+    ) -> Message:
+        """Return a new message."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the ids of all nodes."""
+        return list(self._contexts)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Run each message's node; replies wait to be pulled."""
+        ids = []
+        for message in messages:
+            reply, _ = self._called(message)
+            self._sent += 1
+            ids.append(str(self._sent))
+            self._replies[ids[-1]] = reply
+        return ids
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the replies, once."""
+        return [self._replies.pop(k) for k in message_ids if k in self._replies]
+
+    def send_and_receive(
+        self, messages: Iterable[Message], *, timeout: float | None = None
+    ) -> Iterable[Message]:
+        """Run each message's node, and return the replies of those that took no longer."""
+        called = [self._called(message) for message in messages]
+        return [reply for reply, seconds in called if timeout is None or seconds <= timeout]
+
+    def _called(self, message: Message) -> tuple[Message, float]:
+        start = time.perf_counter()
+        context = self._contexts[message.metadata.dst_node_id]
+        try:
+            reply = self._client_app(message, context)
+        # As on a SuperNode: whatever an app raises reaches the server as an error reply.
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            reply = Message(Error(code=CLIENT_APP_FAILED, reason=reason), reply_to=message)
+        return reply, time.perf_counter() - start
+
+
+def run_in_process(
+    server_app: ServerApp,
+    client_app: ClientApp,
+    node_configs: Sequence[Mapping[str, Any]],
+    run_config: Mapping[str, Any],
+    *,
+    grid: Callable[..., Grid] = InProcessGrid,
+) -> None:
+    """Run a ServerApp with its ClientApps in this process."""
+    with _task_identity():
+        context = Context(
+            run_id=RUN_ID,
+            node_id=SERVER_NODE_ID,
+            node_config={},
+            state=RecordDict(),
+            run_config=dict(run_config),
+        )
+        server_app(grid(client_app, node_configs, run_config), context)

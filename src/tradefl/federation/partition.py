@@ -1,0 +1,164 @@
+"""Who holds what: the training samples of a data set, dealt to organizations."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.errors import InputError, MissingExtraError
+
+Scheme = Literal["iid", "dirichlet"]
+Indices = npt.NDArray[np.int64]
+
+
+def shares(samples: Sequence[int], available: int) -> list[int]:
+    """Return how many of the available samples each organization holds.
+
+    As many as it says if all fit. Otherwise in proportion, rounded by largest remainder (of equal
+    ones the earlier organization first), but at least one each.
+
+    Parameters
+    ----------
+    samples
+        ``|S_i|`` of each organization, >= 1.
+    available
+        How many samples there are.
+
+    Raises
+    ------
+    InputError
+        There are fewer samples than organizations.
+    """
+    held = [int(number) for number in samples]
+    if any(number < 1 for number in held):
+        raise ValueError("samples: expected whole numbers >= 1")
+    if sum(held) <= available:
+        return held
+    if available < len(held):
+        raise InputError.at(
+            "--data",
+            f"expected at least {len(held):,} training samples, one for each organization, "
+            f"got {available:,}",
+        )
+    # Who would get less than one gets one; that leaves less for the others, so once more.
+    result = [1] * len(held)
+    rest, left, total = list(range(len(held))), available, sum(held)
+    while small := {i for i in rest if held[i] * left < total}:
+        left -= len(small)
+        total -= sum(held[i] for i in small)
+        rest = [i for i in rest if i not in small]
+    # Whole numbers throughout: |S_i| goes up to 2^53.
+    for i in rest:
+        result[i] = held[i] * left // total
+    unplaced = left - sum(result[i] for i in rest)
+    for i in sorted(rest, key=lambda i: (-(held[i] * left % total), i))[:unplaced]:
+        result[i] += 1
+    return result
+
+
+def permutation(n: int, seed: int) -> Indices:
+    """Return 0 .. n - 1 in an order drawn from the seed, the same with every release of NumPy."""
+    # NumPy keeps the raw stream of its bit generators, but not what its distributions make of it.
+    keys = np.random.PCG64(seed).random_raw(n)
+    return np.argsort(keys, kind="stable").astype(np.int64)
+
+
+def stratified_split(y: npt.NDArray[Any], *, part: float = 0.2) -> tuple[Indices, Indices]:
+    """Return ascending indices for training and for testing, the same for everybody.
+
+    Each class gives its part to testing, rounded by largest remainder, and at least one sample.
+    """
+    y = np.asarray(y)
+    labels, counts = np.unique(y, return_counts=True)
+    order = permutation(len(y), 0)
+    chosen = shares(counts.tolist(), max(round(part * len(y)), len(labels)))
+    test = np.concatenate(
+        [order[y[order] == label][:count] for label, count in zip(labels, chosen, strict=True)]
+    )
+    return np.setdiff1d(order, test), np.sort(test)
+
+
+def partition(
+    y: npt.NDArray[Any],
+    samples_held: Sequence[int],
+    *,
+    scheme: Scheme,
+    alpha: float,
+    seed: int,
+) -> list[Indices]:
+    """Return the indices of the samples that each organization holds, no sample twice.
+
+    Parameters
+    ----------
+    y
+        Labels of the training samples, shape ``(n,)``.
+    samples_held
+        How many each organization holds (:func:`shares`).
+    scheme
+        ``"iid"``: each holds what ``samples_held`` says, drawn without looking at the labels.
+        ``"dirichlet"``: as many samples in all, but for each class the parts are drawn from a
+        Dirichlet distribution, so how many each holds comes out of the draw, at least one.
+    alpha
+        Concentration of the Dirichlet distribution: the smaller, the more the organizations
+        differ. Unused by ``"iid"``.
+    seed
+        Fixes all draws, >= 0.
+
+    Raises
+    ------
+    InputError
+        ``alpha`` is no number > 0, or leaves an organization without samples.
+    MissingExtraError
+        ``"dirichlet"`` without flwr-datasets.
+    """
+    total = sum(samples_held)
+    if any(number < 1 for number in samples_held) or total > len(y):
+        raise ValueError(f"samples_held: expected numbers >= 1 that sum up to {len(y):,} at most")
+    chosen = permutation(len(y), seed)[:total]
+    if scheme == "iid":
+        return np.split(chosen, np.cumsum(samples_held)[:-1])
+    if scheme == "dirichlet":
+        chosen = np.sort(chosen)
+        parts = _dirichlet(np.asarray(y)[chosen], len(samples_held), float(alpha), seed)
+        return [chosen[part] for part in parts]
+    raise InputError.at("--partition", f"expected iid or dirichlet, got {scheme!r}")
+
+
+def _dirichlet(y: npt.NDArray[Any], n: int, alpha: float, seed: int) -> list[Indices]:
+    if not (math.isfinite(alpha) and alpha > 0.0):
+        raise InputError.at("--alpha", f"expected a finite number > 0, got {alpha!r}")
+    # Here, not above: the hub's module imports stratified_split.
+    from tradefl.federation.datasets.hub import without_telemetry
+
+    without_telemetry()
+    try:
+        from datasets import Dataset
+        from flwr_datasets.partitioner import DirichletPartitioner
+    except ImportError:
+        raise MissingExtraError("--partition dirichlet", "vision") from None
+    partitioner = DirichletPartitioner(
+        num_partitions=n,
+        partition_by="label",
+        alpha=alpha,
+        min_partition_size=1,
+        self_balancing=False,
+        seed=seed,
+    )
+    partitioner.dataset = Dataset.from_dict({"label": y, "index": np.arange(len(y))})
+    try:
+        with warnings.catch_warnings():
+            # One for every draw that left somebody without samples.
+            warnings.simplefilter("ignore")
+            parts = [partitioner.load_partition(i)["index"][:] for i in range(n)]
+    except ValueError:  # ten such draws
+        raise InputError.at(
+            "--alpha",
+            f"with {alpha:g}, every draw left one of {n:,} organizations without samples; "
+            "expected a larger number (or another seed)",
+        ) from None
+    return [np.asarray(part, dtype=np.int64) for part in parts]

@@ -1,0 +1,176 @@
+"""A training, as the user asks for it: everything that its result depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from tradefl.consortium.schema import suggestion
+from tradefl.errors import InputError, Problem
+from tradefl.federation.datasets import DEFAULT_DATA
+from tradefl.federation.models import DEFAULT_MODEL
+from tradefl.federation.partition import Scheme
+from tradefl.federation.terms import DEADLINES, Deadline
+from tradefl.solvers import DEFAULT_METHOD, METHODS
+
+AGGREGATIONS = ("fedavg", "fedprox", "fedadam")
+PARTITIONS: tuple[str, ...] = (*get_args(Scheme), "own")
+LEARNING_RATE = {DEFAULT_MODEL: 0.5}
+TORCH_LEARNING_RATE = 0.05
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to train, on what, how long, and whose pledges.
+
+    Attributes
+    ----------
+    consortium
+        The file.
+    scheme
+        The solver whose contributions are pledged.
+    data, data_dir
+        The data set, and the folder where its files are; an empty text: none.
+    partition, alpha
+        Who holds what: ``iid`` and ``dirichlet`` (with the concentration alpha) deal the data set
+        out; ``own``: each organization's folder holds its own.
+    model, width, device
+        As in :func:`tradefl.federation.models.make_model`.
+    rounds, local_epochs, learning_rate, batch_size
+        Of federated averaging; a learning rate of 0 is the model's default.
+    aggregation, proximal_mu
+        Which of Flower's strategies aggregates; FedProx's weight.
+    deadline
+        As in :class:`tradefl.federation.TradeFL`; an empty text: by Eq. (2), or none under TOS,
+        which ignores the deadline.
+    seed
+        Of the partition, the choice of samples, the model and the order of training.
+    join_seconds, round_seconds
+        How long to wait for organizations to connect, and for their replies in a round.
+    output, checkpoint
+        Where the document and the state after every round go; an empty text: nowhere.
+    resume
+        Continue from the checkpoint.
+    keys
+        A folder of public keys, ``<organization>.pub``: then nodes must have these.
+    """
+
+    consortium: str
+    scheme: str = DEFAULT_METHOD
+    data: str = DEFAULT_DATA
+    data_dir: str = ""
+    partition: str = "iid"
+    alpha: float = 0.5
+    model: str = DEFAULT_MODEL
+    width: float = 1.0
+    device: str = "cpu"
+    rounds: int = 5
+    local_epochs: int = 1
+    learning_rate: float = 0.0
+    batch_size: int = 32
+    aggregation: str = "fedavg"
+    proximal_mu: float = 0.1
+    deadline: str = ""
+    seed: int = 0
+    join_seconds: float = 60.0
+    round_seconds: float = 3600.0
+    output: str = ""
+    checkpoint: str = ""
+    resume: bool = False
+    keys: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant, all of it at once."""
+        problems: list[Problem] = []
+
+        def require(name: str, holds: bool, expected: str) -> None:
+            if not holds:
+                place = f"--{name.replace('_', '-')}"
+                problems.append(Problem(place, f"expected {expected}, got {getattr(self, name)!r}"))
+
+        def choice(name: str, known: tuple[str, ...]) -> None:
+            hint = suggestion(str(getattr(self, name)), known)
+            require(name, getattr(self, name) in known, f"one of {', '.join(known)}{hint}")
+
+        choice("scheme", METHODS)
+        choice("partition", PARTITIONS)
+        choice("aggregation", AGGREGATIONS)
+        choice("deadline", ("", *DEADLINES))
+        for name in ("rounds", "local_epochs", "batch_size"):
+            require(name, 1 <= getattr(self, name) <= 1_000_000, "a whole number >= 1")
+        for name in ("alpha", "width", "round_seconds"):
+            require(name, 0.0 < getattr(self, name) < math.inf, "a number > 0")
+        for name in ("learning_rate", "proximal_mu", "join_seconds"):
+            require(name, 0.0 <= getattr(self, name) < math.inf, "a number >= 0")
+        require("seed", 0 <= self.seed < 2**63, "a whole number >= 0")
+        require("resume", not self.resume or bool(self.checkpoint), "--checkpoint or -o with it")
+        if problems:
+            raise InputError(problems)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, or the model's default."""
+        return self.learning_rate or LEARNING_RATE.get(self.model, TORCH_LEARNING_RATE)
+
+    @property
+    def rule(self) -> Deadline:
+        """The deadline's rule, or the scheme's default."""
+        for rule in DEADLINES:
+            if rule == self.deadline:
+                return rule
+        return "off" if self.scheme == "tos" else "model"
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder of the data."""
+        return Path(self.data_dir) if self.data_dir else None
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a checkpoint must agree with to be continued.
+
+        The number of rounds may grow; where files are and how long one waits changes nothing.
+        """
+        free = {"consortium", "data_dir", "rounds", "join_seconds", "round_seconds", "output"}
+        free |= {"checkpoint", "resume", "keys", "device", "learning_rate", "deadline"}
+        own = {key: value for key, value in dataclasses.asdict(self).items() if key not in free}
+        return own | {"learning_rate": self.rate, "deadline": self.rule}
+
+    # --- as Flower's run config: flat, with hyphens ----------------------------------------------
+
+    def to_run_config(self) -> dict[str, Any]:
+        """Return the plan as Flower's run config."""
+        return {key.replace("_", "-"): value for key, value in dataclasses.asdict(self).items()}
+
+    @classmethod
+    def from_run_config(cls, config: Mapping[str, Any]) -> Plan:
+        """Return the plan of Flower's run config; keys that are not there have their defaults.
+
+        Raises
+        ------
+        InputError
+            An unknown key, or a value of another kind or range than expected.
+        """
+        kinds: dict[str, Callable[[Any], Any]] = get_type_hints(cls)
+        problems, values = [], {}
+        for key, value in config.items():
+            name = key.replace("-", "_")
+            kind: Any = kinds.get(name)
+            place = f"run config: {key}"
+            if kind is None:
+                hint = suggestion(key, tuple(one.replace("_", "-") for one in kinds))
+                problems.append(Problem(place, f"unknown key{hint}"))
+                continue
+            if kind is float and type(value) is int:
+                value = float(value)
+            if type(value) is not kind:
+                what = f"expected {kind.__name__}, got {value!r}"
+                problems.append(Problem(place, what))
+            values[name] = value
+        if not values.get("consortium"):
+            problems.append(Problem("run config: consortium", "expected the consortium's file"))
+        if problems:
+            raise InputError(problems)
+        return cls(**values)

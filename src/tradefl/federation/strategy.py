@@ -1,0 +1,447 @@
+r"""The mechanism as a Flower strategy: a wrapper around FedAvg, FedProx, FedAdam, ...
+
+The wrapper does not aggregate. It tells each node its pledge, looks at what comes back, and hands
+the wrapped strategy exactly the updates that count, with the weights that they have earned:
+
+    n_i / sum_k n_k,   n_i = the samples that i really used, at most d_i |S_i|
+
+(Eq. (3) with erratum E7: as printed the weights do not sum to one.)
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from logging import INFO, WARNING, getLogger
+from typing import Any
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import Result, Strategy
+
+from tradefl.federation.ledger import Entry, Ledger
+from tradefl.federation.pledge import PLEDGE, PROFILE, PROFILE_QUERY, RECEIPT
+from tradefl.federation.terms import Deadline, Terms
+
+log = getLogger("flwr").log
+DEFAULT_WEIGHT = "num-examples"
+PROFILE_SECONDS = 120.0
+POLL_SECONDS = 1.0
+
+
+class UnusableUpdateError(ValueError):
+    """A reply that cannot be aggregated; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Update:
+    """A reply that can be aggregated, and what it claims."""
+
+    reply: Message
+    arrays: ArrayRecord
+    metrics: MetricRecord
+    claimed: int | float
+    seconds: float
+    cpu_hz: float | None
+    sha256: str
+
+
+class TradeFL(Strategy):
+    """Hold every organization to its pledge, and measure what it contributed.
+
+    Parameters
+    ----------
+    strategy
+        What aggregates: ``FedAvg(...)``, ``FedProx(...)``, ``FedAdam(...)``, or any strategy of
+        Flower's Message API that weighs updates by a metric (``weighted_by_key``).
+    terms
+        The pledges and the deadline: ``Terms.load("consortium.toml")``, or :meth:`Terms.of`.
+    deadline
+        ``"model"``: an update counts if the time of Eq. (2), with what was really used, is within
+        tau. ``"wall"``: if its reply arrives within tau of real time. ``"off"``: always.
+    public_keys
+        For nodes that authenticate: each organization's public key, as the SuperLink reports it.
+        Then no other node can speak for it.
+    join_seconds
+        How long the first round waits until every organization is connected.
+    rounds_done
+        The rounds before this one, when a training continues: rounds count on from there.
+    ledger
+        What was measured in those rounds.
+
+    Attributes
+    ----------
+    ledger
+        What was measured: complete for a round when the wrapped strategy has aggregated it.
+
+    Notes
+    -----
+    A node says who it is in reply to a query (:func:`tradefl.federation.profile`): by
+    ``organization`` in its node config, or, in a simulation, by ``partition-id``. Replies are
+    sorted by organization before they are aggregated, so that a run can be repeated to the last
+    bit although Flower asks nodes in random order.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        terms: Terms,
+        *,
+        deadline: Deadline = "model",
+        public_keys: Mapping[str, bytes] | None = None,
+        join_seconds: float = 60.0,
+        rounds_done: int = 0,
+        ledger: Ledger | None = None,
+    ) -> None:
+        super().__init__()
+        self.strategy = strategy
+        self.terms = terms
+        self.deadline: Deadline = deadline
+        self.public_keys = public_keys
+        self.join_seconds = join_seconds
+        self.rounds_done = rounds_done
+        self.ledger = Ledger(terms) if ledger is None else ledger
+        self._index = {name: i for i, name in enumerate(terms.names)}
+        self._nodes: dict[int, int] = {}  # node id -> organization
+        self._refused: dict[int, str] = {}  # node id -> why it speaks for nobody
+        self._connected: set[int] = set()
+        self._asked: set[int] = set()  # organizations asked in this round
+        self._sent: ArrayRecord = ArrayRecord()
+
+    def summary(self) -> None:
+        """Log the settings, then those of the wrapped strategy."""
+        log(INFO, "\t├──> TradeFL settings:")
+        log(INFO, "\t│\t├── Organizations: %d", len(self.terms))
+        log(INFO, "\t│\t└── Deadline: %g s (%s)", self.terms.deadline_seconds, self.deadline)
+        self.strategy.summary()
+
+    def start(
+        self,
+        grid: Grid,
+        initial_arrays: ArrayRecord,
+        num_rounds: int = 3,
+        timeout: float = 3600,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+    ) -> Result:
+        """Run the rounds, as :meth:`flwr.serverapp.strategy.Strategy.start` does.
+
+        With a deadline in real time the timeout is at most tau. When a training continues,
+        ``evaluate_fn`` is called with the number of the round in the whole of it.
+        """
+        if self.deadline == "wall":
+            timeout = min(timeout, self.terms.deadline_seconds)
+
+        def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
+            assert evaluate_fn is not None
+            return evaluate_fn(server_round + self.rounds_done, arrays)
+
+        return super().start(
+            grid,
+            initial_arrays,
+            num_rounds,
+            timeout,
+            train_config,
+            evaluate_config,
+            None if evaluate_fn is None else evaluate,
+        )
+
+    # --- before a round --------------------------------------------------------------------------
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return the wrapped strategy's messages, each with its organization's pledge."""
+        self._await_organizations(grid)
+        messages = self.strategy.configure_train(
+            server_round + self.rounds_done, arrays, config, grid
+        )
+        addressed: dict[int, Message] = {}
+        for message in messages:
+            i = self._nodes.get(message.metadata.dst_node_id)
+            if i is None:
+                continue  # a node that speaks for nobody
+            # The content is one object that all messages share.
+            own = copy.copy(message)
+            pledge = ConfigRecord(self.terms.pledges[i].to_record())
+            own.content = RecordDict({**message.content, PLEDGE: pledge})
+            addressed[i] = own
+        self._asked = set(addressed)
+        self._sent = arrays
+        # A list: a SuperLink takes no generator.
+        return [addressed[i] for i in sorted(addressed)]
+
+    def _await_organizations(self, grid: Grid) -> None:
+        """Learn who the nodes are; the first time, wait until everybody is there."""
+        first = not self._nodes
+        until = time.monotonic() + self.join_seconds
+        self._identify(grid)
+        while first and len(set(self._nodes.values())) < len(self.terms):
+            if time.monotonic() >= until:
+                break
+            time.sleep(POLL_SECONDS)
+            self._identify(grid)
+        if not self._nodes:
+            reasons = "; ".join(sorted(set(self._refused.values()))) or "no node is connected"
+            raise RuntimeError(f"no organization takes part: {reasons}")
+        missing = [name for name, i in self._index.items() if i not in self._nodes.values()]
+        if first and missing:
+            log(WARNING, "not connected: %s", ", ".join(missing))
+
+    def _identify(self, grid: Grid) -> None:
+        """Ask nodes that are new which organization they are."""
+        nodes = {node.node_id: node for node in grid.get_nodes()}
+        self._connected = set(nodes)
+        new = [k for k in sorted(nodes) if k not in self._nodes and k not in self._refused]
+        if not new:
+            return
+        question = RecordDict({PROFILE: ConfigRecord()})
+        replies = grid.send_and_receive(
+            [Message(question, k, PROFILE_QUERY) for k in new], timeout=PROFILE_SECONDS
+        )
+        for reply in sorted(replies, key=lambda reply: int(reply.metadata.src_node_id)):
+            node = reply.metadata.src_node_id
+            try:
+                i = self._organization(reply)
+                self._admit(node, i, bytes(nodes[node].public_key))
+            except UnusableUpdateError as error:
+                self._refused[node] = str(error)
+                log(WARNING, "node %d is refused: %s", node, error)
+
+    def _organization(self, reply: Message) -> int:
+        """Return which organization a node says it is."""
+        if reply.has_error():
+            raise UnusableUpdateError(
+                f"it does not say which organization it is ({_short(reply.error.reason)}); "
+                "is its ClientApp a ContributingApp?"
+            )
+        profile = reply.content.config_records.get(PROFILE, ConfigRecord())
+        name, partition = profile.get("organization"), profile.get("partition-id")
+        if isinstance(name, str) and name in self._index:
+            return self._index[name]
+        if name is None and type(partition) is int and 0 <= partition < len(self.terms):
+            return partition
+        raise UnusableUpdateError(
+            f"it says it is {name!r}, partition {partition!r}: no organization of the consortium"
+        )
+
+    def _admit(self, node: int, i: int, key: bytes) -> None:
+        """Let a node speak for an organization, unless another does or its key is not the one."""
+        name = self.terms.names[i]
+        if self.public_keys is not None and self.public_keys.get(name) != key:
+            raise UnusableUpdateError(f"it says it is {name!r}, but its key is another")
+        for other, j in list(self._nodes.items()):
+            if j == i and other in self._connected:
+                raise UnusableUpdateError(f"it says it is {name!r}, which node {other} is")
+            if j == i:
+                del self._nodes[other]
+        self._nodes[node] = i
+
+    # --- after a round ---------------------------------------------------------------------------
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Enter everybody in the ledger; aggregate the updates that count, by organization."""
+        number = server_round + self.rounds_done
+        by_organization: dict[int, Message] = {}
+        for reply in replies:
+            i = self._nodes.get(reply.metadata.src_node_id)
+            if i in self._asked:
+                by_organization.setdefault(i, reply)
+        entries: list[Entry] = []
+        counted: list[tuple[_Update, int | float]] = []
+        for i in range(len(self.terms)):
+            entry, update, weight = self._judged(number, i, by_organization.get(i))
+            entries.append(entry)
+            if entry.reason:
+                log(WARNING, "%s, round %d: %s", entry.organization, number, entry.reason)
+            if update is not None and entry.outcome == "present":
+                counted.append((update, weight))
+        self.ledger.add(entries)
+        if not counted:
+            log(WARNING, "round %d: no update counts, the model stays as it is", number)
+            return None, None
+        return self.strategy.aggregate_train(number, self._rewritten(counted))
+
+    def _judged(
+        self, number: int, i: int, reply: Message | None
+    ) -> tuple[Entry, _Update | None, int | float]:
+        """Return an organization's entry, its update if there is one, and the weight of it."""
+        pledge = self.terms.pledges[i]
+        entry = Entry(number, pledge.organization, "present", cpu_hz=pledge.cpu_hz)
+
+        def out(outcome: Any, reason: str, **fields: Any) -> tuple[Entry, None, int]:
+            return dataclasses.replace(entry, outcome=outcome, reason=reason, **fields), None, 0
+
+        if i not in self._asked:
+            connected = any(self._nodes[k] == i for k in self._nodes if k in self._connected)
+            if connected:
+                return out("idle", "")
+            return out("absent", "not connected")
+        if reply is None:
+            return out("absent", "no reply in time")
+        if reply.has_error():
+            return out("failed", f"its app failed: {_short(reply.error.reason)}")
+        try:
+            update = self._checked(reply)
+        except UnusableUpdateError as error:
+            return out("rejected", str(error))
+        claim, reasons = update.claimed, []
+        weight: int | float = claim
+        if claim > pledge.samples_owed:
+            weight = pledge.samples_owed
+            reasons.append(
+                f"claims {claim:,} samples, of {pledge.samples_owed:,} that its pledge is"
+                + (f" and {pledge.samples_held:,} that it holds" * (claim > pledge.samples_held))
+                + "; capped"
+            )
+        used = math.floor(weight)
+        cpu_hz = pledge.cpu_hz
+        if update.cpu_hz is not None and update.cpu_hz < pledge.cpu_hz:
+            if update.cpu_hz in self.terms.cpu_levels_hz[i]:
+                cpu_hz = update.cpu_hz
+                reasons.append(f"ran at {cpu_hz:g} Hz, pledged {pledge.cpu_hz:g} Hz")
+            else:
+                return out("rejected", f"reports {update.cpu_hz:g} Hz, which is none of its levels")
+        modelled = self.terms.modelled_seconds(i, used, cpu_hz)
+        measured = dataclasses.replace(
+            entry,
+            samples_claimed=math.floor(claim),
+            seconds=update.seconds,
+            modelled_seconds=modelled,
+            cpu_hz=cpu_hz,
+            update_sha256=update.sha256,
+        )
+        if used == 0:
+            why = "trained on no sample"
+            return dataclasses.replace(measured, outcome="empty", reason=why), None, 0
+        if self.deadline == "model" and not self.terms.in_time(i, used, cpu_hz):
+            reasons.append(
+                f"needs {modelled:,.6g} s by Eq. (2), the deadline is "
+                f"{self.terms.deadline_seconds:,.6g} s"
+            )
+            late = dataclasses.replace(measured, outcome="late", reason="; ".join(reasons))
+            return late, None, 0
+        if used < pledge.samples_owed:
+            reasons.append(f"used {used:,} samples, its pledge is {pledge.samples_owed:,}")
+        done = dataclasses.replace(measured, samples_used=used, reason="; ".join(reasons))
+        return done, update, weight
+
+    def _checked(self, reply: Message) -> _Update:
+        """Return what a reply holds, or say why it cannot be aggregated."""
+        content = reply.content
+        if len(content.array_records) != 1 or len(content.metric_records) != 1:
+            raise UnusableUpdateError(
+                "expected one ArrayRecord and one MetricRecord, got "
+                f"{len(content.array_records)} and {len(content.metric_records)}"
+            )
+        arrays = next(iter(content.array_records.values()))
+        metrics = next(iter(content.metric_records.values()))
+        if set(arrays) != set(self._sent):
+            raise UnusableUpdateError("its arrays have other names than the model's")
+        digest = hashlib.sha256()
+        for key, sent in self._sent.items():
+            array = arrays[key]
+            try:
+                values = array.numpy()
+            except (TypeError, ValueError, OSError, EOFError) as error:
+                raise UnusableUpdateError(f"array {key!r} cannot be read: {error}") from None
+            if list(values.shape) != list(sent.shape):
+                raise UnusableUpdateError(
+                    f"array {key!r} has shape {tuple(values.shape)}, expected {tuple(sent.shape)}"
+                )
+            if not (np.issubdtype(values.dtype, np.number) and np.all(np.isfinite(values))):
+                raise UnusableUpdateError(f"array {key!r} holds what is no finite number")
+            digest.update(array.data)
+        claimed = metrics.get(self._weight_key)
+        if (
+            isinstance(claimed, bool)
+            or not isinstance(claimed, int | float)
+            or not math.isfinite(claimed)
+            or claimed < 0
+        ):
+            raise UnusableUpdateError(
+                f"expected a number of samples >= 0 as {self._weight_key!r}, got {claimed!r}"
+            )
+        receipt = content.config_records.get(RECEIPT, ConfigRecord())
+        return _Update(
+            reply=reply,
+            # In the model's order of names, whatever the reply's.
+            arrays=ArrayRecord({key: arrays[key] for key in self._sent}),
+            metrics=metrics,
+            claimed=claimed,
+            seconds=_number(receipt.get("seconds")) or 0.0,
+            cpu_hz=_number(receipt.get("cpu-hz")),
+            sha256=digest.hexdigest(),
+        )
+
+    def _rewritten(self, counted: Sequence[tuple[_Update, int | float]]) -> list[Message]:
+        """Return the replies as the wrapped strategy may take them at their word."""
+        common = _common_metrics([update.metrics for update, _ in counted])
+        messages = []
+        for update, weight in counted:
+            metrics = MetricRecord({key: update.metrics[key] for key in common})
+            metrics[self._weight_key] = weight
+            own = copy.copy(update.reply)
+            own.content = RecordDict(
+                {
+                    **update.reply.content.config_records,
+                    "arrays": update.arrays,
+                    "metrics": metrics,
+                }
+            )
+            messages.append(own)
+        return messages
+
+    @property
+    def _weight_key(self) -> str:
+        return str(getattr(self.strategy, "weighted_by_key", DEFAULT_WEIGHT))
+
+    # --- evaluation: the wrapped strategy's ------------------------------------------------------
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Return the wrapped strategy's messages."""
+        return self.strategy.configure_evaluate(
+            server_round + self.rounds_done, arrays, config, grid
+        )
+
+    def aggregate_evaluate(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> MetricRecord | None:
+        """Return what the wrapped strategy makes of the replies."""
+        return self.strategy.aggregate_evaluate(server_round + self.rounds_done, replies)
+
+
+def _common_metrics(records: Sequence[MetricRecord]) -> list[str]:
+    """Return the metrics that all have in the same form; one node must not spoil the others'."""
+    return [
+        key
+        for key, value in records[0].items()
+        if all(
+            key in record
+            and isinstance(record[key], list) == isinstance(value, list)
+            and (not isinstance(value, list) or len(record[key]) == len(value))  # type: ignore[arg-type]
+            for record in records
+        )
+    ]
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        return None
+    return float(value)
+
+
+def _short(text: str | None) -> str:
+    """Return the last line of what may be a traceback."""
+    lines = [line.strip() for line in (text or "").strip().splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no reason given"

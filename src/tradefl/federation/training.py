@@ -1,0 +1,416 @@
+"""A training from the plan to the measured contributions: the server's whole part.
+
+:func:`federate` is what the ServerApp does, on any of Flower's runtimes. :func:`train` starts a
+runtime in this process (or Ray) and returns what the server measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, MetricRecord
+from flwr.serverapp import Grid, ServerApp
+from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, Strategy
+
+from tradefl.consortium import Consortium, load
+from tradefl.consortium.files import atomic_write
+from tradefl.errors import InputError, MissingExtraError
+from tradefl.federation.checkpoint import Checkpoint, restore_state, strategy_state
+from tradefl.federation.client import app as client_app
+from tradefl.federation.datasets import Dataset, load_dataset
+from tradefl.federation.grid import run_in_process
+from tradefl.federation.keys import public_keys
+from tradefl.federation.ledger import Ledger
+from tradefl.federation.models import Model, Parameters, make_model
+from tradefl.federation.partition import partition, shares
+from tradefl.federation.plan import Plan
+from tradefl.federation.strategy import TradeFL
+from tradefl.federation.terms import Terms
+from tradefl.game import StrategyProfile
+from tradefl.solvers import solve
+
+SCHEMA = "tradefl/training/1"
+Backend = Literal["in-process", "ray"]
+BACKENDS: tuple[Backend, ...] = ("in-process", "ray")
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundReport:
+    """Where a training stands, for whoever watches.
+
+    Attributes
+    ----------
+    number, rounds
+        This round (0: before the first), of so many.
+    accuracy, loss
+        Of the global model on the test part.
+    present, organizations
+        How many updates are in the round's model, of how many organizations.
+    """
+
+    number: int
+    rounds: int
+    accuracy: float
+    loss: float
+    present: int
+    organizations: int
+
+
+Watch = Callable[[RoundReport], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a training has come to.
+
+    Attributes
+    ----------
+    plan, consortium
+        What was asked for, and by whom.
+    ledger
+        What was measured in every round.
+    accuracy, loss
+        Of the global model on the test part, before the first round and after each.
+    parameters
+        The global model's.
+    notices
+        What the reader should know, such as a data set smaller than the consortium's.
+    runtime_seconds
+        Wall time, of this run alone if it was resumed.
+    """
+
+    plan: Plan
+    consortium: Consortium
+    ledger: Ledger
+    accuracy: tuple[float, ...]
+    loss: tuple[float, ...]
+    parameters: Parameters
+    notices: tuple[str, ...]
+    runtime_seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document ``tradefl/training/1``."""
+        plan, measured = self.plan, self.ledger.measured()
+        accuracy, loss = list(map(_finite, self.accuracy)), list(map(_finite, self.loss))
+        return {
+            "schema": SCHEMA,
+            "consortium": self.consortium.name,
+            "engine": "flower",
+            "scheme": plan.scheme,
+            "rounds": len(self.accuracy) - 1,
+            "model": plan.model,
+            "data": plan.data,
+            "settings": plan.identity(),
+            "initial_accuracy": accuracy[0],
+            "initial_loss": loss[0],
+            "accuracy": accuracy[1:],
+            "loss": loss[1:],
+            "organizations": [_organization(one) for one in measured],
+            "aggregation_weights": {one.name: one.weight for one in measured},
+            "entries": self.ledger.to_list(),
+            "notices": list(self.notices),
+            "runtime_seconds": self.runtime_seconds,
+        }
+
+
+def _organization(measured: Any) -> dict[str, Any]:
+    entry = dataclasses.asdict(measured)
+    del entry["weight"]
+    return entry
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+# --- the ServerApp -------------------------------------------------------------------------------
+
+
+def make_server_app(
+    plan: Plan | None = None,
+    *,
+    profile: StrategyProfile | None = None,
+    watch: Watch = lambda _: None,
+    done: Callable[[Training], None] = lambda _: None,
+) -> ServerApp:
+    """Return the ServerApp: of a plan, or of the one in the run config that it is started with."""
+    server = ServerApp()
+
+    @server.main()
+    def main(grid: Grid, context: Context) -> None:
+        asked = Plan.from_run_config(context.run_config) if plan is None else plan
+        training = federate(grid, asked, profile=profile, watch=watch)
+        if asked.output:
+            document = json.dumps(training.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)
+            atomic_write(Path(asked.output), (document + "\n").encode())
+        done(training)
+
+    return server
+
+
+def federate(
+    grid: Grid,
+    plan: Plan,
+    *,
+    profile: StrategyProfile | None = None,
+    watch: Watch = lambda _: None,
+) -> Training:
+    """Train as planned with the nodes of a grid; write checkpoints and the document.
+
+    Parameters
+    ----------
+    grid
+        Where the organizations' nodes are.
+    plan
+        What to train.
+    profile
+        What is pledged; by default the consortium's solution by ``plan.scheme``.
+    watch
+        Called before the first round and after each.
+
+    Raises
+    ------
+    InputError
+        The consortium, the data or the model are not as expected, or the checkpoint is of another
+        training.
+    """
+    start = time.perf_counter()
+    consortium = load(Path(plan.consortium))
+    pledged = _solved(consortium, plan) if profile is None else profile
+    dataset = load_dataset(plan.data, plan.folder)
+    held, notices = _held(consortium, dataset, plan)
+    terms = Terms.of(consortium, pledged, held, plan.seed)
+    model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
+    inner = _aggregation(plan)
+    identity = plan.identity() | {
+        "consortium": consortium.name,
+        "pledges": [dataclasses.astuple(pledge) for pledge in terms.pledges],
+        "data_sha256": _digest(dataset),
+    }
+    state = _first(model, plan)
+    if plan.resume:
+        path = Path(plan.checkpoint)
+        state = Checkpoint.read(path)
+        state.require(path, identity)
+        restore_state(inner, state.state)
+        if state.rounds_done > plan.rounds:
+            what = f"the checkpoint has {state.rounds_done} rounds already, got {plan.rounds}"
+            raise InputError.at("--rounds", what)
+    strategy = TradeFL(
+        inner,
+        terms,
+        deadline=plan.rule,
+        public_keys=public_keys(Path(plan.keys), terms.names) if plan.keys else None,
+        join_seconds=plan.join_seconds,
+        rounds_done=state.rounds_done,
+        ledger=Ledger.from_list(terms, state.entries),
+    )
+    accuracy, loss = list(state.accuracy), list(state.loss)
+    arrays = ArrayRecord({key: Array(value) for key, value in state.arrays.items()})
+    parameters = state.arrays
+
+    def evaluate(number: int, record: ArrayRecord) -> MetricRecord | None:
+        nonlocal parameters
+        if number < len(accuracy):  # resumed: known from the checkpoint
+            return None
+        parameters = {key: array.numpy() for key, array in record.items()}
+        mean_loss, share = model.evaluate(parameters, dataset.x_test, dataset.y_test)
+        accuracy.append(share)
+        loss.append(mean_loss)
+        if plan.checkpoint and number > 0:
+            Checkpoint(
+                rounds_done=number,
+                arrays=parameters,
+                state=strategy_state(inner),
+                accuracy=accuracy,
+                loss=loss,
+                entries=strategy.ledger.to_list(),
+                identity=identity,
+            ).write(Path(plan.checkpoint))
+        present = [one for one in strategy.ledger.of_round(number) if one.outcome == "present"]
+        watch(RoundReport(number, plan.rounds, share, mean_loss, len(present), len(terms)))
+        return MetricRecord({"accuracy": share, "loss": mean_loss})
+
+    left = plan.rounds - state.rounds_done
+    if left > 0:
+        strategy.start(
+            grid,
+            arrays,
+            num_rounds=left,
+            timeout=plan.round_seconds,
+            train_config=ConfigRecord(_train_config(plan, terms)),
+            evaluate_fn=evaluate,
+        )
+    return Training(
+        plan=plan,
+        consortium=consortium,
+        ledger=strategy.ledger,
+        accuracy=tuple(accuracy),
+        loss=tuple(loss),
+        parameters=parameters,
+        notices=tuple(notices),
+        runtime_seconds=time.perf_counter() - start,
+    )
+
+
+def _solved(consortium: Consortium, plan: Plan) -> StrategyProfile:
+    solution = solve(consortium, plan.scheme)
+    if solution.status == "iteration_limit":
+        raise InputError.at("--scheme", f"{plan.scheme} found no equilibrium; take another")
+    return solution.profile
+
+
+def _held(consortium: Consortium, dataset: Dataset, plan: Plan) -> tuple[list[int], list[str]]:
+    """Return how many samples each organization holds in this training, and what to know of it."""
+    agreed, available = consortium.organizations.samples.tolist(), len(dataset.y_train)
+    if plan.partition == "own":
+        return agreed, []
+    held = shares(agreed, available)
+    notices = []
+    if sum(held) < sum(agreed):
+        notices.append(
+            f"{plan.data} has {available:,} training samples, the consortium {sum(agreed):,}: "
+            "what each holds is scaled down in proportion"
+        )
+    if plan.partition == "dirichlet":
+        parts = partition(
+            dataset.y_train, held, scheme="dirichlet", alpha=plan.alpha, seed=plan.seed
+        )
+        held = [len(part) for part in parts]
+        notices.append("what each holds is drawn (Dirichlet), not in proportion to the consortium")
+    return held, notices
+
+
+def _first(model: Model, plan: Plan) -> Checkpoint:
+    """Return the state before the first round."""
+    return Checkpoint(
+        rounds_done=0,
+        arrays=model.initial(plan.seed),
+        state={},
+        accuracy=[],
+        loss=[],
+        entries=[],
+        identity={},
+    )
+
+
+def _aggregation(plan: Plan) -> Strategy:
+    """Return the strategy of Flower's that aggregates; who is there takes part."""
+    common: dict[str, Any] = {
+        "fraction_evaluate": 0.0,  # the server evaluates
+        "min_train_nodes": 1,
+        "min_available_nodes": 1,
+    }
+    if plan.aggregation == "fedprox":
+        return FedProx(**common, proximal_mu=plan.proximal_mu)
+    if plan.aggregation == "fedadam":
+        return FedAdam(**common)
+    return FedAvg(**common)
+
+
+def _train_config(plan: Plan, terms: Terms) -> dict[str, Any]:
+    """Return what every organization is told besides its pledge."""
+    config: dict[str, Any] = {
+        "data": plan.data,
+        "partition": plan.partition,
+        "alpha": plan.alpha,
+        "organizations": list(terms.names),
+        "samples-held": [pledge.samples_held for pledge in terms.pledges],
+        "model": plan.model,
+        "width": plan.width,
+        "device": plan.device,
+        "local-epochs": plan.local_epochs,
+        "learning-rate": plan.rate,
+        "batch-size": plan.batch_size,
+    }
+    return config | ({"data-dir": plan.data_dir} if plan.data_dir else {})
+
+
+def _digest(dataset: Dataset) -> str:
+    digest = hashlib.sha256()
+    for array in (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test):
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+# --- runtimes that need nothing to be started ----------------------------------------------------
+
+
+def train(
+    plan: Plan,
+    *,
+    backend: Backend = "in-process",
+    profile: StrategyProfile | None = None,
+    watch: Watch = lambda _: None,
+) -> Training:
+    """Train as planned, with every organization on this machine.
+
+    Parameters
+    ----------
+    plan, profile, watch
+        As in :func:`federate`.
+    backend
+        ``"in-process"``: one organization after the other in this process; ``"ray"``: Flower's
+        simulation engine, one process for each CPU.
+
+    Raises
+    ------
+    InputError
+        As :func:`federate`.
+    MissingExtraError
+        Ray is not installed.
+    """
+    result: list[Training] = []
+    server = make_server_app(plan, profile=profile, watch=watch, done=result.append)
+    organizations = len(load(Path(plan.consortium)))
+    with _quiet():
+        if backend == "ray":
+            _run_on_ray(server, organizations)
+        else:
+            configs = [{"partition-id": k} for k in range(organizations)]
+            run_in_process(server, client_app, configs, plan.to_run_config())
+    return result[0]
+
+
+def _run_on_ray(server: ServerApp, organizations: int) -> None:
+    # Ray and Flower report what they do to their makers unless told otherwise.
+    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("--backend ray", "sweep") from None
+    from flwr.simulation import run_simulation
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        run_simulation(
+            server,
+            client_app,
+            num_supernodes=organizations,
+            backend_config={"init_args": {"log_to_driver": False, "logging_level": logging.ERROR}},
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Flower's log of every step for those who ask for it."""
+    logger = logging.getLogger("flwr")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
