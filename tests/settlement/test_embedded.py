@@ -16,7 +16,8 @@ from tradefl.settlement.chain import KeySigner
 from tradefl.settlement.contract import Phase, RevertedError
 from tradefl.settlement.parties import embedded
 from tradefl.settlement.profile import read_reports
-from tradefl.settlement.settle import attestation, deploy, read_state
+from tradefl.settlement.attestation import attestation
+from tradefl.settlement.settle import deploy, read_state
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 ARBITER = "0x" + "ab" * 20

@@ -14,7 +14,8 @@ from tradefl.settlement.agreement import Agreement, Report
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chain import KeySigner, RpcChain
 from tradefl.settlement.keys import PASSWORD_VARIABLE
-from tradefl.settlement.settle import Settlement, attestation, attested_by
+from tradefl.settlement.attestation import attestation, attested_by
+from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
 
 __all__ = ["node", "shared_node"]

@@ -10,12 +10,15 @@ import typer
 
 from tradefl._version import __version__
 from tradefl.cli.agreement import agreement
+from tradefl.cli.attest import attest
 from tradefl.cli.audit import audit
 from tradefl.cli.check import check
 from tradefl.cli.explain import explain
 from tradefl.cli.init import init
+from tradefl.cli.run import run
 from tradefl.cli.settle import settle
 from tradefl.cli.solve import solve
+from tradefl.cli.train import train
 from tradefl.cli.tune import tune
 from tradefl.errors import InputError
 
@@ -26,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
-for command in (init, check, solve, explain, tune, agreement, settle, audit):
+for command in (init, check, solve, explain, tune, train, agreement, attest, settle, audit, run):
     app.command()(command)
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import click
 import typer
 
+from tradefl.errors import InputError
 from tradefl.solvers import METHODS
 
 File = Annotated[Path, typer.Argument(help="The consortium file (TOML).", show_default=False)]
@@ -35,4 +36,71 @@ def _address(value: str | None) -> str | None:
 ContractAddress = Annotated[
     str | None,
     typer.Option("--contract", help="The settlement's address on the chain.", callback=_address),
+]
+Keystore = Annotated[
+    Path | None,
+    typer.Option("--keystore", help="A folder of encrypted key files, one an organization."),
+]
+PasswordFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--password-file",
+        help="The key files' password; default: $TRADEFL_KEYSTORE_PASSWORD, or a prompt.",
+    ),
+]
+
+
+def password_prompt(keystore: Path | None) -> str:
+    """Ask for the password of key files.
+
+    Raises
+    ------
+    InputError
+        Nobody is there to ask.
+    """
+    try:
+        return str(
+            typer.prompt(f"Password of the key files in {keystore}", hide_input=True, err=True)
+        )
+    except click.Abort:
+        what = "a password is needed: --password-file, $TRADEFL_KEYSTORE_PASSWORD or a terminal"
+        raise InputError.at("--keystore", what) from None
+
+
+# --- of what trains ------------------------------------------------------------------------------
+
+Data = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="digits, breast-cancer (embedded); cifar10, fashion-mnist, svhn, eurosat; or a name "
+        "that the folder holds.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="The folder of the data: npz files or folders of images."),
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        help="logistic; with the vision extra mlp, cnn, resnet18, alexnet, densenet, mobilenet.",
+    ),
+]
+Width = Annotated[
+    float, typer.Option("--width", help="Scales the model's channels; 0.25 is a quick one.")
+]
+Rounds = Annotated[int, typer.Option("--rounds", "-r", help="Rounds of federated averaging.")]
+LocalEpochs = Annotated[
+    int, typer.Option("--local-epochs", help="Passes over its samples in a round.")
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option("--lr", help="The learning rate; default: the model's own."),
+]
+BatchSize = Annotated[int, typer.Option("--batch-size", help="Samples in a step.")]
+Seed = Annotated[int, typer.Option("--seed", help="Of all that is drawn.")]
+Device = Annotated[
+    str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: a GPU when there is one.")
 ]

@@ -71,6 +71,20 @@ def status(what: str) -> Iterator[Callable[[str], None]]:
         yield lambda text: spinner.update(escape(text))
 
 
+def require_writable(path: Path) -> None:
+    """Refuse a place where no file can be written, before the work is done.
+
+    Raises
+    ------
+    InputError
+        There is no such folder, or the place is one.
+    """
+    if path.is_dir():
+        raise InputError.at(path, "cannot be written: it is a folder")
+    if not path.resolve().parent.is_dir():
+        raise InputError.at(path, "cannot be written: there is no such folder")
+
+
 def print_json(document: Any) -> None:
     """Print exactly one JSON document on stdout."""
     unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"

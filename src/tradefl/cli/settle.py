@@ -11,12 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
-from tradefl.cli.options import ContractAddress, File, FromBlock, Json, Method, Rpc
+from tradefl.cli.options import (
+    ContractAddress,
+    File,
+    FromBlock,
+    Json,
+    Keystore,
+    Method,
+    PasswordFile,
+    Rpc,
+    password_prompt,
+)
 from tradefl.cli.output import (
     note,
     print_facts,
     print_json,
     print_table,
+    require_writable,
     say,
     status,
     write_json,
@@ -29,6 +40,7 @@ from tradefl.solvers import DEFAULT_METHOD
 
 if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
+    from tradefl.settlement.audit import Audit
     from tradefl.settlement.parties import Parties
     from tradefl.settlement.settle import Progress, Settlement, State
 
@@ -56,17 +68,8 @@ def settle(
             click_type=click.Choice(["unlocked"]),
         ),
     ] = None,
-    keystore: Annotated[
-        Path | None,
-        typer.Option("--keystore", help="A folder of encrypted key files, one an organization."),
-    ] = None,
-    password_file: Annotated[
-        Path | None,
-        typer.Option(
-            "--password-file",
-            help="The key files' password; default: $TRADEFL_KEYSTORE_PASSWORD, or a prompt.",
-        ),
-    ] = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
     attestations: Annotated[
         Path | None,
         typer.Option("--attestations", help="JSON: the verifier's signature by organization."),
@@ -106,7 +109,6 @@ def settle(
 
     with settlement_extra("tradefl settle"):
         from tradefl.settlement.agreement import parsed_address
-        from tradefl.settlement.audit import audit
         from tradefl.settlement.parties import embedded, on_node
 
     _require_rpc(
@@ -126,10 +128,8 @@ def settle(
     )
     if password_file is not None and keystore is None:
         raise InputError.at("--password-file", "needs --keystore")
-    if output is not None and not output.resolve().parent.is_dir():
-        raise InputError.at(output, "cannot be written: there is no such folder")
-    if output is not None and output.is_dir():
-        raise InputError.at(output, "cannot be written: it is a folder")
+    if output is not None:
+        require_writable(output)
     if keystore is not None and accounts is not None:
         raise InputError.at("--accounts", "cannot stand beside --keystore")
     if contract is not None:
@@ -146,7 +146,7 @@ def settle(
                 contract=contract,
                 keystore=keystore,
                 password_file=password_file,
-                prompt=lambda: _password(keystore),
+                prompt=lambda: password_prompt(keystore),
                 expected_chain_id=chain_id,
                 confirmations=confirmations or 0,
                 timeout=timeout or 120.0,
@@ -155,23 +155,16 @@ def settle(
         settlement = parties.settlement(
             _reports(consortium, parties.agreement, profile, method),
             None if attestations is None else _attestations(attestations, parties.agreement),
-            watch=lambda step: show(_done(step)),
+            watch=lambda step: show(progress_text(step)),
             contract=contract,
             first_block=from_block,
         )
         state = settlement.run(
             operator=parties.operator,
-            watch=lambda step: show(_done(step)),
+            watch=lambda step: show(progress_text(step)),
             wait=lambda until, state: wait and _wait(settlement, until, state, show),
         )
-        verdict = audit(settlement.chain, settlement.contract, parties.consortium, from_block)
-        document = settlement.to_dict() | {
-            "audit": {
-                "agrees": verdict.agrees,
-                "checks": verdict.checks,
-                "differences": [str(one) for one in verdict.differences],
-            }
-        }
+        verdict, document = audited(settlement, parties, from_block)
     for text in (*parties.notes, *verdict.notes, *_overruled(settlement, state)):
         note(text)
     if output is not None:
@@ -179,9 +172,26 @@ def settle(
     if as_json:
         print_json(document)
     else:
-        _print(settlement, document, verdict.sentence, [str(one) for one in verdict.differences])
+        print_settlement(settlement, document, verdict)
     if not _finished(settlement, state) or not verdict.agrees:
         raise typer.Exit(1)
+
+
+def audited(
+    settlement: Settlement, parties: Parties, from_block: int = 0
+) -> tuple[Audit, dict[str, Any]]:
+    """Audit a settlement; return the verdict, and the settlement's document with it."""
+    from tradefl.settlement.audit import audit
+
+    verdict = audit(settlement.chain, settlement.contract, parties.consortium, from_block)
+    document = settlement.to_dict() | {
+        "audit": {
+            "agrees": verdict.agrees,
+            "checks": verdict.checks,
+            "differences": [str(one) for one in verdict.differences],
+        }
+    }
+    return verdict, document
 
 
 def _require_rpc(rpc: str | None, options: dict[str, object]) -> None:
@@ -189,16 +199,6 @@ def _require_rpc(rpc: str | None, options: dict[str, object]) -> None:
         for option, value in options.items():
             if value is not None:
                 raise InputError.at(option, "needs --rpc: the embedded chain is its own world")
-
-
-def _password(keystore: Path | None) -> str:
-    try:
-        return str(
-            typer.prompt(f"Password of the key files in {keystore}", hide_input=True, err=True)
-        )
-    except click.Abort:
-        what = "a password is needed: --password-file, $TRADEFL_KEYSTORE_PASSWORD or a terminal"
-        raise InputError.at("--keystore", what) from None
 
 
 def _reports(
@@ -219,7 +219,7 @@ def _reports(
     if profile is None:
         reports = agreement.reports(solution())
     else:
-        reports = read_reports(profile, agreement, lambda: solution().cpu_hz.tolist())
+        reports = read_reports(profile, agreement, lambda: solution().cpu_hz.tolist(), note)
     return dict(zip(agreement.addresses, reports, strict=True))
 
 
@@ -260,7 +260,8 @@ def _overruled(settlement: Settlement, state: State) -> list[str]:
     ]
 
 
-def _done(progress: Progress) -> str:
+def progress_text(progress: Progress) -> str:
+    """Say which step was done, and by whom."""
     who = f" by {progress.organization}" if progress.organization else ""
     return f"{progress.step.call}{who}"
 
@@ -300,9 +301,8 @@ def _finished(settlement: Settlement, state: State) -> bool:
     return False
 
 
-def _print(
-    settlement: Settlement, document: dict[str, Any], verdict: str, differences: list[str]
-) -> None:
+def print_settlement(settlement: Settlement, document: dict[str, Any], verdict: Audit) -> None:
+    """Print who was paid, the receipts, and what the audit found."""
     say(f"{document['consortium']}: settlement on {settlement.chain.place}\n")
     rows = document["organizations"]
     print_table(
@@ -359,8 +359,8 @@ def _print(
             ("contract", document["contract"]),
             ("agreement", document["agreement_hash"]),
             ("phase", document["phase"]),
-            ("audit", verdict),
+            ("audit", verdict.sentence),
         ]
     )
-    for one in differences:
+    for one in verdict.differences:
         say(f"  {one}")

@@ -9,7 +9,14 @@ and train on the samples that were pledged: ``data[pledged_indices(message, len(
 The package's own apps, models and data sets are behind ``tradefl train``.
 """
 
+import os as _os
+
 from tradefl.errors import MissingExtraError
+
+# Flower and Ray report on their use unless told otherwise before they are imported. Nothing that
+# rivals do together calls home, unless they want it to.
+_os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
+_os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 try:
     import flwr as _flwr  # noqa: F401
@@ -24,8 +31,8 @@ from tradefl.federation.client import (
     profile,
 )
 from tradefl.federation.ledger import Entry, Ledger, Measured
-from tradefl.federation.pledge import Pledge
 from tradefl.federation.plan import Plan
+from tradefl.federation.pledge import Pledge
 from tradefl.federation.strategy import TradeFL
 from tradefl.federation.terms import Terms
 from tradefl.federation.training import Training, federate, make_server_app, train

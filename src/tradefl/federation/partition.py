@@ -87,7 +87,7 @@ def partition(
     y: npt.NDArray[Any],
     samples_held: Sequence[int],
     *,
-    scheme: Scheme,
+    scheme: str,
     alpha: float,
     seed: int,
 ) -> list[Indices]:

@@ -138,10 +138,6 @@ class TradeFL(Strategy):
         if self.deadline == "wall":
             timeout = min(timeout, self.terms.deadline_seconds)
 
-        def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
-            assert evaluate_fn is not None
-            return evaluate_fn(server_round + self.rounds_done, arrays)
-
         return super().start(
             grid,
             initial_arrays,
@@ -149,8 +145,13 @@ class TradeFL(Strategy):
             timeout,
             train_config,
             evaluate_config,
-            None if evaluate_fn is None else evaluate,
+            None if evaluate_fn is None else self._counted_on(evaluate_fn),
         )
+
+    def _counted_on(
+        self, evaluate: Callable[[int, ArrayRecord], MetricRecord | None]
+    ) -> Callable[[int, ArrayRecord], MetricRecord | None]:
+        return lambda server_round, arrays: evaluate(server_round + self.rounds_done, arrays)
 
     # --- before a round --------------------------------------------------------------------------
 

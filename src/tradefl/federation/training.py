@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -385,9 +384,6 @@ def train(
 
 
 def _run_on_ray(server: ServerApp, organizations: int) -> None:
-    # Ray and Flower report what they do to their makers unless told otherwise.
-    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray  # noqa: F401
     except ImportError:

@@ -18,11 +18,11 @@ import numpy as np
 from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
 from tradefl.settlement.agreement import Agreement, Report, checksum, keccak
+from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chain import Chain
 from tradefl.settlement.contract import Event, Phase, called
 from tradefl.settlement.settle import (
     State,
-    attested_by,
     decoded_agreement,
     drafted,
     read_state,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 SCHEMA = "tradefl/audit/1"
 # Reports are rounded to a ppb, so they are an equilibrium to that precision only.
 EQUILIBRIUM_TOLERANCE = 1e-7
+SHOWN = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,7 +285,14 @@ class _Book:
         )
         certificate = certify(consortium.game, profile)
         if not certificate.feasible:
-            self.notes.append(f"the reports are not feasible in {consortium.source}")
+            off = np.flatnonzero(~consortium.game.is_feasible(profile))
+            who = ", ".join(consortium.names[i] for i in off[:SHOWN])
+            who += f" and {off.size - SHOWN:,} more" if off.size > SHOWN else ""
+            self.notes.append(
+                f"the reports are not feasible in {consortium.source}: by the time model of Eq. "
+                f"(2) {who} could not have met the deadline; measured shares are rounded up to "
+                "whole samples"
+            )
             return
         worst = int(np.argmax(certificate.regret))
         if not certificate.is_equilibrium(EQUILIBRIUM_TOLERANCE):

@@ -11,46 +11,67 @@ from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.mirror import PPB
 
 SCHEMAS = ("tradefl/solution/1", "tradefl/training/1")
 # Where a document says how much of its data an organization used: measured before pledged.
-FRACTIONS = ("measured_fraction", "data_fraction")
+MEASURED = "measured_fraction"
+FRACTIONS = (MEASURED, "data_fraction")
 
 
 def read_reports(
-    path: Path, agreement: Agreement, levels: Callable[[], Sequence[float]]
+    path: Path,
+    agreement: Agreement,
+    levels: Callable[[], Sequence[float]],
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Report]:
+    """Return what everybody reports according to the document in a file; see :func:`reports_of`."""
+    return reports_of(read_json(path), path, agreement, levels, note)
+
+
+def reports_of(
+    document: Any,
+    place: object,
+    agreement: Agreement,
+    levels: Callable[[], Sequence[float]],
+    note: Callable[[str], None] = lambda _: None,
 ) -> list[Report]:
     """Return what everybody reports according to a solution or a training document.
 
     Parameters
     ----------
-    path
+    document
         ``tradefl/solution/1`` (``data_fraction``) or ``tradefl/training/1``
-        (``measured_fraction``); an organization with the fraction 0 reports nothing.
+        (``measured_fraction``); an organization with the fraction 0 reports nothing, and so does
+        one of which training has measured less than D_min: the contract takes no such report.
+    place
+        Where it is from, for messages.
     agreement
         Whose organizations, levels and D_min the document must fit.
     levels
         Returns the CPU frequencies for organizations whose entry has no ``cpu_hz``.
+    note
+        Told whose measured contribution is below D_min.
 
     Raises
     ------
     InputError
-        No such file, not JSON, not these organizations, or an infeasible contribution.
+        Not such a document, not these organizations, or an infeasible contribution.
     """
-    entries = _entries(path, agreement)
+    entries = _entries(document, place, agreement)
     names = [entry.get("name") for entry in entries]
     problems = [
-        Problem(f"{path}: organizations[{k}].name", _unknown(name, agreement.names))
+        Problem(f"{place}: organizations[{k}].name", _unknown(name, agreement.names))
         for k, name in enumerate(names)
         if name not in agreement.names
     ]
     problems += [
-        Problem(f"{path}: organizations", f"{name!r} is missing")
+        Problem(f"{place}: organizations", f"{name!r} is missing")
         for name in agreement.names
         if name not in names
     ]
     problems += [
-        Problem(f"{path}: organizations", f"{name!r} stands twice")
+        Problem(f"{place}: organizations", f"{name!r} stands twice")
         for name in agreement.names
         if names.count(name) > 1
     ]
@@ -63,10 +84,16 @@ def read_reports(
         entry = entries[names.index(name)]
         key = next((key for key in FRACTIONS if key in entry), FRACTIONS[1])
         before = len(problems)
-        fraction = _number(entry.get(key), f"{path}: {name}: {key}", problems)
+        fraction = _number(entry.get(key), f"{place}: {name}: {key}", problems)
+        if key == MEASURED and 0.0 < fraction < agreement.min_data_ppb / PPB:
+            note(
+                f"{name}: the measured share {fraction:.9g} is below D_min "
+                f"{agreement.min_data_ppb / PPB:g} and counts as no contribution"
+            )
+            fraction = 0.0
         cpu_hz = 0.0
         if "cpu_hz" in entry:
-            cpu_hz = _number(entry["cpu_hz"], f"{path}: {name}: cpu_hz", problems)
+            cpu_hz = _number(entry["cpu_hz"], f"{place}: {name}: cpu_hz", problems)
         elif fraction > 0.0:
             solved = levels() if solved is None else solved
             cpu_hz = float(solved[i])
@@ -75,36 +102,35 @@ def read_reports(
         try:
             reports.append(agreement.report(i, fraction, cpu_hz))
         except InputError as error:
-            problems += [Problem(f"{path}: {one.place}", one.message) for one in error.problems]
+            problems += [Problem(f"{place}: {one.place}", one.message) for one in error.problems]
     if problems:
         raise InputError(problems)
     return reports
 
 
-def _require_fit(path: Path, document: dict[str, Any], agreement: Agreement) -> None:
+def _require_fit(place: object, document: dict[str, Any], agreement: Agreement) -> None:
     """Refuse a document of another kind, of another consortium, or without an answer."""
     schema, consortium = document.get("schema"), document.get("consortium")
     problems = []
     if schema is not None and schema not in SCHEMAS:
         what = f"expected one of {', '.join(SCHEMAS)}, got {shown(schema)}"
-        problems.append(Problem(f"{path}: schema", what))
+        problems.append(Problem(f"{place}: schema", what))
     if consortium is not None and consortium != agreement.consortium:
         what = f"expected {agreement.consortium!r}, got {shown(consortium)}"
-        problems.append(Problem(f"{path}: consortium", what))
+        problems.append(Problem(f"{place}: consortium", what))
     if document.get("status") in ("infeasible", "iteration_limit"):
         what = f"expected a solution, got {shown(document['status'])}"
-        problems.append(Problem(f"{path}: status", what))
+        problems.append(Problem(f"{place}: status", what))
     if problems:
         raise InputError(problems)
 
 
-def _entries(path: Path, agreement: Agreement) -> list[dict[str, Any]]:
-    document = read_json(path)
+def _entries(document: Any, place: object, agreement: Agreement) -> list[dict[str, Any]]:
     if isinstance(document, dict):
-        _require_fit(path, document, agreement)
+        _require_fit(place, document, agreement)
     entries = document.get("organizations") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-        raise InputError.at(path, "expected a solution or training document with organizations")
+        raise InputError.at(place, "expected a solution or training document with organizations")
     return entries
 
 

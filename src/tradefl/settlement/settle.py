@@ -11,13 +11,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eth_account import Account
-from eth_account.messages import encode_typed_data
-from eth_keys.exceptions import BadSignature
-from eth_utils.exceptions import ValidationError
-
 from tradefl.settlement import mirror
 from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.attestation import attestation
 from tradefl.settlement.chain import Chain, KeySigner, Receipt, StateChangedError
 from tradefl.settlement.contract import (
     ChainError,
@@ -520,42 +516,3 @@ class Settlement:
             "transactions": transactions,
             "gas_used": sum(one["gas"] for one in transactions),
         }
-
-
-def attestation(
-    chain_id: int, contract: str, verifier: KeySigner, account: str, report: Report
-) -> bytes:
-    """Return the verifier's EIP-712 signature under what an account contributed, 65 bytes."""
-    signed = verifier.key.sign_typed_data(*_typed_data(chain_id, contract, account, report))
-    return bytes(signed.signature)
-
-
-def attested_by(
-    chain_id: int, contract: str, account: str, report: Report, signature: bytes
-) -> str | None:
-    """Return who signed what an account contributed; ``None``: the signature is malformed."""
-    message = encode_typed_data(*_typed_data(chain_id, contract, account, report))
-    try:
-        return str(Account.recover_message(message, signature=signature))
-    except (ValueError, BadSignature, ValidationError):
-        return None
-
-
-def _typed_data(
-    chain_id: int, contract: str, account: str, report: Report
-) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    domain = {
-        "name": "TradeFL",
-        "version": "1",
-        "chainId": chain_id,
-        "verifyingContract": contract,
-    }
-    types = {
-        "Contribution": [
-            {"name": "organization", "type": "address"},
-            {"name": "dataPpb", "type": "uint32"},
-            {"name": "cpuHz", "type": "uint64"},
-        ]
-    }
-    message = {"organization": account, "dataPpb": report.data_ppb, "cpuHz": report.cpu_hz}
-    return domain, types, message

@@ -7,6 +7,7 @@ over the batch (decision 014).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -65,7 +66,7 @@ def activated(
 
 def halved(side: int, times: int) -> int:
     """Return the side of an image after so many pools or strides of two."""
-    return -(-side // 2**times)
+    return math.ceil(side / (1 << times))
 
 
 class Average(nn.Module):
@@ -115,7 +116,7 @@ def alexnet(image: Image, classes: int, width: float) -> nn.Module:
     counts = [channels, *(scaled(count, width) for count in (64, 192, 384, 256, 256))]
     hidden = scaled(1024, width)
     layers: list[nn.Module] = []
-    for index, (before, after) in enumerate(zip(counts, counts[1:], strict=False)):
+    for index, (before, after) in enumerate(itertools.pairwise(counts)):
         layers.append(activated(before, after, 3))
         if index in (0, 1, 4):
             layers.append(nn.MaxPool2d(3, stride=2, padding=1))

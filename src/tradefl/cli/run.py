@@ -1,0 +1,189 @@
+"""``tradefl run``: the whole way, from the consortium to the audited settlement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tradefl.cli.options import (
+    BatchSize,
+    Data,
+    DataDir,
+    Device,
+    File,
+    Json,
+    LearningRate,
+    LocalEpochs,
+    Method,
+    ModelName,
+    Rounds,
+    Seed,
+    Width,
+)
+from tradefl.cli.output import (
+    note,
+    print_facts,
+    print_json,
+    print_table,
+    require_writable,
+    say,
+    status,
+    write_json,
+    yes_no,
+)
+from tradefl.cli.settle import audited, print_settlement, progress_text
+from tradefl.cli.solve import print_solution
+from tradefl.cli.train import print_training, show_round
+from tradefl.consortium import load
+from tradefl.errors import InputError
+from tradefl.solvers import DEFAULT_METHOD, Solution, solve
+from tradefl.statement import decimals, money
+
+SCHEMA = "tradefl/run/1"
+
+
+def run(
+    file: File,
+    method: Method = DEFAULT_METHOD,
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    model: ModelName = "logistic",
+    width: Width = 1.0,
+    rounds: Rounds = 5,
+    local_epochs: LocalEpochs = 1,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = 32,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    as_json: Json = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A folder for solution.json, training.json and settlement.json; made if need be.",
+        ),
+    ] = None,
+) -> None:
+    """Solve, train, settle what was measured on an embedded chain, and audit it.
+
+    Example: tradefl run examples/drug_discovery.toml -o results
+    """
+    from tradefl.federation import Plan, train
+    from tradefl.settlement.agreement import settlement_extra
+
+    with settlement_extra("tradefl run"):
+        from tradefl.settlement.parties import embedded
+        from tradefl.settlement.profile import reports_of
+
+    if output is not None:
+        _require_folder(output)
+    consortium = load(file)
+    plan = Plan(
+        consortium=str(file),
+        scheme=method,
+        data=data,
+        data_dir="" if data_dir is None else str(data_dir),
+        model=model,
+        width=width,
+        device=device,
+        rounds=rounds,
+        local_epochs=local_epochs,
+        learning_rate=learning_rate or 0.0,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    with status(f"solving {file}"):
+        parties = embedded(consortium)  # refuses what cannot be settled before anybody trains
+        solution = solve(consortium, method)
+    if solution.status in ("iteration_limit", "infeasible"):
+        what = f"{method} found no equilibrium that can be settled ({solution.status})"
+        raise InputError.at("--method", what)
+    training = train(plan, profile=solution.profile, watch=show_round)
+    trained = training.to_dict()
+    with status("settling") as show:
+        agreement = parties.agreement
+        reports = reports_of(trained, "what training measured", agreement, list, note)
+        settlement = parties.settlement(dict(zip(agreement.addresses, reports, strict=True)))
+        settlement.run(operator=parties.operator, watch=lambda step: show(progress_text(step)))
+        verdict, settled = audited(settlement, parties)
+    document: dict[str, Any] = {
+        "schema": SCHEMA,
+        "consortium": consortium.name,
+        "solution": solution.to_dict(),
+        "training": trained,
+        "settlement": settled,
+    }
+    for text in (*training.notices, *parties.notes, *verdict.notes):
+        note(text)
+    if output is not None:
+        output.mkdir(exist_ok=True)
+        for part in ("solution", "training", "settlement"):
+            write_json(document[part], output / f"{part}.json")
+    if as_json:
+        print_json(document)
+    else:
+        print_solution(solution)
+        say()
+        print_training(training)
+        say()
+        print_settlement(settlement, settled, verdict)
+        say()
+        _print_summary(solution, document)
+    if not verdict.agrees:
+        raise typer.Exit(1)
+
+
+def _require_folder(path: Path) -> None:
+    if path.exists() and not path.is_dir():
+        raise InputError.at(path, "expected a folder")
+    if not path.exists():
+        require_writable(path)
+
+
+def _print_summary(solution: Solution, document: dict[str, Any]) -> None:
+    """Print what it has come to for each: pledged, measured, paid."""
+    trained, settled = document["training"], document["settlement"]
+    digits = min(decimals(solution.payoffs) - 3, 8)
+    say(f"Summary of {document['consortium']}\n")
+    print_table(
+        ["organization", "payoff", "pledged d", "measured d", "redistribution (wei)"],
+        [
+            [
+                one["name"],
+                money(payoff, digits),
+                f"{one['pledged_fraction']:.6f}",
+                f"{one['measured_fraction']:.6f}",
+                f"{int(place['redistribution_wei']):,}",
+            ]
+            for one, payoff, place in zip(
+                trained["organizations"],
+                solution.payoffs.tolist(),
+                settled["organizations"],
+                strict=True,
+            )
+        ],
+        footer=[
+            "sum",
+            money(solution.social_welfare, digits),
+            f"{sum(one['pledged_fraction'] for one in trained['organizations']):.6f}",
+            f"{sum(one['measured_fraction'] for one in trained['organizations']):.6f}",
+            f"{sum(int(one['redistribution_wei']) for one in settled['organizations']):,}",
+        ],
+    )
+    certificate = solution.certificate
+    rounds = " -> ".join(
+        "diverged" if value is None else f"{value:.4f}"
+        for value in (trained["initial_accuracy"], *trained["accuracy"])
+    )
+    print_facts(
+        [
+            ("equilibrium", f"{solution.status}, max regret {certificate.max_regret:.3g}"),
+            ("individually rational", yes_no(certificate.individually_rational)),
+            ("accuracy by round", rounds),
+            ("contract", f"{settled['contract']}, {settled['phase']}"),
+            ("audit", "agrees to the wei" if settled["audit"]["agrees"] else "does not agree"),
+        ]
+    )

@@ -1,0 +1,286 @@
+"""``tradefl train``: federated averaging with the contributions that were pledged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import click
+import typer
+
+from tradefl.cli.attest import signed
+from tradefl.cli.options import (
+    BatchSize,
+    ContractAddress,
+    Data,
+    DataDir,
+    Device,
+    File,
+    Json,
+    Keystore,
+    LearningRate,
+    LocalEpochs,
+    ModelName,
+    PasswordFile,
+    Rounds,
+    Rpc,
+    Seed,
+    Width,
+)
+from tradefl.cli.output import (
+    note,
+    print_facts,
+    print_json,
+    print_table,
+    require_writable,
+    say,
+    write_json,
+)
+from tradefl.consortium import load
+from tradefl.errors import InputError
+from tradefl.solvers import DEFAULT_METHOD, METHODS
+
+if TYPE_CHECKING:
+    from tradefl.federation import Training
+    from tradefl.federation.training import RoundReport
+
+
+def train(
+    file: File,
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    model: ModelName = "logistic",
+    width: Width = 1.0,
+    rounds: Rounds = 5,
+    local_epochs: LocalEpochs = 1,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = 32,
+    scheme: Annotated[
+        str,
+        typer.Option(
+            "--scheme",
+            "-m",
+            help="Whose contributions are pledged: the solver.",
+            click_type=click.Choice(METHODS),
+        ),
+    ] = DEFAULT_METHOD,
+    aggregation: Annotated[
+        str,
+        typer.Option(
+            "--aggregation",
+            help="Flower's strategy that aggregates.",
+            click_type=click.Choice(["fedavg", "fedprox", "fedadam"]),
+        ),
+    ] = "fedavg",
+    proximal_mu: Annotated[
+        float, typer.Option("--proximal-mu", help="fedprox: the weight of staying close.")
+    ] = 0.1,
+    partition: Annotated[
+        str,
+        typer.Option(
+            "--partition",
+            help="Who holds what: in proportion to |S_i|, or drawn by class (Dirichlet).",
+            click_type=click.Choice(["iid", "dirichlet"]),
+        ),
+    ] = "iid",
+    alpha: Annotated[
+        float, typer.Option("--alpha", help="dirichlet: the concentration; small is uneven.")
+    ] = 0.5,
+    deadline: Annotated[
+        str | None,
+        typer.Option(
+            "--deadline",
+            help="How tau is enforced: by Eq. (2), by the clock, or not; tos: off, else model.",
+            click_type=click.Choice(["model", "wall", "off"]),
+        ),
+    ] = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    backend: Annotated[
+        str,
+        typer.Option(
+            "--backend",
+            help="In this process, or a process for each CPU (Ray).",
+            click_type=click.Choice(["in-process", "ray"]),
+        ),
+    ] = "in-process",
+    as_json: Json = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the JSON document here, for tradefl settle."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            help="Where the state after each round goes; beside the output if there is one.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue from the checkpoint, exactly.")
+    ] = False,
+    attestations: Annotated[
+        Path | None,
+        typer.Option(
+            "--attestations",
+            help="Sign what was measured, as the verifier, into this file; needs -o, --keystore, "
+            "--contract and --rpc.",
+        ),
+    ] = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    contract: ContractAddress = None,
+    rpc: Rpc = None,
+) -> None:
+    """Train one model on everybody's pledged data, and measure who contributed what.
+
+    Example: tradefl train examples/drug_discovery.toml --rounds 10 -o training.json
+    Example: tradefl train examples/paper.toml --data fashion-mnist --data-dir data --model cnn
+    """
+    from tradefl.federation import Plan
+    from tradefl.federation import train as federated
+
+    for path in (output, checkpoint, attestations):
+        if path is not None:
+            require_writable(path)
+    signing = {
+        "--output": output,
+        "--keystore": keystore,
+        "--contract": contract,
+        "--rpc": rpc,
+    }
+    for option, value in signing.items():
+        if attestations is not None and value is None:
+            raise InputError.at(option, "is needed beside --attestations")
+        if attestations is None and value is not None and option != "--output":
+            raise InputError.at(option, "needs --attestations")
+    if checkpoint is None and output is not None:
+        checkpoint = output.with_suffix(".checkpoint")
+    plan = Plan(
+        consortium=str(file),
+        scheme=scheme,
+        data=data,
+        data_dir="" if data_dir is None else str(data_dir),
+        partition=partition,
+        alpha=alpha,
+        model=model,
+        width=width,
+        device=device,
+        rounds=rounds,
+        local_epochs=local_epochs,
+        learning_rate=learning_rate or 0.0,
+        batch_size=batch_size,
+        aggregation=aggregation,
+        proximal_mu=proximal_mu,
+        deadline=deadline or "",
+        seed=seed,
+        checkpoint="" if checkpoint is None else str(checkpoint),
+        resume=resume,
+    )
+    training = federated(plan, backend=backend, watch=show_round)  # type: ignore[arg-type]
+    for text in training.notices:
+        note(text)
+    document = training.to_dict()
+    if output is not None:
+        write_json(document, output)
+    if attestations is not None and output is not None:
+        signatures = signed(
+            load(file),
+            output,
+            keystore=keystore,
+            password_file=password_file,
+            contract=contract,
+            rpc=rpc,
+        )
+        write_json(signatures, attestations)
+    if as_json:
+        print_json(document)
+    else:
+        print_training(training)
+
+
+def show_round(report: RoundReport) -> None:
+    """Print a line on stderr for a round that is done."""
+    if report.number == 0:
+        text = f"before training: accuracy {report.accuracy:.4f}, loss {report.loss:.4g}"
+    else:
+        text = (
+            f"round {report.number}/{report.rounds}: accuracy {report.accuracy:.4f}, "
+            f"loss {report.loss:.4g}, {report.present} of {report.organizations} organizations"
+        )
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def print_training(training: Training) -> None:
+    """Print the accuracy of every round, and what everybody contributed."""
+    plan, measured = training.plan, training.ledger.measured()
+    say(f"{training.consortium.name}: {plan.model} on {plan.data}, pledges by {plan.scheme}\n")
+    entries = training.ledger.of_round
+    rows: list[list[Any]] = []
+    for number, (accuracy, loss) in enumerate(zip(training.accuracy, training.loss, strict=True)):
+        present = [one for one in entries(number) if one.outcome == "present"]
+        samples = sum(one.samples_used for one in present)
+        who = f"{len(present)} of {len(measured)}"
+        rows.append(
+            [
+                str(number),
+                f"{accuracy:.4f}",
+                f"{loss:.4f}",
+                who if number else "",
+                f"{samples:,}" if number else "",
+            ]
+        )
+    print_table(["round", "accuracy", "loss", "organizations", "samples"], rows, limit=100)
+    print_table(
+        [
+            "organization",
+            "held",
+            "used",
+            "pledged d",
+            "measured d",
+            "CPU GHz",
+            "weight",
+            "rounds",
+            "seconds",
+        ],
+        [
+            [
+                one.name,
+                f"{one.samples_held:,}",
+                f"{one.samples_used:,}",
+                f"{one.pledged_fraction:.6f}",
+                f"{one.measured_fraction:.6f}",
+                f"{one.cpu_hz / 1e9:.4g}",
+                f"{one.weight:.6f}",
+                f"{one.rounds_present}/{one.rounds_asked}",
+                f"{one.seconds:.3g}",
+            ]
+            for one in measured
+        ],
+        footer=[
+            "sum",
+            f"{sum(one.samples_held for one in measured):,}",
+            f"{sum(one.samples_used for one in measured):,}",
+            "",
+            "",
+            "",
+            f"{sum(one.weight for one in measured):.6f}",
+            "",
+            f"{sum(one.seconds for one in measured):.3g}",
+        ],
+    )
+    incidents = training.ledger.incidents
+    if incidents:
+        print_table(
+            ["round", "organization", "outcome", "what happened"],
+            [[str(one.round), one.organization, one.outcome, one.reason] for one in incidents],
+            left=(1, 2, 3),
+        )
+    print_facts(
+        [
+            ("accuracy", f"{training.accuracy[-1]:.4f} after {len(training.accuracy) - 1} rounds"),
+            ("runtime", f"{training.runtime_seconds:.3g} s"),
+        ]
+    )
