@@ -220,7 +220,14 @@ def _quantities(
     p_without = float(performance_without(game, profile)[i])
     t1, t3 = float(game.download_seconds[i]), float(game.upload_seconds[i])
     cycles = float(game.cycles_per_bit[i])
-    seconds = t1 + cycles * d * s / f + t3
+    if f > 0.0:
+        seconds = t1 + cycles * d * s / f + t3
+        time = (
+            f"T1 + eta d s / f + T3 = {number(t1)} + {number(cycles)} * {number(d)} * {number(s)} "
+            f"/ {number(f)} + {number(t3)}"
+        )
+    else:  # as settled: who reports nothing has contributed no frequency either
+        seconds, time = 0.0, "0, because it contributes nothing"
 
     def row(symbol: str, calculation: str, value: float) -> tuple[str, str, float]:
         if calculation.startswith("0, "):  # below the onset: the reason, and nothing to add
@@ -241,12 +248,7 @@ def _quantities(
             f"+ {number(game.compute_weight)} * {number(f)}",
             x,
         ),
-        row(
-            "training time",
-            f"T1 + eta d s / f + T3 = {number(t1)} + {number(cycles)} * {number(d)} * {number(s)} "
-            f"/ {number(f)} + {number(t3)}",
-            seconds,
-        ),
+        row("training time", time, seconds),
     )
 
 

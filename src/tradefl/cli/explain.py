@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from tradefl.cli.options import File, Json, Method
-from tradefl.cli.output import print_json, print_table, progress, say
+from tradefl.cli.output import note, print_json, print_table, progress, say
 from tradefl.consortium import Consortium, load
+from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
+from tradefl.game import StrategyProfile
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
@@ -32,6 +36,13 @@ def explain(
         ),
     ] = None,
     method: Method = DEFAULT_METHOD,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile",
+            help="Explain the contributions of this solution or training document; default: solve.",
+        ),
+    ] = None,
     as_json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     wei: Annotated[
@@ -48,7 +59,10 @@ def explain(
     with progress(f"solving {file}"):
         consortium = load(file)
         who = _chosen(consortium.names, organization, str(file))
-        solution = solve_game(consortium, method)
+        if profile is None:
+            solution = solve_game(consortium, method)
+        else:
+            solution = settled_solution(consortium, read_json(profile), profile)
         statements = [solution.statement(i) for i in who]
         in_wei = _in_wei(consortium, solution, who) if wei else None
     if as_json:
@@ -59,6 +73,45 @@ def explain(
         _print(solution, statements, in_wei, who)
     if solution.status == "iteration_limit":
         raise typer.Exit(1)
+
+
+def settled_solution(consortium: Consortium, document: Any, place: object) -> Solution:
+    """Return the contributions of a document as they are settled: in whole ppb, with their proof.
+
+    Raises
+    ------
+    InputError
+        The document does not fit the consortium.
+    """
+    from tradefl.settlement import Agreement
+    from tradefl.settlement.profile import reports_of
+    from tradefl.settlement.stand_ins import addresses_or_stand_ins
+
+    addresses = addresses_or_stand_ins(consortium.organizations.addresses)
+    reports = reports_of(
+        document,
+        place,
+        Agreement.of(consortium, addresses),
+        lambda: solve_game(consortium).profile.cpu_hz.tolist(),
+        note,
+    )
+    return Solution.certified(
+        consortium.game,
+        StrategyProfile(
+            np.array([report.data_ppb / 1e9 for report in reports]),
+            np.array([float(report.cpu_hz) for report in reports]),
+        ),
+        finished=True,
+        method="as settled",
+        iterations=0,
+        runtime_seconds=0.0,
+    )
+
+
+def print_statements(consortium: Consortium, solution: Solution, who: list[int]) -> None:
+    """Print the statements of the chosen, in payoff and in wei, and who pays whom."""
+    statements = [solution.statement(i) for i in who]
+    _print(solution, statements, _in_wei(consortium, solution, who), who)
 
 
 def _chosen(names: tuple[str, ...], wanted: list[str] | None, file: str) -> list[int]:

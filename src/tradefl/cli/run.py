@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tradefl.cli.explain import print_statements, settled_solution
 from tradefl.cli.options import (
     BatchSize,
     Data,
@@ -128,6 +129,10 @@ def run(
         print_solution(solution)
         say()
         print_training(training)
+        say()
+        print_statements(
+            consortium, settled_solution(consortium, trained, "what training measured"), [0]
+        )
         say()
         print_settlement(settlement, settled, verdict)
         say()

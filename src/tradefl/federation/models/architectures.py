@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-# Channels that share a mean and a variance, where there are as many.
+# Channels that share a mean and a variance, at least: all, where there are fewer.
 GROUP = 8
 # Of an image: channels, height, width.
 Image = tuple[int, int, int]
@@ -37,7 +37,7 @@ def scaled(channels: int, width: float) -> int:
 
 
 def normalization(channels: int) -> nn.GroupNorm:
-    """Return the normalization in groups of ``GROUP`` channels, or of the next number that fits."""
+    """Return the normalization in as many equal groups of ``GROUP`` or more as there are."""
     groups = max(1, channels // GROUP)
     while channels % groups:
         groups -= 1
@@ -185,8 +185,8 @@ class Dense(nn.Module):
 
 
 def densenet(image: Image, classes: int, width: float) -> nn.Module:
-    """Return DenseNet-BC of 40 layers: three blocks of six bottlenecks, growth 24."""
-    growth = scaled(24, width)
+    """Return DenseNet-BC of 40 layers: three blocks of six bottlenecks, growth 16."""
+    growth = scaled(16, width)
     channels = 2 * growth
     layers: list[nn.Module] = [convolution(image[0], channels, 3)]
     for block in range(3):
