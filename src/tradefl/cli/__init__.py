@@ -14,6 +14,7 @@ from tradefl.cli.attest import attest
 from tradefl.cli.audit import audit
 from tradefl.cli.check import check
 from tradefl.cli.explain import explain
+from tradefl.cli.fit_accuracy import fit_accuracy
 from tradefl.cli.init import init
 from tradefl.cli.run import run
 from tradefl.cli.settle import settle
@@ -29,7 +30,20 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
-for command in (init, check, solve, explain, tune, train, agreement, attest, settle, audit, run):
+for command in (
+    init,
+    check,
+    solve,
+    explain,
+    tune,
+    fit_accuracy,
+    train,
+    agreement,
+    attest,
+    settle,
+    audit,
+    run,
+):
     app.command()(command)
 
 

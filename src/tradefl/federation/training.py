@@ -189,10 +189,10 @@ def federate(
     consortium = load(Path(plan.consortium))
     pledged = _solved(consortium, plan) if profile is None else profile
     dataset = load_dataset(plan.data, plan.folder)
-    held, notices = _held(consortium, dataset, plan)
+    held, notices = samples_held(consortium, dataset, plan)
     terms = Terms.of(consortium, pledged, held, plan.seed)
     model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
-    inner = _aggregation(plan)
+    inner = aggregation(plan)
     identity = plan.identity() | {
         "consortium": consortium.name,
         "pledges": [dataclasses.astuple(pledge) for pledge in terms.pledges],
@@ -249,7 +249,7 @@ def federate(
             arrays,
             num_rounds=left,
             timeout=plan.round_seconds,
-            train_config=ConfigRecord(_train_config(plan, terms)),
+            train_config=ConfigRecord(train_config(plan, terms)),
             evaluate_fn=evaluate,
         )
     return Training(
@@ -271,7 +271,9 @@ def _solved(consortium: Consortium, plan: Plan) -> StrategyProfile:
     return solution.profile
 
 
-def _held(consortium: Consortium, dataset: Dataset, plan: Plan) -> tuple[list[int], list[str]]:
+def samples_held(
+    consortium: Consortium, dataset: Dataset, plan: Plan
+) -> tuple[list[int], list[str]]:
     """Return how many samples each organization holds in this training, and what to know of it."""
     agreed, available = consortium.organizations.samples.tolist(), len(dataset.y_train)
     if plan.partition == "own":
@@ -305,7 +307,7 @@ def _first(model: Model, plan: Plan) -> Checkpoint:
     )
 
 
-def _aggregation(plan: Plan) -> Strategy:
+def aggregation(plan: Plan) -> Strategy:
     """Return the strategy of Flower's that aggregates; who is there takes part."""
     common: dict[str, Any] = {
         "fraction_evaluate": 0.0,  # the server evaluates
@@ -319,7 +321,7 @@ def _aggregation(plan: Plan) -> Strategy:
     return FedAvg(**common)
 
 
-def _train_config(plan: Plan, terms: Terms) -> dict[str, Any]:
+def train_config(plan: Plan, terms: Terms) -> dict[str, Any]:
     """Return what every organization is told besides its pledge."""
     config: dict[str, Any] = {
         "data": plan.data,
@@ -374,7 +376,7 @@ def train(
     result: list[Training] = []
     server = make_server_app(plan, profile=profile, watch=watch, done=result.append)
     organizations = len(load(Path(plan.consortium)))
-    with _quiet():
+    with quiet():
         if backend == "ray":
             _run_on_ray(server, organizations)
         else:
@@ -401,7 +403,7 @@ def _run_on_ray(server: ServerApp, organizations: int) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Flower's log of every step for those who ask for it."""
     logger = logging.getLogger("flwr")
     before = logger.level

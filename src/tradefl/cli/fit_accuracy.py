@@ -1,0 +1,247 @@
+"""``tradefl fit-accuracy``: the data-accuracy function, measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import tomli_w
+import typer
+
+from tradefl.cli.options import (
+    BatchSize,
+    Data,
+    DataDir,
+    Device,
+    Json,
+    LearningRate,
+    LocalEpochs,
+    ModelName,
+    Rounds,
+    Width,
+)
+from tradefl.cli.output import (
+    note,
+    print_facts,
+    print_json,
+    print_table,
+    require_writable,
+    say,
+    yes_no,
+)
+from tradefl.consortium import Consortium, load, write
+from tradefl.consortium.files import atomic_write
+from tradefl.consortium.schema import EmpiricalAccuracy
+from tradefl.errors import InputError
+
+if TYPE_CHECKING:
+    from tradefl.federation.fitting import Fit, Point
+
+ROWS = 100
+
+
+def fit_accuracy(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Whose data it is; default: equal organizations, data counted in samples.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Data = "digits",
+    data_dir: DataDir = None,
+    model: ModelName = "logistic",
+    width: Width = 1.0,
+    rounds: Rounds = 5,
+    local_epochs: LocalEpochs = 1,
+    learning_rate: LearningRate = None,
+    batch_size: BatchSize = 32,
+    device: Device = "cpu",
+    fractions: Annotated[
+        str | None,
+        typer.Option(
+            "--fractions",
+            help="The ladder: fractions of everybody's data, such as 0.05,0.2,1; default: 8 from "
+            "0.02 (or D_min) to 1 in equal ratios.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, max=1000, help="Trainings for each fraction.")
+    ] = 3,
+    organizations: Annotated[
+        int,
+        typer.Option("--organizations", min=1, max=10_000, help="How many, without a file."),
+    ] = 10,
+    points: Annotated[
+        Path | None, typer.Option("--points", help="Write the points here (CSV data,accuracy).")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the consortium with this [accuracy] here, its points beside it.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train with ever more data, and fit the nondecreasing concave P of Eq. (5) to it.
+
+    Example: tradefl fit-accuracy examples/hospitals.toml --data digits -o fitted.toml
+    """
+    from tradefl.federation import Plan, fitting
+
+    for path in (points, output):
+        if path is not None:
+            require_writable(path)
+    if output is not None and file is None:
+        raise InputError.at("--output", "needs a consortium file; --points needs none")
+    consortium = None if file is None else load(file)
+    plan = Plan(
+        consortium="" if file is None else str(file),
+        data=data,
+        data_dir="" if data_dir is None else str(data_dir),
+        model=model,
+        width=width,
+        device=device,
+        rounds=rounds,
+        local_epochs=local_epochs,
+        learning_rate=learning_rate or 0.0,
+        batch_size=batch_size,
+    )
+    least = fitting.SMALLEST if consortium is None else consortium.mechanism.min_data_fraction
+    chosen = (
+        fitting.ladder(max(fitting.SMALLEST, least)) if fractions is None else _ladder(fractions)
+    )
+    measured, untrained, notices = fitting.measure_accuracy(
+        plan,
+        consortium,
+        fractions=chosen,
+        seeds=range(seeds),
+        organizations=organizations,
+        watch=_show,
+    )
+    for text in notices:
+        note(text)
+    columns = np.array([(point.data, point.accuracy) for point in measured])
+    fit = fitting.fit_accuracy(columns[:, 0], columns[:, 1], untrained)
+    if not fit.concave:
+        note(
+            "Eq. (5) does not hold within the noise: the curve is the closest that does, "
+            f"{fit.decrease:.3g} below a decrease, {fit.convexity:.3g} above a convex part"
+        )
+    table = _csv(columns)
+    if points is not None:
+        atomic_write(points, table)
+    elif output is None:
+        note("the points are not written: --points FILE, or -o FILE for the whole consortium")
+    section = _section(consortium, untrained, points, output)
+    if output is not None and consortium is not None:
+        accuracy = EmpiricalAccuracy.model_validate(section)
+        write(dataclasses.replace(consortium, accuracy=accuracy, points=columns), output)
+    if as_json:
+        print_json(_document(consortium, plan, measured, untrained, fit, section))
+    else:
+        _print(plan, measured, fit, section)
+
+
+def _ladder(text: str) -> list[float]:
+    """Return the fractions of an option."""
+    expected = "expected three or more different numbers in (0, 1], such as 0.05,0.2,1"
+    try:
+        fractions = sorted({float(one) for one in text.split(",")})
+    except ValueError:
+        raise InputError.at("--fractions", f"{expected}, got {text!r}") from None
+    if len(fractions) < 3 or not all(0.0 < one <= 1.0 for one in fractions):
+        raise InputError.at("--fractions", f"{expected}, got {text!r}")
+    return fractions
+
+
+def _show(point: Point) -> None:
+    sys.stderr.write(
+        f"{point.fraction:.4f} of the data ({point.samples:,} samples), seed {point.seed}: "
+        f"accuracy {point.accuracy:.4f}\n"
+    )
+    sys.stderr.flush()
+
+
+def _csv(columns: Any) -> bytes:
+    rows = [f"{data!r},{accuracy!r}" for data, accuracy in columns.tolist()]
+    return "\n".join(["data,accuracy", *rows, ""]).encode()
+
+
+def _section(
+    consortium: Consortium | None, untrained: float, points: Path | None, output: Path | None
+) -> dict[str, Any]:
+    """Return the ``[accuracy]`` section."""
+    if output is not None:
+        name = f"{output.stem}.points.csv"
+    else:
+        name = "points.csv" if points is None else str(points)
+    return {
+        "model": "empirical",
+        "points_file": name,
+        "untrained_accuracy": untrained,
+        "measure": "samples" if consortium is None else consortium.accuracy.measure,
+        "unit": 1.0 if consortium is None else consortium.accuracy.unit,
+    }
+
+
+def _document(
+    consortium: Consortium | None,
+    plan: Any,
+    measured: list[Point],
+    untrained: float,
+    fit: Fit,
+    section: dict[str, Any],
+) -> dict[str, Any]:
+    from tradefl.federation.fitting import SCHEMA
+
+    return {
+        "schema": SCHEMA,
+        "consortium": None if consortium is None else consortium.name,
+        "settings": plan.identity(),
+        "points": [dataclasses.asdict(point) for point in measured],
+        "untrained_accuracy": untrained,
+        **fit.to_dict(),
+        "accuracy": section,
+    }
+
+
+def _print(plan: Any, measured: list[Point], fit: Fit, section: dict[str, Any]) -> None:
+    say(f"{plan.model} on {plan.data}: accuracy against data\n")
+    fitted = fit.accuracy - fit.residuals
+    print_table(
+        ["data (Omega)", "samples", "seed", "accuracy", "fitted", "residual"],
+        [
+            [
+                f"{point.data:.6g}",
+                f"{point.samples:,}",
+                str(point.seed),
+                f"{point.accuracy:.4f}",
+                f"{value:.4f}",
+                f"{residual:+.4f}",
+            ]
+            for point, value, residual in zip(measured, fitted, fit.residuals, strict=True)
+        ],
+        left=(),
+        limit=ROWS,
+    )
+    form = fit.sqrt_loss
+    print_facts(
+        [
+            ("untrained accuracy", f"{fit.untrained_accuracy:.4f}"),
+            ("R^2", f"{fit.r_squared:.6f}, residuals within {np.abs(fit.residuals).max():.4f}"),
+            ("Eq. (5) within noise", yes_no(fit.concave)),
+            (
+                "footnote 7's form",
+                f"G = {form.epochs:.6g}, A(0) = {form.untrained_loss:.6g}: "
+                f"R^2 {fit.sqrt_loss_r_squared:.6f}",
+            ),
+        ]
+    )
+    say()
+    say(tomli_w.dumps({"accuracy": section}).rstrip())
