@@ -7,19 +7,20 @@ BIN := $(VENV)/bin
 # The contract tests run longer in CI: 10,000 inputs a fuzz test instead of 1,000.
 FUZZ := $(if $(CI),test:ci,test)
 
+# The tests need one version of torch, whose wheel is small where it is built for CPUs alone.
+TORCH := torch==2.13.0
+
 .PHONY: demo test lint pytest contracts contracts-test contracts-prove bench clean help
 
 help:
-	@echo "make demo   solve, explain and settle examples/drug_discovery.toml"
+	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml"
 	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests"
 	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
 	@echo "make bench  the benchmarks: ratios measured in one run"
 	@echo "make clean  remove the environment and all caches"
 
 demo: $(VENV)/.installed
-	$(BIN)/tradefl solve examples/drug_discovery.toml
-	$(BIN)/tradefl explain examples/drug_discovery.toml --organization Alpha --wei
-	$(BIN)/tradefl settle examples/drug_discovery.toml
+	$(BIN)/tradefl run examples/drug_discovery.toml --data digits
 
 test: lint contracts pytest
 
@@ -50,13 +51,13 @@ contracts-prove: contracts/node_modules/.installed contracts/.venv/.installed
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
-# The demo needs the package and a chain to settle on; only the tests need the tools.
+# The demo needs the package, something to train on and a chain to settle on; only the tests need the tools.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable '.[settlement]'
+	$(BIN)/pip install --quiet --editable '.[federation,settlement]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --editable '.[dev]' $(TORCH)
 	touch $@ $(VENV)/.installed
 
 # A virtual environment that was cut off half-way has no pip and is made anew.

@@ -314,6 +314,33 @@ def test_steps_on_a_batch_lower_its_loss(name, inputs):
     assert still == [] or inputs == (1, 1)
 
 
+def test_channels_are_told_from_pixels():
+    # Filters that see only the first channel make of colour images what they make of grey ones.
+    grey, x, y = model_and_images("cnn", (8, 12), count=6)
+    colour, _, _ = model_and_images("cnn", (8, 12, 3))
+    parameters = grey.initial(0)
+    first = next(iter(parameters))
+    blind = colour.initial(0) | parameters
+    blind[first] = np.concatenate([parameters[first], *[0 * parameters[first]] * 2], axis=1)
+    noise = images(7, (8, 12))[0][:6]
+    loss, accuracy = colour.evaluate(blind, np.stack([x, noise, noise], axis=-1), y)
+    assert (loss, accuracy) == pytest.approx(grey.evaluate(parameters, x, y), rel=1e-5)
+
+
+@pytest.mark.parametrize("inputs", [(8, 12), (8, 12, 3)], ids=str)
+def test_rows_are_told_from_columns(inputs):
+    # Images and filters on their sides give what they gave upright.
+    model, x, y = model_and_images("resnet18", inputs)
+    sideways, _, _ = model_and_images("resnet18", (12, 8, *inputs[2:]))
+    parameters = model.initial(0)
+    turned = {
+        name: array.swapaxes(2, 3) if array.ndim == 4 else array
+        for name, array in parameters.items()
+    }
+    loss, accuracy = sideways.evaluate(turned, x.swapaxes(1, 2), y)
+    assert (loss, accuracy) == pytest.approx(model.evaluate(parameters, x, y), rel=1e-5)
+
+
 @pytest.mark.parametrize("name", TORCH_MODELS)
 def test_random_numbers_of_the_process_are_left_alone(name):
     torch.manual_seed(5)
@@ -330,7 +357,7 @@ def test_random_numbers_of_the_process_are_left_alone(name):
 def test_width_multiplies_the_parameters(name):
     counts = [
         sum(array.size for array in make_model(name, Shape(DIGITS, 3), width=w).initial(0).values())
-        for w in (0.01, 0.25, 0.5, 1.0)
+        for w in (0.01, 0.5, 1.0)
     ]
     assert sorted(set(counts)) == counts
 

@@ -42,12 +42,9 @@ def test_by_hand():
 
 
 def test_minimum_that_takes_others_below_one():
-    # 0.9375 gets 1; of the 3 left, 1.1429 - an exact quota below one only once somebody got more -
-    # the others get what is left, again at least one each.
-    held = [1, 1, 1, 1, 60]
-    assert shares(held, 5) == [1, 1, 1, 1, 1]
-    assert shares(held, 6) == [1, 1, 1, 1, 2]
-    # 0.09, 1.01, 9.9 of 11: the first takes one, which leaves 0.9 to the second.
+    assert shares([1, 1, 1, 1, 60], 5) == [1, 1, 1, 1, 1]
+    assert shares([1, 1, 1, 1, 60], 6) == [1, 1, 1, 1, 2]
+    # 0.09, 1.01, 9.9 of 11: the first takes one, which leaves 0.93 and 9.07 of 10.
     assert shares([9, 101, 990], 11) == [1, 1, 9]
 
 
@@ -68,16 +65,17 @@ def test_shares_add_up(samples, available):
 def test_shares_are_in_proportion(samples, available):
     assume(len(samples) <= available < sum(samples))
     result = shares(samples, available)
-    # Those above the minimum share what the others leave.
-    above = [i for i, share in enumerate(result) if share > 1]
-    left, total = sum(result[i] for i in above), sum(samples[i] for i in above)
-    minimum_binds = any(held * available < sum(samples) for held in samples)
-    if not minimum_binds:
-        above, left, total = range(len(samples)), available, sum(samples)
-    for i in above:
-        # Rounded, those that came out at one exactly may have taken up to one from the rest.
-        slack = 1 if not minimum_binds else 1 + len(samples)
-        assert abs(result[i] - Fraction(samples[i] * left, total)) < slack
+    # What each would get if samples could be cut: t of what it says, and one at least. That is
+    # `available` in all for a single t, between breakpoints where somebody comes above one.
+    for minimal in range(len(samples)):
+        smallest = sorted(range(len(samples)), key=lambda i: samples[i])[:minimal]
+        rest = sum(samples) - sum(samples[i] for i in smallest)
+        t = Fraction(available - minimal, rest)
+        exact = [max(Fraction(1), t * held) for held in samples]
+        if sum(exact) == available:
+            break
+    assert sum(exact) == available
+    assert all(abs(share - level) < 1 for share, level in zip(result, exact, strict=True))
 
 
 @given(SAMPLES, st.integers(1, 30_000))
@@ -211,7 +209,9 @@ def test_drawn_sizes_give_the_same_draw():
 def test_small_alpha_concentrates_classes():
     def largest_class(alpha):
         parts = dirichlet([200, 200, 200], alpha=alpha)
-        return np.mean([np.bincount(LABELS[part], minlength=10).max() / len(part) for part in parts])
+        return np.mean(
+            [np.bincount(LABELS[part], minlength=10).max() / len(part) for part in parts]
+        )
 
     assert largest_class(0.1) > 1.5 * largest_class(100.0)
 
@@ -241,7 +241,7 @@ def test_without_flwr_datasets(monkeypatch):
 
 
 def test_unknown_scheme():
-    with pytest.raises(InputError, match="^--partition: expected iid or dirichlet, got 'by-hand'"):
+    with pytest.raises(InputError, match=r"^--partition: expected iid or dirichlet, got 'by-hand'"):
         partition(LABELS, [1], scheme="by-hand", alpha=1.0, seed=0)
 
 

@@ -11,10 +11,11 @@ For a name, the first of these is read; ``-`` and ``_`` are the same in names:
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -149,16 +150,23 @@ def _content(folder: Path) -> str:
 # --- Archives ---------------------------------------------------------------------------------
 
 
-def _opened(path: Path) -> np.lib.npyio.NpzFile:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
     try:
-        archive = np.load(path, allow_pickle=False)
-    except _BROKEN as error:
-        # NumPy takes anything without a known beginning for a pickle, and says so.
-        reason = "" if type(error) is ValueError else f": {error}"
-        raise InputError.at(path, f"expected an .npz archive{reason}") from None
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise InputError.at(path, "expected an .npz archive, got a single array")
-    return archive
+        stream = path.open("rb")
+    except OSError as error:
+        raise InputError.at(path, f"cannot be read: {error.strerror}") from None
+    with stream:  # ours: NumPy leaves the file open if it is no archive
+        try:
+            archive = np.load(stream, allow_pickle=False)
+        except _BROKEN as error:
+            # NumPy takes anything without a known beginning for a pickle, and says so.
+            reason = "" if type(error) is ValueError else f": {error}"
+            raise InputError.at(path, f"expected an .npz archive{reason}") from None
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise InputError.at(path, "expected an .npz archive, got a single array")
+        with archive:
+            yield archive
 
 
 def _holds_jpegs(path: Path) -> bool:
