@@ -431,6 +431,8 @@ def broken_jpegs():
     png = [jpeg(flat(1)), jpeg(flat(2), "PNG")]
     descending = offset.copy()
     descending[2] = offset[1] - 1
+    empty = offset.copy()
+    empty[2] = offset[1]
     return {
         "undecodable": (r"jpeg_train\[1\]: expected a JPEG image", {"jpeg_train": second}),
         "cut off": (
@@ -454,6 +456,10 @@ def broken_jpegs():
         "descending": (
             r"offset_train\[2\]: expected more than \d+, the one before",
             {"offset_train": descending.astype(np.uint64)},
+        ),
+        "empty": (
+            r"offset_train\[2\]: expected more than \d+, the one before",
+            {"offset_train": empty},
         ),
         "beyond": (
             r"offset_train: expected offsets 0 \.\. [\d,]+, the number of bytes, got 0 \.\.",

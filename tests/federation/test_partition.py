@@ -46,6 +46,9 @@ def test_minimum_that_takes_others_below_one():
     assert shares([1, 1, 1, 1, 60], 6) == [1, 1, 1, 1, 2]
     # 0.09, 1.01, 9.9 of 11: the first takes one, which leaves 0.93 and 9.07 of 10.
     assert shares([9, 101, 990], 11) == [1, 1, 9]
+    # 0.33, 1, 1.67, 5 of 8: once the first has one, 0.91 of 7 is left to the second; then 1.5
+    # and 4.5 of 6 to the others.
+    assert shares([1, 3, 5, 15], 8) == [1, 1, 2, 4]
 
 
 def test_whole_numbers_beyond_floats():
@@ -198,6 +201,11 @@ def test_dirichlet_no_overlap(held, alpha, seed):
     assert np.array_equal(np.sort(together), np.sort(np.concatenate(iid(held, seed=seed))))
     for part, same in zip(parts, dirichlet(held, alpha=alpha, seed=seed), strict=True):
         assert np.array_equal(part, same)
+
+
+def test_a_few_samples_are_enough():
+    # Flower's own minimum is ten, and draws again for it.
+    assert min(len(part) for part in dirichlet([60] * 10, alpha=0.2)) == 3
 
 
 def test_drawn_sizes_give_the_same_draw():

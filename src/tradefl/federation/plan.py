@@ -19,7 +19,7 @@ from tradefl.solvers import DEFAULT_METHOD, METHODS
 AGGREGATIONS = ("fedavg", "fedprox", "fedadam")
 PARTITIONS: tuple[str, ...] = (*get_args(Scheme), "own")
 LEARNING_RATE = {DEFAULT_MODEL: 0.5}
-TORCH_LEARNING_RATE = 0.05
+TORCH_LEARNING_RATE = 0.02
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

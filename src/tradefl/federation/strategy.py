@@ -20,11 +20,11 @@ from logging import INFO, WARNING, getLogger
 from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, Metadata, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from tradefl.federation.ledger import Entry, Ledger
+from tradefl.federation.ledger import Entry, Ledger, Outcome
 from tradefl.federation.pledge import PLEDGE, PROFILE, PROFILE_QUERY, RECEIPT
 from tradefl.federation.terms import Deadline, Terms
 
@@ -32,6 +32,11 @@ log = getLogger("flwr").log
 DEFAULT_WEIGHT = "num-examples"
 PROFILE_SECONDS = 120.0
 POLL_SECONDS = 1.0
+# Flower's codes of the errors with which the SuperLink answers for a node: its message or its reply
+# has expired or got lost, or the node is gone.
+MESSAGE_UNAVAILABLE = 3
+REPLY_UNAVAILABLE = 4
+NODE_UNAVAILABLE = 5
 
 
 class UnusableUpdateError(ValueError):
@@ -110,7 +115,7 @@ class TradeFL(Strategy):
         self._nodes: dict[int, int] = {}  # node id -> organization
         self._refused: dict[int, str] = {}  # node id -> why it speaks for nobody
         self._connected: set[int] = set()
-        self._asked: set[int] = set()  # organizations asked in this round
+        self._asked: dict[int, Metadata] = {}  # organization -> of its message in this round
         self._sent: ArrayRecord = ArrayRecord()
 
     def summary(self) -> None:
@@ -173,7 +178,7 @@ class TradeFL(Strategy):
             pledge = ConfigRecord(self.terms.pledges[i].to_record())
             own.content = RecordDict({**message.content, PLEDGE: pledge})
             addressed[i] = own
-        self._asked = set(addressed)
+        self._asked = {i: message.metadata for i, message in addressed.items()}
         self._sent = arrays
         # A list: a SuperLink takes no generator.
         return [addressed[i] for i in sorted(addressed)]
@@ -208,6 +213,8 @@ class TradeFL(Strategy):
         )
         for reply in sorted(replies, key=lambda reply: int(reply.metadata.src_node_id)):
             node = reply.metadata.src_node_id
+            if node not in nodes:
+                continue  # the SuperLink's, for a node that is gone: if it comes back, we ask again
             try:
                 i = self._organization(reply)
                 self._admit(node, i, bytes(nodes[node].public_key))
@@ -253,7 +260,7 @@ class TradeFL(Strategy):
         number = server_round + self.rounds_done
         by_organization: dict[int, Message] = {}
         for reply in replies:
-            i = self._nodes.get(reply.metadata.src_node_id)
+            i = self._answering(reply)
             if i in self._asked:
                 by_organization.setdefault(i, reply)
         entries: list[Entry] = []
@@ -270,6 +277,17 @@ class TradeFL(Strategy):
             log(WARNING, "round %d: no update counts, the model stays as it is", number)
             return None, None
         return self.strategy.aggregate_train(number, self._rewritten(counted))
+
+    def _answering(self, reply: Message) -> int | None:
+        """Return which organization a reply is of, or about."""
+        i = self._nodes.get(reply.metadata.src_node_id)
+        if i is not None or not reply.has_error():
+            return i
+        # For a node that is gone the SuperLink answers, under its own node id. Which node it was
+        # shows only in the message that it is a reply to; Flower gave that its id in sending it.
+        asked_by = reply.metadata.reply_to_message_id
+        sent = {metadata.message_id: i for i, metadata in self._asked.items()}
+        return sent.get(asked_by) if asked_by else None
 
     def _judged(
         self, number: int, i: int, reply: Message | None
@@ -289,7 +307,7 @@ class TradeFL(Strategy):
         if reply is None:
             return out("absent", "no reply in time")
         if reply.has_error():
-            return out("failed", f"its app failed: {_short(reply.error.reason)}")
+            return out(*_failure(reply))
         try:
             update = self._checked(reply)
         except UnusableUpdateError as error:
@@ -440,6 +458,16 @@ def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         return None
     return float(value)
+
+
+def _failure(reply: Message) -> tuple[Outcome, str]:
+    """Return what an error reply means: the node is gone, or its app has failed."""
+    why = _short(reply.error.reason)
+    if reply.error.code == NODE_UNAVAILABLE:
+        return "absent", f"node unavailable: {why.rpartition('Node Unavailable — ')[2]}"
+    if reply.error.code in (MESSAGE_UNAVAILABLE, REPLY_UNAVAILABLE):
+        return "absent", f"no reply in time: {why}"
+    return "failed", f"its app failed: {why}"
 
 
 def _short(text: str | None) -> str:

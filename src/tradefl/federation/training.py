@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -386,6 +387,8 @@ def train(
 
 
 def _run_on_ray(server: ServerApp, organizations: int) -> None:
+    # Ray warns that it will stop hiding GPUs from processes that ask for none; let it stop now.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray  # noqa: F401
     except ImportError:

@@ -223,7 +223,7 @@ def _offsets(offset: npt.NDArray[Any], size: int, samples: int, place: str) -> l
             f"expected {samples + 1:,} whole numbers, one more than labels, got {offset.dtype} of "
             f"shape {offset.shape}",
         )
-    ends: list[int] = offset.tolist()  # Python's: differences of unsigned numbers would wrap
+    ends: list[int] = offset.tolist()
     if ends[0] < 0 or ends[-1] > size:
         what = f"expected offsets 0 .. {size:,}, the number of bytes, got {ends[0]} .. {ends[-1]}"
         raise InputError.at(place, what)

@@ -1,0 +1,198 @@
+"""``tradefl train``: what it prints and writes, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import Ran, run, run_process, strict_json
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "examples" / "drug_discovery.toml"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ran]:
+    path = tmp_path_factory.mktemp("train") / "training.json"
+    return path, run("train", FILE, "--rounds", 2, "-o", path)
+
+
+def test_it_prints_every_round_and_everybody(trained: tuple[Path, Ran]) -> None:
+    _, ran = trained
+    assert ran.code == 0, ran.err
+    document = json.loads(trained[0].read_text())
+    for number, accuracy in enumerate(document["accuracy"], 1):
+        assert f"round {number}/2: accuracy {accuracy:.4f}" in ran.err
+        assert any(
+            line.split()[:2] == [str(number), f"{accuracy:.4f}"] for line in ran.out.splitlines()
+        )
+    for one in document["organizations"]:
+        assert any(
+            line.split()[:3] == [one["name"], str(one["samples_held"]), str(one["samples_used"])]
+            for line in ran.out.splitlines()
+        )
+    assert "scaled down in proportion" in ran.err
+
+
+def test_the_document_is_that_of_the_interface(trained: tuple[Path, Ran]) -> None:
+    document = json.loads(trained[0].read_text())
+    assert document["schema"] == "tradefl/training/1"
+    assert (document["engine"], document["rounds"]) == ("flower", 2)
+    assert (document["model"], document["data"]) == ("logistic", "digits")
+    assert len(document["accuracy"]) == len(document["loss"]) == 2
+    assert document["accuracy"][-1] > document["initial_accuracy"]
+    for one in document["organizations"]:
+        assert one["measured_fraction"] == one["samples_used"] / one["samples_held"]
+        assert one["measured_fraction"] >= one["pledged_fraction"]
+        assert one["seconds"] > 0.0
+    weights = document["aggregation_weights"]
+    used = {one["name"]: one["samples_used"] for one in document["organizations"]}
+    assert weights == {name: n * 2 / (sum(used.values()) * 2) for name, n in used.items()}
+    assert len(document["entries"]) == 20
+
+
+def test_json_is_the_same_document(trained: tuple[Path, Ran]) -> None:
+    path, _ = trained
+    ran = run("train", FILE, "--rounds", 2, "--json")
+    again, first = ran.json, json.loads(path.read_text())
+    for document in (again, first):
+        del document["runtime_seconds"]
+        for one in (*document["organizations"], *document["entries"]):
+            del one["seconds"]
+    assert again == first
+
+
+def test_resuming_ends_where_one_run_would(trained: tuple[Path, Ran], tmp_path: Path) -> None:
+    path = tmp_path / "training.json"
+    assert run("train", FILE, "--rounds", 1, "-o", path).code == 0
+    assert path.with_suffix(".checkpoint").exists()
+    ran = run("train", FILE, "--rounds", 2, "-o", path, "--resume")
+    assert ran.code == 0, ran.err
+    assert "round 1/2" not in ran.err
+    resumed, whole = json.loads(path.read_text()), json.loads(trained[0].read_text())
+    assert resumed["accuracy"] == whole["accuracy"]
+    assert [one["update_sha256"] for one in resumed["entries"]] == [
+        one["update_sha256"] for one in whole["entries"]
+    ]
+    refused = run("train", FILE, "--rounds", 2, "-o", path, "--resume", "--seed", 1)
+    assert refused.code == 2
+    assert f"{path.with_suffix('.checkpoint')}: seed" in refused.err
+    assert json.loads(path.read_text()) == resumed
+
+
+def test_it_settles_what_was_measured(trained: tuple[Path, Ran]) -> None:
+    path, _ = trained
+    measured = {
+        one["name"]: round(one["measured_fraction"] * 1e9)
+        for one in json.loads(path.read_text())["organizations"]
+    }
+    ran = run("settle", FILE, "--profile", path, "--json")
+    assert ran.code == 0, ran.err
+    assert {one["name"]: one["data_ppb"] for one in ran.json["organizations"]} == measured
+    assert ran.json["audit"]["agrees"]
+
+
+def test_who_was_measured_below_d_min_is_settled_as_silent(
+    trained: tuple[Path, Ran], tmp_path: Path
+) -> None:
+    document = json.loads(trained[0].read_text())
+    document["organizations"][-1]["measured_fraction"] = 0.0099
+    path = tmp_path / "low.json"
+    path.write_text(json.dumps(document))
+    ran = run("settle", FILE, "--profile", path, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["organizations"][-1]["data_ppb"] == 0
+    assert "Kappa: the measured share 0.0099 is below D_min 0.01" in ran.err
+
+
+def test_explain_itemizes_what_is_settled(trained: tuple[Path, Ran]) -> None:
+    path, _ = trained
+    ran = run("explain", FILE, "--profile", path, "--organization", "Beta", "--wei", "--json")
+    assert ran.code == 0, ran.err
+    settled = run("settle", FILE, "--profile", path, "--json").json
+    beta = next(one for one in settled["organizations"] if one["name"] == "Beta")
+    [statement] = ran.json["statements"]
+    assert statement["wei"]["redistribution_wei"] == beta["redistribution_wei"]
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "what"),
+    [
+        (["--data", "digit"], "--data", "did you mean 'digits'"),
+        (["--data", "cifar10", "--data-dir", "."], "--data-dir .", "cifar10.npz"),
+        (["--model", "logistics"], "--model", "did you mean 'logistic'"),
+        (["--rounds", 0], "--rounds", ">= 1"),
+        (["--lr", "-1"], "--learning-rate", ">= 0"),
+        (["--lr", "nan"], "--learning-rate", ">= 0"),
+        (["--batch-size", 0, "--local-epochs", -1], "--batch-size", ">= 1"),
+        (["--width", 0], "--width", "> 0"),
+        (["--seed", -1], "--seed", ">= 0"),
+        (["--alpha", "inf", "--partition", "dirichlet"], "--alpha", "> 0"),
+        (["--resume"], "--resume", "--checkpoint"),
+        (["--resume", "--checkpoint", "none"], "none", "no such file"),
+        (["-o", "nowhere/training.json"], "nowhere/training.json", "no such folder"),
+        (["-o", "."], ".", "is a folder"),
+        (["--device", "tpu"], "--device", "tpu"),
+        (["--attestations", "a.json"], "--output", "is needed"),
+        (["--keystore", "keys"], "--keystore", "needs --attestations"),
+    ],
+)
+def test_bad_options_are_refused(
+    options: list[object], place: str, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = run("train", FILE, *options)
+    assert (ran.code, ran.out) == (2, ""), ran
+    assert any(
+        line.startswith(f"error: {place}: ") and what in line for line in ran.err.splitlines()
+    ), ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_consortium_that_is_none_is_refused_before_anything(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text("name = 3\n")
+    ran = run("train", bad)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"error: {bad}: name" in ran.err
+
+
+def test_a_diverged_training_is_told_and_is_json(tmp_path: Path) -> None:
+    path = tmp_path / "training.json"
+    ran = run("train", FILE, "--rounds", 1, "--lr", "1e38", "-o", path)
+    assert ran.code == 0, ran.err
+    document = strict_json(path.read_text())
+    rejected = [one for one in document["entries"] if one["outcome"] == "rejected"]
+    assert rejected
+    measured = {one["name"]: one["measured_fraction"] for one in document["organizations"]}
+    for one in rejected:
+        assert one["reason"]
+        assert measured[one["organization"]] == 0.0
+    assert "no finite number" in ran.out
+
+
+def test_tos_ignores_the_deadline_unless_told(tmp_path: Path) -> None:
+    whole = run("train", FILE, "--rounds", 1, "--scheme", "tos", "--json").json
+    assert {one["outcome"] for one in whole["entries"]} == {"present"}
+    assert [one["measured_fraction"] for one in whole["organizations"]] == [1.0] * 10
+    slow = ROOT / "examples" / "hospitals.toml"
+    held = run(
+        "train", slow, "--rounds", 1, "--scheme", "tos", "--deadline", "model", "--json"
+    ).json
+    late = [one for one in held["entries"] if one["outcome"] == "late"]
+    assert late
+    assert all("Eq. (2)" in one["reason"] for one in late)
+
+
+def test_ray_gives_the_same_bits(trained: tuple[Path, Ran]) -> None:
+    first = json.loads(trained[0].read_text())
+    ran = run_process("train", FILE, "--rounds", 2, "--backend", "ray", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["accuracy"] == first["accuracy"]
+    assert ran.json["loss"] == first["loss"]
+    assert [one["update_sha256"] for one in ran.json["entries"]] == [
+        one["update_sha256"] for one in first["entries"]
+    ]
+    assert "Traceback" not in ran.err
