@@ -6,9 +6,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.cli.command import run
 
 import tradefl
-from tests.cli.command import run
 
 FILE = Path(__file__).parents[2] / "examples" / "hospitals.toml"
 QUICK = ("--rounds", 1, "--seeds", 2, "--fractions", "0.1,0.3,1")

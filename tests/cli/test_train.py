@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tests.cli.command import Ran, run, run_process, strict_json
 
 ROOT = Path(__file__).parents[2]

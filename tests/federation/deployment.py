@@ -150,7 +150,12 @@ class Deployment:
         self.home.mkdir()
         (folder / "keys").mkdir()
         make_certificates(folder)
-        inherited = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
+        # No proxies and no settings of Flower's; but the arithmetic of this process.
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name in ("HOME", "LANG") or name.startswith(("MKL_", "OPENBLAS_"))
+        }
         # Of the package under test, wherever this interpreter has it from.
         packages = [str(APPS), str(ROOT / "src")]
         self.environment = {

@@ -186,7 +186,11 @@ class Federation:
         self.terms = terms
         self.model = {"w": np.zeros(2, np.float32)} if model is None else model
         self.grid = FakeGrid(len(terms)) if grid is None else grid
-        self.inner = FedAvg(min_train_nodes=1, min_available_nodes=1) if inner is None else inner
+        self.inner = (
+            FedAvg(min_train_nodes=1, min_available_nodes=1, fraction_evaluate=0.0)
+            if inner is None
+            else inner
+        )
         self.strategy = TradeFL(self.inner, terms, **{"join_seconds": 0.0, **settings})
         self.round = 0
         self.messages: dict[int, Message] = {}

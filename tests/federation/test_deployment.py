@@ -170,6 +170,7 @@ def training_with_faults(
             "consortium": str(CONSORTIUM),
             "keys": str(deployment.folder / "keys"),
             "rounds": 4,
+            "local-epochs": 5,
             "join-seconds": 60.0,
             "round-seconds": 120.0,
             "checkpoint": str(checkpoint),

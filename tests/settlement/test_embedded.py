@@ -11,12 +11,12 @@ from tests.settlement import nodes  # noqa: F401  web3 with its warnings silence
 import tradefl
 from tradefl.errors import InputError
 from tradefl.settlement.agreement import Report
+from tradefl.settlement.attestation import attestation
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chain import KeySigner
 from tradefl.settlement.contract import Phase, RevertedError
 from tradefl.settlement.parties import embedded
 from tradefl.settlement.profile import read_reports
-from tradefl.settlement.attestation import attestation
 from tradefl.settlement.settle import deploy, read_state
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))

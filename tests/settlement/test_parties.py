@@ -1,5 +1,6 @@
 """Every organization is its own process with its own key; nobody can act for another."""
 
+import dataclasses
 import json
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,11 +11,12 @@ from tests.consortium.documents import NAMES, document, save
 from tests.settlement.nodes import anvil, deployments, node, shared_node
 
 import tradefl
+from tradefl.consortium import write
 from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.attestation import attestation, attested_by
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chain import KeySigner, RpcChain
 from tradefl.settlement.keys import PASSWORD_VARIABLE
-from tradefl.settlement.attestation import attestation, attested_by
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
 
@@ -365,3 +367,111 @@ def test_a_fresh_node_of_its_own_chain_id(consortium):
             other.rpc("anvil_setBalance", key.address, hex(10**20))
         ran = settle(other, path, "Alpha", "--chain-id", 4242)
         assert (ran.code, ran.json["chain_id"]) == (0, 4242)
+
+
+# --- attest ---------------------------------------------------------------------------------------
+
+
+def trained(path, **fractions):
+    """Write a training document with these measured fractions, the solution's by default."""
+    solution = tradefl.solve(tradefl.load(path)).to_dict()
+    entries = [
+        {
+            "name": one["name"],
+            "cpu_hz": one["cpu_hz"],
+            "measured_fraction": fractions.get(one["name"], one["data_fraction"]),
+        }
+        for one in solution["organizations"]
+    ]
+    file = path.parent / "training.json"
+    file.write_text(json.dumps({"schema": "tradefl/training/1", "organizations": entries}))
+    return file
+
+
+def attest(path, document, *options):
+    folder = path.parent / "keys-verifier"
+    folder.mkdir(exist_ok=True)
+    key_file(folder, "verifier", VERIFIER)
+    return run(
+        "attest", path, document, "--keystore", folder,
+        "--password-file", path.parent / "password", *options,
+    )  # fmt: skip
+
+
+def deployed(node, path):
+    contract_in_phase_open(node, path)
+    receipt = node.rpc("eth_getTransactionReceipt", node.logs()[0]["transactionHash"])
+    return tradefl_checksum(receipt["contractAddress"])
+
+
+def test_measured_contributions_are_signed_and_settled(node, consortium):
+    path = consortium(verifier=VERIFIER.address)
+    contract = deployed(node, path)
+    least = tradefl.load(path).mechanism.min_data_fraction
+    measured = trained(path, Alpha=least, Beta=0.0)
+    file = path.parent / "attestations.json"
+    ran = attest(path, measured, "--rpc", node.url, "--contract", contract, "-o", file)
+    assert ran.code == 0, ran.err
+    assert set(json.loads(file.read_text())) == {"Alpha", "Gamma"}  # silence needs no signature
+    # The same signatures without a node.
+    offline = attest(path, measured, "--chain-id", 31337, "--contract", contract)
+    assert offline.json == json.loads(file.read_text())
+    # Alpha cannot report what was not measured.
+    ran = settle(node, path, "Alpha", "--attestations", file)
+    assert ran.code == 2
+    assert "InvalidAttestation" in ran.err
+    for name in ("Alpha", "Gamma"):
+        settle(node, path, name, "--profile", measured, "--attestations", file)
+    node.rpc("evm_increaseTime", 10**9)
+    node.rpc("evm_mine")
+    for _ in range(2):
+        codes = [
+            settle(node, path, name, "--profile", measured, "--attestations", file).code
+            for name in NAMES
+        ]
+    assert codes == [0, 0, 0]
+    verdict = audit(RpcChain(node.url), contract, tradefl.load(path))
+    assert verdict.agrees
+    assert [report.data_ppb for report in verdict.reports] == [
+        round(least * 1e9),
+        0,
+        reports(path)["Gamma"].data_ppb,
+    ]
+
+
+def test_what_cannot_be_signed(node, consortium):
+    path = consortium(verifier=VERIFIER.address)
+    document = trained(path)
+    contract = VERIFIER.address  # no contract
+    here = ("--rpc", node.url)
+    for options, what in (
+        ((), "--contract: is needed"),
+        (("--contract", contract), "--rpc: expected it or --chain-id"),
+        ((*here, "--chain-id", 1, "--contract", contract), "--rpc: expected it or --chain-id"),
+        ((*here, "--contract", contract), "there is no contract at this address"),
+    ):
+        ran = attest(path, document, *options)
+        assert (ran.code, ran.out) == (2, "")
+        assert what in ran.err
+    nobody = consortium()
+    ran = attest(nobody, document, "--chain-id", 1, "--contract", contract)
+    assert ran.code == 2
+    assert "settlement.verifier: is missing" in ran.err
+    other = consortium(verifier=ARBITER.address)
+    ran = attest(other, document, "--chain-id", 1, "--contract", contract)
+    assert ran.code == 2
+    assert f"holds no key of the verifier {ARBITER.address}" in ran.err
+
+
+def test_another_agreement_is_not_signed_for(node, consortium):
+    path = consortium(verifier=VERIFIER.address)
+    contract = deployed(node, path)
+    changed = path.parent / "changed.toml"
+    loaded = tradefl.load(path)
+    mechanism = loaded.mechanism.model_copy(
+        update={"incentive_intensity": 2 * loaded.mechanism.incentive_intensity}
+    )
+    write(dataclasses.replace(loaded, mechanism=mechanism), changed)
+    ran = attest(changed, trained(path), "--rpc", node.url, "--contract", contract)
+    assert ran.code == 2
+    assert "settles the agreement 0x" in ran.err

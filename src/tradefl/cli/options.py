@@ -97,7 +97,7 @@ LocalEpochs = Annotated[
 ]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--lr", help="The learning rate; default: the model's own."),
+    typer.Option("--lr", "--learning-rate", help="The learning rate; default: the model's own."),
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="Samples in a step.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of all that is drawn.")]

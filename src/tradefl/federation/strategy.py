@@ -12,48 +12,36 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import INFO, WARNING, getLogger
 from typing import Any
 
-import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, Metadata, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from tradefl.federation.ledger import Entry, Ledger, Outcome
-from tradefl.federation.pledge import PLEDGE, PROFILE, PROFILE_QUERY, RECEIPT
+from tradefl.federation.pledge import PLEDGE, PROFILE, PROFILE_QUERY
 from tradefl.federation.terms import Deadline, Terms
+from tradefl.federation.updates import (
+    UnusableUpdateError,
+    Update,
+    checked_update,
+    common_metrics,
+)
 
 log = getLogger("flwr").log
 DEFAULT_WEIGHT = "num-examples"
 PROFILE_SECONDS = 120.0
 POLL_SECONDS = 1.0
+CLIENT_APP_FAILED = 2  # Flower's code of an error: the ClientApp raised an exception
 # Flower's codes of the errors with which the SuperLink answers for a node: its message or its reply
 # has expired or got lost, or the node is gone.
 MESSAGE_UNAVAILABLE = 3
 REPLY_UNAVAILABLE = 4
 NODE_UNAVAILABLE = 5
-
-
-class UnusableUpdateError(ValueError):
-    """A reply that cannot be aggregated; the message says why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Update:
-    """A reply that can be aggregated, and what it claims."""
-
-    reply: Message
-    arrays: ArrayRecord
-    metrics: MetricRecord
-    claimed: int | float
-    seconds: float
-    cpu_hz: float | None
-    sha256: str
 
 
 class TradeFL(Strategy):
@@ -114,6 +102,7 @@ class TradeFL(Strategy):
         self._index = {name: i for i, name in enumerate(terms.names)}
         self._nodes: dict[int, int] = {}  # node id -> organization
         self._refused: dict[int, str] = {}  # node id -> why it speaks for nobody
+        self._waiting: dict[int, int] = {}  # node id -> organization that another node speaks for
         self._connected: set[int] = set()
         self._asked: dict[int, Metadata] = {}  # organization -> of its message in this round
         self._sent: ArrayRecord = ArrayRecord()
@@ -189,12 +178,16 @@ class TradeFL(Strategy):
         until = time.monotonic() + self.join_seconds
         self._identify(grid)
         while first and len(set(self._nodes.values())) < len(self.terms):
-            if time.monotonic() >= until:
+            everybody = len(self._connected) >= len(self.terms)
+            answered = self._connected <= {*self._nodes, *self._refused, *self._waiting}
+            if time.monotonic() >= until or (everybody and answered):
                 break
             time.sleep(POLL_SECONDS)
             self._identify(grid)
         if not self._nodes:
-            reasons = "; ".join(sorted(set(self._refused.values()))) or "no node is connected"
+            reasons = "; ".join(sorted(set(self._refused.values())))
+            silent = "no node has said which organization it is"
+            reasons = reasons or (silent if self._connected else "no node is connected")
             raise RuntimeError(f"no organization takes part: {reasons}")
         missing = [name for name, i in self._index.items() if i not in self._nodes.values()]
         if first and missing:
@@ -204,7 +197,12 @@ class TradeFL(Strategy):
         """Ask nodes that are new which organization they are."""
         nodes = {node.node_id: node for node in grid.get_nodes()}
         self._connected = set(nodes)
-        new = [k for k in sorted(nodes) if k not in self._nodes and k not in self._refused]
+        for node, i in list(self._waiting.items()):  # for whose place may be free by now
+            if node in nodes and not self._is_connected(i):
+                self._take_place(node, i)
+                del self._waiting[node]
+        known = {*self._nodes, *self._refused, *self._waiting}
+        new = [k for k in sorted(nodes) if k not in known]
         if not new:
             return
         question = RecordDict({PROFILE: ConfigRecord()})
@@ -215,9 +213,10 @@ class TradeFL(Strategy):
             node = reply.metadata.src_node_id
             if node not in nodes:
                 continue  # the SuperLink's, for a node that is gone: if it comes back, we ask again
+            if reply.has_error() and reply.error.code != CLIENT_APP_FAILED:
+                continue  # it was starting or going: ask again
             try:
-                i = self._organization(reply)
-                self._admit(node, i, bytes(nodes[node].public_key))
+                self._admit(node, self._organization(reply), bytes(nodes[node].public_key))
             except UnusableUpdateError as error:
                 self._refused[node] = str(error)
                 log(WARNING, "node %d is refused: %s", node, error)
@@ -240,16 +239,23 @@ class TradeFL(Strategy):
         )
 
     def _admit(self, node: int, i: int, key: bytes) -> None:
-        """Let a node speak for an organization, unless another does or its key is not the one."""
+        """Let a node speak for an organization if its key allows it, after the one that does."""
         name = self.terms.names[i]
         if self.public_keys is not None and self.public_keys.get(name) != key:
             raise UnusableUpdateError(f"it says it is {name!r}, but its key is another")
-        for other, j in list(self._nodes.items()):
-            if j == i and other in self._connected:
-                raise UnusableUpdateError(f"it says it is {name!r}, which node {other} is")
-            if j == i:
-                del self._nodes[other]
-        self._nodes[node] = i
+        if self._is_connected(i):
+            self._waiting[node] = i
+            log(WARNING, "node %d says it is %r, which another node is; it waits", node, name)
+        else:
+            self._take_place(node, i)
+
+    def _is_connected(self, i: int) -> bool:
+        """Tell whether a connected node speaks for an organization."""
+        return any(j == i and node in self._connected for node, j in self._nodes.items())
+
+    def _take_place(self, node: int, i: int) -> None:
+        """Let a node speak for an organization, instead of those that are gone."""
+        self._nodes = {k: j for k, j in self._nodes.items() if j != i} | {node: i}
 
     # --- after a round ---------------------------------------------------------------------------
 
@@ -264,7 +270,7 @@ class TradeFL(Strategy):
             if i in self._asked:
                 by_organization.setdefault(i, reply)
         entries: list[Entry] = []
-        counted: list[tuple[_Update, int | float]] = []
+        counted: list[tuple[Update, int | float]] = []
         for i in range(len(self.terms)):
             entry, update, weight = self._judged(number, i, by_organization.get(i))
             entries.append(entry)
@@ -291,7 +297,7 @@ class TradeFL(Strategy):
 
     def _judged(
         self, number: int, i: int, reply: Message | None
-    ) -> tuple[Entry, _Update | None, int | float]:
+    ) -> tuple[Entry, Update | None, int | float]:
         """Return an organization's entry, its update if there is one, and the weight of it."""
         pledge = self.terms.pledges[i]
         entry = Entry(number, pledge.organization, "present", cpu_hz=pledge.cpu_hz)
@@ -300,8 +306,7 @@ class TradeFL(Strategy):
             return dataclasses.replace(entry, outcome=outcome, reason=reason, **fields), None, 0
 
         if i not in self._asked:
-            connected = any(self._nodes[k] == i for k in self._nodes if k in self._connected)
-            if connected:
+            if self._is_connected(i):
                 return out("idle", "")
             return out("absent", "not connected")
         if reply is None:
@@ -309,7 +314,7 @@ class TradeFL(Strategy):
         if reply.has_error():
             return out(*_failure(reply))
         try:
-            update = self._checked(reply)
+            update = checked_update(reply, self._sent, self._weight_key)
         except UnusableUpdateError as error:
             return out("rejected", str(error))
         claim, reasons = update.claimed, []
@@ -353,57 +358,9 @@ class TradeFL(Strategy):
         done = dataclasses.replace(measured, samples_used=used, reason="; ".join(reasons))
         return done, update, weight
 
-    def _checked(self, reply: Message) -> _Update:
-        """Return what a reply holds, or say why it cannot be aggregated."""
-        content = reply.content
-        if len(content.array_records) != 1 or len(content.metric_records) != 1:
-            raise UnusableUpdateError(
-                "expected one ArrayRecord and one MetricRecord, got "
-                f"{len(content.array_records)} and {len(content.metric_records)}"
-            )
-        arrays = next(iter(content.array_records.values()))
-        metrics = next(iter(content.metric_records.values()))
-        if set(arrays) != set(self._sent):
-            raise UnusableUpdateError("its arrays have other names than the model's")
-        digest = hashlib.sha256()
-        for key, sent in self._sent.items():
-            array = arrays[key]
-            try:
-                values = array.numpy()
-            except (TypeError, ValueError, OSError, EOFError) as error:
-                raise UnusableUpdateError(f"array {key!r} cannot be read: {error}") from None
-            if list(values.shape) != list(sent.shape):
-                raise UnusableUpdateError(
-                    f"array {key!r} has shape {tuple(values.shape)}, expected {tuple(sent.shape)}"
-                )
-            if not (np.issubdtype(values.dtype, np.number) and np.all(np.isfinite(values))):
-                raise UnusableUpdateError(f"array {key!r} holds what is no finite number")
-            digest.update(array.data)
-        claimed = metrics.get(self._weight_key)
-        if (
-            isinstance(claimed, bool)
-            or not isinstance(claimed, int | float)
-            or not math.isfinite(claimed)
-            or claimed < 0
-        ):
-            raise UnusableUpdateError(
-                f"expected a number of samples >= 0 as {self._weight_key!r}, got {claimed!r}"
-            )
-        receipt = content.config_records.get(RECEIPT, ConfigRecord())
-        return _Update(
-            reply=reply,
-            # In the model's order of names, whatever the reply's.
-            arrays=ArrayRecord({key: arrays[key] for key in self._sent}),
-            metrics=metrics,
-            claimed=claimed,
-            seconds=_number(receipt.get("seconds")) or 0.0,
-            cpu_hz=_number(receipt.get("cpu-hz")),
-            sha256=digest.hexdigest(),
-        )
-
-    def _rewritten(self, counted: Sequence[tuple[_Update, int | float]]) -> list[Message]:
+    def _rewritten(self, counted: Sequence[tuple[Update, int | float]]) -> list[Message]:
         """Return the replies as the wrapped strategy may take them at their word."""
-        common = _common_metrics([update.metrics for update, _ in counted])
+        common = common_metrics([update.metrics for update, _ in counted])
         messages = []
         for update, weight in counted:
             metrics = MetricRecord({key: update.metrics[key] for key in common})
@@ -421,7 +378,10 @@ class TradeFL(Strategy):
 
     @property
     def _weight_key(self) -> str:
-        return str(getattr(self.strategy, "weighted_by_key", DEFAULT_WEIGHT))
+        strategy: object = self.strategy
+        while not hasattr(strategy, "weighted_by_key") and hasattr(strategy, "strategy"):
+            strategy = strategy.strategy  # a wrapper, such as those for differential privacy
+        return str(getattr(strategy, "weighted_by_key", DEFAULT_WEIGHT))
 
     # --- evaluation: the wrapped strategy's ------------------------------------------------------
 
@@ -438,26 +398,6 @@ class TradeFL(Strategy):
     ) -> MetricRecord | None:
         """Return what the wrapped strategy makes of the replies."""
         return self.strategy.aggregate_evaluate(server_round + self.rounds_done, replies)
-
-
-def _common_metrics(records: Sequence[MetricRecord]) -> list[str]:
-    """Return the metrics that all have in the same form; one node must not spoil the others'."""
-    return [
-        key
-        for key, value in records[0].items()
-        if all(
-            key in record
-            and isinstance(record[key], list) == isinstance(value, list)
-            and (not isinstance(value, list) or len(record[key]) == len(value))  # type: ignore[arg-type]
-            for record in records
-        )
-    ]
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-        return None
-    return float(value)
 
 
 def _failure(reply: Message) -> tuple[Outcome, str]:

@@ -1,0 +1,167 @@
+"""What an organization sends back, checked: no reply may crash or spoil the training of others."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+
+from tradefl.federation.pledge import RECEIPT
+
+# No organization has more samples: whole numbers up to here are exact in every arithmetic.
+MOST_SAMPLES = 2**53
+SERIALIZATION = "numpy.ndarray"  # Flower's
+
+
+class UnusableUpdateError(ValueError):
+    """A reply that cannot be used; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Update:
+    """A reply that can be aggregated.
+
+    Attributes
+    ----------
+    reply
+        The message.
+    arrays
+        The model after training, in the order of the names of the model that was sent.
+    metrics
+        Whatever the app measured.
+    claimed
+        The number of samples that it says it trained on.
+    seconds, cpu_hz
+        Of its receipt: wall time (0 without one), and the CPU level that it says it ran at.
+    sha256
+        Of the arrays' bytes.
+    """
+
+    reply: Message
+    arrays: ArrayRecord
+    metrics: MetricRecord
+    claimed: int | float
+    seconds: float
+    cpu_hz: float | None
+    sha256: str
+
+
+def checked_update(reply: Message, sent: ArrayRecord, weight_key: str) -> Update:
+    """Return what a reply holds.
+
+    Parameters
+    ----------
+    reply
+        A reply without an error.
+    sent
+        The model that was to be trained: its names and shapes.
+    weight_key
+        The metric that says how many samples were trained on.
+
+    Raises
+    ------
+    UnusableUpdateError
+        There is not one model and one set of metrics in it, the model's arrays have other names or
+        shapes, hold what is no finite number, or the number of samples is none.
+    """
+    content = reply.content
+    if len(content.array_records) != 1 or len(content.metric_records) != 1:
+        raise UnusableUpdateError(
+            "expected one ArrayRecord and one MetricRecord, got "
+            f"{len(content.array_records)} and {len(content.metric_records)}"
+        )
+    arrays = next(iter(content.array_records.values()))
+    metrics = next(iter(content.metric_records.values()))
+    if set(arrays) != set(sent):
+        raise UnusableUpdateError("its arrays have other names than the model's")
+    digest = hashlib.sha256()
+    for key in sent:
+        values = _values(key, arrays[key], tuple(sent[key].shape))
+        if not np.all(np.isfinite(values)):
+            raise UnusableUpdateError(f"array {key!r} holds what is no finite number")
+        digest.update(arrays[key].data)
+    receipt = content.config_records.get(RECEIPT, ConfigRecord())
+    return Update(
+        reply=reply,
+        arrays=ArrayRecord({key: arrays[key] for key in sent}),
+        metrics=metrics,
+        claimed=_claim(metrics.get(weight_key), weight_key),
+        seconds=_number(receipt.get("seconds")) or 0.0,
+        cpu_hz=_number(receipt.get("cpu-hz")),
+        sha256=digest.hexdigest(),
+    )
+
+
+def _values(key: str, array: Array, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
+    """Return an array's numbers; nothing is allocated before its header is what it must be."""
+    stream = io.BytesIO(array.data)
+    try:
+        if array.stype != SERIALIZATION:  # whoever aggregates it will read it by Flower's rules
+            raise ValueError(f"expected the serialization {SERIALIZATION!r}, got {array.stype!r}")
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        found, _, kind = read(stream)
+    # The parser meets bytes of a stranger: whatever it raises means that they are no array.
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"[:200]
+        raise UnusableUpdateError(f"array {key!r} cannot be read: {what}") from None
+    if tuple(found) != shape:
+        raise UnusableUpdateError(f"array {key!r} has shape {tuple(found)}, expected {shape}")
+    if kind.kind not in "fiu":
+        raise UnusableUpdateError(f"array {key!r} cannot be read: it holds {kind}, not numbers")
+    size = math.prod(shape) * kind.itemsize
+    if len(array.data) - stream.tell() != size:
+        have = len(array.data) - stream.tell()
+        what = f"it has {have:,} bytes of {size:,}"
+        raise UnusableUpdateError(f"array {key!r} cannot be read: {what}")
+    stream.seek(0)
+    return np.asarray(np.lib.format.read_array(stream, allow_pickle=False))
+
+
+def _claim(claimed: object, weight_key: str) -> int | float:
+    """Return a number of samples."""
+    if (
+        isinstance(claimed, bool)
+        or not isinstance(claimed, int | float)
+        or not 0 <= claimed < math.inf
+    ):
+        raise UnusableUpdateError(
+            f"expected a number of samples >= 0 as {weight_key!r}, got {_shown(claimed)}"
+        )
+    return min(claimed, MOST_SAMPLES)
+
+
+def _shown(value: object) -> str:
+    """Return a value as text that is not too long; an int of thousands of digits has none."""
+    try:
+        return repr(value)[:50]
+    except ValueError:
+        return "a number of thousands of digits"
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**1000:
+        return None
+    return float(value)
+
+
+def common_metrics(records: Sequence[MetricRecord]) -> list[str]:
+    """Return the metrics that all have in the same form; one node must not spoil the others'."""
+    return [
+        key
+        for key, value in records[0].items()
+        if all(
+            key in record
+            and isinstance(record[key], list) == isinstance(value, list)
+            and (not isinstance(value, list) or len(record[key]) == len(value))  # type: ignore[arg-type]
+            for record in records
+        )
+    ]
