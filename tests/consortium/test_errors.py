@@ -1,7 +1,7 @@
 """Every way in which the TOML file itself can be wrong: the place, what was expected, exit 2."""
 
+import difflib
 import sys
-import time
 
 import pytest
 from tests.cli.command import assert_refused, run
@@ -427,7 +427,7 @@ def test_competition_by_sector_needs_every_sector(tmp_path):
     assert_refused(tmp_path, expected)
 
 
-def test_a_hundred_thousand_wrong_pairs_are_counted_quickly(tmp_path):
+def test_a_hundred_thousand_wrong_pairs_are_counted_not_searched(tmp_path, monkeypatch):
     # Searching 300 names for one alike, for each of the pairs, would take minutes.
     entries = [organization(f"Bank of Elsewhere, branch {k}") for k in range(300)]
     pairs = "".join(
@@ -436,9 +436,12 @@ def test_a_hundred_thousand_wrong_pairs_are_counted_quickly(tmp_path):
     )
     path = save(tmp_path, document({"competition": REMOVED, "organization": entries}))
     path.write_text(path.read_text() + f"[competition]\npairs = [\n{pairs}]\n")
-    began = time.perf_counter()
+    searched = []
+    close = difflib.get_close_matches
+    monkeypatch.setattr(
+        difflib, "get_close_matches", lambda *a, **k: searched.append(a[0]) or close(*a, **k)
+    )
     ran = run("check", path)
-    seconds = time.perf_counter() - began
     lines = ran.err.splitlines()
     assert (ran.code, ran.out) == (2, "")
     assert lines[0] == (
@@ -447,7 +450,7 @@ def test_a_hundred_thousand_wrong_pairs_are_counted_quickly(tmp_path):
     )
     assert [f"competition.pairs[{k}]: " in line for k, line in enumerate(lines[:20])] == [True] * 20
     assert lines[20:] == ["error: ... and 99,980 more"]
-    assert seconds < 10.0
+    assert 1 <= len(searched) <= 100
 
 
 # --- figures that are each in range, but not together -------------------------------------------

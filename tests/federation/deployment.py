@@ -100,11 +100,33 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and its children; each was started as the leader of its group."""
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process, its group and its children, of which a SuperLink detaches some."""
+    family = descendants(process.pid)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+    for pid in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     process.wait(10)
+
+
+def processes() -> dict[int, int]:
+    """Return the parent of every process that runs; who has ended and waits for it does not."""
+    done = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,stat="], capture_output=True, text=True, check=True
+    )
+    rows = [line.split() for line in done.stdout.splitlines()]
+    return {int(row[0]): int(row[1]) for row in rows if not row[2].startswith("Z")}
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below a process."""
+    parents = processes()
+    found = [pid]
+    for one in found:
+        found += [child for child, parent in parents.items() if parent == one]
+    return found[1:]
 
 
 def until(what: str, condition: Any, seconds: float, every: float = 0.1) -> None:
@@ -183,9 +205,14 @@ class Deployment:
     def __enter__(self) -> Self:
         return self
 
+    def running(self) -> set[int]:
+        """Return every process that was started here, and those that these have started."""
+        own = {one.popen.pid for one in self._started if one.popen.poll() is None}
+        return own.union(*(descendants(pid) for pid in own))
+
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._started):
-            kill_group(process.popen)
+            kill_tree(process.popen)
 
     def logs(self, lines: int = 25) -> str:
         """Return the ends of all logs, for whoever has to find out what went wrong."""
@@ -312,16 +339,18 @@ class Deployment:
     def finish(self, run: int, output: Path, seconds: float) -> dict[str, Any]:
         """Wait until a run is over, and return the document that it has written."""
 
-        def over() -> bool:
-            # Asking costs a process that imports Flower; the file is written at the very end.
-            return output.exists() or str(self.status(run)["status"]).startswith("finished")
-
         def completed() -> bool:
             status = self.status(run)
             assert status["status"] not in ("finished:failed", "finished:stopped"), status
             return bool(status["status"] == "finished:completed")
 
-        until(f"run {run} is over", over, seconds, every=3.0)
+        end = time.monotonic() + seconds
+        # The file is written at the very end. To ask Flower costs a process that imports it.
+        while not output.exists() and time.monotonic() < end:
+            with contextlib.suppress(TimeoutError):
+                until("the output is there", output.exists, 20.0)
+            if not output.exists():
+                completed()
         until(f"run {run} is completed", completed, 60.0, every=1.0)
         document = json.loads(output.read_text("utf-8"))
         assert isinstance(document, dict)

@@ -34,9 +34,10 @@ from tests.federation.deployment import (
     command,
     commands,
     exported,
-    kill_group,
+    kill_tree,
     make_certificates,
     make_key,
+    processes,
     run_config,
     tradefl,
     until,
@@ -75,6 +76,9 @@ def test_a_federation_of_processes(tmp_path: Path) -> None:
             error.add_note(deployment.logs())
             raise
         assert not deployment.attempts.exists(), deployment.attempts.read_text("utf-8")
+        running = deployment.running()
+    assert len(running) >= 12, "SuperLink, five SuperNodes, and a SuperExec of each"
+    until("all processes have ended", lambda: running.isdisjoint(processes()), 10)
     settlement(document, tmp_path / "faulty.json")
 
 
@@ -178,7 +182,7 @@ def training_with_faults(
         },
     )
     until("Beta trains in round 2", (faults / "training").exists, 90)
-    kill_group(nodes["Beta"].popen)
+    kill_tree(nodes["Beta"].popen)
     # The SuperLink believes for up to a minute that it is there, and takes no second one.
     assert_refused(deployment.start_node("Beta"))
 

@@ -59,7 +59,7 @@ def test_the_quickstart_learns(measured: dict[str, object]) -> None:
 def test_the_quickstart_without_its_marked_lines_is_plain_flower(
     measured: dict[str, object], tmp_path: Path
 ) -> None:
-    """What the page calls two lines is two lines: without them the app runs and measures nothing."""
+    """Two lines are two lines: without them the app runs, and nothing is measured."""
     for file in QUICKSTART.glob("*"):
         if file.suffix in (".py", ".toml"):
             (tmp_path / file.name).write_text(file.read_text())

@@ -72,7 +72,7 @@ def test_a_folder_or_a_key_that_is_not_whole_is_an_input_error(tmp_path, kind):
     if kind == "truncated":
         folder.mkdir()
         (folder / "Alpha.pub").write_bytes(ssh(new_key())[:60])
-    with pytest.raises(InputError, match="Alpha.pub"):
+    with pytest.raises(InputError, match=r"Alpha\.pub"):
         public_keys(folder, ["Alpha"])
 
 

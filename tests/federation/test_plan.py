@@ -12,7 +12,7 @@ from tests.support import examples
 
 from tradefl.errors import InputError
 from tradefl.federation import Plan
-from tradefl.federation.plan import AGGREGATIONS, PARTITIONS
+from tradefl.federation.plan import AGGREGATIONS, PARTITIONS, TORCH_LEARNING_RATE
 from tradefl.federation.terms import DEADLINES
 from tradefl.solvers import METHODS
 
@@ -237,8 +237,9 @@ def test_to_resume_there_must_be_a_checkpoint():
 
 def test_the_learning_rate_is_the_models_unless_told():
     assert Plan(consortium="c").rate == 0.5
-    assert Plan(consortium="c", model="cnn").rate == 0.05
-    assert Plan(consortium="c", model="somebody-elses").rate == 0.05
+    assert Plan(consortium="c", model="cnn").rate == TORCH_LEARNING_RATE
+    assert Plan(consortium="c", model="somebody-elses").rate == TORCH_LEARNING_RATE
+    assert 0.0 < TORCH_LEARNING_RATE < 0.5
     assert Plan(consortium="c", learning_rate=0.3).rate == 0.3
 
 

@@ -1,4 +1,4 @@
-"""The strategy, with hand-made messages: weights, deadlines, replies that are not as they should."""
+"""The strategy, with hand-made messages: weights, deadlines, replies that are not in order."""
 
 import hashlib
 import io
@@ -750,11 +750,12 @@ def test_whole_numbers_are_averaged_as_flower_does():
 
 
 def test_the_hash_is_of_the_arrays_that_were_sent():
-    model = {"b": np.zeros(1, np.float32), "a": np.zeros(2, np.float32)}
+    model = {"b": np.zeros(1, np.float32), "a": np.zeros((40, 50), np.float32)}
     fed = Federation(make_terms([4, 4, 4]), model=model)
     fed.ask()
-    sent = {"a": np.float32([1, 2]), "b": np.float32([3])}
-    other = {"a": np.float32([1, 2]), "b": np.nextafter(np.float32([3]), np.float32(9))}
+    a = np.arange(2000, dtype=np.float32).reshape(40, 50)
+    sent, other = {"a": a, "b": np.float32([3])}, {"a": a.copy(), "b": np.float32([3])}
+    other["a"][-1, -1] = np.nextafter(a[-1, -1], np.float32(0))  # the last bit of the last number
     fed.end([fed.reply(0, sent, 4), fed.reply(1, other, 4), fed.reply(2, sent, 2, loss=9.0)])
     expected = hashlib.sha256(npy(sent["b"]) + npy(sent["a"])).hexdigest()  # in the model's order
     assert [fed.entry(i).update_sha256 == expected for i in range(3)] == [True, False, True]
@@ -1055,3 +1056,12 @@ def test_two_lines_are_enough():
         assert strategy.terms.in_time(i, pledge.samples_owed, pledge.cpu_hz)
         assert pledge.cpu_hz in strategy.terms.cpu_levels_hz[i]
         assert 0.01 <= pledge.data_fraction <= 1.0
+
+
+def test_the_model_never_becomes_what_is_no_finite_number():
+    # Each update is finite, and their weighted sum is not, by the rounding of the weights.
+    largest = np.finfo(np.float32).max
+    fed = Federation(make_terms([1, 2, 3, 4, 5, 6, 7]))
+    fed.ask()
+    model = fed.end([fed.reply(i, w(largest, 1.0), i + 1) for i in range(7)])
+    assert model is None or np.all(np.isfinite(model["w"]))

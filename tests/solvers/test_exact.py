@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-import time
 from typing import Any
 
 import numpy as np
@@ -51,11 +50,10 @@ ROUNDING = 1e-13
 
 
 def assert_maximum(
-    game: CoopetitionGame, oracle: Answer, *, within: float = 1e-8, seconds: float = 5.0
+    game: CoopetitionGame, oracle: Answer, *, within: float = 1e-8, iterations: int = 100_000
 ) -> Any:
-    began = time.perf_counter()
     solution = exact.solve(game)
-    assert time.perf_counter() - began < seconds
+    assert solution.iterations <= iterations
     value, _ = potential_of(game, solution.profile)
     rounding = ROUNDING * oracle.size
     scale = max(1.0, abs(oracle.value))
@@ -363,7 +361,7 @@ def test_equal_organizations(n, types):
         return
     solution = exact.solve(game)
     assert solution.status == "optimal"
-    assert solution.runtime_seconds < 2.0
+    assert solution.iterations < 10_000  # of m^N: they are branched on together
 
 
 @pytest.mark.parametrize("apart", [1e-12, 1e-9, 1e-6, 1e-4, 1e-2])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pydantic_core
 
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, Problem
@@ -81,33 +81,39 @@ class Checkpoint:
             No such file, or no checkpoint.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                meta = json.loads(archive[META].tobytes())
-                if meta["schema"] != SCHEMA:
-                    raise InputError.at(path, f"expected {SCHEMA}, got {meta['schema']!r}")
-                arrays = {name: archive[f"array.{k}"] for k, name in enumerate(meta["names"])}
-                state = {
-                    key: {name: archive[f"{key}.{k}"] for k, name in enumerate(names)}
-                    for key, names in meta["state"].items()
-                }
-            return cls(
-                rounds_done=int(meta["rounds_done"]),
-                arrays=arrays,
-                state=state,
-                accuracy=[float.fromhex(value) for value in meta["accuracy"]],
-                loss=[float.fromhex(value) for value in meta["loss"]],
-                entries=list(meta["entries"]),
-                identity=dict(meta["identity"]),
-            )
+            content = path.read_bytes()
         except FileNotFoundError:
             what = "no such file: there is no checkpoint to resume from"
             raise InputError.at(path, what) from None
-        except (OSError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError.at(path, f"is no checkpoint: {error}") from None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError.at(path, f"is no checkpoint: {error}") from None
+        except OSError as error:
+            raise InputError.at(path, f"is no checkpoint: {error.strerror}") from None
+        try:
+            return cls._parsed(content)
+        # Whatever the readers of zip, NumPy and JSON raise means that it is no checkpoint.
+        except Exception as error:
+            what = f"is no checkpoint: {error}"[:300]
+            raise InputError.at(path, what) from None
+
+    @classmethod
+    def _parsed(cls, content: bytes) -> Checkpoint:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            meta = pydantic_core.from_json(archive[META].tobytes())
+            if meta["schema"] != SCHEMA:
+                raise ValueError(f"expected {SCHEMA}, got {meta['schema']!r}")
+            arrays = {name: archive[f"array.{k}"] for k, name in enumerate(meta["names"])}
+            state = {
+                key: {name: archive[f"{key}.{k}"] for k, name in enumerate(names)}
+                for key, names in meta["state"].items()
+            }
+        return cls(
+            rounds_done=int(meta["rounds_done"]),
+            arrays=arrays,
+            state=state,
+            accuracy=[float.fromhex(value) for value in meta["accuracy"]],
+            loss=[float.fromhex(value) for value in meta["loss"]],
+            entries=list(meta["entries"]),
+            identity=dict(meta["identity"]),
+        )
 
     def require(self, path: Path, identity: Mapping[str, Any]) -> None:
         """Refuse to continue another training than this one.

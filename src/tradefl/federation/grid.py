@@ -6,6 +6,7 @@ same ServerApp and ClientApp run on it as on many machines.
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -123,8 +124,11 @@ class InProcessGrid(Grid):
     def _called(self, message: Message) -> tuple[Message, float]:
         start = time.perf_counter()
         context = self._contexts[message.metadata.dst_node_id]
+        # What travels is copied, as on a wire: messages share their content.
+        received = copy.copy(message)
+        received.content = copy.deepcopy(message.content)
         try:
-            reply = self._client_app(message, context)
+            reply = self._client_app(received, context)
         # As on a SuperNode: whatever an app raises reaches the server as an error reply.
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"

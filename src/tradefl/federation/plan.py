@@ -100,12 +100,15 @@ class Plan:
         choice("aggregation", AGGREGATIONS)
         choice("deadline", ("", *DEADLINES))
         for name in ("rounds", "local_epochs", "batch_size"):
-            require(name, 1 <= getattr(self, name) <= 1_000_000, "a whole number >= 1")
+            number = getattr(self, name)
+            whole = type(number) is int and 1 <= number <= 1_000_000
+            require(name, whole, "a whole number from 1 to 1,000,000")
         for name in ("alpha", "width", "round_seconds"):
             require(name, 0.0 < getattr(self, name) < math.inf, "a number > 0")
         for name in ("learning_rate", "proximal_mu", "join_seconds"):
             require(name, 0.0 <= getattr(self, name) < math.inf, "a number >= 0")
-        require("seed", 0 <= self.seed < 2**63, "a whole number >= 0")
+        whole = type(self.seed) is int and 0 <= self.seed < 2**63
+        require("seed", whole, "a whole number from 0 to 2^63 - 1")
         require("resume", not self.resume or bool(self.checkpoint), "--checkpoint or -o with it")
         if problems:
             raise InputError(problems)

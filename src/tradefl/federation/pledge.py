@@ -78,9 +78,13 @@ class Pledge:
 def samples_owed(data_fraction: float, samples_held: int) -> int:
     """Return how many samples a share is: rounded up, so that whoever delivers keeps its pledge.
 
-    A share that falls short of a whole number only by the rounding of doubles counts as it.
+    A product that exceeds a whole number only by the rounding of doubles counts as it.
     """
-    return min(samples_held, max(1, math.ceil(data_fraction * samples_held * (1.0 - 1e-12))))
+    if data_fraction >= 1.0:
+        return samples_held
+    rounding = 4.0 * float(np.finfo(float).eps)
+    owed = math.ceil(data_fraction * samples_held * (1.0 - rounding))
+    return min(samples_held, max(1, owed))
 
 
 def chosen_samples(pledge: Pledge, available: int) -> npt.NDArray[np.int64]:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import INFO, WARNING, getLogger
 from typing import Any
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, Metadata, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
@@ -282,7 +283,14 @@ class TradeFL(Strategy):
         if not counted:
             log(WARNING, "round %d: no update counts, the model stays as it is", number)
             return None, None
-        return self.strategy.aggregate_train(number, self._rewritten(counted))
+        with np.errstate(over="ignore", invalid="ignore"):
+            arrays, metrics = self.strategy.aggregate_train(number, self._rewritten(counted))
+        if arrays is not None and not all(
+            np.isfinite(one.numpy()).all() for one in arrays.values()
+        ):
+            log(WARNING, "round %d: the aggregate is not finite, the model stays as it is", number)
+            arrays = None
+        return arrays, metrics
 
     def _answering(self, reply: Message) -> int | None:
         """Return which organization a reply is of, or about."""

@@ -196,7 +196,7 @@ def federate(
     inner = aggregation(plan)
     identity = plan.identity() | {
         "consortium": consortium.name,
-        "pledges": [dataclasses.astuple(pledge) for pledge in terms.pledges],
+        **dataclasses.asdict(terms),
         "data_sha256": _digest(dataset),
     }
     state = _first(model, plan)

@@ -1,0 +1,544 @@
+"""Training end to end, in process: what is learned, what is measured, and what continues."""
+
+import dataclasses
+import json
+import math
+import re
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.supercore.task_identity import TaskIdentity
+from tests.federation.messages import same
+
+from tradefl.consortium import load
+from tradefl.errors import InputError
+from tradefl.federation import ContributingApp, Plan, Terms, make_server_app, train
+from tradefl.federation.checkpoint import Checkpoint
+from tradefl.federation.client import app as client_app
+from tradefl.federation.client import round_seed
+from tradefl.federation.datasets import load_dataset
+from tradefl.federation.grid import run_in_process
+from tradefl.federation.models import LocalTraining, make_model
+from tradefl.federation.partition import partition, shares
+from tradefl.federation.pledge import PLEDGE, chosen_samples
+from tradefl.solvers import solve
+
+CONSORTIUM = Path(__file__).parents[2] / "examples" / "drug_discovery.toml"
+NAMES = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta", "Theta", "Iota", "Kappa")
+
+
+def plan(**settings):
+    return Plan(**{"consortium": str(CONSORTIUM), **settings})
+
+
+def with_deadline(folder, seconds):
+    """Return the consortium's file with another deadline."""
+    text, count = re.subn(
+        r"deadline_seconds = [\d_.]+", f"deadline_seconds = {seconds}", CONSORTIUM.read_text()
+    )
+    assert count == 1
+    path = folder / "consortium.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@cache
+def trained(**settings):
+    return train(plan(**settings))
+
+
+def figures(training):
+    """Return everything that a repeated training must repeat."""
+    measured = [
+        dataclasses.replace(entry, seconds=0.0) for entry in training.ledger.entries
+    ]  # seconds are the clock's
+    return (
+        [value.hex() for value in training.accuracy],
+        [value.hex() for value in training.loss],
+        [repr(entry) for entry in measured],
+        {name: value.tobytes() for name, value in training.parameters.items()},
+    )
+
+
+# --- what is learned ----------------------------------------------------------------------------
+
+
+def test_ten_organizations_learn_digits_in_five_rounds():
+    training = trained()
+    assert len(training.accuracy) == len(training.loss) == 6
+    assert training.accuracy[0] < 0.2
+    assert training.accuracy[-1] > 0.8
+    assert training.loss[0] == pytest.approx(math.log(10), rel=1e-6)  # knows nothing
+    assert list(training.loss) == sorted(training.loss, reverse=True)
+    assert {entry.outcome for entry in training.ledger.entries} == {"present"}
+    assert training.ledger.incidents == []
+    assert len(training.ledger.entries) == 50
+    assert len({entry.update_sha256 for entry in training.ledger.entries}) == 50
+
+
+def test_it_is_federated_averaging_of_the_pledged_samples():
+    """The same training written a second time, without Flower and without our strategy."""
+    consortium = load(CONSORTIUM)
+    profile = solve(consortium, "dbr").profile
+    data = load_dataset("digits")
+    held = shares(consortium.organizations.samples.tolist(), len(data.y_train))
+    terms = Terms.of(consortium, profile, held, seed=4)
+    parts = partition(data.y_train, held, scheme="iid", alpha=0.5, seed=4)
+    model = make_model("logistic", data.shape)
+    parameters = model.initial(4)
+    accuracy = []
+    for number in (1, 2, 3):
+        total = {name: np.zeros(value.shape) for name, value in parameters.items()}
+        weights = []
+        for pledge, part in zip(terms.pledges, parts, strict=True):
+            own = part[chosen_samples(pledge, len(part))]
+            assert len(own) == math.ceil(pledge.data_fraction * len(part) - 1e-9)
+            how = LocalTraining(2, 0.25, 16, round_seed(pledge, number))
+            update, _ = model.train(parameters, data.x_train[own], data.y_train[own], how)
+            weights.append(len(own))
+            for name in total:
+                total[name] += len(own) * update[name].astype(np.float64)
+        parameters = {
+            name: (value / sum(weights)).astype(np.float32) for name, value in total.items()
+        }
+        accuracy.append(model.evaluate(parameters, data.x_test, data.y_test)[1])
+    training = trained(
+        scheme="dbr", seed=4, rounds=3, local_epochs=2, learning_rate=0.25, batch_size=16
+    )
+    for name, value in parameters.items():
+        np.testing.assert_allclose(training.parameters[name], value, rtol=2e-3, atol=2e-6)
+    np.testing.assert_allclose(training.accuracy[1:], accuracy, atol=1.1 / len(data.y_test))
+    measured = training.ledger.measured()
+    for one, samples in zip(measured, weights, strict=True):
+        assert one.weight == pytest.approx(samples / sum(weights), rel=1e-12)
+
+
+def test_who_delivers_is_measured_at_what_it_pledged():
+    training = trained()
+    measured = training.ledger.measured()
+    assert tuple(one.name for one in measured) == NAMES
+    assert sum(one.samples_held for one in measured) == 1438  # the training part of digits
+    assert sum(one.weight for one in measured) == pytest.approx(1.0, abs=1e-12)
+    for one in measured:
+        assert (one.rounds_asked, one.rounds_present) == (5, 5)
+        assert one.samples_used == math.ceil(one.pledged_fraction * one.samples_held - 1e-9)
+        assert one.pledged_fraction * (1 - 1e-12) <= one.measured_fraction <= 1.0
+        assert one.measured_fraction - one.pledged_fraction < 1.0 / one.samples_held
+        assert one.seconds > 0.0
+        assert 0.0 < one.modelled_seconds <= 18_000.0 * (1 + 1e-14)
+
+
+def test_a_training_can_be_repeated_to_the_last_bit():
+    assert figures(train(plan())) == figures(trained())
+
+
+def test_another_seed_is_another_training():
+    one, other = trained(), train(plan(seed=1))
+    assert one.accuracy != other.accuracy
+    hashes = [{entry.update_sha256 for entry in run.ledger.entries} for run in (one, other)]
+    assert not hashes[0] & hashes[1]
+    assert other.accuracy[-1] > 0.75
+
+
+def test_fedprox_without_a_proximal_term_is_fedavg_and_with_one_stays_nearer():
+    assert figures(train(plan(aggregation="fedprox", proximal_mu=0.0))) == figures(trained())
+    prox = train(plan(aggregation="fedprox", proximal_mu=1.0, local_epochs=5, rounds=1))
+    free = train(plan(local_epochs=5, rounds=1))
+    assert np.linalg.norm(prox.parameters["weight"]) < 0.8 * np.linalg.norm(
+        free.parameters["weight"]
+    )
+    assert figures(prox) == figures(
+        train(plan(aggregation="fedprox", proximal_mu=1.0, local_epochs=5, rounds=1))
+    )
+
+
+def test_fedadam_trains_otherwise_and_repeatably():
+    adam = trained(aggregation="fedadam")
+    assert adam.accuracy != trained().accuracy
+    assert adam.accuracy[-1] > 0.8
+    assert figures(train(plan(aggregation="fedadam"))) == figures(adam)
+
+
+def test_dirichlet_deals_all_samples_and_says_so():
+    training = trained(partition="dirichlet", alpha=0.3)
+    measured = training.ledger.measured()
+    assert sum(one.samples_held for one in measured) == 1438
+    assert [one.samples_held for one in measured] != [
+        one.samples_held for one in trained().ledger.measured()
+    ]
+    assert {entry.outcome for entry in training.ledger.entries} == {"present"}
+    assert all(one.samples_used <= one.samples_held for one in measured)
+    assert any("Dirichlet" in notice for notice in training.notices)
+    assert training.accuracy[-1] > 0.6
+    assert figures(train(plan(partition="dirichlet", alpha=0.3))) == figures(training)
+
+
+def test_breast_cancer():
+    training = trained(data="breast-cancer", rounds=3)
+    assert training.accuracy[-1] > 0.9
+    assert training.parameters["weight"].shape == (30, 2)
+    (notice,) = training.notices
+    assert notice.startswith("breast-cancer has 455 training samples, the consortium 2,630,000,000")
+
+
+# --- the deadline -------------------------------------------------------------------------------
+
+
+def test_tos_trains_on_everything_without_a_deadline(tmp_path):
+    consortium = with_deadline(tmp_path, 4900.0)
+    training = train(Plan(consortium=consortium, scheme="tos", rounds=2))
+    assert {entry.outcome for entry in training.ledger.entries} == {"present"}
+    assert [one.measured_fraction for one in training.ledger.measured()] == [1.0] * 10
+    assert training.accuracy[-1] > trained().accuracy[2]
+    assert all(entry.modelled_seconds > 4900.0 for entry in training.ledger.entries)
+
+
+def test_if_all_are_late_the_model_stays_as_it_is(tmp_path):
+    consortium = with_deadline(tmp_path, 4900.0)
+    training = train(Plan(consortium=consortium, scheme="tos", deadline="model", rounds=2))
+    assert {entry.outcome for entry in training.ledger.entries} == {"late"}
+    assert len(set(training.accuracy)) == len(set(training.loss)) == 1
+    initial = make_model("logistic", load_dataset("digits").shape).initial(0)
+    assert same(training.parameters, initial)
+    for one in training.ledger.measured():
+        assert (one.rounds_present, one.measured_fraction, one.weight) == (0, 0.0, 0.0)
+    json.dumps(training.to_dict(), allow_nan=False)
+
+
+def test_some_may_be_late_and_the_others_train(tmp_path):
+    # At full speed with all data Iota needs 900 + 5,632 s, Kappa 900 + 4,096 s.
+    consortium = with_deadline(tmp_path, 5500.0)
+    training = train(Plan(consortium=consortium, scheme="tos", deadline="model", rounds=2))
+    outcomes = {entry.organization: entry.outcome for entry in training.ledger.entries}
+    assert outcomes == dict.fromkeys(NAMES[:-1], "late") | {"Kappa": "present"}
+    assert training.ledger.measured()[-1].weight == 1.0
+    assert training.accuracy[-1] > training.accuracy[0]
+
+
+# --- what is reported ---------------------------------------------------------------------------
+
+
+def test_who_watches_sees_every_round():
+    seen = []
+    training = train(plan(rounds=3), watch=seen.append)
+    assert [report.number for report in seen] == [0, 1, 2, 3]
+    assert [report.accuracy for report in seen] == list(training.accuracy)
+    assert [report.loss for report in seen] == list(training.loss)
+    assert [report.present for report in seen] == [0, 10, 10, 10]
+    assert {(report.rounds, report.organizations) for report in seen} == {(3, 10)}
+
+
+def test_the_document_is_json_and_is_what_was_measured(tmp_path):
+    output = tmp_path / "training.json"
+    training = train(plan(rounds=2, output=str(output)))
+    document = json.loads(output.read_text())
+    assert document == json.loads(json.dumps(training.to_dict()))
+    assert document["schema"] == "tradefl/training/1"
+    assert document["consortium"] == "drug-discovery"
+    assert (document["rounds"], document["model"], document["data"]) == (2, "logistic", "digits")
+    assert [document["initial_accuracy"], *document["accuracy"]] == list(training.accuracy)
+    assert [document["initial_loss"], *document["loss"]] == list(training.loss)
+    assert list(document["aggregation_weights"]) == list(NAMES)
+    assert sum(document["aggregation_weights"].values()) == pytest.approx(1.0, abs=1e-12)
+    assert [one["name"] for one in document["organizations"]] == list(NAMES)
+    assert all("weight" not in one for one in document["organizations"])
+    assert len(document["entries"]) == 20
+    assert document["settings"]["seed"] == 0
+    assert document["settings"]["learning_rate"] == 0.5
+
+
+@pytest.mark.parametrize("aggregation", ["fedavg", "fedprox", "fedadam"])
+def test_a_training_that_diverges_is_told_and_does_not_crash(aggregation, tmp_path):
+    output = tmp_path / "training.json"
+    training = train(plan(learning_rate=3e38, aggregation=aggregation, output=str(output)))
+    rejected = [entry for entry in training.ledger.entries if entry.outcome == "rejected"]
+    assert rejected
+    assert {entry.organization for entry in rejected} <= set(NAMES)
+    for entry in rejected:
+        assert re.fullmatch(r"array '(weight|bias)' holds what is no finite number", entry.reason)
+        assert entry.samples_used == 0
+    assert all(np.all(np.isfinite(value)) for value in training.parameters.values())
+
+    def no_constant(text):
+        raise AssertionError(text)
+
+    document = json.loads(output.read_text(), parse_constant=no_constant)
+    assert len(document["accuracy"]) == len(document["loss"]) == 5
+
+
+def test_a_plan_by_run_config_is_the_same_training():
+    results = []
+    configs = [{"partition-id": k} for k in range(10)]
+    server = make_server_app(done=results.append)
+    run_in_process(server, client_app, configs, plan().to_run_config())
+    (training,) = results
+    assert figures(training) == figures(trained())
+
+
+def test_nodes_that_name_their_organization_train_the_same_in_any_order():
+    results = []
+    configs = [{"organization": name} for name in reversed(NAMES)]
+    server = make_server_app(plan(), done=results.append)
+    run_in_process(server, client_app, configs, {})
+    (training,) = results
+    assert figures(training) == figures(trained())
+
+
+def test_who_is_missing_is_absent_and_its_pledge_is_not_counted():
+    results = []
+    configs = [{"organization": name} for name in NAMES if name != "Gamma"]
+    server = make_server_app(plan(rounds=2, join_seconds=0.0), done=results.append)
+    run_in_process(server, client_app, configs, {})
+    measured = {one.name: one for one in results[0].ledger.measured()}
+    gamma = measured.pop("Gamma")
+    assert (gamma.rounds_asked, gamma.rounds_present) == (2, 0)
+    assert (gamma.measured_fraction, gamma.weight) == (0.0, 0.0)
+    assert all(one.rounds_present == 2 for one in measured.values())
+    assert sum(one.weight for one in measured.values()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_a_node_that_runs_below_its_pledged_level_is_recorded():
+    pledged = {pledge.organization: pledge for pledge in Terms.load(CONSORTIUM).pledges}
+    levels = dict(zip(NAMES, Terms.load(CONSORTIUM).cpu_levels_hz, strict=True))
+    slow = next(name for name in NAMES if pledged[name].cpu_hz > levels[name][0])
+    results = []
+    configs = [
+        {"organization": name} | ({"cpu-hz": levels[name][0]} if name == slow else {})
+        for name in NAMES
+    ]
+    server = make_server_app(plan(rounds=1, deadline="off"), done=results.append)
+    run_in_process(server, client_app, configs, {})
+    (incident,) = results[0].ledger.incidents
+    assert (incident.organization, incident.cpu_hz) == (slow, levels[slow][0])
+    assert incident.outcome == "present"
+    assert "pledged" in incident.reason
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"consortium": "nowhere.toml"}, "no such file"),
+        ({"data": "digitss"}, "digits"),
+        ({"model": "logistics"}, "logistic"),
+        ({"keys": "nowhere"}, "Alpha.pub"),
+    ],
+)
+def test_what_cannot_be_trained_is_an_input_error(settings, message):
+    with pytest.raises(InputError, match=message):
+        train(plan(**settings))
+    assert TaskIdentity._run_id is None
+
+
+# --- what continues -----------------------------------------------------------------------------
+
+
+class StopError(Exception):
+    pass
+
+
+def stop_after(number, error=StopError):
+    def watch(report):
+        if report.number == number:
+            raise error
+
+    return watch
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, StopError])
+@pytest.mark.parametrize("aggregation", ["fedavg", "fedprox", "fedadam"])
+def test_a_training_that_was_stopped_continues_to_the_last_bit(tmp_path, aggregation, error):
+    checkpoint = str(tmp_path / "state.npz")
+    asked = plan(aggregation=aggregation, checkpoint=checkpoint)
+    with pytest.raises(error):
+        train(asked, watch=stop_after(2, error))
+    assert TaskIdentity._run_id is None
+    assert Checkpoint.read(Path(checkpoint)).rounds_done == 2
+    seen = []
+    training = train(dataclasses.replace(asked, resume=True), watch=seen.append)
+    assert [report.number for report in seen] == [3, 4, 5]
+    assert [report.present for report in seen] == [10, 10, 10]
+    assert figures(training) == figures(trained(aggregation=aggregation))
+    assert [one.rounds_asked for one in training.ledger.measured()] == [5] * 10
+    assert Checkpoint.read(Path(checkpoint)).rounds_done == 5
+    # And once more: nothing is left to do, and the result is the same.
+    again = train(dataclasses.replace(asked, resume=True), watch=stop_after(5))
+    assert figures(again) == figures(training)
+    assert again.ledger.entries == training.ledger.entries
+
+
+def test_a_training_that_is_stopped_in_a_round_loses_that_round_only(tmp_path, monkeypatch):
+    from tradefl.federation import client
+
+    checkpoint = str(tmp_path / "state.npz")
+    asked = plan(checkpoint=checkpoint)
+    calls = []
+
+    def train_or_stop(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 34:  # in the fourth round
+            raise KeyboardInterrupt
+        return make_model(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "make_model", train_or_stop)
+        with pytest.raises(KeyboardInterrupt):
+            train(asked)
+    assert Checkpoint.read(Path(checkpoint)).rounds_done == 3
+    training = train(dataclasses.replace(asked, resume=True))
+    assert figures(training) == figures(trained())
+
+
+def test_rounds_can_be_added_but_not_taken_away(tmp_path):
+    checkpoint = str(tmp_path / "state.npz")
+    train(plan(rounds=2, checkpoint=checkpoint))
+    kept = Path(checkpoint).read_bytes()
+    with pytest.raises(InputError) as error:
+        train(plan(rounds=1, checkpoint=checkpoint, resume=True))
+    (problem,) = error.value.problems
+    assert problem.place == "--rounds"
+    assert "2 rounds already" in problem.message
+    assert Path(checkpoint).read_bytes() == kept
+    training = train(plan(rounds=5, checkpoint=checkpoint, resume=True))
+    assert figures(training) == figures(trained())
+
+
+@pytest.fixture(scope="module")
+def one_round(tmp_path_factory):
+    path = tmp_path_factory.mktemp("begun") / "state.npz"
+    train(plan(rounds=1, checkpoint=str(path)))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def begun(tmp_path, one_round):
+    """The checkpoint of one round, that tests depart from."""
+    path = tmp_path / "begun.npz"
+    path.write_bytes(one_round)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"seed": 1}, {"seed", "pledges"}),
+        ({"data": "breast-cancer"}, {"data", "data_sha256", "pledges"}),
+        ({"scheme": "wpr"}, {"scheme", "pledges"}),
+        ({"learning_rate": 0.25}, {"learning_rate"}),
+        ({"local_epochs": 2}, {"local_epochs"}),
+        ({"batch_size": 16}, {"batch_size"}),
+        ({"aggregation": "fedadam"}, {"aggregation"}),
+        ({"proximal_mu": 0.5}, {"proximal_mu"}),
+        ({"deadline": "off"}, {"deadline"}),
+        ({"alpha": 0.7}, {"alpha"}),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_another_training_is_not_continued(begun, settings, named):
+    kept = begun.read_bytes()
+    with pytest.raises(InputError) as error:
+        train(plan(rounds=2, checkpoint=str(begun), resume=True, **settings))
+    assert {problem.place for problem in error.value.problems} == {
+        f"{begun}: {key}" for key in named
+    }
+    assert begun.read_bytes() == kept
+
+
+def test_another_model_is_not_continued(begun, monkeypatch):
+    from tradefl.federation import training as module
+
+    # A model of a package of its own, with parameters of the same shape.
+    monkeypatch.setattr(module, "make_model", lambda _, *a, **k: make_model("logistic", *a, **k))
+    with pytest.raises(InputError) as error:
+        train(plan(rounds=2, checkpoint=str(begun), resume=True, model="other", learning_rate=0.5))
+    assert [problem.place for problem in error.value.problems] == [f"{begun}: model"]
+
+
+def test_other_pledges_are_not_continued(begun):
+    profile = solve(load(CONSORTIUM), "exact").profile
+    other = dataclasses.replace(profile, data_fraction=profile.data_fraction * 0.5)
+    with pytest.raises(InputError) as error:
+        train(plan(rounds=2, checkpoint=str(begun), resume=True), profile=other)
+    assert [problem.place for problem in error.value.problems] == [f"{begun}: pledges"]
+
+
+def test_another_consortium_is_not_continued(begun, tmp_path):
+    path = tmp_path / "consortium.toml"
+    path.write_text(CONSORTIUM.read_text().replace('"drug-discovery"', '"another"'))
+    with pytest.raises(InputError) as error:
+        train(Plan(consortium=str(path), rounds=2, checkpoint=str(begun), resume=True))
+    assert [problem.place for problem in error.value.problems] == [f"{begun}: consortium"]
+
+
+def test_another_deadline_is_not_continued(begun, tmp_path):
+    # The pledges are the same; who is late would not be.
+    profile = solve(load(CONSORTIUM), "exact").profile
+    shorter = with_deadline(tmp_path, 5500.0)
+    with pytest.raises(InputError, match=str(begun)):
+        train(
+            Plan(consortium=shorter, rounds=2, checkpoint=str(begun), resume=True), profile=profile
+        )
+
+
+def test_the_consortiums_file_may_have_moved(begun, tmp_path):
+    path, checkpoint = tmp_path / "moved.toml", tmp_path / "state.npz"
+    path.write_text(CONSORTIUM.read_text())
+    checkpoint.write_bytes(begun.read_bytes())
+    training = train(Plan(consortium=str(path), checkpoint=str(checkpoint), resume=True))
+    assert figures(training) == figures(trained())
+
+
+def test_a_checkpoint_that_is_broken_or_missing_is_an_input_error(begun, tmp_path):
+    path = tmp_path / "state.npz"
+    asked = plan(rounds=2, checkpoint=str(path), resume=True)
+    with pytest.raises(InputError, match="there is no checkpoint to resume from"):
+        train(asked)
+    path.write_bytes(begun.read_bytes()[:-100])
+    with pytest.raises(InputError, match="is no checkpoint"):
+        train(asked)
+    assert len(path.read_bytes()) == len(begun.read_bytes()) - 100
+
+
+def test_a_node_is_told_nothing_that_the_others_keep_to_themselves():
+    told = []
+    curious = ContributingApp()
+
+    @curious.train()
+    def refuse(message, context):
+        told.append(message.content)
+        raise LookupError("no")
+
+    results = []
+    server = make_server_app(plan(rounds=1), done=results.append)
+    run_in_process(server, curious, [{"organization": name} for name in NAMES], {})
+    assert {entry.outcome for entry in results[0].ledger.entries} == {"failed"}
+    assert {entry.reason for entry in results[0].ledger.entries} == {
+        "its app failed: LookupError: no"
+    }
+    assert len(told) == 10
+    for content in told:
+        assert set(content) == {"arrays", "config", PLEDGE}
+        assert set(content[PLEDGE]) == {
+            "organization",
+            "data-fraction",
+            "cpu-hz",
+            "samples-held",
+            "samples-owed",
+            "seed",
+        }
+        assert set(content["config"]) <= {
+            "data",
+            "data-dir",
+            "partition",
+            "alpha",
+            "organizations",
+            "samples-held",
+            "model",
+            "width",
+            "device",
+            "local-epochs",
+            "learning-rate",
+            "batch-size",
+            "server-round",
+        }
