@@ -32,7 +32,8 @@ ORGANIZATIONS, ROUNDS = 10, 5
 # title: (model, width, learning rate, runs)
 CASES: dict[str, tuple[str, float, float, int]] = {
     "digits, logistic": ("logistic", 1.0, 0.5, 41),
-    "digits, cnn at width 0.25": ("cnn", 0.25, 0.02, 11),
+    "digits, cnn at width 0.25": ("cnn", 0.25, 0.02, 21),
+    "digits, cnn": ("cnn", 1.0, 0.02, 11),
 }
 PROCESSES = 11
 
@@ -146,11 +147,13 @@ def _app(model: Model, samples: list[tuple[Any, Any]], rate: float) -> Contribut
         parameters, loss = model.train(
             {key: array.numpy() for key, array in sent.items()}, x[chosen], y[chosen], how
         )
-        records = {
-            "arrays": ArrayRecord({key: Array(value) for key, value in parameters.items()}),
-            "metrics": MetricRecord({"num-examples": len(chosen), "train-loss": loss}),
-        }
-        return Message(RecordDict(records), reply_to=message)
+        content = RecordDict(
+            {
+                "arrays": ArrayRecord({key: Array(value) for key, value in parameters.items()}),
+                "metrics": MetricRecord({"num-examples": len(chosen), "train-loss": loss}),
+            }
+        )
+        return Message(content, reply_to=message)
 
     return app
 

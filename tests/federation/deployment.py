@@ -271,7 +271,7 @@ class Deployment:
         # Several on one machine: a port each.
         return self.spawn(name, [*words, "--port", str(free_port())], FLWR_HOME=str(home))
 
-    def await_node(self, node: Process, seconds: float = 60.0) -> None:
+    def await_node(self, node: Process, seconds: float = 120.0) -> None:
         """Wait until the SuperLink has taken a node in."""
 
         def connected() -> bool:

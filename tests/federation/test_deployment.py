@@ -142,7 +142,7 @@ def plain_training(deployment: Deployment, data: dict[str, Path]) -> None:
         "output": str(output),
     }
     run = deployment.run(APP, config)
-    document = deployment.finish(run, output, 150)
+    document = deployment.finish(run, output, 240)
     assert "is refused: it says it is 'Alpha', but its key is another" in deployment.log_of(run)
     assert document["notices"] == []
     assert [entry["reason"] for entry in document["entries"]] == [""] * 8
@@ -181,15 +181,15 @@ def training_with_faults(
             "output": str(output),
         },
     )
-    until("Beta trains in round 2", (faults / "training").exists, 90)
+    until("Beta trains in round 2", (faults / "training").exists, 180)
     kill_tree(nodes["Beta"].popen)
     # The SuperLink believes for up to a minute that it is there, and takes no second one.
     assert_refused(deployment.start_node("Beta"))
 
-    until("round 2 is over", lambda: rounds_done(checkpoint) >= 2, 110)
+    until("round 2 is over", lambda: rounds_done(checkpoint) >= 2, 180)
     supervise(deployment, "Beta")
     (faults / "go-on").touch()
-    document = deployment.finish(run, output, 120)
+    document = deployment.finish(run, output, 240)
 
     assert_what_was_measured(document)
     return document

@@ -29,6 +29,7 @@ from tradefl.federation.pledge import (
     Pledge,
     chosen_samples,
 )
+from tradefl.federation.updates import config_of
 
 Handler = Callable[[Message, Context], Message]
 
@@ -41,7 +42,7 @@ def pledge_of(message: Message) -> Pledge:
     KeyError
         The server's strategy is not wrapped in TradeFL.
     """
-    return Pledge.from_record(message.content.config_records[PLEDGE])
+    return Pledge.from_record(message.content[PLEDGE])
 
 
 def pledged_indices(message: Message, available: int) -> npt.NDArray[np.int64]:
@@ -50,7 +51,7 @@ def pledged_indices(message: Message, available: int) -> npt.NDArray[np.int64]:
     A seeded random choice of ``d_i |S_i|`` samples, the same in every round. Without a pledge
     (in evaluation, or under a strategy that is not wrapped) all of them.
     """
-    if PLEDGE not in message.content.config_records:
+    if PLEDGE not in message.content:
         return np.arange(available)
     return chosen_samples(pledge_of(message), available)
 
@@ -60,7 +61,7 @@ def contribution_mod(message: Message, context: Context, call_next: Handler) -> 
 
     A node that runs below its pledged level says so by ``cpu-hz`` in its node config.
     """
-    if PLEDGE not in message.content.config_records:
+    if PLEDGE not in message.content:
         return call_next(message, context)
     start = time.perf_counter()
     reply = call_next(message, context)
@@ -107,7 +108,7 @@ app = ContributingApp()
 def train(message: Message, context: Context) -> Message:
     """Train the model on the pledged share of the organization's samples."""
     pledge = pledge_of(message)
-    config = message.content.config_records["config"]
+    config = config_of(message, "config")
     x, y, shape = _samples(pledge, config, context)
     chosen = pledged_indices(message, len(y))
     model = make_model(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tradefl.federation.terms import Terms
 
-# present: its update is in the model. Else it is not: absent, it did not answer; failed, it
+# present: its update was aggregated. Else it was not: absent, it did not answer; failed, it
 # answered with an error; late, it missed the deadline; rejected, its update is unusable; empty, it
 # trained on nothing. idle: it was connected and not asked, which is no fault of its own.
 Outcome = Literal["present", "absent", "failed", "late", "rejected", "empty", "idle"]
@@ -71,7 +71,7 @@ class Measured:
     samples_used
         The most that it used in one round.
     rounds_asked, rounds_present
-        The rounds in which it was to train, and those in which its update is in the model.
+        The rounds in which it was to train, and those in which its update was aggregated.
     pledged_fraction
         ``d_i``.
     measured_fraction

@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -87,8 +88,9 @@ def samples_owed(data_fraction: float, samples_held: int) -> int:
     return min(samples_held, max(1, owed))
 
 
+@lru_cache(maxsize=4096)
 def chosen_samples(pledge: Pledge, available: int) -> npt.NDArray[np.int64]:
-    """Return which of its samples an organization trains on, ascending.
+    """Return which of its samples an organization trains on, ascending; read-only.
 
     A random choice that depends on the pledge's seed and organization only: the same samples in
     every round, and after a restart.
@@ -104,7 +106,9 @@ def chosen_samples(pledge: Pledge, available: int) -> npt.NDArray[np.int64]:
     name = int.from_bytes(pledge.organization.encode(), "big")
     rng = np.random.default_rng([pledge.seed, *_words(name)])
     chosen = rng.permutation(available)[: pledge.samples_owed]
-    return np.sort(chosen).astype(np.int64)
+    result = np.sort(chosen).astype(np.int64)
+    result.flags.writeable = False  # it is kept: the same samples in every round
+    return result
 
 
 def _words(number: int) -> list[int]:

@@ -31,6 +31,7 @@ from tradefl.federation.updates import (
     Update,
     checked_update,
     common_metrics,
+    config_of,
 )
 
 log = getLogger("flwr").log
@@ -72,6 +73,8 @@ class TradeFL(Strategy):
     ----------
     ledger
         What was measured: complete for a round when the wrapped strategy has aggregated it.
+    refusals
+        Which nodes take part for nobody, and why, in words.
 
     Notes
     -----
@@ -100,6 +103,8 @@ class TradeFL(Strategy):
         self.join_seconds = join_seconds
         self.rounds_done = rounds_done
         self.ledger = Ledger(terms) if ledger is None else ledger
+        self.refusals: list[str] = []
+        self._pledges = [ConfigRecord(pledge.to_record()) for pledge in terms.pledges]
         self._index = {name: i for i, name in enumerate(terms.names)}
         self._nodes: dict[int, int] = {}  # node id -> organization
         self._refused: dict[int, str] = {}  # node id -> why it speaks for nobody
@@ -165,8 +170,7 @@ class TradeFL(Strategy):
                 continue  # a node that speaks for nobody
             # The content is one object that all messages share.
             own = copy.copy(message)
-            pledge = ConfigRecord(self.terms.pledges[i].to_record())
-            own.content = RecordDict({**message.content, PLEDGE: pledge})
+            own.content = RecordDict({**message.content, PLEDGE: self._pledges[i]})
             addressed[i] = own
         self._asked = {i: message.metadata for i, message in addressed.items()}
         self._sent = arrays
@@ -180,8 +184,8 @@ class TradeFL(Strategy):
         self._identify(grid)
         while first and len(set(self._nodes.values())) < len(self.terms):
             everybody = len(self._connected) >= len(self.terms)
-            answered = self._connected <= {*self._nodes, *self._refused, *self._waiting}
-            if time.monotonic() >= until or (everybody and answered):
+            hopeless = everybody and self._connected <= set(self._refused)
+            if time.monotonic() >= until or hopeless:
                 break
             time.sleep(POLL_SECONDS)
             self._identify(grid)
@@ -198,6 +202,8 @@ class TradeFL(Strategy):
         """Ask nodes that are new which organization they are."""
         nodes = {node.node_id: node for node in grid.get_nodes()}
         self._connected = set(nodes)
+        # Who was refused and went may come back another, under the same id.
+        self._refused = {k: why for k, why in self._refused.items() if k in nodes}
         for node, i in list(self._waiting.items()):  # for whose place may be free by now
             if node in nodes and not self._is_connected(i):
                 self._take_place(node, i)
@@ -220,6 +226,7 @@ class TradeFL(Strategy):
                 self._admit(node, self._organization(reply), bytes(nodes[node].public_key))
             except UnusableUpdateError as error:
                 self._refused[node] = str(error)
+                self.refusals.append(f"node {node} was refused: {error}")
                 log(WARNING, "node %d is refused: %s", node, error)
 
     def _organization(self, reply: Message) -> int:
@@ -229,7 +236,7 @@ class TradeFL(Strategy):
                 f"it does not say which organization it is ({_short(reply.error.reason)}); "
                 "is its ClientApp a ContributingApp?"
             )
-        profile = reply.content.config_records.get(PROFILE, ConfigRecord())
+        profile = config_of(reply, PROFILE)
         name, partition = profile.get("organization"), profile.get("partition-id")
         if isinstance(name, str) and name in self._index:
             return self._index[name]
@@ -335,6 +342,7 @@ class TradeFL(Strategy):
                 + "; capped"
             )
         used = math.floor(weight)
+        weight = weight if weight == used else used  # samples are whole
         cpu_hz = pledge.cpu_hz
         if update.cpu_hz is not None and update.cpu_hz < pledge.cpu_hz:
             if update.cpu_hz in self.terms.cpu_levels_hz[i]:
@@ -374,13 +382,9 @@ class TradeFL(Strategy):
             metrics = MetricRecord({key: update.metrics[key] for key in common})
             metrics[self._weight_key] = weight
             own = copy.copy(update.reply)
-            own.content = RecordDict(
-                {
-                    **update.reply.content.config_records,
-                    "arrays": update.arrays,
-                    "metrics": metrics,
-                }
-            )
+            # In the model's order of names, whatever the reply's.
+            arrays = ArrayRecord({key: update.arrays[key] for key in self._sent})
+            own.content = RecordDict({"arrays": arrays, "metrics": metrics})
             messages.append(own)
         return messages
 

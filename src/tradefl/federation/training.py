@@ -260,7 +260,7 @@ def federate(
         accuracy=tuple(accuracy),
         loss=tuple(loss),
         parameters=parameters,
-        notices=tuple(notices),
+        notices=(*notices, *strategy.refusals),
         runtime_seconds=time.perf_counter() - start,
     )
 

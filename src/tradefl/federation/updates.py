@@ -7,6 +7,7 @@ import hashlib
 import io
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,7 @@ class Update:
     reply
         The message.
     arrays
-        The model after training, in the order of the names of the model that was sent.
+        The model after training.
     metrics
         Whatever the app measured.
     claimed
@@ -70,26 +71,26 @@ def checked_update(reply: Message, sent: ArrayRecord, weight_key: str) -> Update
         There is not one model and one set of metrics in it, the model's arrays have other names or
         shapes, hold what is no finite number, or the number of samples is none.
     """
-    content = reply.content
-    if len(content.array_records) != 1 or len(content.metric_records) != 1:
+    # Not content.array_records and its like: each access checks and copies every record again.
+    records = list(reply.content.values())
+    models = [record for record in records if isinstance(record, ArrayRecord)]
+    measured = [record for record in records if isinstance(record, MetricRecord)]
+    if len(models) != 1 or len(measured) != 1:
         raise UnusableUpdateError(
-            "expected one ArrayRecord and one MetricRecord, got "
-            f"{len(content.array_records)} and {len(content.metric_records)}"
+            f"expected one ArrayRecord and one MetricRecord, got {len(models)} and {len(measured)}"
         )
-    arrays = next(iter(content.array_records.values()))
-    metrics = next(iter(content.metric_records.values()))
+    [arrays], [metrics] = models, measured
     if set(arrays) != set(sent):
         raise UnusableUpdateError("its arrays have other names than the model's")
     digest = hashlib.sha256()
-    for key in sent:
-        values = _values(key, arrays[key], tuple(sent[key].shape))
-        if not np.all(np.isfinite(values)):
+    for key, like in sent.items():
+        if not all_finite(_values(key, arrays[key], like)):
             raise UnusableUpdateError(f"array {key!r} holds what is no finite number")
         digest.update(arrays[key].data)
-    receipt = content.config_records.get(RECEIPT, ConfigRecord())
+    receipt = config_of(reply, RECEIPT)
     return Update(
         reply=reply,
-        arrays=ArrayRecord({key: arrays[key] for key in sent}),
+        arrays=arrays,
         metrics=metrics,
         claimed=_claim(metrics.get(weight_key), weight_key),
         seconds=_number(receipt.get("seconds")) or 0.0,
@@ -98,8 +99,28 @@ def checked_update(reply: Message, sent: ArrayRecord, weight_key: str) -> Update
     )
 
 
-def _values(key: str, array: Array, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
+def config_of(message: Message, name: str) -> ConfigRecord:
+    """Return a message's ConfigRecord of a name, an empty one if it has none."""
+    record = message.content.get(name)
+    return record if isinstance(record, ConfigRecord) else ConfigRecord()
+
+
+def all_finite(values: npt.NDArray[Any]) -> bool:
+    """Tell whether an array holds neither NaN nor infinities."""
+    return bool(np.isfinite(values).all())
+
+
+def _values(key: str, array: Array, like: Array) -> npt.NDArray[Any]:
     """Return an array's numbers; nothing is allocated before its header is what it must be."""
+    start = len(like.data) - math.prod(like.shape) * np.dtype(like.dtype).itemsize
+    if (
+        array.stype == like.stype == SERIALIZATION
+        and len(array.data) == len(like.data)
+        and array.data[:start] == like.data[:start]
+        and np.dtype(like.dtype).kind in "fiu"
+    ):  # the header that was sent: no need to parse it
+        return np.frombuffer(array.data, dtype=like.dtype, offset=start)
+    shape = tuple(like.shape)
     stream = io.BytesIO(array.data)
     try:
         if array.stype != SERIALIZATION:  # whoever aggregates it will read it by Flower's rules

@@ -39,7 +39,7 @@ def train(message: Message, context: Context) -> Message:
     return reply
 
 
-def _await(path: Path, seconds: float = 100.0) -> None:
+def _await(path: Path, seconds: float = 110.0) -> None:
     end = time.monotonic() + seconds
     while not path.exists() and time.monotonic() < end:
         time.sleep(0.1)
