@@ -17,7 +17,7 @@ from flwr.server.superlink.linkstate.utils import (
 )
 from tests.federation.messages import FakeGrid, Federation, in_a_run, make_terms, node_of
 
-from tradefl.federation import strategy
+from tradefl.federation import judgement
 
 SUPERLINK = 1
 
@@ -91,9 +91,10 @@ def test_the_ledger_says_why(code, reason, outcome, expected, sender):
 
 
 def test_the_codes_are_flowers():
-    assert strategy.MESSAGE_UNAVAILABLE == ErrorCode.MESSAGE_UNAVAILABLE
-    assert strategy.REPLY_UNAVAILABLE == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
-    assert strategy.NODE_UNAVAILABLE == ErrorCode.NODE_UNAVAILABLE
+    assert judgement.CLIENT_APP_FAILED == ErrorCode.CLIENT_APP_RAISED_EXCEPTION
+    assert judgement.MESSAGE_UNAVAILABLE == ErrorCode.MESSAGE_UNAVAILABLE
+    assert judgement.REPLY_UNAVAILABLE == ErrorCode.REPLY_MESSAGE_UNAVAILABLE
+    assert judgement.NODE_UNAVAILABLE == ErrorCode.NODE_UNAVAILABLE
 
 
 def test_several_lost_nodes_are_told_apart():

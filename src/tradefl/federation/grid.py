@@ -17,10 +17,11 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from tradefl.federation.judgement import CLIENT_APP_FAILED
+
 RUN_ID = 1
 SERVER_NODE_ID = 1
 FIRST_NODE_ID = 100
-CLIENT_APP_FAILED = 2  # Flower: the ClientApp raised an exception
 
 
 @contextmanager

@@ -11,25 +11,22 @@ the wrapped strategy exactly the updates that count, with the weights that they 
 from __future__ import annotations
 
 import copy
-import dataclasses
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import INFO, WARNING, getLogger
-from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, Metadata, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from tradefl.federation.ledger import Entry, Ledger, Outcome
+from tradefl.federation.judgement import CLIENT_APP_FAILED, Judgement, judged, short
+from tradefl.federation.ledger import Ledger
 from tradefl.federation.pledge import PLEDGE, PROFILE, PROFILE_QUERY
 from tradefl.federation.terms import Deadline, Terms
 from tradefl.federation.updates import (
     UnusableUpdateError,
     Update,
-    checked_update,
     common_metrics,
     config_of,
 )
@@ -38,12 +35,6 @@ log = getLogger("flwr").log
 DEFAULT_WEIGHT = "num-examples"
 PROFILE_SECONDS = 120.0
 POLL_SECONDS = 1.0
-CLIENT_APP_FAILED = 2  # Flower's code of an error: the ClientApp raised an exception
-# Flower's codes of the errors with which the SuperLink answers for a node: its message or its reply
-# has expired or got lost, or the node is gone.
-MESSAGE_UNAVAILABLE = 3
-REPLY_UNAVAILABLE = 4
-NODE_UNAVAILABLE = 5
 
 
 class TradeFL(Strategy):
@@ -233,7 +224,7 @@ class TradeFL(Strategy):
         """Return which organization a node says it is."""
         if reply.has_error():
             raise UnusableUpdateError(
-                f"it does not say which organization it is ({_short(reply.error.reason)}); "
+                f"it does not say which organization it is ({short(reply.error.reason)}); "
                 "is its ClientApp a ContributingApp?"
             )
         profile = config_of(reply, PROFILE)
@@ -277,16 +268,14 @@ class TradeFL(Strategy):
             i = self._answering(reply)
             if i in self._asked:
                 by_organization.setdefault(i, reply)
-        entries: list[Entry] = []
-        counted: list[tuple[Update, int | float]] = []
-        for i in range(len(self.terms)):
-            entry, update, weight = self._judged(number, i, by_organization.get(i))
-            entries.append(entry)
+        judgements = [
+            self._judged(number, i, by_organization.get(i)) for i in range(len(self.terms))
+        ]
+        for entry, _, _ in judgements:
             if entry.reason:
                 log(WARNING, "%s, round %d: %s", entry.organization, number, entry.reason)
-            if update is not None and entry.outcome == "present":
-                counted.append((update, weight))
-        self.ledger.add(entries)
+        self.ledger.add(entry for entry, _, _ in judgements)
+        counted = [(update, weight) for _, update, weight in judgements if update is not None]
         if not counted:
             log(WARNING, "round %d: no update counts, the model stays as it is", number)
             return None, None
@@ -310,69 +299,21 @@ class TradeFL(Strategy):
         sent = {metadata.message_id: i for i, metadata in self._asked.items()}
         return sent.get(asked_by) if asked_by else None
 
-    def _judged(
-        self, number: int, i: int, reply: Message | None
-    ) -> tuple[Entry, Update | None, int | float]:
-        """Return an organization's entry, its update if there is one, and the weight of it."""
-        pledge = self.terms.pledges[i]
-        entry = Entry(number, pledge.organization, "present", cpu_hz=pledge.cpu_hz)
-
-        def out(outcome: Any, reason: str, **fields: Any) -> tuple[Entry, None, int]:
-            return dataclasses.replace(entry, outcome=outcome, reason=reason, **fields), None, 0
-
-        if i not in self._asked:
-            if self._is_connected(i):
-                return out("idle", "")
-            return out("absent", "not connected")
-        if reply is None:
-            return out("absent", "no reply in time")
-        if reply.has_error():
-            return out(*_failure(reply))
-        try:
-            update = checked_update(reply, self._sent, self._weight_key)
-        except UnusableUpdateError as error:
-            return out("rejected", str(error))
-        claim, reasons = update.claimed, []
-        weight: int | float = claim
-        if claim > pledge.samples_owed:
-            weight = pledge.samples_owed
-            reasons.append(
-                f"claims {claim:,} samples, of {pledge.samples_owed:,} that its pledge is"
-                + (f" and {pledge.samples_held:,} that it holds" * (claim > pledge.samples_held))
-                + "; capped"
+    def _judged(self, number: int, i: int, reply: Message | None) -> Judgement:
+        """Return what an organization's reply, or its absence, comes to in a round."""
+        if i in self._asked:
+            return judged(
+                self.terms,
+                i,
+                number,
+                reply,
+                sent=self._sent,
+                weight_key=self._weight_key,
+                deadline=self.deadline,
             )
-        used = math.floor(weight)
-        weight = weight if weight == used else used  # samples are whole
-        cpu_hz = pledge.cpu_hz
-        if update.cpu_hz is not None and update.cpu_hz < pledge.cpu_hz:
-            if update.cpu_hz in self.terms.cpu_levels_hz[i]:
-                cpu_hz = update.cpu_hz
-                reasons.append(f"ran at {cpu_hz:g} Hz, pledged {pledge.cpu_hz:g} Hz")
-            else:
-                return out("rejected", f"reports {update.cpu_hz:g} Hz, which is none of its levels")
-        modelled = self.terms.modelled_seconds(i, used, cpu_hz)
-        measured = dataclasses.replace(
-            entry,
-            samples_claimed=math.floor(claim),
-            seconds=update.seconds,
-            modelled_seconds=modelled,
-            cpu_hz=cpu_hz,
-            update_sha256=update.sha256,
-        )
-        if used == 0:
-            why = "trained on no sample"
-            return dataclasses.replace(measured, outcome="empty", reason=why), None, 0
-        if self.deadline == "model" and not self.terms.in_time(i, used, cpu_hz):
-            reasons.append(
-                f"needs {modelled:,.6g} s by Eq. (2), the deadline is "
-                f"{self.terms.deadline_seconds:,.6g} s"
-            )
-            late = dataclasses.replace(measured, outcome="late", reason="; ".join(reasons))
-            return late, None, 0
-        if used < pledge.samples_owed:
-            reasons.append(f"used {used:,} samples, its pledge is {pledge.samples_owed:,}")
-        done = dataclasses.replace(measured, samples_used=used, reason="; ".join(reasons))
-        return done, update, weight
+        if self._is_connected(i):
+            return Judgement.out(self.terms, i, number, "idle", "")
+        return Judgement.out(self.terms, i, number, "absent", "not connected")
 
     def _rewritten(self, counted: Sequence[tuple[Update, int | float]]) -> list[Message]:
         """Return the replies as the wrapped strategy may take them at their word."""
@@ -384,7 +325,12 @@ class TradeFL(Strategy):
             own = copy.copy(update.reply)
             # In the model's order of names, whatever the reply's.
             arrays = ArrayRecord({key: update.arrays[key] for key in self._sent})
-            own.content = RecordDict({"arrays": arrays, "metrics": metrics})
+            kept = {
+                key: record
+                for key, record in update.reply.content.items()
+                if isinstance(record, ConfigRecord)
+            }
+            own.content = RecordDict({**kept, "arrays": arrays, "metrics": metrics})
             messages.append(own)
         return messages
 
@@ -410,19 +356,3 @@ class TradeFL(Strategy):
     ) -> MetricRecord | None:
         """Return what the wrapped strategy makes of the replies."""
         return self.strategy.aggregate_evaluate(server_round + self.rounds_done, replies)
-
-
-def _failure(reply: Message) -> tuple[Outcome, str]:
-    """Return what an error reply means: the node is gone, or its app has failed."""
-    why = _short(reply.error.reason)
-    if reply.error.code == NODE_UNAVAILABLE:
-        return "absent", f"node unavailable: {why.rpartition('Node Unavailable — ')[2]}"
-    if reply.error.code in (MESSAGE_UNAVAILABLE, REPLY_UNAVAILABLE):
-        return "absent", f"no reply in time: {why}"
-    return "failed", f"its app failed: {why}"
-
-
-def _short(text: str | None) -> str:
-    """Return the last line of what may be a traceback."""
-    lines = [line.strip() for line in (text or "").strip().splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no reason given"
