@@ -34,6 +34,23 @@ from tradefl.game import Competition as Rho
 Array = npt.NDArray[np.float64]
 
 
+def accuracy_model(section: Accuracy, points: Array | None = None) -> AccuracyModel:
+    """Return the data-accuracy function of a section and, for ``empirical``, its points.
+
+    Raises
+    ------
+    ValueError
+        The points are missing, or no curve fits them.
+    """
+    if isinstance(section, EmpiricalAccuracy):
+        if points is None:
+            raise ValueError("points: expected the measured points of points_file")
+        return fit_empirical(points[:, 0], points[:, 1], section.untrained_accuracy)
+    if isinstance(section, PowerLawAccuracy):
+        return PowerLaw(section.untrained_loss, section.scale, section.exponent, section.floor)
+    return SqrtLoss(section.epochs, section.untrained_loss)
+
+
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Consortium:
     """A consortium as its file describes it.
@@ -110,19 +127,11 @@ class Consortium:
     @cached_property
     def accuracy_model(self) -> AccuracyModel:
         """The data-accuracy function ``P``."""
-        section = self.accuracy
-        if isinstance(section, EmpiricalAccuracy):
-            points = self.points
-            if points is None:
-                raise ValueError("points: expected the measured points of points_file")
-            try:
-                return fit_empirical(points[:, 0], points[:, 1], section.untrained_accuracy)
-            except ValueError as error:
-                place = f"{self.source}: accuracy.points_file"
-                raise InputError.at(place, f"no curve fits: {error}") from None
-        if isinstance(section, PowerLawAccuracy):
-            return PowerLaw(section.untrained_loss, section.scale, section.exponent, section.floor)
-        return SqrtLoss(section.epochs, section.untrained_loss)
+        try:
+            return accuracy_model(self.accuracy, self.points)
+        except ValueError as error:
+            place = f"{self.source}: accuracy.points_file"
+            raise InputError.at(place, f"no curve fits: {error}") from None
 
     @cached_property
     def game(self) -> CoopetitionGame:

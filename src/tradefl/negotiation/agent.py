@@ -1,0 +1,184 @@
+"""An organization's agent: it reads what stands, answers in its turn, and keeps its figures.
+
+What leaves it are proposals and in the end one contribution, each two integers: ``d`` in ppb and
+``f`` in Hz. Everything that it needs is read from the board each time, so an agent that was killed
+goes on where the board stands.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from tradefl.game import StrategyProfile, payoffs, potential
+from tradefl.negotiation.knowledge import KnownGame, PrivateFigures, known_game
+from tradefl.negotiation.protocol import TURN_SECONDS, Proposal, Standing, replay
+from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.mirror import PPB
+from tradefl.solvers.best_response import best_response
+
+# As in DBR: a move must change Omega by more than this share of it.
+TOLERANCE = 1e-12
+
+
+class Board(Protocol):
+    """Where proposals are published: a contract on a chain, or a list in this process."""
+
+    def opened(self) -> int | None:
+        """Return when everybody had joined, chain time; ``None`` as long as somebody is missing."""
+
+    def now(self) -> int:
+        """Return the chain's time, as the next proposal would have it."""
+
+    def proposals(self) -> Sequence[Proposal]:
+        """Return all proposals, in any order."""
+
+    def contributed(self) -> bool:
+        """Tell whether this organization has submitted its contribution."""
+
+    def propose(self, report: Report) -> None:
+        """Publish a proposal under this organization's account."""
+
+    def contribute(self, report: Report) -> None:
+        """Submit the contribution: what counts for the settlement."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Outlook:
+    """What an agent sees, for whoever watches it.
+
+    Attributes
+    ----------
+    standing
+        Where the negotiation stands; ``None`` before everybody has joined.
+    report
+        The organization's own contribution at present.
+    payoff
+        Its payoff as things stand, Eq. (11); nobody else is told.
+    gain
+        What its last move added to the potential; 0 before the first.
+    done
+        Whether its contribution is submitted.
+    """
+
+    standing: Standing | None
+    report: Report | None
+    payoff: float
+    gain: float
+    done: bool
+
+
+class OrganizationAgent:
+    """One organization, with its private figures, at a board.
+
+    Parameters
+    ----------
+    agreement
+        The public agreement.
+    private
+        Its own figures.
+    board
+        Where it reads and publishes.
+    turn_seconds
+        How long a turn lasts; the same for everybody.
+    place
+        Where the private figures are from, for messages.
+
+    Raises
+    ------
+    InputError
+        The figures do not fit the agreement.
+    """
+
+    def __init__(
+        self,
+        agreement: Agreement,
+        private: PrivateFigures,
+        board: Board,
+        *,
+        turn_seconds: int = TURN_SECONDS,
+        place: object = "",
+    ) -> None:
+        self.agreement = agreement
+        self.board = board
+        self.turn_seconds = turn_seconds
+        self._game: KnownGame = known_game(agreement, private, place)
+        self._answered = -1  # the turn of the last proposal, so that a slow read is not answered
+        self._gain = 0.0
+
+    @property
+    def name(self) -> str:
+        """The organization's name."""
+        return self.agreement.names[self._game.me]
+
+    def step(self) -> Outlook:
+        """Look at the board once, and do what is due: nothing, a proposal, or the contribution."""
+        if self.board.contributed():
+            return self._outlook(self._standing(), done=True)
+        standing = self._standing()
+        if standing is None:
+            return Outlook(None, None, 0.0, 0.0, done=False)
+        if standing.over:
+            self.board.contribute(standing.reports[self._game.me])
+            return self._outlook(standing, done=True)
+        if standing.whose == self._game.me and standing.turn > self._answered:
+            answer = self.answer(standing)
+            self._answered = standing.turn
+            self._gain = self._potential_gain(standing, answer)
+            self.board.propose(answer)
+            standing = self._standing()
+        return self._outlook(standing, done=False)
+
+    def answer(self, standing: Standing) -> Report:
+        """Return the best response to what stands; what it has, if nothing is better.
+
+        The same function as the library's, on the game as this organization knows it.
+        """
+        game, me = self._game, self._game.me
+        mine = standing.reports[me]
+        profile = _profile(standing.reports)
+        d, f = best_response(game, profile, me)
+        # A proposal has nine digits; the deadline's last digit is the library's tolerance.
+        answer = self.agreement.report(me, max(d, game.min_data_fraction), f)
+        step = abs(answer.data_ppb - mine.data_ppb) / PPB * float(game.data_units[me])
+        if answer.cpu_hz == mine.cpu_hz and step <= TOLERANCE * game.omega(profile):
+            return mine
+        return answer
+
+    def _standing(self) -> Standing | None:
+        opened = self.board.opened()
+        if opened is None:
+            return None
+        return replay(
+            self.agreement,
+            opened,
+            self.board.proposals(),
+            now=self.board.now(),
+            turn_seconds=self.turn_seconds,
+        )
+
+    def _potential_gain(self, standing: Standing, answer: Report) -> float:
+        """Return what a move adds to the potential: the gain in payoff divided by ``z_i``."""
+        after = list(standing.reports)
+        after[self._game.me] = answer
+        before = _profile(standing.reports)
+        # The others' own terms are stand-ins, but they do not change.
+        return potential(self._game, _profile(after)) - potential(self._game, before)
+
+    def _outlook(self, standing: Standing | None, *, done: bool) -> Outlook:
+        if standing is None:
+            return Outlook(None, None, 0.0, self._gain, done)
+        me = self._game.me
+        payoff = float(payoffs(self._game, _profile(standing.reports)).payoff[me])
+        return Outlook(standing, standing.reports[me], payoff, self._gain, done)
+
+
+def _profile(reports: Sequence[Report]) -> StrategyProfile:
+    """Return reports as the game has them."""
+    return StrategyProfile(
+        np.array([report.data_ppb / PPB for report in reports]),
+        np.array([float(report.cpu_hz) for report in reports]),
+    )

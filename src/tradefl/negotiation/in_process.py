@@ -1,0 +1,98 @@
+"""A board in this process, for tests and simulations: a list, and a clock that one can turn."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from tradefl.consortium import Consortium
+from tradefl.negotiation.agent import OrganizationAgent
+from tradefl.negotiation.knowledge import PrivateFigures, private_figures
+from tradefl.negotiation.protocol import TURN_SECONDS, Proposal, Standing, replay
+from tradefl.settlement.agreement import Agreement, Report
+
+START = 1_000_000
+LIMIT = 1_000_000
+
+
+class InProcessBoard:
+    """The proposals of everybody, in the order in which they came.
+
+    Each proposal takes one second, as if it were a block of its own.
+    """
+
+    def __init__(self) -> None:
+        self.log: list[Proposal] = []
+        self.contributions: dict[str, Report] = {}
+        self.seconds = START
+
+    def publish(self, account: str, report: Report) -> None:
+        """Append a proposal."""
+        self.seconds += 1
+        self.log.append(Proposal(len(self.log), 0, self.seconds, account, report))
+
+
+@dataclasses.dataclass(frozen=True)
+class Seat:
+    """The board as one account may use it."""
+
+    board: InProcessBoard
+    account: str
+
+    def opened(self) -> int | None:
+        """Return the beginning: everybody is there from the start."""
+        return START
+
+    def now(self) -> int:
+        """Return the board's time."""
+        return self.board.seconds
+
+    def proposals(self) -> Sequence[Proposal]:
+        """Return the log."""
+        return list(self.board.log)
+
+    def contributed(self) -> bool:
+        """Tell whether this account has contributed."""
+        return self.account in self.board.contributions
+
+    def propose(self, report: Report) -> None:
+        """Append to the log."""
+        self.board.publish(self.account, report)
+
+    def contribute(self, report: Report) -> None:
+        """Note the contribution; the first one stands."""
+        self.board.contributions.setdefault(self.account, report)
+
+
+def agents_of(
+    consortium: Consortium,
+    agreement: Agreement,
+    board: InProcessBoard,
+    turn_seconds: int = TURN_SECONDS,
+) -> list[OrganizationAgent]:
+    """Return an agent for each organization of a file, each with its own figures only."""
+    privates: list[PrivateFigures] = [
+        private_figures(consortium, i) for i in range(len(consortium))
+    ]
+    return [
+        OrganizationAgent(agreement, private, Seat(board, account), turn_seconds=turn_seconds)
+        for private, account in zip(privates, agreement.addresses, strict=True)
+    ]
+
+
+def negotiate(consortium: Consortium, agreement: Agreement) -> tuple[Standing, InProcessBoard]:
+    """Let all agents negotiate in this process; return where it ended, and the board.
+
+    Raises
+    ------
+    RuntimeError
+        It did not end within a million steps.
+    """
+    board = InProcessBoard()
+    agents = agents_of(consortium, agreement, board)
+    for _ in range(LIMIT):
+        outlooks = [agent.step() for agent in agents]
+        if all(outlook.done for outlook in outlooks):
+            standing = replay(agreement, START, board.log, now=board.seconds)
+            return standing, board
+    raise RuntimeError("the negotiation did not end")
