@@ -16,6 +16,8 @@ from tradefl.cli.check import check
 from tradefl.cli.explain import explain
 from tradefl.cli.fit_accuracy import fit_accuracy
 from tradefl.cli.init import init
+from tradefl.cli.negotiate import negotiate
+from tradefl.cli.node import node
 from tradefl.cli.run import run
 from tradefl.cli.settle import settle
 from tradefl.cli.solve import solve
@@ -31,18 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    init,
-    check,
-    solve,
-    explain,
-    tune,
-    fit_accuracy,
-    train,
-    agreement,
-    attest,
-    settle,
-    audit,
-    run,
+    *(init, check, solve, explain, tune, fit_accuracy, train),
+    *(agreement, attest, settle, audit, run, node, negotiate),
 ):
     app.command()(command)
 

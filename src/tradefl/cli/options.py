@@ -104,3 +104,15 @@ Seed = Annotated[int, typer.Option("--seed", help="Of all that is drawn.")]
 Device = Annotated[
     str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: a GPU when there is one.")
 ]
+
+# --- of the negotiation --------------------------------------------------------------------------
+
+TurnSeconds = Annotated[
+    int,
+    typer.Option(
+        "--turn-seconds",
+        min=1,
+        max=86_400,
+        help="How long a turn lasts before it is skipped, chain time; the same for everybody.",
+    ),
+]

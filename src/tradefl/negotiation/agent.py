@@ -139,7 +139,7 @@ class OrganizationAgent:
         """
         game, me = self._game, self._game.me
         mine = standing.reports[me]
-        profile = _profile(standing.reports)
+        profile = profile_of(standing.reports)
         d, f = best_response(game, profile, me)
         # A proposal has nine digits; the deadline's last digit is the library's tolerance.
         answer = self.agreement.report(me, max(d, game.min_data_fraction), f)
@@ -164,19 +164,19 @@ class OrganizationAgent:
         """Return what a move adds to the potential: the gain in payoff divided by ``z_i``."""
         after = list(standing.reports)
         after[self._game.me] = answer
-        before = _profile(standing.reports)
+        before = profile_of(standing.reports)
         # The others' own terms are stand-ins, but they do not change.
-        return potential(self._game, _profile(after)) - potential(self._game, before)
+        return potential(self._game, profile_of(after)) - potential(self._game, before)
 
     def _outlook(self, standing: Standing | None, *, done: bool) -> Outlook:
         if standing is None:
             return Outlook(None, None, 0.0, self._gain, done)
         me = self._game.me
-        payoff = float(payoffs(self._game, _profile(standing.reports)).payoff[me])
+        payoff = float(payoffs(self._game, profile_of(standing.reports)).payoff[me])
         return Outlook(standing, standing.reports[me], payoff, self._gain, done)
 
 
-def _profile(reports: Sequence[Report]) -> StrategyProfile:
+def profile_of(reports: Sequence[Report]) -> StrategyProfile:
     """Return reports as the game has them."""
     return StrategyProfile(
         np.array([report.data_ppb / PPB for report in reports]),

@@ -70,6 +70,10 @@ class RefusedError(ChainError):
         return any(words in str(self).lower() for words in known)
 
 
+class NoAnswerError(ChainError):
+    """The node did not answer; it may later."""
+
+
 class StateChangedError(Exception):
     """What was read of the chain is out of date: read again, and go on from there."""
 
@@ -136,7 +140,7 @@ class Chain(ABC):
         try:
             return question()
         except (requests.RequestException, OSError) as error:
-            raise ChainError(self.place, f"no answer from the node: {_outage(error)}") from None
+            raise NoAnswerError(self.place, f"no answer from the node: {_outage(error)}") from None
         except (TransactionNotFound, BlockNotFound, ContractLogicError):
             raise
         except Web3RPCError as error:
@@ -167,6 +171,11 @@ class Chain(ABC):
     def now(self) -> int:
         """Return the time of the latest block, seconds since 1970."""
         return int(self.ask(lambda: self.web3.eth.get_block(self._at))["timestamp"])
+
+    def block_time(self, number: int) -> int:
+        """Return the time of a block, seconds since 1970."""
+        block = self.ask(lambda: self.web3.eth.get_block(BlockNumber(number)))
+        return int(block["timestamp"])
 
     def balance(self, address: str) -> int:
         """Return what an account has, wei."""

@@ -1,0 +1,277 @@
+"""``tradefl negotiate``: every organization decides for itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tradefl.cli.options import File, Json, TurnSeconds
+from tradefl.cli.output import note, print_json, require_writable, status, write_json
+from tradefl.cli.solve import print_solution
+from tradefl.consortium import Consortium, load
+from tradefl.errors import InputError
+from tradefl.solvers import Solution
+
+if TYPE_CHECKING:
+    from tradefl.negotiation import Standing
+    from tradefl.settlement.agreement import Agreement
+    from tradefl.settlement.chain import RpcChain
+
+METHOD = "negotiation"
+POLL_SECONDS = 0.3
+START_SECONDS = 30.0
+# Enough for some thousand transactions at the fees of a development chain.
+GAS_MONEY = 10**18
+
+
+def negotiate(
+    file: File,
+    processes: Annotated[
+        bool,
+        typer.Option("--processes", help="A process for each organization, on a real chain."),
+    ] = False,
+    rpc: Annotated[
+        str | None,
+        typer.Option("--rpc", help="A development node to do it on; default: an anvil of its own."),
+    ] = None,
+    turn_seconds: TurnSeconds = 60,
+    as_json: Json = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the JSON document here, for tradefl settle."),
+    ] = None,
+) -> None:
+    """Let each organization answer the others' proposals with what is best for itself.
+
+    Ends in an equilibrium, without anybody who knows all figures: the file is dealt out, each
+    agent gets its own part. Without --processes all agents are in this process.
+
+    Example: tradefl negotiate examples/drug_discovery.toml --processes -o solution.json
+    """
+    if rpc is not None and not processes:
+        raise InputError.at("--rpc", "needs --processes")
+    if output is not None:
+        require_writable(output)
+    from tradefl.settlement.agreement import settlement_extra
+
+    with settlement_extra("tradefl negotiate"):
+        from tradefl.negotiation.in_process import negotiate as in_process
+        from tradefl.settlement import Agreement
+        from tradefl.settlement.stand_ins import addresses_or_stand_ins
+
+    consortium = load(file)
+    began = time.perf_counter()
+    if processes:
+        standing = _with_processes(consortium, rpc, turn_seconds)
+    else:
+        with status(f"negotiating {file}"):
+            addresses = addresses_or_stand_ins(consortium.organizations.addresses)
+            standing, _ = in_process(consortium, Agreement.of(consortium, addresses))
+    solution = _solution(consortium, standing, time.perf_counter() - began)
+    document = solution.to_dict()
+    if output is not None:
+        write_json(document, output)
+    if as_json:
+        print_json(document)
+    else:
+        print_solution(solution)
+    if solution.status not in ("equilibrium", "optimal"):
+        note("no equilibrium: an organization was skipped, or answered otherwise than its figures")
+        raise typer.Exit(1)
+
+
+def _solution(consortium: Consortium, standing: Standing, seconds: float) -> Solution:
+    """Return where a negotiation has ended, with the certificate of the whole file."""
+    from tradefl.negotiation.agent import profile_of
+
+    return Solution.certified(
+        consortium.game,
+        profile_of(standing.reports),
+        finished=standing.over,
+        method=METHOD,
+        iterations=standing.moves,
+        runtime_seconds=seconds,
+    )
+
+
+# --- a process for each ---------------------------------------------------------------------------
+
+
+def _with_processes(consortium: Consortium, rpc: str | None, turn_seconds: int) -> Standing:
+    """Start a chain if need be, deploy, start an agent for each, and watch until all are done."""
+    from tradefl.settlement.chain import RpcChain
+
+    with contextlib.ExitStack() as stack:
+        url = stack.enter_context(_anvil()) if rpc is None else rpc
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradefl-")))
+        chain = RpcChain(url)
+        with status("deploying"):
+            agreement, contract, password = _deployed(consortium, chain, folder)
+        note(f"contract {contract} on {chain.place}")
+        agents = [
+            stack.enter_context(_agent(folder, i, url, contract, password, turn_seconds))
+            for i in range(len(agreement))
+        ]
+        return _watched(chain, contract, agreement, agents, turn_seconds)
+
+
+@contextlib.contextmanager
+def _anvil() -> Iterator[str]:
+    """Run anvil on a free port; yield its URL."""
+    own = Path("contracts") / "tools" / "anvil"
+    installed = (Path("contracts") / "node_modules" / "@foundry-rs").is_dir()
+    command = shutil.which("anvil") or (str(own.resolve()) if installed else None)
+    if command is None:
+        raise InputError.at(
+            "--processes",
+            "needs anvil: on PATH, or by `npm ci` in contracts/; or --rpc with a node of yours",
+        )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with _killed_at_the_end(
+        subprocess.Popen(  # noqa: S603
+            [command, "--silent", "--port", str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    ) as process:
+        until = time.monotonic() + START_SECONDS
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
+                break
+            if process.poll() is not None or time.monotonic() > until:
+                raise InputError.at("--processes", f"{command} did not start")
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        yield process
+    finally:
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5.0)
+                break
+
+
+def _deployed(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Agreement, str, str]:
+    """Give each organization a key and money, deploy, publish; write everybody's own folder."""
+    from eth_account import Account
+
+    from tradefl.negotiation.knowledge import private_figures, write_private
+    from tradefl.settlement import Agreement
+    from tradefl.settlement.chain import NodeSigner
+    from tradefl.settlement.settle import Settlement, deploy
+
+    unlocked = chain.unlocked()
+    if not unlocked:
+        raise InputError.at("--rpc", "the node signs for no account; expected a development node")
+    operator = unlocked[0]
+    chain.signers = {operator: NodeSigner(operator)}
+    keys = [Account.create() for _ in consortium.names]
+    agreement = Agreement.of(consortium, [key.address for key in keys])
+    password = secrets.token_urlsafe(16)
+    for i, key in enumerate(keys):
+        chain.transact(
+            operator,
+            to=key.address,
+            data=b"",
+            value=agreement.bonds[i] + GAS_MONEY,
+            call="funding",
+        )
+        own = folder / str(i)
+        own.mkdir(mode=0o700)
+        # Keys of a demonstration: an hour's secret needs no slow derivation.
+        content = Account.encrypt(key.key, password, kdf="pbkdf2", iterations=1000)
+        write_json(content, own / "key.json")
+        write_private(private_figures(consortium, i), own / "private.toml")
+    contract = deploy(chain, agreement, operator).contract
+    Settlement(chain, agreement, str(contract), {}).run(operator=operator)  # what is to publish
+    return agreement, str(contract), password
+
+
+@contextlib.contextmanager
+def _agent(
+    folder: Path, i: int, url: str, contract: str, password: str, turn_seconds: int
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run one organization's agent, with its own folder and nothing else."""
+    from tradefl.settlement.keys import PASSWORD_VARIABLE
+
+    own = folder / str(i)
+    command = [sys.executable, "-m", "tradefl", "node"]
+    command += ["--organization", str(own / "private.toml"), "--keystore", str(own)]
+    command += ["--rpc", url, "--contract", contract, "--turn-seconds", str(turn_seconds)]
+    command += ["--log", str(own / "log.jsonl")]
+    with (
+        (own / "err").open("wb") as errors,
+        _killed_at_the_end(
+            subprocess.Popen(  # noqa: S603
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                env={**os.environ, PASSWORD_VARIABLE: password},
+                start_new_session=True,
+            )
+        ) as process,
+    ):
+        yield process
+
+
+def _watched(
+    chain: RpcChain,
+    contract: str,
+    agreement: Agreement,
+    agents: list[subprocess.Popen[bytes]],
+    turn_seconds: int,
+) -> Standing:
+    """Show what happens on the board until every agent is done."""
+    from tradefl.negotiation.on_chain import ChainBoard
+    from tradefl.negotiation.protocol import replay
+
+    board = ChainBoard(chain, contract, agreement)
+    shown = 0
+    with status("waiting until everybody has joined") as show:
+        while True:
+            codes = [process.poll() for process in agents]
+            opened = board.opened()
+            if opened is not None:
+                standing = replay(
+                    agreement, opened, board.proposals(), now=board.now(),
+                    turn_seconds=turn_seconds,
+                )  # fmt: skip
+                for ruling in standing.rulings[shown:]:
+                    report = ruling.proposal.report
+                    name = agreement.names[ruling.turn % len(agreement)]
+                    sys.stderr.write(
+                        f"round {ruling.turn // len(agreement) + 1}: {name} {ruling.kind}: "
+                        f"d = {report.data_ppb / 1e9:.9f}, f = {report.cpu_hz / 1e9:g} GHz\n"
+                    )
+                shown = len(standing.rulings)
+                show(f"round {standing.round}, turn of {agreement.names[standing.whose]}")
+                if standing.over and all(code == 0 for code in codes):
+                    return standing
+            failed = [i for i, code in enumerate(codes) if code not in (None, 0)]
+            if failed:
+                names = ", ".join(agreement.names[i] for i in failed)
+                raise InputError.at("--processes", f"the agent of {names} failed")
+            time.sleep(POLL_SECONDS)

@@ -1,0 +1,204 @@
+"""``tradefl node``: one organization's autonomous agent."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tradefl.cli.options import (
+    ContractAddress,
+    FromBlock,
+    Keystore,
+    PasswordFile,
+    Rpc,
+    TurnSeconds,
+    password_prompt,
+)
+from tradefl.cli.output import require_writable, say, status
+from tradefl.errors import InputError
+
+if TYPE_CHECKING:
+    from tradefl.negotiation import OrganizationAgent, Outlook
+    from tradefl.settlement.chain import RpcChain
+    from tradefl.settlement.settle import Settlement
+
+POLL_SECONDS = 0.1
+INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
+
+
+def node(
+    organization: Annotated[
+        Path,
+        typer.Option("--organization", help="The private file (TOML).", show_default=False),
+    ],
+    rpc: Rpc = None,
+    contract: ContractAddress = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    turn_seconds: TurnSeconds = 60,
+    log: Annotated[
+        Path | None,
+        typer.Option("--log", help="Append a JSON line for everything that changes. Private."),
+    ] = None,
+    from_block: FromBlock = 0,
+) -> None:
+    """Negotiate for one organization until it is over; its private figures stay here.
+
+    It deposits the bond, answers with its best response in its turns, and submits its
+    contribution. Stopped or killed, the same command goes on from where the chain stands.
+
+    Example: tradefl node --organization alpha.toml --rpc http://127.0.0.1:8545
+    --contract 0x... --keystore alpha
+    """
+    if log is not None:
+        require_writable(log)
+    for option, value in (("--rpc", rpc), ("--contract", contract), ("--keystore", keystore)):
+        if value is None:
+            raise InputError.at(option, "is needed: an agent acts on a chain, with its key")
+    with status(f"joining {contract}") as show:
+        agent, settlement, account = _joined(
+            organization,
+            str(rpc),
+            str(contract),
+            keystore,
+            password_file,
+            turn_seconds,
+            from_block,
+            show,
+        )
+    try:
+        with status(agent.name) as show:
+            _negotiate(agent, settlement, account, _Watcher(agent, show, log))
+    except KeyboardInterrupt:
+        say(f"{agent.name}: stopped; the same command goes on from where the chain stands")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _joined(
+    file: Path,
+    rpc: str,
+    contract: str,
+    keystore: Path | None,
+    password_file: Path | None,
+    turn_seconds: int,
+    first_block: int,
+    show: Callable[[str], None],
+) -> tuple[OrganizationAgent, Settlement, str]:
+    """Return the agent, and the settlement with this organization's key alone."""
+    from tradefl.settlement.agreement import settlement_extra
+
+    with settlement_extra("tradefl node"):
+        from tradefl.negotiation import OrganizationAgent, load_private
+        from tradefl.negotiation.knowledge import known_game
+        from tradefl.negotiation.on_chain import ChainBoard
+        from tradefl.settlement.agreement import parsed_address
+        from tradefl.settlement.chain import RpcChain
+        from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
+        from tradefl.settlement.settle import Settlement, published_agreement
+
+    private = load_private(file)
+    contract = parsed_address("--contract", contract)
+    chain: RpcChain = RpcChain(rpc)
+    while (agreement := published_agreement(chain, contract, first_block)) is None:
+        show(f"{contract} has not published its agreement yet")
+        time.sleep(POLL_SECONDS)
+    known_game(agreement, private, file)  # before a key is opened
+    me = agreement.names.index(private.organization)
+    account = agreement.addresses[me]
+    if keystore is None:
+        raise InputError.at("--keystore", "is needed")
+    files = keystore_accounts(keystore)
+    if account not in files:
+        what = f"holds no key of {private.organization}'s account {account}"
+        raise InputError.at(keystore, what)
+    word = password_from(password_file, lambda: password_prompt(keystore))
+    chain.signers = {
+        signer.address: signer for signer in open_keystore({account: files[account]}, lambda: word)
+    }
+    board = ChainBoard(chain, contract, agreement, me, first_block)
+    agent = OrganizationAgent(agreement, private, board, turn_seconds=turn_seconds, place=file)
+    return agent, Settlement(chain, agreement, contract, {}, None, first_block), account
+
+
+def _negotiate(
+    agent: OrganizationAgent, settlement: Settlement, account: str, watch: _Watcher
+) -> None:
+    """Step until the contribution is submitted; an unreachable node is asked again."""
+    from tradefl.settlement.chain import NoAnswerError, StateChangedError
+
+    joined = False
+    while True:
+        try:
+            if not joined:
+                settlement.run(operator=account)  # the deposit, and what nobody has published yet
+                joined = True
+            outlook = agent.step()
+        except NoAnswerError as error:
+            watch.trouble(str(error))
+        except StateChangedError:
+            continue
+        else:
+            watch.look(outlook)
+            if outlook.done:
+                return
+        time.sleep(POLL_SECONDS)
+
+
+class _Watcher:
+    """Shows the present line, and keeps a log of what changes."""
+
+    def __init__(
+        self, agent: OrganizationAgent, show: Callable[[str], None], log: Path | None
+    ) -> None:
+        self.agent = agent
+        self.show = show
+        self.log = log
+        self._last: dict[str, Any] = {}
+
+    def look(self, outlook: Outlook) -> None:
+        """Show an outlook; log it if it says anything new."""
+        standing, report = outlook.standing, outlook.report
+        entry: dict[str, Any] = {"event": "waiting", "organization": self.agent.name}
+        text = "waiting until everybody has joined"
+        if standing is not None and report is not None:
+            whose = "over" if standing.over else self.agent.agreement.names[standing.whose]
+            entry |= {
+                "event": "done" if outlook.done else "standing",
+                "round": standing.round,
+                "turn": standing.turn,
+                "whose": whose,
+                "data_ppb": report.data_ppb,
+                "cpu_hz": report.cpu_hz,
+                "payoff": outlook.payoff,
+                "potential_gain": outlook.gain,
+            }
+            text = (
+                f"round {standing.round}, turn of {whose}: d = {report.data_ppb / 1e9:.6f}, "
+                f"f = {report.cpu_hz / 1e9:g} GHz, payoff {outlook.payoff:,.3f}, "
+                f"last move +{outlook.gain:.3g} potential"
+            )
+        self._tell(entry, f"{self.agent.name}: {text}")
+
+    def trouble(self, what: str) -> None:
+        """Show and log what keeps the agent from going on."""
+        entry = {"event": "trouble", "organization": self.agent.name, "what": what}
+        self._tell(entry, f"{self.agent.name}: {what}; trying again")
+
+    def _tell(self, entry: dict[str, Any], text: str) -> None:
+        self.show(text)
+        if entry == self._last:
+            return
+        self._last = entry
+        if self.log is not None:
+            with self.log.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps({"seconds": time.time(), **entry}) + "\n")
+            self.log.chmod(0o600)
+        if not sys.stderr.isatty():
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
