@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc
+from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc, TurnSeconds
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
 from tradefl.errors import InputError
 
 if TYPE_CHECKING:
+    from tradefl.negotiation.verification import Verification
     from tradefl.settlement.audit import Audit
+
+PROPOSALS = 200  # rows of the table; --json has them all
 
 
 def audit(
@@ -24,6 +27,15 @@ def audit(
     rpc: Rpc = None,
     contract: ContractAddress = None,
     from_block: FromBlock = 0,
+    negotiation: Annotated[
+        bool,
+        typer.Option(
+            "--negotiation",
+            help="Replay the negotiation too: every turn, every proposal; with the file, every "
+            "best response.",
+        ),
+    ] = False,
+    turn_seconds: TurnSeconds = 60,
     as_json: Json = False,
 ) -> None:
     """Recompute a settlement from the chain's events and compare it to the wei; no key needed.
@@ -42,12 +54,24 @@ def audit(
     with progress(f"auditing {contract}"):
         contract = parsed_address("--contract", contract)
         consortium = None if file is None else load(file)
-        verdict = audited(RpcChain(rpc), contract, consortium, from_block)
+        chain = RpcChain(rpc)
+        verdict = audited(chain, contract, consortium, from_block)
+        replayed = None
+        if negotiation:
+            from tradefl.negotiation.verification import verify
+
+            replayed = verify(
+                chain, contract, consortium, turn_seconds=turn_seconds, first_block=from_block
+            )
     if as_json:
-        print_json(verdict.to_dict())
+        part = {} if replayed is None else {"negotiation": replayed.to_dict()}
+        print_json(verdict.to_dict() | part)
     else:
         _print(verdict, file)
-    if not verdict.agrees:
+        if replayed is not None:
+            say()
+            _print_negotiation(replayed)
+    if not verdict.agrees or not (replayed is None or replayed.agrees):
         raise typer.Exit(1)
 
 
@@ -89,4 +113,40 @@ def _print(verdict: Audit, file: Path | None) -> None:
     for one in verdict.differences:
         say(f"  {one}")
     for text in verdict.notes:
+        note(text)
+
+
+def _print_negotiation(replayed: Verification) -> None:
+    """Print every proposal that counts, and what the replay has found."""
+    agreement, standing = replayed.agreement, replayed.standing
+    say("The negotiation, replayed\n")
+    if standing is not None:
+        size = len(agreement)
+        print_table(
+            ["round", "organization", "", "d (ppb)", "f (Hz)", "block"],
+            [
+                [
+                    str(one.turn // size + 1),
+                    agreement.names[one.turn % size],
+                    one.kind,
+                    f"{one.proposal.report.data_ppb:,}",
+                    f"{one.proposal.report.cpu_hz:,}",
+                    str(one.proposal.block),
+                ]
+                for one in standing.rulings
+                if one.kind != "rejected"
+            ],
+            left=(1, 2),
+            limit=PROPOSALS,
+        )
+    regret = replayed.max_regret
+    print_facts(
+        [
+            ("max regret", "needs the whole file" if regret is None else f"{regret:.3g}"),
+            ("replay", "as it must be" if replayed.agrees else "not as it must be"),
+        ]
+    )
+    for text in replayed.findings:
+        say(f"  {text}")
+    for text in replayed.notes:
         note(text)

@@ -19,14 +19,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tradefl.cli.options import File, Json, TurnSeconds
-from tradefl.cli.output import note, print_json, require_writable, status, write_json
+from tradefl.cli.output import (
+    live_table,
+    note,
+    print_json,
+    require_writable,
+    status,
+    write_json,
+)
 from tradefl.cli.solve import print_solution
 from tradefl.consortium import Consortium, load
 from tradefl.errors import InputError
 from tradefl.solvers import Solution
 
 if TYPE_CHECKING:
-    from tradefl.negotiation import Standing
+    from tradefl.negotiation import Ruling, Standing
     from tradefl.settlement.agreement import Agreement
     from tradefl.settlement.chain import RpcChain
 
@@ -250,24 +257,23 @@ def _watched(
 
     board = ChainBoard(chain, contract, agreement)
     shown = 0
-    with status("waiting until everybody has joined") as show:
+    with live_table(["organization", "d", "f (GHz)", "last answer", "turn"]) as show:
         while True:
             codes = [process.poll() for process in agents]
             opened = board.opened()
             if opened is not None:
                 standing = replay(
-                    agreement, opened, board.proposals(), now=board.now(),
+                    agreement,
+                    opened,
+                    board.proposals(),
+                    now=board.now(),
                     turn_seconds=turn_seconds,
-                )  # fmt: skip
-                for ruling in standing.rulings[shown:]:
-                    report = ruling.proposal.report
-                    name = agreement.names[ruling.turn % len(agreement)]
-                    sys.stderr.write(
-                        f"round {ruling.turn // len(agreement) + 1}: {name} {ruling.kind}: "
-                        f"d = {report.data_ppb / 1e9:.9f}, f = {report.cpu_hz / 1e9:g} GHz\n"
-                    )
+                )
+                show(_rows(agreement, standing))
+                if not sys.stderr.isatty():
+                    for ruling in standing.rulings[shown:]:
+                        sys.stderr.write(_line(agreement, ruling) + "\n")
                 shown = len(standing.rulings)
-                show(f"round {standing.round}, turn of {agreement.names[standing.whose]}")
                 if standing.over and all(code == 0 for code in codes):
                     return standing
             failed = [i for i, code in enumerate(codes) if code not in (None, 0)]
@@ -275,3 +281,29 @@ def _watched(
                 names = ", ".join(agreement.names[i] for i in failed)
                 raise InputError.at("--processes", f"the agent of {names} failed")
             time.sleep(POLL_SECONDS)
+
+
+def _rows(agreement: Agreement, standing: Standing) -> list[list[str]]:
+    """Return what the live table shows of each organization."""
+    last = {ruling.turn % len(agreement): ruling for ruling in standing.rulings}
+    return [
+        [
+            name,
+            f"{report.data_ppb / 1e9:.9f}",
+            f"{report.cpu_hz / 1e9:g}",
+            f"round {last[i].turn // len(agreement) + 1}: {last[i].kind}" if i in last else "",
+            f"round {standing.round}" if i == standing.whose and not standing.over else "",
+        ]
+        for i, (name, report) in enumerate(zip(agreement.names, standing.reports, strict=True))
+    ]
+
+
+def _line(agreement: Agreement, ruling: Ruling) -> str:
+    """Return a proposal in words."""
+    report, name = ruling.proposal.report, agreement.names[ruling.turn % len(agreement)]
+    if ruling.kind == "rejected":
+        return f"a proposal of {ruling.proposal.account} did not count: {ruling.reason}"
+    return (
+        f"round {ruling.turn // len(agreement) + 1}: {name} {ruling.kind}: "
+        f"d = {report.data_ppb / 1e9:.9f}, f = {report.cpu_hz / 1e9:g} GHz"
+    )

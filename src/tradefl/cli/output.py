@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
@@ -69,6 +70,25 @@ def status(what: str) -> Iterator[Callable[[str], None]]:
         return
     with Console(stderr=True).status(what) as spinner:
         yield lambda text: spinner.update(escape(text))
+
+
+@contextmanager
+def live_table(headings: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[str]]], None]]:
+    """Show one table on stderr, and yield a function that replaces its rows; for a person only."""
+
+    def table(rows: Sequence[Sequence[str]]) -> Table:
+        shown = Table(box=SIMPLE_HEAD, pad_edge=False)
+        for heading in headings:
+            shown.add_column(heading, no_wrap=True)
+        for row in rows:
+            shown.add_row(*map(escape, row))
+        return shown
+
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Live(table([]), console=Console(stderr=True), refresh_per_second=8) as live:
+        yield lambda rows: live.update(table(rows))
 
 
 def require_writable(path: Path) -> None:

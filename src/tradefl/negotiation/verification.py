@@ -1,0 +1,210 @@
+"""A negotiation, replayed from the chain: every turn, every proposal, and what came of it.
+
+From public data follow the turns, the feasible sets (but for the deadline, which depends on private
+effort) and whether each organization contributed what it last proposed. That a proposal is a best
+response follows from private figures; whoever has the whole file can check that too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tradefl.consortium import Consortium
+from tradefl.game import certify
+from tradefl.negotiation.agent import profile_of
+from tradefl.negotiation.on_chain import ChainBoard
+from tradefl.negotiation.protocol import (
+    TURN_SECONDS,
+    Ruling,
+    Standing,
+    initial_reports,
+    replay,
+)
+from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, Report
+from tradefl.settlement.chain import Chain
+from tradefl.settlement.contract import ChainError
+from tradefl.settlement.settle import published_agreement, read_state
+
+# Proposals have nine digits: nobody is blamed for the rest, as a share of its payoff's terms.
+TOLERANCE = 1e-7
+
+
+@dataclasses.dataclass(frozen=True)
+class Verification:
+    """What a replay has found.
+
+    Attributes
+    ----------
+    agreement
+        Who negotiated.
+    standing
+        Where it stands; ``None`` before everybody had joined.
+    findings
+        What is not as it must be, in words.
+    notes
+        What is no fault of the result but should be known: proposals that did not count, turns
+        that were skipped, what cannot be checked.
+    max_regret
+        With the file: the most that anybody could gain by leaving where it ended.
+    """
+
+    agreement: Agreement
+    standing: Standing | None
+    findings: tuple[str, ...]
+    notes: tuple[str, ...]
+    max_regret: float | None = None
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part of an audit's JSON document."""
+        standing = self.standing
+        document: dict[str, Any] = {
+            "agrees": self.agrees,
+            "findings": list(self.findings),
+            "notes": list(self.notes),
+            "max_regret": self.max_regret,
+        }
+        if standing is None:
+            return document | {"over": False, "proposals": []}
+        return document | {
+            "over": standing.over,
+            "rounds": standing.round,
+            "moves": standing.moves,
+            "proposals": [_entry(self.agreement, ruling) for ruling in standing.rulings],
+            "profile": [
+                {"name": name, "data_ppb": report.data_ppb, "cpu_hz": str(report.cpu_hz)}
+                for name, report in zip(self.agreement.names, standing.reports, strict=True)
+            ],
+        }
+
+
+def verify(
+    chain: Chain,
+    contract: str,
+    consortium: Consortium | None = None,
+    *,
+    turn_seconds: int = TURN_SECONDS,
+    first_block: int = 0,
+) -> Verification:
+    """Replay the negotiation of a contract.
+
+    Parameters
+    ----------
+    chain, contract
+        Where; no key is needed.
+    consortium
+        The whole file, private figures included: then every answer is compared with the best
+        response, and the end with an equilibrium.
+    turn_seconds
+        How long a turn lasted at most, as the agents were told.
+    first_block
+        Where the contract's events begin.
+
+    Raises
+    ------
+    ChainError
+        There is no settlement of ours, or its agreement is not published.
+    """
+    agreement = published_agreement(chain, contract, first_block)
+    if agreement is None:
+        raise ChainError(contract, "has not published its agreement completely")
+    board = ChainBoard(chain, contract, agreement, None, first_block)
+    opened = board.opened()
+    if opened is None:
+        return Verification(agreement, None, ("nobody could negotiate: not all have joined",), ())
+    standing = replay(
+        agreement, opened, board.proposals(), now=board.now(), turn_seconds=turn_seconds
+    )
+    findings, notes = [], [_sentence(agreement, one) for one in standing.rulings if _odd(one)]
+    if not standing.over:
+        whose = agreement.names[standing.whose]
+        findings.append(f"it is not over: round {standing.round}, turn of {whose}")
+    for name, place, negotiated in zip(
+        agreement.names,
+        read_state(chain, contract, len(agreement)).places,
+        standing.reports,
+        strict=True,
+    ):
+        if place.reported and place.report != negotiated:
+            text = f"{name} contributed {_words(place.report)}, negotiated {_words(negotiated)}"
+            if agreement.verifier == ZERO_ADDRESS:
+                findings.append(text)
+            else:  # the verifier has measured it
+                notes.append(text)
+    regret = None
+    if consortium is None or consortium.names != agreement.names:
+        notes.append(
+            "whether a proposal is a best response depends on private figures: only the whole "
+            "file can tell"
+        )
+    else:
+        findings += _answers(consortium, agreement, standing)
+        certificate = certify(consortium.game, profile_of(standing.reports))
+        regret = certificate.max_regret
+        if standing.over and not certificate.is_equilibrium(TOLERANCE):
+            who = agreement.names[int(np.argmax(certificate.regret))]
+            findings.append(f"it ended in no equilibrium: {who} could gain {regret:.6g}")
+    return Verification(agreement, standing, tuple(findings), tuple(notes), regret)
+
+
+def _answers(consortium: Consortium, agreement: Agreement, standing: Standing) -> list[str]:
+    """Return whose answers were not best responses to what stood, by the file's figures."""
+    findings = []
+    reports = list(initial_reports(agreement))
+    for ruling in standing.rulings:
+        if ruling.kind == "rejected":
+            continue
+        i = ruling.turn % len(agreement)
+        reports[i] = ruling.proposal.report
+        certificate = certify(consortium.game, profile_of(reports))
+        gain = float(certificate.regret[i])
+        if gain > TOLERANCE * float(certificate.payoff_scale[i]):
+            findings.append(
+                f"round {ruling.turn // len(agreement) + 1}: {agreement.names[i]} proposed "
+                f"{_words(ruling.proposal.report)}; by the file's figures another answer was "
+                f"worth {gain:.6g} more to it"
+            )
+    return findings
+
+
+def _odd(ruling: Ruling) -> bool:
+    return ruling.kind == "rejected" or ruling.skipped > 0
+
+
+def _sentence(agreement: Agreement, ruling: Ruling) -> str:
+    proposal, size = ruling.proposal, len(agreement)
+    if ruling.kind != "rejected":
+        before = [agreement.names[(ruling.turn - k) % size] for k in range(ruling.skipped, 0, -1)]
+        shown = ", ".join(before[:size])
+        return f"before round {ruling.turn // size + 1}, turn {ruling.turn}: skipped {shown}"
+    known = dict(zip(agreement.addresses, agreement.names, strict=True))
+    who = known.get(proposal.account, proposal.account)
+    what = _words(proposal.report)
+    return f"block {proposal.block}: {who}'s {what} did not count: {ruling.reason}"
+
+
+def _words(report: Report) -> str:
+    return f"d = {report.data_ppb:,} ppb, f = {report.cpu_hz:,} Hz"
+
+
+def _entry(agreement: Agreement, ruling: Ruling) -> dict[str, Any]:
+    known = dict(zip(agreement.addresses, agreement.names, strict=True))
+    return {
+        "round": ruling.turn // len(agreement) + 1,
+        "turn": ruling.turn,
+        "organization": known.get(ruling.proposal.account),
+        "account": ruling.proposal.account,
+        "data_ppb": ruling.proposal.report.data_ppb,
+        "cpu_hz": str(ruling.proposal.report.cpu_hz),
+        "block": ruling.proposal.block,
+        "outcome": ruling.kind,
+        "skipped": ruling.skipped,
+        "reason": ruling.reason,
+    }
