@@ -71,15 +71,18 @@ def run(*arguments: object) -> Ran:
 
 
 def run_process(
-    *arguments: object, stdout: Any = subprocess.PIPE, environment: Mapping[str, str] | None = None
+    *arguments: object,
+    stdout: Any = subprocess.PIPE,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = 60.0,
 ) -> Ran:
-    """Run ``python -m tradefl ARGUMENTS``."""
+    """Run ``python -m tradefl ARGUMENTS``; the timeout is for a process that hangs."""
     done = subprocess.run(
         [sys.executable, "-m", "tradefl", *map(str, arguments)],
         stdout=stdout,
         stderr=subprocess.PIPE,
         env={**os.environ, **PLAIN, "PYTHONPATH": str(SOURCE), **(environment or {})},
-        timeout=60,
+        timeout=timeout,
         check=False,
     )
     out = "" if done.stdout is None else done.stdout.decode()

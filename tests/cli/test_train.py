@@ -187,7 +187,7 @@ def test_tos_ignores_the_deadline_unless_told(tmp_path: Path) -> None:
 
 def test_ray_gives_the_same_bits(trained: tuple[Path, Ran]) -> None:
     first = json.loads(trained[0].read_text())
-    ran = run_process("train", FILE, "--rounds", 2, "--backend", "ray", "--json")
+    ran = run_process("train", FILE, "--rounds", 2, "--backend", "ray", "--json", timeout=300.0)
     assert ran.code == 0, ran.err
     assert ran.json["accuracy"] == first["accuracy"]
     assert ran.json["loss"] == first["loss"]
