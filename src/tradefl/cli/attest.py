@@ -16,7 +16,14 @@ from tradefl.cli.options import (
     Rpc,
     password_prompt,
 )
-from tradefl.cli.output import note, print_json, require_writable, status, write_json
+from tradefl.cli.output import (
+    note,
+    print_json,
+    require_distinct,
+    require_writable,
+    status,
+    write_json,
+)
 from tradefl.consortium import Consortium, load
 from tradefl.errors import InputError
 
@@ -54,6 +61,7 @@ def attest(
     """
     if output is not None:
         require_writable(output)
+    require_distinct({"FILE": file, "DOCUMENT": document, "--output": output})
     with status(f"signing {document}"):
         signatures = signed(
             load(file),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,14 +21,17 @@ from tradefl.cli.options import (
     ModelName,
     Rounds,
     Width,
+    learning_rate_of,
 )
 from tradefl.cli.output import (
     note,
     print_facts,
     print_json,
     print_table,
+    require_distinct,
     require_writable,
     say,
+    warn,
     yes_no,
 )
 from tradefl.consortium import Consortium, load, write
@@ -83,7 +85,7 @@ def fit_accuracy(
         typer.Option(
             "--output",
             "-o",
-            help="Write the consortium with this [accuracy] here, its points beside it.",
+            help="Write the consortium here, with the measured section; its points beside it.",
         ),
     ] = None,
     as_json: Json = False,
@@ -97,6 +99,7 @@ def fit_accuracy(
     for path in (points, output):
         if path is not None:
             require_writable(path)
+    require_distinct({"FILE": file, "--points": points, "--output": output})
     if output is not None and file is None:
         raise InputError.at("--output", "needs a consortium file; --points needs none")
     consortium = None if file is None else load(file)
@@ -109,7 +112,7 @@ def fit_accuracy(
         device=device,
         rounds=rounds,
         local_epochs=local_epochs,
-        learning_rate=learning_rate or 0.0,
+        learning_rate=learning_rate_of(learning_rate),
         batch_size=batch_size,
     )
     least = fitting.SMALLEST if consortium is None else consortium.mechanism.min_data_fraction
@@ -161,11 +164,10 @@ def _ladder(text: str) -> list[float]:
 
 
 def _show(point: Point) -> None:
-    sys.stderr.write(
+    warn(
         f"{point.fraction:.4f} of the data ({point.samples:,} samples), seed {point.seed}: "
-        f"accuracy {point.accuracy:.4f}\n"
+        f"accuracy {point.accuracy:.4f}"
     )
-    sys.stderr.flush()
 
 
 def _csv(columns: Any) -> bytes:

@@ -99,6 +99,23 @@ LearningRate = Annotated[
     float | None,
     typer.Option("--lr", "--learning-rate", help="The learning rate; default: the model's own."),
 ]
+
+
+def learning_rate_of(given: float | None) -> float:
+    """Return a plan's learning rate: 0 for the model's default.
+
+    Raises
+    ------
+    InputError
+        One was given that is none.
+    """
+    if given is None:
+        return 0.0
+    if not 0.0 < given < float("inf"):
+        raise InputError.at("--lr", f"expected a number > 0, got {given!r}")
+    return given
+
+
 BatchSize = Annotated[int, typer.Option("--batch-size", help="Samples in a step.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of all that is drawn.")]
 Device = Annotated[

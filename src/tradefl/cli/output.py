@@ -6,7 +6,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ def say(text: str = "") -> None:
 
 def _emit(text: str) -> None:
     """Write to stdout at once; a reader that left ends us quietly, a full disk with an error."""
+    if sys.stdout is None:  # >&- closes it
+        raise InputError.at("stdout", "is closed")
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -49,13 +52,24 @@ def _emit(text: str) -> None:
 
 def note(text: str) -> None:
     """Print a line on stderr: what the reader should know, but no program has to."""
-    sys.stderr.write(f"note: {text}\n")
+    warn(f"note: {text}")
+
+
+def warn(text: str) -> None:
+    """Print a line on stderr, if there is one: ``2>&-`` closes it."""
+    if sys.stderr is not None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+
+def _is_watched() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextmanager
 def progress(what: str) -> Iterator[None]:
     """Show on stderr what is going on, if a person is there to see it."""
-    if not sys.stderr.isatty():
+    if not _is_watched():
         yield
         return
     with Console(stderr=True).status(what):
@@ -65,7 +79,7 @@ def progress(what: str) -> Iterator[None]:
 @contextmanager
 def status(what: str) -> Iterator[Callable[[str], None]]:
     """Show on stderr what is going on, and yield a function that shows what comes next."""
-    if not sys.stderr.isatty():
+    if not _is_watched():
         yield lambda _: None
         return
     with Console(stderr=True).status(what) as spinner:
@@ -84,7 +98,7 @@ def live_table(headings: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[
             shown.add_row(*map(escape, row))
         return shown
 
-    if not sys.stderr.isatty():
+    if not _is_watched():
         yield lambda _: None
         return
     with Live(table([]), console=Console(stderr=True), refresh_per_second=8) as live:
@@ -101,8 +115,33 @@ def require_writable(path: Path) -> None:
     """
     if path.is_dir():
         raise InputError.at(path, "cannot be written: it is a folder")
-    if not path.resolve().parent.is_dir():
+    folder = path.resolve().parent
+    if not folder.is_dir():
         raise InputError.at(path, "cannot be written: there is no such folder")
+    if path.exists() and not path.is_file():
+        return  # a pipe or a device
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError.at(path, f"cannot be written: {error.strerror}") from None
+
+
+def require_distinct(paths: Mapping[str, Path | None]) -> None:
+    """Refuse to write two things, or what is read, to one place.
+
+    Raises
+    ------
+    InputError
+        Two of the options name the same file.
+    """
+    seen: dict[Path, str] = {}
+    for option, path in paths.items():
+        if path is None:
+            continue
+        place = path.resolve()
+        if place in seen:
+            raise InputError.at(option, f"{path} is the place of {seen[place]} too")
+        seen[place] = option
 
 
 def print_json(document: Any) -> None:

@@ -22,6 +22,7 @@ from tradefl.cli.options import (
     Rounds,
     Seed,
     Width,
+    learning_rate_of,
 )
 from tradefl.cli.output import (
     note,
@@ -36,7 +37,7 @@ from tradefl.cli.output import (
 )
 from tradefl.cli.settle import audited, print_settlement, progress_text
 from tradefl.cli.solve import print_solution
-from tradefl.cli.train import print_training, show_round
+from tradefl.cli.train import print_training, require_contributions, show_round
 from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, Solution, solve
@@ -92,7 +93,7 @@ def run(
         device=device,
         rounds=rounds,
         local_epochs=local_epochs,
-        learning_rate=learning_rate or 0.0,
+        learning_rate=learning_rate_of(learning_rate),
         batch_size=batch_size,
         seed=seed,
     )
@@ -103,6 +104,8 @@ def run(
         what = f"{method} found no equilibrium that can be settled ({solution.status})"
         raise InputError.at("--method", what)
     training = train(plan, profile=solution.profile, watch=show_round)
+    if not require_contributions(training):
+        raise typer.Exit(1)
     trained = training.to_dict()
     with status("settling") as show:
         agreement = parties.agreement
@@ -120,7 +123,10 @@ def run(
     for text in (*training.notices, *parties.notes, *verdict.notes):
         note(text)
     if output is not None:
-        output.mkdir(exist_ok=True)
+        try:
+            output.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError.at(output, f"cannot be made: {error.strerror}") from None
         for part in ("solution", "training", "settlement"):
             write_json(document[part], output / f"{part}.json")
     if as_json:

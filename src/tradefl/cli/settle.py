@@ -27,6 +27,7 @@ from tradefl.cli.output import (
     print_facts,
     print_json,
     print_table,
+    require_distinct,
     require_writable,
     say,
     status,
@@ -130,6 +131,7 @@ def settle(
         raise InputError.at("--password-file", "needs --keystore")
     if output is not None:
         require_writable(output)
+    require_distinct({"FILE": file, "--profile": profile, "--output": output})
     if keystore is not None and accounts is not None:
         raise InputError.at("--accounts", "cannot stand beside --keystore")
     if contract is not None:
@@ -159,6 +161,8 @@ def settle(
             contract=contract,
             first_block=from_block,
         )
+        if rpc is not None and int(parties.agreement.verifier, 16):
+            note(f"contract {settlement.contract}")  # what the verifier signs for
         state = settlement.run(
             operator=parties.operator,
             watch=lambda step: show(progress_text(step)),

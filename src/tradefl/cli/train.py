@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,14 +26,17 @@ from tradefl.cli.options import (
     Rpc,
     Seed,
     Width,
+    learning_rate_of,
 )
 from tradefl.cli.output import (
     note,
     print_facts,
     print_json,
     print_table,
+    require_distinct,
     require_writable,
     say,
+    warn,
     write_json,
 )
 from tradefl.consortium import load
@@ -144,6 +146,16 @@ def train(
     for path in (output, checkpoint, attestations):
         if path is not None:
             require_writable(path)
+    if checkpoint is None and output is not None:
+        checkpoint = output.with_suffix(".checkpoint")
+    require_distinct(
+        {
+            "FILE": file,
+            "--output": output,
+            "--checkpoint": checkpoint,
+            "--attestations": attestations,
+        }
+    )
     signing = {
         "--output": output,
         "--keystore": keystore,
@@ -155,8 +167,6 @@ def train(
             raise InputError.at(option, "is needed beside --attestations")
         if attestations is None and value is not None and option != "--output":
             raise InputError.at(option, "needs --attestations")
-    if checkpoint is None and output is not None:
-        checkpoint = output.with_suffix(".checkpoint")
     plan = Plan(
         consortium=str(file),
         scheme=scheme,
@@ -169,7 +179,7 @@ def train(
         device=device,
         rounds=rounds,
         local_epochs=local_epochs,
-        learning_rate=learning_rate or 0.0,
+        learning_rate=learning_rate_of(learning_rate),
         batch_size=batch_size,
         aggregation=aggregation,
         proximal_mu=proximal_mu,
@@ -198,6 +208,16 @@ def train(
         print_json(document)
     else:
         print_training(training)
+    if not require_contributions(training):
+        raise typer.Exit(1)
+
+
+def require_contributions(training: Training) -> bool:
+    """Tell whether any update has ever counted; say so if none has."""
+    if any(one.rounds_present for one in training.ledger.measured()):
+        return True
+    note("no update was ever usable: the model is untrained, and nobody has contributed anything")
+    return False
 
 
 def show_round(report: RoundReport) -> None:
@@ -209,8 +229,7 @@ def show_round(report: RoundReport) -> None:
             f"round {report.number}/{report.rounds}: accuracy {report.accuracy:.4f}, "
             f"loss {report.loss:.4g}, {report.present} of {report.organizations} organizations"
         )
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()
+    warn(text)
 
 
 def print_training(training: Training) -> None:

@@ -20,6 +20,7 @@ SCHEMA = "tradefl/checkpoint/1"
 META = "meta"
 # FedAdam's moments; other strategies of ours keep nothing between rounds.
 STATE = ("m_t", "v_t")
+LONGEST = 60  # characters of a value that is shown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,9 +91,8 @@ class Checkpoint:
         try:
             return cls._parsed(content)
         # Whatever the readers of zip, NumPy and JSON raise means that it is no checkpoint.
-        except Exception as error:
-            what = f"is no checkpoint: {error}"[:300]
-            raise InputError.at(path, what) from None
+        except Exception:
+            raise InputError.at(path, f"is no checkpoint of this version ({SCHEMA})") from None
 
     @classmethod
     def _parsed(cls, content: bytes) -> Checkpoint:
@@ -126,11 +126,7 @@ class Checkpoint:
         # Compared as JSON has them: a tuple is a list.
         wanted = json.loads(json.dumps(identity))
         problems = [
-            Problem(
-                f"{path}: {key}",
-                f"the checkpoint is of {_short(self.identity.get(key))}, "
-                f"this training of {_short(wanted.get(key))}",
-            )
+            Problem(f"{path}: {key}", _difference(self.identity.get(key), wanted.get(key)))
             for key in {**self.identity, **wanted}
             if self.identity.get(key) != wanted.get(key)
         ]
@@ -151,6 +147,8 @@ def restore_state(strategy: object, state: Mapping[str, dict[str, npt.NDArray[An
         setattr(strategy, key, arrays)
 
 
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _difference(own: object, wanted: object) -> str:
+    texts = [json.dumps(value) for value in (own, wanted)]
+    if max(map(len, texts)) > LONGEST:
+        return "the checkpoint has others than this training"
+    return f"the checkpoint is of {texts[0]}, this training of {texts[1]}"

@@ -109,7 +109,8 @@ class Plan:
             require(name, 0.0 <= getattr(self, name) < math.inf, "a number >= 0")
         whole = type(self.seed) is int and 0 <= self.seed < 2**63
         require("seed", whole, "a whole number from 0 to 2^63 - 1")
-        require("resume", not self.resume or bool(self.checkpoint), "--checkpoint or -o with it")
+        if self.resume and not self.checkpoint:
+            problems.append(Problem("--resume", "needs --checkpoint, or -o"))
         if problems:
             raise InputError(problems)
 

@@ -289,9 +289,9 @@ class _Book:
             who = ", ".join(consortium.names[i] for i in off[:SHOWN])
             who += f" and {off.size - SHOWN:,} more" if off.size > SHOWN else ""
             self.notes.append(
-                f"the reports are not feasible in {consortium.source}: by the time model of Eq. "
-                f"(2) {who} could not have met the deadline; measured shares are rounded up to "
-                "whole samples"
+                f"by the time model of Eq. (2) the reports are not feasible in "
+                f"{consortium.source}: those of {who} exceed what the deadline allows, as shares "
+                "may that training has measured, because samples are whole"
             )
             return
         worst = int(np.argmax(certificate.regret))

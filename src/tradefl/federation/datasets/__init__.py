@@ -170,7 +170,14 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
         return embedded.embedded(name)
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name in others and name not in DATASETS:
-        data = others[name].load()(folder)
+        try:
+            data = others[name].load()(folder)
+        except InputError:
+            raise
+        # Whatever another's package raises, the place is its entry point.
+        except Exception as error:
+            what = f"its entry point {others[name].value!r} failed: {type(error).__name__}: {error}"
+            raise InputError.at(f"--data {name}", what) from error
         if not isinstance(data, Dataset):
             what = f"expected its entry point to return a Dataset, got {type(data).__name__}"
             raise InputError.at(f"--data {name}", what)

@@ -125,5 +125,12 @@ def make_model(name: str, shape: Shape, *, width: float = 1.0, device: str = "cp
         known = (*MODELS, *sorted(others))
         what = f"expected one of {', '.join(known)}, got {name!r}"
         raise InputError.at("--model", what + suggestion(name, known))
-    factory: Factory = others[name].load()
-    return factory(shape, width, device)
+    try:
+        factory: Factory = others[name].load()
+        return factory(shape, width, device)
+    except InputError:
+        raise
+    # Whatever another's package raises, the place is its entry point.
+    except Exception as error:
+        what = f"its entry point {others[name].value!r} failed: {type(error).__name__}: {error}"
+        raise InputError.at(f"--model {name}", what) from error
