@@ -155,9 +155,12 @@ def test_silence_ends_it_too_and_nothing_counts_afterwards() -> None:
     assert "over" in late.rulings[0].reason
 
 
-def test_a_clock_before_the_beginning_skips_nobody() -> None:
+def test_before_all_have_joined_nothing_counts_and_nobody_is_skipped() -> None:
     assert standing(now=START - 600).turn == 0
-    assert standing(proposal(1, 0, START - 5, moved(0))).reports[0] == moved(0)
+    early = standing(*(proposal(k, k % N, START - 1000 + k, moved(k % N)) for k in range(3 * N)))
+    assert (early.turn, early.quiet, early.over, early.reports) == (0, 0, False, FIRST)
+    assert {ruling.reason for ruling in early.rulings} == {"not everybody had joined"}
+    assert standing(proposal(1, 0, START, moved(0))).reports[0] == moved(0)
 
 
 @given(st.integers(0, 2**32), st.integers(1, 40))

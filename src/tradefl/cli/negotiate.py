@@ -29,7 +29,7 @@ from tradefl.cli.output import (
 )
 from tradefl.cli.solve import print_solution
 from tradefl.consortium import Consortium, load
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Problem
 from tradefl.solvers import Solution
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ def _with_processes(consortium: Consortium, rpc: str | None, turn_seconds: int) 
     from tradefl.settlement.chain import RpcChain
 
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_terminable())
         url = stack.enter_context(_anvil()) if rpc is None else rpc
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradefl-")))
         chain = RpcChain(url)
@@ -132,7 +133,21 @@ def _with_processes(consortium: Consortium, rpc: str | None, turn_seconds: int) 
             stack.enter_context(_agent(folder, i, url, contract, password, turn_seconds))
             for i in range(len(agreement))
         ]
-        return _watched(chain, contract, agreement, agents, turn_seconds)
+        return _watched(chain, contract, agreement, agents, turn_seconds, folder)
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end this process as Ctrl-C does: what was started is stopped first."""
+
+    def leave(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
@@ -250,6 +265,7 @@ def _watched(
     agreement: Agreement,
     agents: list[subprocess.Popen[bytes]],
     turn_seconds: int,
+    folder: Path,
 ) -> Standing:
     """Show what happens on the board until every agent is done."""
     from tradefl.negotiation.on_chain import ChainBoard
@@ -278,14 +294,19 @@ def _watched(
                     return standing
             failed = [i for i, code in enumerate(codes) if code not in (None, 0)]
             if failed:
-                names = ", ".join(agreement.names[i] for i in failed)
-                raise InputError.at("--processes", f"the agent of {names} failed")
+                raise InputError(
+                    Problem(
+                        "--processes", f"the agent of {agreement.names[i]} {_last_line(folder, i)}"
+                    )
+                    for i in failed
+                )
             time.sleep(POLL_SECONDS)
 
 
 def _rows(agreement: Agreement, standing: Standing) -> list[list[str]]:
     """Return what the live table shows of each organization."""
-    last = {ruling.turn % len(agreement): ruling for ruling in standing.rulings}
+    places = {account: i for i, account in enumerate(agreement.addresses)}
+    last = {places.get(ruling.proposal.account): ruling for ruling in standing.rulings}
     return [
         [
             name,
@@ -302,8 +323,17 @@ def _line(agreement: Agreement, ruling: Ruling) -> str:
     """Return a proposal in words."""
     report, name = ruling.proposal.report, agreement.names[ruling.turn % len(agreement)]
     if ruling.kind == "rejected":
-        return f"a proposal of {ruling.proposal.account} did not count: {ruling.reason}"
+        known = dict(zip(agreement.addresses, agreement.names, strict=True))
+        who = known.get(ruling.proposal.account, ruling.proposal.account)
+        return f"a proposal of {who} did not count: {ruling.reason}"
     return (
         f"round {ruling.turn // len(agreement) + 1}: {name} {ruling.kind}: "
         f"d = {report.data_ppb / 1e9:.9f}, f = {report.cpu_hz / 1e9:g} GHz"
     )
+
+
+def _last_line(folder: Path, i: int) -> str:
+    """Return what an agent said last."""
+    lines = (folder / str(i) / "err").read_text(errors="replace").split("\n")
+    said = [line for line in lines if line.strip()]
+    return f"failed: {said[-1]}" if said else "failed without a word"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -20,15 +21,15 @@ from tradefl.cli.options import (
     TurnSeconds,
     password_prompt,
 )
-from tradefl.cli.output import require_writable, say, status
+from tradefl.cli.output import note, require_writable, say, status, warn
 from tradefl.errors import InputError
 
 if TYPE_CHECKING:
     from tradefl.negotiation import OrganizationAgent, Outlook
-    from tradefl.settlement.chain import RpcChain
     from tradefl.settlement.settle import Settlement
 
 POLL_SECONDS = 0.1
+PATIENCE_SECONDS = 1.0  # then an outage is told; the agent goes on asking
 INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 
 
@@ -61,23 +62,28 @@ def node(
     for option, value in (("--rpc", rpc), ("--contract", contract), ("--keystore", keystore)):
         if value is None:
             raise InputError.at(option, "is needed: an agent acts on a chain, with its key")
-    with status(f"joining {contract}") as show:
-        agent, settlement, account = _joined(
-            organization,
-            str(rpc),
-            str(contract),
-            keystore,
-            password_file,
-            turn_seconds,
-            from_block,
-            show,
-        )
+    who = str(organization)
     try:
-        with status(agent.name) as show:
-            _negotiate(agent, settlement, account, _Watcher(agent, show, log))
+        with status(f"joining {contract}") as show:
+            agent, settlement, account = _joined(
+                organization,
+                str(rpc),
+                str(contract),
+                keystore,
+                password_file,
+                turn_seconds,
+                from_block,
+                show,
+            )
+        who = agent.name
+        with status(who) as show:
+            ended = _negotiate(agent, settlement, account, _Watcher(agent, show, log))
     except KeyboardInterrupt:
-        say(f"{agent.name}: stopped; the same command goes on from where the chain stands")
+        say(f"{who}: stopped; the same command goes on from where the chain stands")
         raise typer.Exit(INTERRUPTED) from None
+    if not ended:
+        note(f"{who}: cancelled: not everybody joined in time; the deposit is back")
+        raise typer.Exit(1)
 
 
 def _joined(
@@ -104,7 +110,7 @@ def _joined(
 
     private = load_private(file)
     contract = parsed_address("--contract", contract)
-    chain: RpcChain = RpcChain(rpc)
+    chain = RpcChain(rpc, patience=PATIENCE_SECONDS)
     while (agreement := published_agreement(chain, contract, first_block)) is None:
         show(f"{contract} has not published its agreement yet")
         time.sleep(POLL_SECONDS)
@@ -128,16 +134,23 @@ def _joined(
 
 def _negotiate(
     agent: OrganizationAgent, settlement: Settlement, account: str, watch: _Watcher
-) -> None:
-    """Step until the contribution is submitted; an unreachable node is asked again."""
-    from tradefl.settlement.chain import NoAnswerError, StateChangedError
+) -> bool:
+    """Step until the contribution is submitted; an unreachable node is asked again.
 
-    joined = False
+    Returns whether there was a negotiation: not if somebody failed to join in time.
+    """
+    from tradefl.settlement.chain import NoAnswerError, StateChangedError
+    from tradefl.settlement.contract import Phase
+    from tradefl.settlement.settle import read_phase
+
     while True:
         try:
-            if not joined:
-                settlement.run(operator=account)  # the deposit, and what nobody has published yet
-                joined = True
+            phase = read_phase(settlement.chain, settlement.contract)
+            if phase in (Phase.DRAFTING, Phase.JOINING, Phase.CANCELLED):
+                # What nobody has published yet, the deposit; too late, the way back.
+                phase = settlement.run(operator=account).phase
+            if phase == Phase.CANCELLED:
+                return False
             outlook = agent.step()
         except NoAnswerError as error:
             watch.trouble(str(error))
@@ -146,7 +159,7 @@ def _negotiate(
         else:
             watch.look(outlook)
             if outlook.done:
-                return
+                return True
         time.sleep(POLL_SECONDS)
 
 
@@ -178,8 +191,9 @@ class _Watcher:
                 "payoff": outlook.payoff,
                 "potential_gain": outlook.gain,
             }
+            turn = "over" if standing.over else f"turn of {whose}"
             text = (
-                f"round {standing.round}, turn of {whose}: d = {report.data_ppb / 1e9:.6f}, "
+                f"round {standing.round}, {turn}: d = {report.data_ppb / 1e9:.6f}, "
                 f"f = {report.cpu_hz / 1e9:g} GHz, payoff {outlook.payoff:,.3f}, "
                 f"last move +{outlook.gain:.3g} potential"
             )
@@ -196,9 +210,9 @@ class _Watcher:
             return
         self._last = entry
         if self.log is not None:
-            with self.log.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps({"seconds": time.time(), **entry}) + "\n")
-            self.log.chmod(0o600)
-        if not sys.stderr.isatty():
-            sys.stderr.write(text + "\n")
-            sys.stderr.flush()
+            line = json.dumps({"seconds": time.time(), **entry}) + "\n"
+            private = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with os.fdopen(private, "w", encoding="utf-8") as stream:
+                stream.write(line)
+        if sys.stderr is not None and not sys.stderr.isatty():
+            warn(text)

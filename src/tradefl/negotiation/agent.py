@@ -8,6 +8,7 @@ goes on where the board stands.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from tradefl.solvers.best_response import best_response
 
 # As in DBR: a move must change Omega by more than this share of it.
 TOLERANCE = 1e-12
+SETTLING_SECONDS = 3.0  # after which what was sent is seen, or lost
 
 
 class Board(Protocol):
@@ -106,7 +108,8 @@ class OrganizationAgent:
         self.board = board
         self.turn_seconds = turn_seconds
         self._game: KnownGame = known_game(agreement, private, place)
-        self._answered = -1  # the turn of the last proposal, so that a slow read is not answered
+        self._answered = -1  # the turn of the last proposal, and when it was made, by no clock
+        self._since = 0.0
         self._gain = 0.0
 
     @property
@@ -124,13 +127,22 @@ class OrganizationAgent:
         if standing.over:
             self.board.contribute(standing.reports[self._game.me])
             return self._outlook(standing, done=True)
-        if standing.whose == self._game.me and standing.turn > self._answered:
+        if standing.whose == self._game.me and not self._just_answered(standing):
             answer = self.answer(standing)
-            self._answered = standing.turn
-            self._gain = self._potential_gain(standing, answer)
             self.board.propose(answer)
+            self._answered, self._since = standing.turn, time.monotonic()
+            self._gain = self._potential_gain(standing, answer)
             standing = self._standing()
         return self._outlook(standing, done=False)
+
+    def _just_answered(self, standing: Standing) -> bool:
+        """Tell whether this turn is answered, as far as one can know.
+
+        A read may be behind what was just sent. But a chain may also lose what it had: if the turn
+        still stands after a while, it is answered again. Twice does no harm.
+        """
+        recent = time.monotonic() - self._since < SETTLING_SECONDS
+        return standing.turn == self._answered and recent
 
     def answer(self, standing: Standing) -> Report:
         """Return the best response to what stands; what it has, if nothing is better.

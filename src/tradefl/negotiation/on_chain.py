@@ -64,14 +64,14 @@ class ChainBoard:
         return [
             Proposal(
                 block=event.block,
-                position=k,
+                position=event.index,
                 seconds=self._time(event.block),
                 account=str(event.arguments["account"]),
                 report=Report(
                     data_ppb=int(event.arguments["dataPpb"]), cpu_hz=int(event.arguments["cpuHz"])
                 ),
             )
-            for k, event in enumerate(events)
+            for event in events
         ]
 
     def contributed(self) -> bool:

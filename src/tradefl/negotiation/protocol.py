@@ -174,6 +174,8 @@ def replay(
         i = places.get(proposal.account)
         if i is None:
             ruled("rejected", "is no organization of the agreement")
+        elif proposal.seconds < opened:
+            ruled("rejected", "not everybody had joined")
         elif quiet >= QUIET_ROUNDS * size:
             ruled("rejected", "the negotiation was over")
         elif turn % size != i:

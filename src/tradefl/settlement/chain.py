@@ -258,7 +258,8 @@ class Chain(ABC):
                 name, arguments = found
                 hash_ = "0x" + bytes(log["transactionHash"]).hex()
                 arguments = arguments | {"address": checksum(log["address"])}
-                events.append(Event(name, arguments, hash_, int(log["blockNumber"])))
+                place = int(log["blockNumber"]), int(log["logIndex"])
+                events.append(Event(name, arguments, hash_, *place))
         return events
 
 
@@ -390,6 +391,8 @@ class RpcChain(Chain):
         How long to wait for the node and for a transaction, seconds.
     bump_after
         After how many seconds without a block a transaction is sent again with higher fees.
+    patience
+        How long an outage of the node may last before it is an error, seconds; default: timeout.
     """
 
     def __init__(
@@ -400,6 +403,7 @@ class RpcChain(Chain):
         confirmations: int = 0,
         timeout: float = 120.0,
         bump_after: float = 30.0,
+        patience: float | None = None,
     ) -> None:
         self.confirmations, self.timeout, self.bump_after = confirmations, timeout, bump_after
         provider: HTTPProvider | IPCProvider
@@ -418,7 +422,9 @@ class RpcChain(Chain):
         web3.middleware_onion.inject(ExtraDataToPOAMiddleware, layer=0)
         super().__init__(web3, signers, _anonymous(url))
         if isinstance(provider, _PatientProvider):
-            provider.patience = timeout  # it answered: from now on an outage is temporary
+            provider.patience = (
+                timeout if patience is None else patience
+            )  # it answered: from now on an outage is temporary
 
     def unlocked(self) -> list[str]:
         """Return the accounts that the node signs for."""

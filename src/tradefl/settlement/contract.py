@@ -70,12 +70,15 @@ class Event:
         The hash of the transaction that emitted it, ``0x...``.
     block
         The number of its block.
+    index
+        Its place among the events of the block.
     """
 
     name: str
     arguments: dict[str, Any]
     transaction: str
     block: int
+    index: int
 
 
 @cache

@@ -1,0 +1,188 @@
+"""``tradefl node``: what it refuses, what it shows and logs, and how it stops."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from tests.cli.command import run
+from tests.negotiation.processes import PASSWORD, Recorder, deployed, driven, three_hospitals
+from tests.settlement.nodes import anvil, node, shared_node
+
+from tradefl.negotiation.knowledge import load_private, write_private
+from tradefl.settlement.keys import PASSWORD_VARIABLE
+
+__all__ = ["node", "shared_node"]
+
+
+@pytest.fixture
+def three(node, tmp_path, monkeypatch):
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    return deployed(node, three_hospitals(tmp_path / "three.toml"), tmp_path)
+
+
+def options(three, i=0, **changes):
+    """A complete command; a change of ``None`` takes an option away."""
+    own = three.folder / str(i)
+    given = {
+        "organization": own / "private.toml", "rpc": three.url, "contract": three.contract,
+        "keystore": own, **changes,
+    }  # fmt: skip
+    return [x for name, value in given.items() if value is not None for x in (
+        "--" + name.replace("_", "-"), value)]  # fmt: skip
+
+
+def refused(three, node, i=0, **changes) -> str:
+    height = node.height
+    ran = run("node", *options(three, i, **changes))
+    assert (ran.code, ran.out) == (2, ""), ran
+    assert "Traceback" not in ran.err
+    assert PASSWORD not in ran.err
+    assert node.height == height
+    return ran.err
+
+
+@pytest.mark.parametrize("missing", ["organization", "rpc", "contract", "keystore"])
+def test_every_option_that_is_needed_is_named(three, node, missing):
+    assert f"--{missing}" in refused(three, node, **{missing: None})
+
+
+def test_a_private_file_that_is_wrong(three, node, tmp_path):
+    path = tmp_path / "own.toml"
+    assert str(path) in refused(three, node, organization=path)
+    path.write_text("organization = [")
+    assert "not valid TOML" in refused(three, node, organization=path)
+    good = load_private(tmp_path / "0" / "private.toml")
+    for change, what in (
+        ({"organization": "University Z"}, "no organization 'University Z' in the agreement"),
+        ({"cpu_levels_hz": [1e9]}, "expected the agreement's"),
+        ({"competitors_weight": 1e9}, "must be > 0"),
+        ({"upload_seconds": 1e9}, "no feasible level"),
+    ):
+        write_private(good.model_copy(update=change), path)
+        err = refused(three, node, organization=path)
+        assert err.startswith(f"error: {path}: ")
+        assert what in err
+
+
+def test_a_keystore_without_the_account_or_with_a_wrong_password(three, node, tmp_path):
+    err = refused(three, node, keystore=tmp_path / "1")
+    assert err.startswith(f"error: {tmp_path / '1'}: holds no key of University A's account 0x")
+    assert "expected a folder" in refused(three, node, keystore=tmp_path / "no")
+    (tmp_path / "word").write_text("wrong")
+    err = refused(three, node, password_file=tmp_path / "word")
+    assert err == f"error: {tmp_path / '0' / 'key.json'}: the password is wrong\n"
+
+
+def test_no_contract_another_chain_and_no_node(three, node):
+    nowhere = "0x" + 40 * "1"
+    assert f"{nowhere}: there is no contract at this address" in refused(
+        three, node, contract=nowhere
+    )
+    assert "expected 0x and 40" in run("node", *options(three, contract="0x12")).words
+    assert "no answer from the node" in refused(three, node, rpc="http://127.0.0.1:1")
+    with anvil("--chain-id", 77) as other:
+        err = refused(three, node, rpc=other.url)
+        assert f"there is no contract at this address on {other.url}" in err
+
+
+def test_a_log_that_cannot_be_written(three, node, tmp_path):
+    assert "cannot be written" in refused(three, node, log=tmp_path / "no" / "log.jsonl")
+    assert "cannot be written" in refused(three, node, log=tmp_path)
+
+
+def test_lines_and_log_of_a_whole_negotiation(three, tmp_path):
+    """One in this process by the command, the others beside it."""
+    three.join(1, 2)
+    failed: list[BaseException] = []
+
+    def others() -> None:
+        try:
+            driven(three.agents()[1:])
+        except BaseException as error:
+            failed.append(error)
+
+    beside = threading.Thread(target=others)
+    beside.start()
+    log = tmp_path / "log.jsonl"
+    ran = run("node", *options(three, log=log))
+    beside.join()
+    assert not failed
+    assert ran.code == 0, ran.err
+    assert log.stat().st_mode & 0o777 == 0o600
+    from tests.cli.command import strict_json
+
+    entries = [strict_json(line) for line in log.read_text().splitlines()]
+    for entry in entries:
+        assert {"seconds", "event", "organization"} <= set(entry)
+        assert entry["organization"] == "University A"
+        assert abs(entry["seconds"] - time.time()) < 120
+    standings = [entry for entry in entries if entry["event"] in ("standing", "done")]
+    for entry in standings:
+        fields = {"round", "turn", "whose", "data_ppb", "cpu_hz", "payoff", "potential_gain"}
+        assert fields <= set(entry)
+        assert entry["round"] == entry["turn"] // 3 + 1
+    turns = [entry["turn"] for entry in standings]
+    assert turns == sorted(turns)
+    assert entries[-1]["event"] == "done"
+    stands = three.contributions()[0]
+    assert (entries[-1]["data_ppb"], entries[-1]["cpu_hz"]) == (stands.data_ppb, stands.cpu_hz)
+    assert stands == three.undisturbed()[0].reports[0]
+    assert "University A: round 1, turn of" in ran.err
+    assert "turn of over" not in ran.err
+    for text in (PASSWORD, three.keys[0].key.hex().removeprefix("0x")):
+        assert text not in ran.err + ran.out + log.read_text()
+
+
+def test_the_log_is_nobody_elses_from_its_first_byte(three, tmp_path, monkeypatch):
+    """Its payoffs are private: not even for a moment may others read it."""
+    from pathlib import Path
+
+    modes = []
+    original = Path.chmod
+
+    def chmod(self, mode, **more):
+        if self.name == "log.jsonl":
+            modes.append(self.stat().st_mode & 0o777)
+        return original(self, mode, **more)
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    three.join()
+    for i in range(3):
+        three.board(i).contribute(three.undisturbed()[0].reports[i])
+    ran = run("node", *options(three, log=tmp_path / "log.jsonl"))
+    assert ran.code == 0
+    assert (tmp_path / "log.jsonl").stat().st_mode & 0o777 == 0o600
+    assert set(modes) <= {0o600}
+
+
+@pytest.mark.parametrize("when", ["unpublished", "waiting"])
+def test_ctrl_c_ends_it_with_one_line_and_it_goes_on_later(node, tmp_path, when):
+    of = deployed(
+        node, three_hospitals(tmp_path / "three.toml"), tmp_path, publish=when == "waiting"
+    )
+    recorder = Recorder(node)
+    try:
+        with of.alone() as nodes:
+            [process] = nodes.start(0, url=recorder.url)
+            if when == "waiting":
+                nodes.until(lambda: any(one["event"] == "waiting" for one in process.entries()))
+            else:
+                nodes.until(lambda: len(recorder.requests) > 10)
+            process.interrupt()
+            code, out, said = process.end(20.0)
+            assert code == 130
+            assert "Traceback" not in said
+            lines = [line for line in (out + said).splitlines() if "stopped" in line]
+            assert len(lines) == 1
+            assert "the same command goes on" in lines[0]
+            if when == "waiting":
+                of.join(1, 2)
+                [again] = nodes.start(0)
+                driven(of.agents()[1:])
+                nodes.present = {0: again}
+                nodes.finish()
+                assert of.contributions() == list(of.undisturbed()[0].reports)
+    finally:
+        recorder.close()
