@@ -76,6 +76,7 @@ def negotiate(
 
     with settlement_extra("tradefl negotiate"):
         from tradefl.negotiation.in_process import negotiate as in_process
+        from tradefl.negotiation.protocol import TOLERANCE
         from tradefl.settlement import Agreement
         from tradefl.settlement.stand_ins import addresses_or_stand_ins
 
@@ -95,7 +96,7 @@ def negotiate(
         print_json(document)
     else:
         print_solution(solution)
-    if solution.status not in ("equilibrium", "optimal"):
+    if not solution.certificate.is_equilibrium(TOLERANCE):
         note("no equilibrium: an organization was skipped, or answered otherwise than its figures")
         raise typer.Exit(1)
 
@@ -111,6 +112,7 @@ def _solution(consortium: Consortium, standing: Standing, seconds: float) -> Sol
         method=METHOD,
         iterations=standing.moves,
         runtime_seconds=seconds,
+        remarks=("proposals have nine digits: a regret of that size remains",),
     )
 
 

@@ -8,6 +8,7 @@ goes on where the board stands.
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -153,8 +154,12 @@ class OrganizationAgent:
         mine = standing.reports[me]
         profile = profile_of(standing.reports)
         d, f = best_response(game, profile, me)
-        # A proposal has nine digits; the deadline's last digit is the library's tolerance.
         answer = self.agreement.report(me, max(d, game.min_data_fraction), f)
+        # A proposal has nine digits, and the last must not be beyond the deadline.
+        levels = np.full(len(self.agreement), f)
+        most = math.floor(float(game.max_data_fraction(levels)[me]) * PPB)
+        if self.agreement.min_data_ppb <= most < answer.data_ppb:
+            answer = dataclasses.replace(answer, data_ppb=most)
         step = abs(answer.data_ppb - mine.data_ppb) / PPB * float(game.data_units[me])
         if answer.cpu_hz == mine.cpu_hz and step <= TOLERANCE * game.omega(profile):
             return mine

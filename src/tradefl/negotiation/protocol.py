@@ -20,6 +20,8 @@ from tradefl.settlement.mirror import PPB
 
 TURN_SECONDS = 60
 QUIET_ROUNDS = 2
+# Proposals have nine digits: a regret within this share of a payoff's terms is rounding.
+TOLERANCE = 1e-7
 
 Kind = Literal["moved", "passed", "rejected"]
 

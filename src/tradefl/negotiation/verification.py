@@ -17,6 +17,7 @@ from tradefl.game import certify
 from tradefl.negotiation.agent import profile_of
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import (
+    TOLERANCE,
     TURN_SECONDS,
     Ruling,
     Standing,
@@ -27,9 +28,6 @@ from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, Report
 from tradefl.settlement.chain import Chain
 from tradefl.settlement.contract import ChainError
 from tradefl.settlement.settle import published_agreement, read_state
-
-# Proposals have nine digits: nobody is blamed for the rest, as a share of its payoff's terms.
-TOLERANCE = 1e-7
 
 
 @dataclasses.dataclass(frozen=True)
