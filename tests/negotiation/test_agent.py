@@ -258,3 +258,26 @@ def test_the_annex_alone_has_no_private_figure() -> None:
         "schema", "consortium", "organizations", "samples", "accuracy", "deadline_seconds",
         "overhead_weight", "energy",
     }  # fmt: skip
+
+
+def test_everybody_contributes_although_one_never_stops_moving() -> None:
+    consortium, agreement = agreed(ROOT / "examples" / "hospitals.toml")
+    board = InProcessBoard()
+    agents = agents_of(consortium, agreement, board)
+
+    class Restless(OrganizationAgent):
+        def answer(self, standing):
+            mine = standing.reports[self._game.me]
+            return dataclasses.replace(mine, data_ppb=500_000_000 + standing.turn)
+
+        def step(self):
+            board.seconds += agreement.report_seconds // 300
+            return super().step()
+
+    seat = Seat(board, agreement.addresses[3])
+    agents[3] = Restless(agreement, private_figures(consortium, 3), seat, turn_seconds=86_400)
+    for agent in agents:
+        agent.turn_seconds = 86_400
+    played(agents, board)
+    assert set(board.contributions) == set(agreement.addresses)
+    assert board.seconds < START + agreement.report_seconds

@@ -155,6 +155,23 @@ def test_silence_ends_it_too_and_nothing_counts_afterwards() -> None:
     assert "over" in late.rulings[0].reason
 
 
+def test_whoever_never_stops_moving_cannot_keep_it_from_ending() -> None:
+    end = START + AGREEMENT.report_seconds // 2
+    log, seconds, block = [], START, 0
+    while seconds < end + 3 * 40_000:
+        seconds, block = seconds + 40_000, block + 1
+        log.append(proposal(block, 0, seconds, moved(0, 400_000_000 + block % 2)))
+    long_turns = {"turn_seconds": 40_000 // N}  # it is always the first one's turn again
+    counted = replay(AGREEMENT, START, log, now=seconds, **long_turns)
+    late = [ruling for ruling in counted.rulings if ruling.proposal.seconds >= end]
+    assert len(late) >= 3
+    assert {ruling.reason for ruling in late} == {"the negotiation was over"}
+    assert not replay(AGREEMENT, START, log, now=end - 1, **long_turns).out_of_time
+    assert replay(AGREEMENT, START, log, now=end, **long_turns).over
+    # What stood at the end stands, however late one looks.
+    assert replay(AGREEMENT, START, log, now=end, **long_turns).reports == counted.reports
+
+
 def test_before_all_have_joined_nothing_counts_and_nobody_is_skipped() -> None:
     assert standing(now=START - 600).turn == 0
     early = standing(*(proposal(k, k % N, START - 1000 + k, moved(k % N)) for k in range(3 * N)))

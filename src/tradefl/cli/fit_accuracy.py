@@ -21,7 +21,7 @@ from tradefl.cli.options import (
     ModelName,
     Rounds,
     Width,
-    learning_rate_of,
+    plan_of,
 )
 from tradefl.cli.output import (
     note,
@@ -94,7 +94,7 @@ def fit_accuracy(
 
     Example: tradefl fit-accuracy examples/hospitals.toml --data digits -o fitted.toml
     """
-    from tradefl.federation import Plan, fitting
+    from tradefl.federation import fitting
 
     for path in (points, output):
         if path is not None:
@@ -103,16 +103,16 @@ def fit_accuracy(
     if output is not None and file is None:
         raise InputError.at("--output", "needs a consortium file; --points needs none")
     consortium = None if file is None else load(file)
-    plan = Plan(
-        consortium="" if file is None else str(file),
+    plan = plan_of(
+        consortium=file,
         data=data,
-        data_dir="" if data_dir is None else str(data_dir),
+        data_dir=data_dir,
         model=model,
         width=width,
         device=device,
         rounds=rounds,
         local_epochs=local_epochs,
-        learning_rate=learning_rate_of(learning_rate),
+        learning_rate=learning_rate,
         batch_size=batch_size,
     )
     least = fitting.SMALLEST if consortium is None else consortium.mechanism.min_data_fraction

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import typer
 
 from tradefl.errors import InputError
 from tradefl.solvers import METHODS
+
+if TYPE_CHECKING:
+    from tradefl.federation import Plan
 
 File = Annotated[Path, typer.Argument(help="The consortium file (TOML).", show_default=False)]
 Method = Annotated[
@@ -99,23 +102,6 @@ LearningRate = Annotated[
     float | None,
     typer.Option("--lr", "--learning-rate", help="The learning rate; default: the model's own."),
 ]
-
-
-def learning_rate_of(given: float | None) -> float:
-    """Return a plan's learning rate: 0 for the model's default.
-
-    Raises
-    ------
-    InputError
-        One was given that is none.
-    """
-    if given is None:
-        return 0.0
-    if not 0.0 < given < float("inf"):
-        raise InputError.at("--lr", f"expected a number > 0, got {given!r}")
-    return given
-
-
 BatchSize = Annotated[int, typer.Option("--batch-size", help="Samples in a step.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of all that is drawn.")]
 Device = Annotated[
@@ -133,3 +119,23 @@ TurnSeconds = Annotated[
         help="How long a turn lasts before it is skipped, chain time; the same for everybody.",
     ),
 ]
+
+
+def plan_of(*, learning_rate: float | None, **options: Any) -> Plan:
+    """Return the plan of a command's options; what was not given is an empty text there.
+
+    Raises
+    ------
+    InputError
+        An option is out of range; all of them at once, but for the learning rate.
+    """
+    from tradefl.federation import Plan
+
+    if learning_rate is not None and not 0.0 < learning_rate < float("inf"):
+        raise InputError.at("--lr", f"expected a number > 0, got {learning_rate!r}")
+    texts = {"consortium", "data_dir", "checkpoint", "deadline"}
+    given: dict[str, Any] = {
+        name: ("" if value is None else str(value)) if name in texts else value
+        for name, value in options.items()
+    }
+    return Plan(learning_rate=learning_rate or 0.0, **given)

@@ -22,7 +22,7 @@ from tradefl.cli.options import (
     Rounds,
     Seed,
     Width,
-    learning_rate_of,
+    plan_of,
 )
 from tradefl.cli.output import (
     note,
@@ -73,7 +73,7 @@ def run(
 
     Example: tradefl run examples/drug_discovery.toml -o results
     """
-    from tradefl.federation import Plan, train
+    from tradefl.federation import train
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl run"):
@@ -83,17 +83,17 @@ def run(
     if output is not None:
         _require_folder(output)
     consortium = load(file)
-    plan = Plan(
-        consortium=str(file),
+    plan = plan_of(
+        consortium=file,
         scheme=method,
         data=data,
-        data_dir="" if data_dir is None else str(data_dir),
+        data_dir=data_dir,
         model=model,
         width=width,
         device=device,
         rounds=rounds,
         local_epochs=local_epochs,
-        learning_rate=learning_rate_of(learning_rate),
+        learning_rate=learning_rate,
         batch_size=batch_size,
         seed=seed,
     )

@@ -26,7 +26,7 @@ from tradefl.cli.options import (
     Rpc,
     Seed,
     Width,
-    learning_rate_of,
+    plan_of,
 )
 from tradefl.cli.output import (
     note,
@@ -140,7 +140,6 @@ def train(
     Example: tradefl train examples/drug_discovery.toml --rounds 10 -o training.json
     Example: tradefl train examples/paper.toml --data fashion-mnist --data-dir data --model cnn
     """
-    from tradefl.federation import Plan
     from tradefl.federation import train as federated
 
     for path in (output, checkpoint, attestations):
@@ -167,11 +166,11 @@ def train(
             raise InputError.at(option, "is needed beside --attestations")
         if attestations is None and value is not None and option != "--output":
             raise InputError.at(option, "needs --attestations")
-    plan = Plan(
-        consortium=str(file),
+    plan = plan_of(
+        consortium=file,
         scheme=scheme,
         data=data,
-        data_dir="" if data_dir is None else str(data_dir),
+        data_dir=data_dir,
         partition=partition,
         alpha=alpha,
         model=model,
@@ -179,13 +178,13 @@ def train(
         device=device,
         rounds=rounds,
         local_epochs=local_epochs,
-        learning_rate=learning_rate_of(learning_rate),
+        learning_rate=learning_rate,
         batch_size=batch_size,
         aggregation=aggregation,
         proximal_mu=proximal_mu,
-        deadline=deadline or "",
+        deadline=deadline,
         seed=seed,
-        checkpoint="" if checkpoint is None else str(checkpoint),
+        checkpoint=checkpoint,
         resume=resume,
     )
     training = federated(plan, backend=backend, watch=show_round)  # type: ignore[arg-type]

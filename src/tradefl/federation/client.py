@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from tradefl.federation.datasets import load_dataset
@@ -29,7 +29,7 @@ from tradefl.federation.pledge import (
     Pledge,
     chosen_samples,
 )
-from tradefl.federation.updates import config_of
+from tradefl.federation.updates import config_of, parameters_of, record_of
 
 Handler = Callable[[Message, Context], Message]
 
@@ -125,13 +125,11 @@ def train(message: Message, context: Context) -> Message:
         proximal_mu=float(config.get("proximal-mu", 0.0)),  # type: ignore[arg-type]
     )
     sent = next(iter(message.content.array_records.values()))
-    parameters, loss = model.train(
-        {key: array.numpy() for key, array in sent.items()}, x[chosen], y[chosen], how
-    )
+    parameters, loss = model.train(parameters_of(sent), x[chosen], y[chosen], how)
     return Message(
         RecordDict(
             {
-                "arrays": ArrayRecord({key: Array(value) for key, value in parameters.items()}),
+                "arrays": record_of(parameters),
                 "metrics": MetricRecord({"num-examples": len(chosen), "train-loss": loss}),
             }
         ),

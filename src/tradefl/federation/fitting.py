@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flwr.app import Array as FlowerArray
 from flwr.app import ArrayRecord, ConfigRecord, Context
 from flwr.serverapp import Grid, ServerApp
 
@@ -29,6 +28,7 @@ from tradefl.federation.pledge import Pledge
 from tradefl.federation.strategy import TradeFL
 from tradefl.federation.terms import Terms
 from tradefl.federation.training import aggregation, quiet, samples_held, train_config
+from tradefl.federation.updates import parameters_of, record_of
 from tradefl.game import Empirical, SqrtLoss, fit_empirical
 
 Array = npt.NDArray[np.float64]
@@ -325,7 +325,7 @@ def _trained(plan: Plan, pledges: tuple[Pledge, ...], dataset: Dataset) -> tuple
     def main(grid: Grid, context: Context) -> None:  # noqa: ARG001
         result = TradeFL(aggregation(plan), terms, deadline="off").start(
             grid,
-            ArrayRecord({key: FlowerArray(value) for key, value in first.items()}),
+            record_of(first),
             num_rounds=plan.rounds,
             train_config=ConfigRecord(train_config(plan, terms)),
         )
@@ -333,7 +333,7 @@ def _trained(plan: Plan, pledges: tuple[Pledge, ...], dataset: Dataset) -> tuple
 
     with quiet():
         run_in_process(server, client_app, [{"partition-id": k} for k in range(n)], {})
-    after = {key: array.numpy() for key, array in trained[0].items()}
+    after = parameters_of(trained[0])
     if set(after) != set(first):
         raise InputError.at("--lr", "the training diverged: no update could be aggregated")
     return tuple(  # type: ignore[return-value]

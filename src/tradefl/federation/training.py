@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, Strategy
 
@@ -38,6 +38,7 @@ from tradefl.federation.partition import partition, shares
 from tradefl.federation.plan import Plan
 from tradefl.federation.strategy import TradeFL
 from tradefl.federation.terms import Terms
+from tradefl.federation.updates import parameters_of, record_of
 from tradefl.game import StrategyProfile
 from tradefl.solvers import solve
 
@@ -218,14 +219,14 @@ def federate(
         ledger=Ledger.from_list(terms, state.entries),
     )
     accuracy, loss = list(state.accuracy), list(state.loss)
-    arrays = ArrayRecord({key: Array(value) for key, value in state.arrays.items()})
+    arrays = record_of(state.arrays)
     parameters = state.arrays
 
     def evaluate(number: int, record: ArrayRecord) -> MetricRecord | None:
         nonlocal parameters
         if number < len(accuracy):  # resumed: known from the checkpoint
             return None
-        parameters = {key: array.numpy() for key, array in record.items()}
+        parameters = parameters_of(record)
         mean_loss, share = model.evaluate(parameters, dataset.x_test, dataset.y_test)
         accuracy.append(share)
         loss.append(mean_loss)

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,16 @@ def checked_update(reply: Message, sent: ArrayRecord, weight_key: str) -> Update
         cpu_hz=_number(receipt.get("cpu-hz")),
         sha256=digest.hexdigest(),
     )
+
+
+def record_of(parameters: Mapping[str, npt.NDArray[Any]]) -> ArrayRecord:
+    """Return a model's parameters as they travel."""
+    return ArrayRecord({key: Array(value) for key, value in parameters.items()})
+
+
+def parameters_of(record: ArrayRecord) -> dict[str, npt.NDArray[Any]]:
+    """Return the parameters that have travelled."""
+    return {key: array.numpy() for key, array in record.items()}
 
 
 def config_of(message: Message, name: str) -> ConfigRecord:

@@ -24,6 +24,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from tradefl.consortium import Consortium
 from tradefl.consortium.consortium import accuracy_model
 from tradefl.consortium.files import atomic_write, read_text
+from tradefl.consortium.organizations import padded
 from tradefl.consortium.schema import (
     ACCURACY_MODELS,
     Name,
@@ -172,7 +173,7 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
             data_bits=np.array(agreement.data_bits, dtype=float),
             # So little effort that every level of the others is feasible.
             cycles_per_bit=real(private.cycles_per_bit, 1e-100),
-            cpu_levels_hz=_padded(agreement.cpu_levels_hz),
+            cpu_levels_hz=padded([list(map(float, own)) for own in agreement.cpu_levels_hz]),
             competition=DenseCompetition(_matrix(agreement)),
             accuracy=accuracy_model(accuracy, None if points is None else np.array(points)),
             data_units=np.array(measured, dtype=float) / accuracy.unit,
@@ -206,9 +207,3 @@ def _matrix(agreement: Agreement) -> Array:
     matrix = np.zeros((n, n))
     matrix[np.triu_indices(n, 1)] = np.array(agreement.rho_ppb) / PPB
     return matrix + matrix.T
-
-
-def _padded(levels: tuple[tuple[int, ...], ...]) -> Array:
-    """Return the levels, shape ``(N, m)``, padded with NaN."""
-    width = max(len(own) for own in levels)
-    return np.array([[*map(float, own), *[np.nan] * (width - len(own))] for own in levels])

@@ -3,7 +3,8 @@
 Best responses must be made one after the other (erratum E8). So there is a token: turn ``t``
 belongs to position ``t mod N`` in the agreement's order. In its turn an organization proposes what
 it contributes; proposing what already stands is a pass. A turn that nobody uses within its time
-limit is skipped. Two rounds in which nobody moved end it.
+limit is skipped. Two rounds in which nobody moved end it, and so does half of the time that the
+agreement gives for reports: whoever never stops moving must not keep the others from reporting.
 
 All of that follows from the log of proposals and their block times alone, so everybody who reads
 the same chain comes to the same standing: each agent, and any auditor.
@@ -88,6 +89,8 @@ class Standing:
         When it began, chain time.
     quiet
         How many turns in a row brought no move.
+    out_of_time
+        Whether the time for negotiating has run out.
     reports
         What everybody's contribution is at present.
     rulings
@@ -98,13 +101,14 @@ class Standing:
     turn: int
     began: int
     quiet: int
+    out_of_time: bool
     reports: tuple[Report, ...]
     rulings: tuple[Ruling, ...]
 
     @property
     def over(self) -> bool:
-        """Whether it has ended: two rounds without a move."""
-        return self.quiet >= QUIET_ROUNDS * self.size
+        """Whether it has ended: two rounds without a move, or no time left."""
+        return self.out_of_time or self.quiet >= QUIET_ROUNDS * self.size
 
     @property
     def round(self) -> int:
@@ -157,12 +161,13 @@ def replay(
     places = {account: i for i, account in enumerate(agreement.addresses)}
     reports = list(initial_reports(agreement))
     turn, began, quiet = 0, opened, 0
+    end = opened + agreement.report_seconds // 2
     rulings: list[Ruling] = []
 
     def skip(until: int) -> int:
         """Let unused turns go by, as long as it is not over; return how many."""
         nonlocal turn, began, quiet
-        unused = max(0, (until - began) // turn_seconds)
+        unused = max(0, (min(until, end) - began) // turn_seconds)
         unused = min(unused, QUIET_ROUNDS * size - quiet)
         turn, began, quiet = turn + unused, began + unused * turn_seconds, quiet + unused
         return unused
@@ -178,7 +183,7 @@ def replay(
             ruled("rejected", "is no organization of the agreement")
         elif proposal.seconds < opened:
             ruled("rejected", "not everybody had joined")
-        elif quiet >= QUIET_ROUNDS * size:
+        elif quiet >= QUIET_ROUNDS * size or proposal.seconds >= end:
             ruled("rejected", "the negotiation was over")
         elif turn % size != i:
             ruled("rejected", f"it was the turn of {agreement.names[turn % size]}")
@@ -192,7 +197,8 @@ def replay(
             turn, began = turn + 1, proposal.seconds
     if now is not None:
         skip(now)
-    return Standing(size, turn, began, quiet, tuple(reports), tuple(rulings))
+    out_of_time = now is not None and now >= end
+    return Standing(size, turn, began, quiet, out_of_time, tuple(reports), tuple(rulings))
 
 
 def infeasible(agreement: Agreement, i: int, report: Report) -> str | None:
