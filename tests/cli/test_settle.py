@@ -101,8 +101,8 @@ def test_what_is_refused(tmp_path, options):
 
 @pytest.mark.parametrize(
     "options",
-    [["--wait"], ["--confirmations", "2"], ["--timeout", "5"], ["--from-block", "3"],
-     [*NODE, "--password-file", "password"]],
+    [["--wait"], ["--no-report"], ["--confirmations", "2"], ["--timeout", "5"],
+     ["--from-block", "3"], [*NODE, "--password-file", "password"]],
     ids=" ".join,
 )  # fmt: skip
 def test_what_would_be_ignored_is_refused(tmp_path, options):

@@ -313,6 +313,7 @@ def test_zero_is_accepted_where_it_has_one(tmp_path, path):
         ("settlement.verifier", "me", "expected an address"),
         ("settlement.arbiter", "me", "expected an address"),
         ("settlement.join_seconds", -1, "expected a number > 0, got -1"),
+        ("settlement.turn_seconds", 86_401, "expected a number <= 86400, got 86401"),
         ("settlement.report_seconds", 0, "expected a number > 0, got 0"),
         ("settlement.dispute_seconds", 1.5, "expected a whole number, got 1.5"),
         ("settlement.ruling_seconds", "1 day", "expected a whole number, got '1 day'"),

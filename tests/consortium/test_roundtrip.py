@@ -195,6 +195,7 @@ def consortia(draw):
                     "verifier": ADDRESSES,
                     "arbiter": ADDRESSES,
                     "join_seconds": st.integers(1, 10**9),
+                    "turn_seconds": st.integers(1, 86_400),
                     "report_seconds": st.integers(1, 10**9),
                     "dispute_seconds": st.integers(1, 10**9),
                     "ruling_seconds": st.integers(1, 10**9),

@@ -31,7 +31,7 @@ from tradefl.negotiation.in_process import InProcessBoard
 from tradefl.negotiation.in_process import negotiate as in_process
 from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
-from tradefl.negotiation.protocol import Proposal, Standing, replay
+from tradefl.negotiation.protocol import Proposal, Standing
 from tradefl.settlement.agreement import Agreement, Report, checksum
 from tradefl.settlement.chain import KeySigner, NodeSigner, RpcChain
 from tradefl.settlement.contract import Phase
@@ -41,7 +41,6 @@ from tradefl.settlement.stand_ins import stand_in_key
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASSWORD = "correct horse battery"  # noqa: S105
-TURN_SECONDS = 60
 
 
 def three_hospitals(
@@ -92,22 +91,20 @@ class Deployed:
             settlement = Settlement(self.chain(i), self.agreement, self.contract, {})
             settlement.run(operator=self.agreement.addresses[i])
 
-    def agents(self, url: str | None = None, **options: Any) -> list[OrganizationAgent]:
+    def agents(self, url: str | None = None) -> list[OrganizationAgent]:
         """Agents in this process, each with a connection and a key of its own."""
         return [
             OrganizationAgent(
-                self.agreement, private_figures(self.consortium, i), self.board(i, url), **options
+                self.agreement, private_figures(self.consortium, i), self.board(i, url)
             )
             for i in range(self.size)
         ]
 
-    def standing(self, turn_seconds: int = TURN_SECONDS) -> Standing:
+    def standing(self) -> Standing:
         """Where it stands now, by the chain."""
-        board = self.board()
-        opened = board.opened()
-        assert opened is not None
-        proposals, now = board.proposals(), board.now()
-        return replay(self.agreement, opened, proposals, now=now, turn_seconds=turn_seconds)
+        found = self.board().look().standing(self.agreement)
+        assert found is not None
+        return found
 
     def places(self) -> list[dict[str, Any]]:
         """What the contract has of everybody."""
@@ -194,14 +191,14 @@ def driven(
 class Node:
     """``tradefl node`` of one organization, which can be killed and started again."""
 
-    def __init__(self, of: Deployed, i: int, url: str, turn_seconds: int, log: Path) -> None:
+    def __init__(self, of: Deployed, i: int, url: str, log: Path) -> None:
         own = of.folder / str(i)
         self.log = log
         self.err = own / f"err-{time.monotonic_ns()}"
         command = [sys.executable, "-m", "tradefl", "node"]
         command += ["--organization", str(own / "private.toml"), "--keystore", str(own)]
         command += ["--rpc", url, "--contract", of.contract]
-        command += ["--turn-seconds", str(turn_seconds), "--log", str(log)]
+        command += ["--log", str(log)]
         with self.err.open("wb") as errors:
             self.process = subprocess.Popen(
                 command,
@@ -255,14 +252,12 @@ class Nodes:
         self.started: list[Node] = []
         self.present: dict[int, Node] = {}
 
-    def start(
-        self, *who: int, url: str | None = None, turn_seconds: int = TURN_SECONDS
-    ) -> list[Node]:
+    def start(self, *who: int, url: str | None = None) -> list[Node]:
         """Start the agents of these organizations; of all, if none is named."""
         new = []
         for i in who or range(self.of.size):
             log = self.of.folder / str(i) / "log.jsonl"
-            node = Node(self.of, i, url or self.of.url, turn_seconds, log)
+            node = Node(self.of, i, url or self.of.url, log)
             self.started.append(node)
             self.present[i] = node
             new.append(node)
@@ -291,7 +286,7 @@ class Nodes:
 
     def proposals(self) -> int:
         """How many proposals the chain has; 0 while it does not answer."""
-        return len(self.of.board().proposals())
+        return len(self.of.board().look().proposals)
 
     def end(self) -> None:
         for node in self.started:

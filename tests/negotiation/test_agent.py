@@ -119,7 +119,7 @@ def test_what_leaves_an_agent_are_two_integers_and_nothing_else() -> None:
         if all(done):
             break
     calls = {call[0] for call in recorder.out}
-    assert calls <= {"opened", "now", "proposals", "contributed", "propose", "contribute"}
+    assert calls <= {"look", "propose", "contribute"}
     assert {"propose", "contribute"} <= calls
     for name, *arguments in recorder.out:
         if name in ("propose", "contribute"):
@@ -256,12 +256,14 @@ def test_the_annex_alone_has_no_private_figure() -> None:
     _, agreement = agreed(ROOT / "examples" / "drug_discovery.toml")
     assert set(json.loads(agreement.annex)) == {
         "schema", "consortium", "organizations", "samples", "accuracy", "deadline_seconds",
-        "overhead_weight", "energy",
+        "overhead_weight", "energy", "turn_seconds",
     }  # fmt: skip
 
 
 def test_everybody_contributes_although_one_never_stops_moving() -> None:
     consortium, agreement = agreed(ROOT / "examples" / "hospitals.toml")
+    annex = json.loads(agreement.annex) | {"turn_seconds": 86_400}
+    agreement = dataclasses.replace(agreement, annex=json.dumps(annex).encode())
     board = InProcessBoard()
     agents = agents_of(consortium, agreement, board)
 
@@ -275,9 +277,7 @@ def test_everybody_contributes_although_one_never_stops_moving() -> None:
             return super().step()
 
     seat = Seat(board, agreement.addresses[3])
-    agents[3] = Restless(agreement, private_figures(consortium, 3), seat, turn_seconds=86_400)
-    for agent in agents:
-        agent.turn_seconds = 86_400
+    agents[3] = Restless(agreement, private_figures(consortium, 3), seat)
     played(agents, board)
     assert set(board.contributions) == set(agreement.addresses)
     assert board.seconds < START + agreement.report_seconds

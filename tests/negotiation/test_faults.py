@@ -19,13 +19,13 @@ from tests.negotiation.processes import (
     driven,
     three_hospitals,
 )
-from tests.settlement.nodes import anvil, node, shared_node
+from tests.settlement.nodes import RpcError, anvil, node, proxy, shared_node
 
 from tradefl.negotiation import load_private
 from tradefl.negotiation.protocol import initial_reports
 from tradefl.settlement.contract import Phase, called
 
-__all__ = ["node", "shared_node"]
+__all__ = ["node", "proxy", "shared_node"]
 
 
 @pytest.fixture
@@ -114,44 +114,70 @@ def test_a_proposal_that_the_chain_loses_is_made_again_in_its_turn(three, node, 
     assert three.contributions() == undisturbed(three)
 
 
+def test_a_node_that_refuses_for_a_while_is_asked_again(three, proxy):
+    """A load balancer may lead to a node that does not have the block yet."""
+    until = time.monotonic() + 600.0
+
+    def rule(method, _params, forward):
+        if method == "eth_getLogs" and time.monotonic() < until:
+            return RpcError("header not found")
+        return forward()
+
+    with three.alone() as nodes:
+        nodes.start(1, 2)
+        [refused] = nodes.start(0, url=proxy.url)
+        nodes.until(lambda: any(one.entries() for one in nodes.started))
+        proxy.rule = rule
+        nodes.until(lambda: any(one["event"] == "trouble" for one in refused.entries()))
+        until = time.monotonic() + 1.0
+        nodes.finish()
+    assert any("header not found" in one.get("what", "") for one in refused.entries())
+    assert three.contributions() == undisturbed(three)
+
+
 # --- silent --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
 def silent(node, tmp_path):
     """The others wait; then University B joins, and says nothing."""
-    of = deployed(node, three_hospitals(tmp_path / "three.toml"), tmp_path)
 
-    def begin(nodes: Nodes, turn_seconds: int) -> Deployed:
-        nodes.start(0, 2, turn_seconds=turn_seconds)
-        nodes.until(lambda: all(of.places()[i]["joined"] for i in (0, 2)))
-        of.join(1)
-        return of
+    def begin(turn_seconds: int) -> Deployed:
+        def change(document):
+            document["settlement"] = {"turn_seconds": turn_seconds}
 
-    return of, begin
+        return deployed(node, three_hospitals(tmp_path / "three.toml", change), tmp_path)
+
+    return begin
+
+
+def without_the_second(of: Deployed, nodes: Nodes) -> None:
+    nodes.start(0, 2)
+    nodes.until(lambda: all(of.places()[i]["joined"] for i in (0, 2)))
+    of.join(1)
 
 
 def test_who_is_silent_is_skipped_and_comes_back_before_the_end(silent):
-    of, begin = silent
+    of = silent(10)
     with of.alone() as nodes:
-        begin(nodes, 4)
-        nodes.until(lambda: any(one.skipped for one in of.standing(4).rulings))
-        assert not of.standing(4).over
-        assert of.standing(4).reports[1] == initial_reports(of.agreement)[1]
-        nodes.start(1, turn_seconds=4)
+        without_the_second(of, nodes)
+        nodes.until(lambda: any(one.skipped for one in of.standing().rulings))
+        assert not of.standing().over
+        assert of.standing().reports[1] == initial_reports(of.agreement)[1]
+        nodes.start(1)
         nodes.finish()
-    standing = of.standing(4)
+    standing = of.standing()
     assert of.contributions() == list(standing.reports)
     assert standing.reports[1] != initial_reports(of.agreement)[1]
     of.assert_equilibrium(of.contributions())
 
 
 def test_who_comes_after_the_end_submits_what_stands_for_it(silent):
-    of, begin = silent
+    of = silent(2)
     with of.alone() as nodes:
-        begin(nodes, 2)
+        without_the_second(of, nodes)
         nodes.finish()
-        standing = of.standing(2)
+        standing = of.standing()
         assert standing.over
         assert standing.moves >= 2
         start = initial_reports(of.agreement)[1]
@@ -160,10 +186,10 @@ def test_who_comes_after_the_end_submits_what_stands_for_it(silent):
         # The others have answered each other and what stands for the silent one.
         for i in (0, 2):
             assert of.agents()[i].answer(standing) == standing.reports[i]
-        nodes.start(1, turn_seconds=2)
+        nodes.start(1)
         nodes.finish()
     assert of.contributions() == list(standing.reports)
-    assert of.standing(2).rulings == standing.rulings
+    assert of.standing().rulings == standing.rulings
 
 
 # --- twice ---------------------------------------------------------------------------------------
@@ -283,7 +309,7 @@ def test_what_leaves_a_process_are_the_documented_fields_alone(node, tmp_path):
         assert not sent.get("accessList")
         name, arguments = called(bytes(sent["data"])) or ("", {})
         calls.append((name, arguments, sent["value"]))
-    mine = [one for one in of.board().proposals() if one.account == of.agreement.addresses[0]]
+    mine = [one for one in of.board().look().proposals if one.account == of.agreement.addresses[0]]
     assert calls == [
         ("depositSubmit", {"expectedHash": bytes.fromhex(of.agreement.hash[2:])},
          of.agreement.bonds[0]),

@@ -9,7 +9,6 @@ import time
 import pytest
 from eth_account import Account
 from tests.negotiation.processes import (
-    TURN_SECONDS,
     Deployed,
     deployed,
     driven,
@@ -55,7 +54,7 @@ def test_on_a_chain_it_goes_as_in_one_process(three):
     assert (standing.reports, standing.turn) == (expected.reports, expected.turn)
     assert (standing.moves, standing.quiet) == (expected.moves, expected.quiet)
     assert kinds(standing) == kinds(expected)
-    on_chain = three.board().proposals()
+    on_chain = three.board().look().proposals
     assert [one[:2] for one in log_of(on_chain)] == [one[:2] for one in log_of(board.log)]
     assert three.contributions() == list(expected.reports)
     three.assert_equilibrium(three.contributions())
@@ -64,40 +63,40 @@ def test_on_a_chain_it_goes_as_in_one_process(three):
 def test_times_are_those_of_the_blocks(three, node):
     three.join()
     begin = int(node.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
-    assert three.board().opened() == begin
+    assert three.board().look().opened == begin
     for i, seconds in enumerate((7, 50, 3)):
         begin += seconds
         node.rpc("evm_setNextBlockTimestamp", begin)
         three.board(i).propose(initial_reports(three.agreement)[i])
-        assert three.board().proposals()[-1].seconds == begin
-        assert three.board().now() >= begin
-    assert [one.seconds for one in three.board().proposals()] == [begin - 53, begin - 3, begin]
+        assert three.board().look().proposals[-1].seconds == begin
+        assert three.board().look().now >= begin
+    assert [one.seconds for one in three.board().look().proposals] == [begin - 53, begin - 3, begin]
 
 
 def test_it_opens_when_the_last_has_joined(three):
     board = three.board(0)
-    assert board.opened() is None
+    assert board.look().opened is None
     three.join(0, 2)
-    assert board.opened() is None
+    assert board.look().opened is None
     assert three.agents()[0].step().standing is None
     three.join(1)
-    assert board.opened() is not None
+    assert board.look().opened is not None
     assert three.agents()[0].step().standing is not None
 
 
 def test_before_everything_is_published_nothing_is_open(node, tmp_path):
     drafted = deployed(node, three_hospitals(tmp_path / "three.toml"), tmp_path, publish=False)
     assert drafted.phase is Phase.DRAFTING
-    assert drafted.board().opened() is None
-    assert drafted.board().proposals() == []
-    assert not drafted.board(0).contributed()
+    assert drafted.board().look().opened is None
+    assert drafted.board().look().proposals == ()
+    assert not drafted.board(0).look().contributed
 
 
 def test_who_has_contributed_in_every_phase(three):
     boards = [three.board(i) for i in range(3)]
 
     def contributed() -> list[bool]:
-        return [board.contributed() for board in boards]
+        return [board.look().contributed for board in boards]
 
     assert (three.phase, contributed()) == (Phase.JOINING, [False] * 3)
     three.join()
@@ -130,7 +129,7 @@ def test_of_a_cancelled_settlement_nothing_is_expected_any_more(three, node):
         operator=three.agreement.addresses[0]
     )
     assert three.phase is Phase.CANCELLED
-    assert three.board(1).contributed()
+    assert three.board(1).look().contributed
 
 
 # --- a way to the node that misbehaves -----------------------------------------------------------
@@ -208,9 +207,9 @@ def test_repeated_and_reordered_logs_are_the_same_log(three, proxy, node):
     way = Way(1)
     proxy.rule = way.shuffled
     board = three.board(url=proxy.url)
-    opened = board.opened()
+    opened = board.look().opened
     for _ in range(10):
-        read = replay(three.agreement, opened, board.proposals(), turn_seconds=TURN_SECONDS)
+        read = replay(three.agreement, opened, board.look().proposals)
         assert (read.reports, read.turn) == (expected.reports, expected.turn)
         assert kinds(read) == kinds(expected)
 
@@ -238,6 +237,46 @@ def test_a_node_that_is_gone_is_told_and_asked_again(three, proxy):
     assert three.standing().turn == 0
     agents[0].step()
     assert three.standing().turn == 1
+
+
+def test_a_block_that_vanishes_while_the_log_is_read(three, proxy):
+    """Its events are read again; a chain that never holds still is told as such."""
+    three.join()
+    three.board(0).propose(initial_reports(three.agreement)[0])
+    gone = 0
+
+    def rule(method, _params, forward):
+        nonlocal gone
+        if method == "eth_getBlockByHash" and gone:
+            gone -= 1
+            return None
+        return forward()
+
+    proxy.rule = rule
+    expected = three.board().look().proposals
+    gone = 2
+    assert three.board(url=proxy.url).look().proposals == expected
+    gone = 10**6
+    with pytest.raises(NoAnswerError, match="change while they are read"):
+        three.board(url=proxy.url).look()
+
+
+def test_under_the_same_head_nothing_is_read_twice_but_after_a_while(three, proxy, monkeypatch):
+    three.join()
+    board = three.board(url=proxy.url)
+    board.look()
+
+    def asked() -> int:
+        proxy.asked.clear()
+        board.look()
+        return proxy.asked.count("eth_getLogs")
+
+    assert asked() == 0
+    three.board(0).propose(initial_reports(three.agreement)[0])
+    assert asked() > 0
+    assert len(board.look().proposals) == 1
+    monkeypatch.setattr("tradefl.negotiation.on_chain.FRESH_SECONDS", 0.0)
+    assert asked() > 0
 
 
 # --- a verifier ----------------------------------------------------------------------------------
@@ -300,8 +339,11 @@ def test_a_stranger_is_refused_by_the_contract(three, node):
             "from": node.accounts[3], "to": three.contract, "data": "0x" + data.hex(),
             "gas": hex(200_000),
         })  # fmt: skip
+    until = time.monotonic() + 20.0
+    while node.height == height and time.monotonic() < until:
+        time.sleep(0.05)
     assert node.height == height + 1
-    assert three.board().proposals() == []
+    assert three.board().look().proposals == ()
     assert (three.standing().turn, three.standing().rulings) == (0, ())
 
 
@@ -310,7 +352,7 @@ def test_what_was_said_before_all_had_joined_ends_nothing(three, node):
     three.join(0, 1)
     report = Report(data_ppb=10**9, cpu_hz=three.agreement.cpu_levels_hz[0][0])
     three.board(0).propose(report)
-    node.travel(2 * 3 * TURN_SECONDS + 1)
+    node.travel(2 * 3 * three.agreement.turn_seconds + 1)
     three.join(2)
     standing = three.standing()
     assert (standing.turn, standing.over) == (0, False)
@@ -328,7 +370,7 @@ def test_a_chain_whose_clock_is_minutes_off(tmp_path, minutes):
     with anvil("--timestamp", began) as own:
         three = deployed(own, three_hospitals(tmp_path / "three.toml"), tmp_path)
         three.join()
-        opened = three.board().opened()
+        opened = three.board().look().opened
         assert opened is not None
         assert abs(opened - began) < 120
         driven(three.agents())
@@ -339,7 +381,7 @@ def test_a_chain_whose_clock_is_minutes_off(tmp_path, minutes):
 def test_a_clock_that_jumps_within_a_turn_skips_nobody(three, node):
     three.join()
     jumps = iter(range(40, 40 * 100, 40))
-    begin = three.board().opened()
+    begin = three.board().look().opened
     assert begin is not None
 
     def jump() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from pathlib import Path
 
@@ -19,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 CONSORTIUM = tradefl.load(ROOT / "examples" / "hospitals.toml")
 AGREEMENT = Agreement.of(CONSORTIUM, addresses_or_stand_ins(CONSORTIUM.organizations.addresses))
 N = len(AGREEMENT)
-START, LIMIT = 1000, 60
+START, LIMIT = 1000, AGREEMENT.turn_seconds
 FIRST = initial_reports(AGREEMENT)
 
 
@@ -31,8 +32,14 @@ def moved(who: int, ppb: int = 500_000_000) -> Report:
     return dataclasses.replace(FIRST[who], data_ppb=ppb)
 
 
+def with_turns(agreement: Agreement, seconds: int) -> Agreement:
+    """The same agreement with another limit for turns."""
+    annex = json.loads(agreement.annex) | {"turn_seconds": seconds}
+    return dataclasses.replace(agreement, annex=json.dumps(annex).encode())
+
+
 def standing(*proposals: Proposal, now: int | None = None):
-    return replay(AGREEMENT, START, proposals, now=now, turn_seconds=LIMIT)
+    return replay(AGREEMENT, START, proposals, now=now)
 
 
 def test_it_starts_with_the_first_at_the_least_data_and_the_fastest_level() -> None:
@@ -161,15 +168,16 @@ def test_whoever_never_stops_moving_cannot_keep_it_from_ending() -> None:
     while seconds < end + 3 * 40_000:
         seconds, block = seconds + 40_000, block + 1
         log.append(proposal(block, 0, seconds, moved(0, 400_000_000 + block % 2)))
-    long_turns = {"turn_seconds": 40_000 // N}  # it is always the first one's turn again
-    counted = replay(AGREEMENT, START, log, now=seconds, **long_turns)
+    # So long that it is always the first one's turn again.
+    patient = with_turns(AGREEMENT, 40_000 // N)
+    counted = replay(patient, START, log, now=seconds)
     late = [ruling for ruling in counted.rulings if ruling.proposal.seconds >= end]
     assert len(late) >= 3
     assert {ruling.reason for ruling in late} == {"the negotiation was over"}
-    assert not replay(AGREEMENT, START, log, now=end - 1, **long_turns).out_of_time
-    assert replay(AGREEMENT, START, log, now=end, **long_turns).over
+    assert not replay(patient, START, log, now=end - 1).out_of_time
+    assert replay(patient, START, log, now=end).over
     # What stood at the end stands, however late one looks.
-    assert replay(AGREEMENT, START, log, now=end, **long_turns).reports == counted.reports
+    assert replay(patient, START, log, now=end).reports == counted.reports
 
 
 def test_before_all_have_joined_nothing_counts_and_nobody_is_skipped() -> None:

@@ -129,7 +129,7 @@ def test_a_contribution_that_was_not_negotiated_is_found_from_public_data():
 def test_what_is_out_of_turn_does_not_count_and_is_shown():
     table = Table()
     agents = table.agents()
-    report = agents[3].answer(agents[3]._standing())
+    report = agents[3].answer(agents[3].board.look().standing(table.agreement))
     table.board(3).propose(report)
     played(agents)
     found = table.verify()
@@ -146,7 +146,7 @@ def test_the_contract_refuses_strangers_and_what_is_not_feasible():
     for ppb, hz in ((0, mine), (10**9 + 1, mine), (10**9, mine + 1)):
         with pytest.raises(RevertedError):
             board._send("propose", ppb, hz)
-    assert list(board.proposals()) == []
+    assert board.look().proposals == ()
 
 
 def test_before_the_end_it_says_that_it_is_not_over():

@@ -120,7 +120,9 @@ def agreement(
         "report_seconds": 1000,
         "dispute_seconds": 1000,
         "ruling_seconds": 1000,
-        "annex": json.dumps({"consortium": "integers", "organizations": names}).encode(),
+        "annex": json.dumps(
+            {"consortium": "integers", "organizations": names, "turn_seconds": 60}
+        ).encode(),
     }
     return Agreement(**(fields | terms))
 

@@ -132,6 +132,7 @@ def test_settlement_section_goes_into_the_terms():
         "report_seconds": 2,
         "dispute_seconds": 3,
         "ruling_seconds": 2**32 - 1,
+        "turn_seconds": 9,
     }
     agreed = Agreement.of(pair(settlement=settlement, incentive_intensity=0.1))
     assert agreed.gamma == 7 * 10**17
@@ -139,6 +140,7 @@ def test_settlement_section_goes_into_the_terms():
         2, 7 * 10**17, 1_600_000_000, 10_000_000, 7, account(50), account(51), 1, 2, 3, 2**32 - 1
     )  # fmt: skip
     assert agreed.terms[-1] == keccak(agreed.annex)
+    assert agreed.turn_seconds == 9
 
 
 def test_without_a_settlement_section_its_defaults_hold():
@@ -146,6 +148,16 @@ def test_without_a_settlement_section_its_defaults_hold():
     assert agreed.wei_per_payoff == 10**15
     windows = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
     assert [getattr(agreed, name) for name in windows] == [86_400, 604_800, 86_400, 86_400]
+    assert agreed.turn_seconds == 60
+
+
+@pytest.mark.parametrize("turn", [0, -1, 1.5, "60", True, None])
+def test_published_turns_that_are_no_time_are_refused(turn):
+    agreed = Agreement.of(pair())
+    annex = json.dumps(json.loads(agreed.annex) | {"turn_seconds": turn}).encode()
+    organizations = list(zip(agreed.addresses, agreed.data_bits, agreed.cpu_levels_hz, strict=True))
+    with pytest.raises(ValueError, match="turn_seconds"):
+        Agreement.decode(agreed.terms, organizations, agreed.competition_blocks, annex)
 
 
 def test_rho_is_that_of_the_game_after_rescaling(tmp_path):
@@ -278,7 +290,7 @@ def test_decoding_refuses_a_wrong_number_of_organizations():
 def test_golden_hash():
     # If this changes, parties with different versions of TradeFL cannot settle with each other.
     agreed = Agreement.of(example("hospitals"), accounts(6))
-    assert agreed.hash == "0xa16e19f20decb7c5bef4ce9c5ff3577f8d4cd1a366a25b61f0ca3171b46c2072"
+    assert agreed.hash == "0x299af7b1797b4edb061a067f2f67411885a1caaf88ccf9eaf2f505ddc1b052a9"
 
 
 def test_the_hash_covers_every_term():
@@ -379,7 +391,7 @@ def test_the_json_of_an_agreement_by_hand():
             },
         ],
         "rho_ppb": [["o1", "o2", 60_000_000]],
-        "annex": '{"consortium": "integers", "organizations": ["o1", "o2"]}',
+        "annex": '{"consortium": "integers", "organizations": ["o1", "o2"], "turn_seconds": 60}',
     }
 
 

@@ -60,6 +60,22 @@ def settle(node, path, name, *options, process=False):
     )  # fmt: skip
 
 
+def test_with_no_report_everything_but_the_reports_is_done(node, consortium):
+    """The agents of a negotiation report; whoever settles beside them must not be faster."""
+    path = consortium()
+    for _ in range(2):
+        for name in NAMES:
+            found = settle(node, path, name, "--no-report")
+            assert found.code == 1
+    assert found.json["phase"] == "open"
+    calls = {one["call"] for one in found.json["transactions"]}
+    assert "depositSubmit" in calls
+    assert "contributionSubmit" not in calls
+    ran = settle(node, path, "Alpha", "--no-report", "--profile", path.parent / "any.json")
+    assert ran.code == 2
+    assert "cannot stand beside --no-report" in ran.err
+
+
 def senders(node, document):
     """Who sent what, by the node."""
     return [

@@ -75,6 +75,7 @@ def agreement(file: File, as_json: Json = False) -> None:
                 f"join {signed.join_seconds:,} s, report {signed.report_seconds:,} s, "
                 f"dispute {signed.dispute_seconds:,} s, ruling {signed.ruling_seconds:,} s",
             ),
+            ("negotiation", f"turns of {signed.turn_seconds:,} s at most"),
             ("annex", f"{len(signed.annex):,} bytes: names, samples, accuracy model, deadline"),
         ]
     )

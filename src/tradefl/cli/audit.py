@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc, TurnSeconds
+from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
 from tradefl.errors import InputError
@@ -35,7 +35,6 @@ def audit(
             "best response.",
         ),
     ] = False,
-    turn_seconds: TurnSeconds = 60,
     as_json: Json = False,
 ) -> None:
     """Recompute a settlement from the chain's events and compare it to the wei; no key needed.
@@ -60,9 +59,7 @@ def audit(
         if negotiation:
             from tradefl.negotiation.verification import verify
 
-            replayed = verify(
-                chain, contract, consortium, turn_seconds=turn_seconds, first_block=from_block
-            )
+            replayed = verify(chain, contract, consortium, first_block=from_block)
     if as_json:
         part = {} if replayed is None else {"negotiation": replayed.to_dict()}
         print_json(verdict.to_dict() | part)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tradefl.cli.options import File, Json, TurnSeconds
+from tradefl.cli.options import File, Json
 from tradefl.cli.output import (
     live_table,
     note,
@@ -54,7 +54,6 @@ def negotiate(
         str | None,
         typer.Option("--rpc", help="A development node to do it on; default: an anvil of its own."),
     ] = None,
-    turn_seconds: TurnSeconds = 60,
     as_json: Json = False,
     output: Annotated[
         Path | None,
@@ -83,7 +82,7 @@ def negotiate(
     consortium = load(file)
     began = time.perf_counter()
     if processes:
-        standing = _with_processes(consortium, rpc, turn_seconds)
+        standing = _with_processes(consortium, rpc)
     else:
         with status(f"negotiating {file}"):
             addresses = addresses_or_stand_ins(consortium.organizations.addresses)
@@ -119,7 +118,7 @@ def _solution(consortium: Consortium, standing: Standing, seconds: float) -> Sol
 # --- a process for each ---------------------------------------------------------------------------
 
 
-def _with_processes(consortium: Consortium, rpc: str | None, turn_seconds: int) -> Standing:
+def _with_processes(consortium: Consortium, rpc: str | None) -> Standing:
     """Start a chain if need be, deploy, start an agent for each, and watch until all are done."""
     from tradefl.settlement.chain import RpcChain
 
@@ -132,10 +131,10 @@ def _with_processes(consortium: Consortium, rpc: str | None, turn_seconds: int) 
             agreement, contract, password = _deployed(consortium, chain, folder)
         note(f"contract {contract} on {chain.place}")
         agents = [
-            stack.enter_context(_agent(folder, i, url, contract, password, turn_seconds))
+            stack.enter_context(_agent(folder, i, url, contract, password))
             for i in range(len(agreement))
         ]
-        return _watched(chain, contract, agreement, agents, turn_seconds, folder)
+        return _watched(chain, contract, agreement, agents, folder)
 
 
 @contextlib.contextmanager
@@ -235,7 +234,7 @@ def _deployed(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Ag
 
 @contextlib.contextmanager
 def _agent(
-    folder: Path, i: int, url: str, contract: str, password: str, turn_seconds: int
+    folder: Path, i: int, url: str, contract: str, password: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run one organization's agent, with its own folder and nothing else."""
     from tradefl.settlement.keys import PASSWORD_VARIABLE
@@ -243,7 +242,7 @@ def _agent(
     own = folder / str(i)
     command = [sys.executable, "-m", "tradefl", "node"]
     command += ["--organization", str(own / "private.toml"), "--keystore", str(own)]
-    command += ["--rpc", url, "--contract", contract, "--turn-seconds", str(turn_seconds)]
+    command += ["--rpc", url, "--contract", contract]
     command += ["--log", str(own / "log.jsonl")]
     with (
         (own / "err").open("wb") as errors,
@@ -266,27 +265,18 @@ def _watched(
     contract: str,
     agreement: Agreement,
     agents: list[subprocess.Popen[bytes]],
-    turn_seconds: int,
     folder: Path,
 ) -> Standing:
     """Show what happens on the board until every agent is done."""
     from tradefl.negotiation.on_chain import ChainBoard
-    from tradefl.negotiation.protocol import replay
 
     board = ChainBoard(chain, contract, agreement)
     shown = 0
     with live_table(["organization", "d", "f (GHz)", "last answer", "turn"]) as show:
         while True:
             codes = [process.poll() for process in agents]
-            opened = board.opened()
-            if opened is not None:
-                standing = replay(
-                    agreement,
-                    opened,
-                    board.proposals(),
-                    now=board.now(),
-                    turn_seconds=turn_seconds,
-                )
+            standing = board.look().standing(agreement)
+            if standing is not None:
                 show(_rows(agreement, standing))
                 if not sys.stderr.isatty():
                     for ruling in standing.rulings[shown:]:

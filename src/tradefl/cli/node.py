@@ -18,7 +18,6 @@ from tradefl.cli.options import (
     Keystore,
     PasswordFile,
     Rpc,
-    TurnSeconds,
     password_prompt,
 )
 from tradefl.cli.output import note, require_writable, say, status, warn
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 1.0  # then an outage is told; the agent goes on asking
+REFUSAL_SECONDS = 60.0  # of nothing but refusals, until they are taken for the last word
 INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 
 
@@ -42,7 +42,6 @@ def node(
     contract: ContractAddress = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
-    turn_seconds: TurnSeconds = 60,
     log: Annotated[
         Path | None,
         typer.Option("--log", help="Append a JSON line for everything that changes. Private."),
@@ -71,7 +70,6 @@ def node(
                 str(contract),
                 keystore,
                 password_file,
-                turn_seconds,
                 from_block,
                 show,
             )
@@ -92,7 +90,6 @@ def _joined(
     contract: str,
     keystore: Path | None,
     password_file: Path | None,
-    turn_seconds: int,
     first_block: int,
     show: Callable[[str], None],
 ) -> tuple[OrganizationAgent, Settlement, str]:
@@ -128,21 +125,22 @@ def _joined(
         signer.address: signer for signer in open_keystore({account: files[account]}, lambda: word)
     }
     board = ChainBoard(chain, contract, agreement, me, first_block)
-    agent = OrganizationAgent(agreement, private, board, turn_seconds=turn_seconds, place=file)
+    agent = OrganizationAgent(agreement, private, board, place=file)
     return agent, Settlement(chain, agreement, contract, {}, None, first_block), account
 
 
 def _negotiate(
     agent: OrganizationAgent, settlement: Settlement, account: str, watch: _Watcher
 ) -> bool:
-    """Step until the contribution is submitted; an unreachable node is asked again.
+    """Step until the contribution is submitted; a node that does not answer is asked again.
 
     Returns whether there was a negotiation: not if somebody failed to join in time.
     """
-    from tradefl.settlement.chain import NoAnswerError, StateChangedError
+    from tradefl.settlement.chain import NoAnswerError, RefusedError, StateChangedError
     from tradefl.settlement.contract import Phase
     from tradefl.settlement.settle import read_phase
 
+    refused_since = 0.0
     while True:
         try:
             phase = read_phase(settlement.chain, settlement.contract)
@@ -154,9 +152,16 @@ def _negotiate(
             outlook = agent.step()
         except NoAnswerError as error:
             watch.trouble(str(error))
+        except RefusedError as error:
+            # Nodes behind a load balancer refuse what they will know in a moment.
+            refused_since = refused_since or time.monotonic()
+            if time.monotonic() - refused_since > REFUSAL_SECONDS:
+                raise
+            watch.trouble(str(error))
         except StateChangedError:
-            continue
+            pass  # read again
         else:
+            refused_since = 0.0
             watch.look(outlook)
             if outlook.done:
                 return True

@@ -108,18 +108,6 @@ Device = Annotated[
     str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: a GPU when there is one.")
 ]
 
-# --- of the negotiation --------------------------------------------------------------------------
-
-TurnSeconds = Annotated[
-    int,
-    typer.Option(
-        "--turn-seconds",
-        min=1,
-        max=86_400,
-        help="How long a turn lasts before it is skipped, chain time; the same for everybody.",
-    ),
-]
-
 
 def plan_of(*, learning_rate: float | None, **options: Any) -> Plan:
     """Return the plan of a command's options; what was not given is an empty text there.

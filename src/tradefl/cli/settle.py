@@ -93,6 +93,14 @@ def settle(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the others have done their part.")
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report",
+            help="Report the contributions, or leave that to the agents of a negotiation.",
+            show_default=False,
+        ),
+    ] = True,
     from_block: FromBlock = 0,
     as_json: Json = False,
     output: Annotated[
@@ -124,9 +132,12 @@ def settle(
             "--confirmations": confirmations,
             "--timeout": timeout,
             "--wait": wait or None,
+            "--no-report": None if report else True,
             "--from-block": from_block or None,
         },
     )
+    if profile is not None and not report:
+        raise InputError.at("--profile", "cannot stand beside --no-report")
     if password_file is not None and keystore is None:
         raise InputError.at("--password-file", "needs --keystore")
     if output is not None:
@@ -155,7 +166,7 @@ def settle(
                 first_block=from_block,
             )
         settlement = parties.settlement(
-            _reports(consortium, parties.agreement, profile, method),
+            _reports(consortium, parties.agreement, profile, method) if report else {},
             None if attestations is None else _attestations(attestations, parties.agreement),
             watch=lambda step: show(progress_text(step)),
             contract=contract,

@@ -122,6 +122,7 @@ class Settlement(Section):
     report_seconds: Seconds = 604_800
     dispute_seconds: Seconds = 86_400
     ruling_seconds: Seconds = 86_400
+    turn_seconds: Annotated[int, Field(gt=0, le=86_400)] = 60  # of a negotiation
 
 
 def described(error: Any, known: Iterable[str] = ()) -> str:

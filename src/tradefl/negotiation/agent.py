@@ -17,7 +17,7 @@ import numpy as np
 
 from tradefl.game import StrategyProfile, payoffs, potential
 from tradefl.negotiation.knowledge import KnownGame, PrivateFigures, known_game
-from tradefl.negotiation.protocol import TURN_SECONDS, Proposal, Standing, replay
+from tradefl.negotiation.protocol import Proposal, Standing, replay
 from tradefl.settlement.agreement import Agreement, Report
 from tradefl.settlement.mirror import PPB
 from tradefl.solvers.best_response import best_response
@@ -27,20 +27,39 @@ TOLERANCE = 1e-12
 SETTLING_SECONDS = 3.0  # after which what was sent is seen, or lost
 
 
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What stands on a board.
+
+    Attributes
+    ----------
+    opened
+        When everybody had joined, chain time; ``None`` as long as somebody is missing.
+    proposals
+        All of them, in any order.
+    now
+        The chain's time, as the next proposal would have it.
+    contributed
+        Whether this organization has submitted its contribution, or nobody can any more.
+    """
+
+    opened: int | None
+    proposals: Sequence[Proposal]
+    now: int
+    contributed: bool
+
+    def standing(self, agreement: Agreement) -> Standing | None:
+        """Return where the negotiation stands; ``None`` before everybody has joined."""
+        if self.opened is None:
+            return None
+        return replay(agreement, self.opened, self.proposals, now=self.now)
+
+
 class Board(Protocol):
     """Where proposals are published: a contract on a chain, or a list in this process."""
 
-    def opened(self) -> int | None:
-        """Return when everybody had joined, chain time; ``None`` as long as somebody is missing."""
-
-    def now(self) -> int:
-        """Return the chain's time, as the next proposal would have it."""
-
-    def proposals(self) -> Sequence[Proposal]:
-        """Return all proposals, in any order."""
-
-    def contributed(self) -> bool:
-        """Tell whether this organization has submitted its contribution."""
+    def look(self) -> View:
+        """Return what stands there now."""
 
     def propose(self, report: Report) -> None:
         """Publish a proposal under this organization's account."""
@@ -85,8 +104,6 @@ class OrganizationAgent:
         Its own figures.
     board
         Where it reads and publishes.
-    turn_seconds
-        How long a turn lasts; the same for everybody.
     place
         Where the private figures are from, for messages.
 
@@ -102,12 +119,10 @@ class OrganizationAgent:
         private: PrivateFigures,
         board: Board,
         *,
-        turn_seconds: int = TURN_SECONDS,
         place: object = "",
     ) -> None:
         self.agreement = agreement
         self.board = board
-        self.turn_seconds = turn_seconds
         self._game: KnownGame = known_game(agreement, private, place)
         self._answered = -1  # the turn of the last proposal, and when it was made, by no clock
         self._since = 0.0
@@ -120,9 +135,10 @@ class OrganizationAgent:
 
     def step(self) -> Outlook:
         """Look at the board once, and do what is due: nothing, a proposal, or the contribution."""
-        if self.board.contributed():
-            return self._outlook(self._standing(), done=True)
-        standing = self._standing()
+        view = self.board.look()
+        standing = view.standing(self.agreement)
+        if view.contributed:
+            return self._outlook(standing, done=True)
         if standing is None:
             return Outlook(None, None, 0.0, 0.0, done=False)
         if standing.over:
@@ -133,7 +149,7 @@ class OrganizationAgent:
             self.board.propose(answer)
             self._answered, self._since = standing.turn, time.monotonic()
             self._gain = self._potential_gain(standing, answer)
-            standing = self._standing()
+            standing = self.board.look().standing(self.agreement)
         return self._outlook(standing, done=False)
 
     def _just_answered(self, standing: Standing) -> bool:
@@ -164,18 +180,6 @@ class OrganizationAgent:
         if answer.cpu_hz == mine.cpu_hz and step <= TOLERANCE * game.omega(profile):
             return mine
         return answer
-
-    def _standing(self) -> Standing | None:
-        opened = self.board.opened()
-        if opened is None:
-            return None
-        return replay(
-            self.agreement,
-            opened,
-            self.board.proposals(),
-            now=self.board.now(),
-            turn_seconds=self.turn_seconds,
-        )
 
     def _potential_gain(self, standing: Standing, answer: Report) -> float:
         """Return what a move adds to the potential: the gain in payoff divided by ``z_i``."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
 from tradefl.consortium import Consortium
-from tradefl.negotiation.agent import OrganizationAgent
+from tradefl.negotiation.agent import OrganizationAgent, View
 from tradefl.negotiation.knowledge import PrivateFigures, private_figures
-from tradefl.negotiation.protocol import TURN_SECONDS, Proposal, Standing, replay
+from tradefl.negotiation.protocol import Proposal, Standing, replay
 from tradefl.settlement.agreement import Agreement, Report
 
 START = 1_000_000
@@ -39,21 +38,10 @@ class Seat:
     board: InProcessBoard
     account: str
 
-    def opened(self) -> int | None:
-        """Return the beginning: everybody is there from the start."""
-        return START
-
-    def now(self) -> int:
-        """Return the board's time."""
-        return self.board.seconds
-
-    def proposals(self) -> Sequence[Proposal]:
-        """Return the log."""
-        return list(self.board.log)
-
-    def contributed(self) -> bool:
-        """Tell whether this account has contributed."""
-        return self.account in self.board.contributions
+    def look(self) -> View:
+        """Return the log; everybody is there from the start."""
+        contributed = self.account in self.board.contributions
+        return View(START, tuple(self.board.log), self.board.seconds, contributed)
 
     def propose(self, report: Report) -> None:
         """Append to the log."""
@@ -65,17 +53,14 @@ class Seat:
 
 
 def agents_of(
-    consortium: Consortium,
-    agreement: Agreement,
-    board: InProcessBoard,
-    turn_seconds: int = TURN_SECONDS,
+    consortium: Consortium, agreement: Agreement, board: InProcessBoard
 ) -> list[OrganizationAgent]:
     """Return an agent for each organization of a file, each with its own figures only."""
     privates: list[PrivateFigures] = [
         private_figures(consortium, i) for i in range(len(consortium))
     ]
     return [
-        OrganizationAgent(agreement, private, Seat(board, account), turn_seconds=turn_seconds)
+        OrganizationAgent(agreement, private, Seat(board, account))
         for private, account in zip(privates, agreement.addresses, strict=True)
     ]
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+import time
 
+from tradefl.negotiation.agent import View
 from tradefl.negotiation.protocol import Proposal
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, Report
-from tradefl.settlement.chain import Chain
-from tradefl.settlement.contract import Phase, RevertedError, encoded_call, topic
+from tradefl.settlement.chain import Chain, NoAnswerError, StateChangedError
+from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call, topic
 from tradefl.settlement.settle import NO_STATEMENT, read_phase
 
-# How many of the latest blocks may still be undone: their times are read again.
-UNSETTLED_BLOCKS = 12
+# How often the log is read again when blocks vanish while it is read.
+ATTEMPTS = 5
+# A node behind a load balancer may know a block and not yet its events, so even under the same
+# head everything is read again after a while.
+FRESH_SECONDS = 1.0
 
 
 class ChainBoard:
@@ -44,37 +49,54 @@ class ChainBoard:
         self.agreement = agreement
         self.me = me
         self.first_block = first_block
-        self._times: dict[int, int] = {}
+        self._times: dict[str, int] = {}  # by a block's hash, which never has another
+        # The chain's head when everything was read, since when by no clock, and what was read.
+        self._seen = ""
+        self._since = 0.0
+        self._view = View(None, (), 0, False)
 
-    def opened(self) -> int | None:
-        """Return when everybody had joined; ``None`` as long as somebody is missing."""
-        events = self.chain.events(self.contract, self.first_block, [topic("ReportingOpened")])
-        return self._time(events[0].block) if events else None
+    def look(self) -> View:
+        """Return what stands there now; read anew if the chain has a new head, or after a while.
 
-    def now(self) -> int:
-        """Return the time of the chain's next block; nobody's own clock counts."""
-        return self.chain.now()
+        Raises
+        ------
+        ChainError
+            The node does not answer, or has other blocks whenever it is asked.
+        """
+        for _ in range(ATTEMPTS):
+            head = self.chain.head()
+            if head != self._seen or time.monotonic() - self._since > FRESH_SECONDS:
+                try:
+                    self._view, self._seen, self._since = self._read(), head, time.monotonic()
+                except StateChangedError:  # a block was undone between two answers
+                    continue
+            return dataclasses.replace(self._view, now=self.chain.now())
+        raise NoAnswerError(self.chain.place, "its blocks change while they are read")
 
-    def proposals(self) -> Sequence[Proposal]:
-        """Return everybody's proposals, oldest first."""
+    def _read(self) -> View:
+        opened = self.chain.events(self.contract, self.first_block, [topic("ReportingOpened")])
         events = self.chain.events(self.contract, self.first_block, [topic("Proposed")])
-        newest = max((event.block for event in events), default=0)
-        for block in [one for one in self._times if one > newest - UNSETTLED_BLOCKS]:
-            del self._times[block]
-        return [
+        proposals = tuple(
             Proposal(
                 block=event.block,
                 position=event.index,
-                seconds=self._time(event.block),
+                seconds=self._time(event),
                 account=str(event.arguments["account"]),
                 report=Report(
                     data_ppb=int(event.arguments["dataPpb"]), cpu_hz=int(event.arguments["cpuHz"])
                 ),
             )
             for event in events
-        ]
+        )
+        began = self._time(opened[0]) if opened else None
+        return View(began, proposals, 0, self.me is not None and self._contributed())
 
-    def contributed(self) -> bool:
+    def _time(self, event: Event) -> int:
+        if event.block_hash not in self._times:
+            self._times[event.block_hash] = self.chain.block_time(event.block_hash)
+        return self._times[event.block_hash]
+
+    def _contributed(self) -> bool:
         """Tell whether this organization has submitted, or nobody can any more."""
         if read_phase(self.chain, self.contract) not in (Phase.DRAFTING, Phase.JOINING, Phase.OPEN):
             return True
@@ -110,8 +132,3 @@ class ChainBoard:
         data = encoded_call(call, *arguments)
         account = self.agreement.addresses[self.me]
         self.chain.transact(account, to=self.contract, data=data, call=call)
-
-    def _time(self, block: int) -> int:
-        if block not in self._times:
-            self._times[block] = self.chain.block_time(block)
-        return self._times[block]

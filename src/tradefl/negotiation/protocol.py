@@ -19,7 +19,6 @@ from typing import Literal
 from tradefl.settlement.agreement import Agreement, Report
 from tradefl.settlement.mirror import PPB
 
-TURN_SECONDS = 60
 QUIET_ROUNDS = 2
 # Proposals have nine digits: a regret within this share of a payoff's terms is rounding.
 TOLERANCE = 1e-7
@@ -140,7 +139,6 @@ def replay(
     proposals: Iterable[Proposal],
     *,
     now: int | None = None,
-    turn_seconds: int = TURN_SECONDS,
 ) -> Standing:
     """Return where a log of proposals leads.
 
@@ -154,10 +152,8 @@ def replay(
         In any order, and each any number of times: reads of a node may overlap.
     now
         The chain's present time; turns that have passed unused until then are skipped.
-    turn_seconds
-        How long a turn lasts at most.
     """
-    size = len(agreement)
+    size, turn_seconds = len(agreement), agreement.turn_seconds
     places = {account: i for i, account in enumerate(agreement.addresses)}
     reports = list(initial_reports(agreement))
     turn, began, quiet = 0, opened, 0

@@ -18,11 +18,9 @@ from tradefl.negotiation.agent import profile_of
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import (
     TOLERANCE,
-    TURN_SECONDS,
     Ruling,
     Standing,
     initial_reports,
-    replay,
 )
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, Report
 from tradefl.settlement.chain import Chain
@@ -88,7 +86,6 @@ def verify(
     contract: str,
     consortium: Consortium | None = None,
     *,
-    turn_seconds: int = TURN_SECONDS,
     first_block: int = 0,
 ) -> Verification:
     """Replay the negotiation of a contract.
@@ -100,8 +97,6 @@ def verify(
     consortium
         The whole file, private figures included: then every answer is compared with the best
         response, and the end with an equilibrium.
-    turn_seconds
-        How long a turn lasted at most, as the agents were told.
     first_block
         Where the contract's events begin.
 
@@ -114,12 +109,9 @@ def verify(
     if agreement is None:
         raise ChainError(contract, "has not published its agreement completely")
     board = ChainBoard(chain, contract, agreement, None, first_block)
-    opened = board.opened()
-    if opened is None:
+    standing = board.look().standing(agreement)
+    if standing is None:
         return Verification(agreement, None, ("nobody could negotiate: not all have joined",), ())
-    standing = replay(
-        agreement, opened, board.proposals(), now=board.now(), turn_seconds=turn_seconds
-    )
     findings, notes = [], [_sentence(agreement, one) for one in standing.rulings if _odd(one)]
     if not standing.over:
         whose = agreement.names[standing.whose]

@@ -149,6 +149,9 @@ class Agreement:
         names = document["organizations"]
         if not all(isinstance(one, str) for one in (*names, document["consortium"])):
             raise ValueError("annex: expected names")
+        turn = document["turn_seconds"]
+        if type(turn) is not int or turn < 1:
+            raise ValueError(f"annex: expected turn_seconds >= 1, got {turn!r}")
         if not size == len(organizations) == len(names):
             raise ValueError(f"{len(organizations)} accounts and {len(names)} names for {size}")
         return cls(
@@ -177,6 +180,11 @@ class Agreement:
     def consortium(self) -> str:
         """The consortium's name."""
         return str(json.loads(self.annex)["consortium"])
+
+    @property
+    def turn_seconds(self) -> int:
+        """How long a turn of a negotiation lasts at most, seconds of chain time."""
+        return int(json.loads(self.annex)["turn_seconds"])
 
     # --- what the contract derives ---------------------------------------------------------------
 
@@ -578,5 +586,6 @@ def annex(consortium: Consortium) -> bytes:
         "deadline_seconds": mechanism.deadline_seconds,
         "overhead_weight": mechanism.overhead_weight,
         "energy": consortium.energy.model_dump(),
+        "turn_seconds": (consortium.settlement or Settlement()).turn_seconds,
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

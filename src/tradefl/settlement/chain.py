@@ -71,7 +71,7 @@ class RefusedError(ChainError):
 
 
 class NoAnswerError(ChainError):
-    """The node did not answer; it may later."""
+    """The node did not answer, or took no transaction; it may later."""
 
 
 class StateChangedError(Exception):
@@ -172,10 +172,23 @@ class Chain(ABC):
         """Return the time of the latest block, seconds since 1970."""
         return int(self.ask(lambda: self.web3.eth.get_block(self._at))["timestamp"])
 
-    def block_time(self, number: int) -> int:
-        """Return the time of a block, seconds since 1970."""
-        block = self.ask(lambda: self.web3.eth.get_block(BlockNumber(number)))
-        return int(block["timestamp"])
+    def head(self) -> str:
+        """Return the hash of the latest block."""
+        return _hex(self.ask(lambda: self.web3.eth.get_block("latest"))["hash"])
+
+    def block_time(self, block: str) -> int:
+        """Return the time of the block of a hash, seconds since 1970.
+
+        Raises
+        ------
+        StateChangedError
+            There is no such block, or no more.
+        """
+        try:
+            found = self.ask(lambda: self.web3.eth.get_block(block))  # type: ignore[arg-type]
+        except BlockNotFound:
+            raise StateChangedError from None
+        return int(found["timestamp"])
 
     def balance(self, address: str) -> int:
         """Return what an account has, wei."""
@@ -258,7 +271,8 @@ class Chain(ABC):
                 name, arguments = found
                 hash_ = "0x" + bytes(log["transactionHash"]).hex()
                 arguments = arguments | {"address": checksum(log["address"])}
-                place = int(log["blockNumber"]), int(log["logIndex"])
+                block_hash = "0x" + bytes(log["blockHash"]).hex()
+                place = int(log["blockNumber"]), int(log["logIndex"]), block_hash
                 events.append(Event(name, arguments, hash_, *place))
         return events
 
@@ -464,7 +478,7 @@ class RpcChain(Chain):
             if receipt is not None:
                 return self._confirmed(receipt)
             if time.monotonic() - started >= self.timeout:
-                raise ChainError(
+                raise NoAnswerError(
                     self.place,
                     f"{call}: no block took the transaction {sent[-1]} within "
                     f"{self.timeout:g} s; run the command again, it continues",
@@ -510,7 +524,7 @@ class RpcChain(Chain):
         started = time.monotonic()
         while count("pending") > count("latest"):
             if time.monotonic() - started > self.timeout:
-                raise ChainError(
+                raise NoAnswerError(
                     self.place,
                     f"{sender} has transactions that no block takes; wait, or replace them",
                 )
@@ -593,7 +607,7 @@ class RpcChain(Chain):
         started = time.monotonic()
         while self._height() < receipt.block + self.confirmations:
             if time.monotonic() - started > self.timeout:
-                raise ChainError(
+                raise NoAnswerError(
                     self.place,
                     f"no {self.confirmations} blocks on top of {receipt.hash} within "
                     f"{self.timeout:g} s; fewer --confirmations, or a longer --timeout",

@@ -72,6 +72,8 @@ class Event:
         The number of its block.
     index
         Its place among the events of the block.
+    block_hash
+        The hash of the block, ``0x...``.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Event:
     transaction: str
     block: int
     index: int
+    block_hash: str = ""
 
 
 @cache
