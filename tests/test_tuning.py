@@ -182,7 +182,7 @@ def test_gamma_of_the_paper(method):
     """Our calibration was chosen for this: 5.12e-9, Section VI."""
     game = tradefl.load(EXAMPLES / "paper.toml").game
     tuning = tune(game, method=method)
-    assert tuning.best.game.incentive_intensity == pytest.approx(5.12e-9, rel=0.05)
+    assert tuning.best.game.incentive_intensity == pytest.approx(5.12e-9, rel=0.005)
     assert tuning.best.social_welfare > tuning.without.social_welfare
     assert tuning.best.certificate.individually_rational
     assert tuning.best.method == method

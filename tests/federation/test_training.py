@@ -23,6 +23,7 @@ from tradefl.federation.grid import run_in_process
 from tradefl.federation.models import LocalTraining, make_model
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.pledge import PLEDGE, chosen_samples
+from tradefl.federation.training import train_pledges
 from tradefl.solvers import solve
 
 CONSORTIUM = Path(__file__).parents[2] / "examples" / "drug_discovery.toml"
@@ -76,6 +77,25 @@ def test_ten_organizations_learn_digits_in_five_rounds():
     assert training.ledger.incidents == []
     assert len(training.ledger.entries) == 50
     assert len({entry.update_sha256 for entry in training.ledger.entries}) == 50
+
+
+def test_pledges_alone_train_the_same_model():
+    whole = trained()
+    terms = Terms.of(load(CONSORTIUM), solve(load(CONSORTIUM)).profile, held_of(whole))
+    dataset = load_dataset("digits")
+    reports, ledger = train_pledges(plan(), terms.pledges, dataset)
+    assert tuple(report.accuracy for report in reports) == whole.accuracy
+    assert tuple(report.loss for report in reports) == whole.loss
+    assert [report.number for report in reports] == list(range(6))
+    assert [report.present for report in reports] == [0] + [10] * 5
+    used = [entry.samples_used for entry in ledger.entries]
+    assert used == [entry.samples_used for entry in whole.ledger.entries]
+    ends, _ = train_pledges(plan(), terms.pledges, dataset, every_round=False)
+    assert ends == [reports[0], reports[-1]]
+
+
+def held_of(training):
+    return [pledge.samples_held for pledge in training.ledger.terms.pledges]
 
 
 def test_it_is_federated_averaging_of_the_pledged_samples():

@@ -18,6 +18,7 @@ from tradefl.cli.fit_accuracy import fit_accuracy
 from tradefl.cli.init import init
 from tradefl.cli.negotiate import negotiate
 from tradefl.cli.node import node
+from tradefl.cli.reproduce import reproduce
 from tradefl.cli.run import run
 from tradefl.cli.settle import settle
 from tradefl.cli.solve import solve
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 for command in (
     *(init, check, solve, explain, tune, fit_accuracy, train),
-    *(agreement, attest, settle, audit, run, node, negotiate),
+    *(agreement, attest, settle, audit, run, node, negotiate, reproduce),
 ):
     app.command()(command)
 

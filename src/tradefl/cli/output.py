@@ -16,6 +16,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from tradefl.consortium.files import atomic_write
@@ -84,6 +91,35 @@ def status(what: str) -> Iterator[Callable[[str], None]]:
         return
     with Console(stderr=True).status(what) as spinner:
         yield lambda text: spinner.update(escape(text))
+
+
+@contextmanager
+def counted_progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Yield a function that shows how many of how many are done, and which was the last.
+
+    A person sees a bar with the time left; a log gets a line for every tenth.
+    """
+    if not _is_watched():
+        told = -1
+
+        def line(done: int, total: int, last: str) -> None:
+            nonlocal told
+            tenth = 10 * done // max(total, 1)
+            if tenth > told:
+                told = tenth
+                warn(f"{what}: {done:,} of {total:,}{f', last {last}' if last else ''}")
+
+        yield line
+        return
+    columns = (
+        *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+        *(TimeRemainingColumn(), TextColumn("{task.fields[last]}")),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, last="")
+        yield lambda done, total, last: bar.update(
+            task, completed=done, total=total, last=escape(last)
+        )
 
 
 @contextmanager

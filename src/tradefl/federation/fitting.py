@@ -14,21 +14,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flwr.app import ArrayRecord, ConfigRecord, Context
-from flwr.serverapp import Grid, ServerApp
 
 from tradefl.consortium import Consortium
 from tradefl.errors import InputError
-from tradefl.federation.client import app as client_app
 from tradefl.federation.datasets import Dataset, load_dataset
-from tradefl.federation.grid import run_in_process
-from tradefl.federation.models import make_model
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
-from tradefl.federation.strategy import TradeFL
-from tradefl.federation.terms import Terms
-from tradefl.federation.training import aggregation, quiet, samples_held, train_config
-from tradefl.federation.updates import parameters_of, record_of
+from tradefl.federation.training import samples_held, train_pledges
 from tradefl.game import Empirical, SqrtLoss, fit_empirical
 
 Array = npt.NDArray[np.float64]
@@ -280,12 +272,12 @@ def measure_accuracy(
                 Pledge(name, fraction, 1.0, samples, seed)
                 for name, samples in zip(names, held, strict=True)
             )
-            before, after = _trained(seeded, pledges, dataset)
+            reports, _ = train_pledges(seeded, pledges, dataset, every_round=False)
             used = [pledge.samples_owed for pledge in pledges]
             share = np.array(used) / np.array(held)
             data = float(share @ units)
-            points.append(Point(fraction, data, sum(used), seed, after))
-            untrained.append(before)
+            points.append(Point(fraction, data, sum(used), seed, reports[-1].accuracy))
+            untrained.append(reports[0].accuracy)
             watch(points[-1])
     return points, float(np.mean(untrained)), notices
 
@@ -304,39 +296,3 @@ def _everybody(
     held = [len(part) for part in np.array_split(np.arange(available), organizations)]
     names = [f"organization-{k}" for k in range(organizations)]
     return names, np.array(held, dtype=float), held, []
-
-
-def _trained(plan: Plan, pledges: tuple[Pledge, ...], dataset: Dataset) -> tuple[float, float]:
-    """Return the accuracy before and after a training with these pledges."""
-    n = len(pledges)
-    terms = Terms(
-        pledges=pledges,
-        transfer_seconds=(0.0,) * n,
-        cycles=(0.0,) * n,
-        cpu_levels_hz=((1.0,),) * n,
-        deadline_seconds=math.inf,
-    )
-    model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
-    first = model.initial(plan.seed)
-    server = ServerApp()
-    trained: list[ArrayRecord] = []
-
-    @server.main()
-    def main(grid: Grid, context: Context) -> None:  # noqa: ARG001
-        result = TradeFL(aggregation(plan), terms, deadline="off").start(
-            grid,
-            record_of(first),
-            num_rounds=plan.rounds,
-            train_config=ConfigRecord(train_config(plan, terms)),
-        )
-        trained.append(result.arrays)
-
-    with quiet():
-        run_in_process(server, client_app, [{"partition-id": k} for k in range(n)], {})
-    after = parameters_of(trained[0])
-    if set(after) != set(first):
-        raise InputError.at("--lr", "the training diverged: no update could be aggregated")
-    return tuple(  # type: ignore[return-value]
-        model.evaluate(parameters, dataset.x_test, dataset.y_test)[1]
-        for parameters in (first, after)
-    )

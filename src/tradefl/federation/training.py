@@ -14,7 +14,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +36,7 @@ from tradefl.federation.ledger import Ledger
 from tradefl.federation.models import Model, Parameters, make_model
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.plan import Plan
+from tradefl.federation.pledge import Pledge
 from tradefl.federation.strategy import TradeFL
 from tradefl.federation.terms import Terms
 from tradefl.federation.updates import parameters_of, record_of
@@ -385,6 +386,74 @@ def train(
             configs = [{"partition-id": k} for k in range(organizations)]
             run_in_process(server, client_app, configs, plan.to_run_config())
     return result[0]
+
+
+def train_pledges(
+    plan: Plan, pledges: Sequence[Pledge], dataset: Dataset, *, every_round: bool = True
+) -> tuple[list[RoundReport], Ledger]:
+    """Train in this process on pledges alone, for experiments: no consortium and no deadline.
+
+    Parameters
+    ----------
+    plan
+        What is trained and how; its ``consortium`` and ``scheme`` do not matter.
+    pledges
+        What each organization contributes.
+    dataset
+        That of ``plan.data``, from ``plan.folder``.
+    every_round
+        Evaluate after every round, not only before the first and after the last.
+
+    Returns
+    -------
+    reports, ledger
+        The evaluations in order; what was measured.
+
+    Raises
+    ------
+    InputError
+        The training diverged.
+    """
+    n = len(pledges)
+    terms = Terms(
+        pledges=tuple(pledges),
+        transfer_seconds=(0.0,) * n,
+        cycles=(0.0,) * n,
+        cpu_levels_hz=tuple((pledge.cpu_hz,) for pledge in pledges),
+        deadline_seconds=math.inf,
+    )
+    model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
+    strategy = TradeFL(aggregation(plan), terms, deadline="off")
+    reports: list[RoundReport] = []
+    aggregated = False
+
+    def evaluate(number: int, record: ArrayRecord) -> MetricRecord | None:
+        if every_round or number in (0, plan.rounds):
+            loss, accuracy = model.evaluate(parameters_of(record), dataset.x_test, dataset.y_test)
+            present = [one for one in strategy.ledger.of_round(number) if one.outcome == "present"]
+            reports.append(RoundReport(number, plan.rounds, accuracy, loss, len(present), n))
+        return None
+
+    server = ServerApp()
+
+    @server.main()
+    def main(grid: Grid, context: Context) -> None:  # noqa: ARG001
+        nonlocal aggregated
+        result = strategy.start(
+            grid,
+            record_of(model.initial(plan.seed)),
+            num_rounds=plan.rounds,
+            timeout=plan.round_seconds,
+            train_config=ConfigRecord(train_config(plan, terms)),
+            evaluate_fn=evaluate,
+        )
+        aggregated = len(result.arrays) > 0
+
+    with quiet():
+        run_in_process(server, client_app, [{"partition-id": k} for k in range(n)], {})
+    if not aggregated:
+        raise InputError.at("--lr", "the training diverged: no update could be aggregated")
+    return reports, strategy.ledger
 
 
 def _run_on_ray(server: ServerApp, organizations: int) -> None:

@@ -1,0 +1,141 @@
+"""``tradefl reproduce``: the paper's figures, and what became of its claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import click
+import typer
+
+from tradefl.cli.options import DataDir, Device, Json
+from tradefl.cli.output import counted_progress, print_facts, print_json, print_table, say
+from tradefl.consortium.schema import suggestion
+from tradefl.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from tradefl.experiments.scorecard import Scorecard
+
+
+def reproduce(
+    figures: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="fig4, fig5, ..., or simulation, training, all; default: simulation.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the results.")] = Path(
+        "reproduction"
+    ),
+    seeds: Annotated[
+        int, typer.Option("--seeds", min=1, max=100_000, help="Consortia drawn for each figure.")
+    ] = 50,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, max=1024, help="Processes; default: one for each CPU."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option("--ray", help="Work on this Ray cluster; local: start one here."),
+    ] = None,
+    profile: Annotated[
+        str,
+        typer.Option(
+            "--profile",
+            help="Of the training figures: small for two CPUs, full for a GPU.",
+            click_type=click.Choice(["small", "full"]),
+        ),
+    ] = "small",
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pair", help="Only this model and data set; may be given again.", show_default=False
+        ),
+    ] = None,
+    training_seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--training-seeds", min=1, max=1000, help="Trainings; default: the profile's."
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    device: Device = "cpu",
+    as_json: Json = False,
+) -> None:
+    """Make the paper's figures again, with many draws, and judge each of its claims.
+
+    Cut off, the same command goes on. The tables do not depend on the number of workers.
+
+    Example: tradefl reproduce
+    Example: tradefl reproduce fig6 fig7 --seeds 200 --out figures
+    Example: tradefl reproduce training --data-dir data --pair mobilenet-svhn
+    """
+    from tradefl.experiments import Settings
+    from tradefl.experiments.reproduction import reproduce as reproduced
+    from tradefl.experiments.training import PAIRS, TrainingSettings
+
+    names = _chosen(figures or ["simulation"])
+    _require_known("--pair", pairs or [], tuple(PAIRS))
+    settings = Settings(
+        seeds=seeds,
+        training=TrainingSettings(
+            profile="full" if profile == "full" else "small",
+            pairs=tuple(dict.fromkeys(pairs)) if pairs else tuple(PAIRS),
+            data_dir="" if data_dir is None else str(data_dir),
+            device=device,
+            seeds=training_seeds or 0,
+        ),
+    )
+    with counted_progress("reproducing") as show:
+        scorecard = reproduced(
+            names,
+            settings,
+            out,
+            workers=workers,
+            ray_address=ray,
+            watch=lambda step: show(step.done, step.units, step.what),
+        )
+    if as_json:
+        print_json(scorecard.to_dict())
+    else:
+        _print(scorecard, out)
+
+
+def _chosen(asked: list[str]) -> list[str]:
+    """Return the names of figures, groups replaced by theirs.
+
+    Raises
+    ------
+    InputError
+        There is no figure or group of a name.
+    """
+    from tradefl.experiments import FIGURES, GROUPS
+
+    _require_known("FIGURES", asked, (*FIGURES, *GROUPS))
+    return list(dict.fromkeys(one for name in asked for one in GROUPS.get(name, (name,))))
+
+
+def _require_known(place: str, asked: list[str], known: tuple[str, ...]) -> None:
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise InputError(
+            Problem(place, f"expected of {', '.join(known)}, got {name!r}{suggestion(name, known)}")
+            for name in unknown
+        )
+
+
+def _print(scorecard: Scorecard, out: Path) -> None:
+    print_table(
+        ["figure", "claim", "ours", "verdict"],
+        [
+            [name, one.claim, one.ours, one.verdict]
+            for name, each in scorecard.findings.items()
+            for one in each
+        ],
+        left=(0, 1, 2, 3),
+        limit=1000,
+    )
+    counted = ", ".join(f"{count} {verdict}" for verdict, count in scorecard.counts().items())
+    print_facts([("claims", counted), ("scorecard", str(out / "scorecard.md"))])
+    say()

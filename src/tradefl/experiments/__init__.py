@@ -1,0 +1,54 @@
+"""The paper's figures, made again: one file a figure, many draws, a verdict on every claim.
+
+``tradefl reproduce`` runs them (:mod:`.runner`), and sums up what became of each claim
+(:mod:`.scorecard`). A new figure is one file with a ``FIGURE``, and its name here.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from tradefl.errors import MissingExtraError
+
+if any(find_spec(name) is None for name in ("altair", "pandas", "vl_convert")):
+    raise MissingExtraError("tradefl.experiments", "charts")
+
+from tradefl.experiments.figure import Figure, Finding, Settings, Unit
+
+SIMULATION: tuple[str, ...] = (
+    *("fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12"),
+    "sensitivity",
+)
+TRAINING = ("fig2", "fig12-accuracy", "fig13", "fig14", "fig15")
+# What takes minutes and belongs to no figure.
+FURTHER = ("calibration",)
+FIGURES = (*SIMULATION, *TRAINING, *FURTHER)
+GROUPS = {"simulation": SIMULATION, "training": TRAINING, "all": FIGURES}
+
+
+def figure(name: str) -> Figure:
+    """Return the figure of a name.
+
+    Raises
+    ------
+    ValueError
+        There is none.
+    """
+    if name not in FIGURES:
+        raise ValueError(f"figure: expected one of {', '.join(FIGURES)}, got {name!r}")
+    found: Figure = import_module(f"tradefl.experiments.{name.replace('-', '_')}").FIGURE
+    return found
+
+
+__all__ = [
+    "FIGURES",
+    "GROUPS",
+    "SIMULATION",
+    "TRAINING",
+    "Figure",
+    "Finding",
+    "Settings",
+    "Unit",
+    "figure",
+]

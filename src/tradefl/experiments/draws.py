@@ -1,0 +1,132 @@
+"""Random consortia of Table II, with our calibration of what the paper leaves out (erratum E9)."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tradefl.game import CoopetitionGame, DenseCompetition, SqrtLoss
+
+# The paper's incentive intensity of highest welfare, payoff per bit.
+GAMMA_STAR = 5.12e-9
+# After so many draws of profitabilities without z > 0 there is none worth waiting for.
+DRAWS = 100_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What the paper does not give. The values are ours, and ``examples/paper.toml`` has them too.
+
+    Attributes
+    ----------
+    epochs, untrained_loss
+        G and A(0) of footnote 7.
+    unit
+        Bits in one unit of Omega.
+    compute_weight
+        lambda.
+    overhead_weight
+        varpi_e.
+    cycles_per_bit
+        eta, the same for everybody.
+    deadline_seconds
+        tau.
+    levels
+        m: equal steps up to F^(m).
+    mean_intensity
+        mu.
+    transfer_seconds, transfer_watts
+        T1 = T3, and E_DL = E_UL.
+    """
+
+    epochs: float = 5.2
+    untrained_loss: float = 0.79
+    unit: float = 1e9
+    compute_weight: float = 2.25
+    overhead_weight: float = 0.32
+    cycles_per_bit: float = 2.0
+    deadline_seconds: float = 22.6
+    levels: int = 5
+    mean_intensity: float = 0.05
+    transfer_seconds: float = 1.0
+    transfer_watts: float = 0.1
+
+
+OURS = Calibration()
+
+
+def draw(
+    seed: int,
+    calibration: Calibration = OURS,
+    *,
+    incentive_intensity: float = GAMMA_STAR,
+    largest_mean_intensity: float | None = None,
+    organizations: int = 10,
+) -> CoopetitionGame:
+    """Return a consortium of Table II's ranges.
+
+    The competition intensities are ``mu + (mu / 5) e_ij`` with standard normal ``e_ij = e_ji``
+    (errata E2 and E11), clipped to [0, 1]. Profitabilities are drawn again until every ``z_i`` is
+    positive, without which there is no weighted potential (erratum E1).
+
+    Parameters
+    ----------
+    seed
+        The same seed gives the same sizes, levels and ``e_ij`` under any calibration.
+    calibration
+        What the paper leaves out.
+    incentive_intensity
+        gamma.
+    largest_mean_intensity
+        The ``mu`` up to which every ``z_i`` must be positive; default the calibration's. A figure
+        that varies ``mu`` gives its largest, so that all its points are of one consortium.
+    organizations
+        N.
+
+    Raises
+    ------
+    ValueError
+        Competition is so strong that no draw has every ``z_i`` positive.
+    """
+    mu = calibration.mean_intensity
+    largest = mu if largest_mean_intensity is None else largest_mean_intensity
+    rng = np.random.default_rng(seed)
+    bits = rng.uniform(15e9, 25e9, organizations)
+    fastest = rng.uniform(3e9, 5e9, organizations)
+    noise = np.triu(rng.standard_normal((organizations, organizations)), 1)
+    noise += noise.T
+
+    def intensities(mean: float) -> Any:
+        rho = np.clip(mean + mean / 5.0 * noise, 0.0, 1.0)
+        np.fill_diagonal(rho, 0.0)
+        return rho
+
+    for _ in range(DRAWS):
+        profitability = rng.uniform(500.0, 2500.0, organizations)
+        if np.all(profitability > intensities(largest) @ profitability):
+            break
+    else:
+        raise ValueError(f"mean_intensity: no draw has every z_i > 0 at mu = {largest:g}")
+    steps = np.arange(1, calibration.levels + 1) / calibration.levels
+    return CoopetitionGame(
+        profitability=profitability,
+        data_bits=bits,
+        data_units=bits / calibration.unit,
+        cycles_per_bit=np.full(organizations, calibration.cycles_per_bit),
+        cpu_levels_hz=fastest[:, None] * steps,
+        competition=DenseCompetition(intensities(mu)),
+        accuracy=SqrtLoss(epochs=calibration.epochs, untrained_loss=calibration.untrained_loss),
+        download_seconds=calibration.transfer_seconds,
+        upload_seconds=calibration.transfer_seconds,
+        incentive_intensity=incentive_intensity,
+        compute_weight=calibration.compute_weight,
+        overhead_weight=calibration.overhead_weight,
+        min_data_fraction=0.01,
+        deadline_seconds=calibration.deadline_seconds,
+        capacitance=1e-27,
+        download_watts=calibration.transfer_watts,
+        upload_watts=calibration.transfer_watts,
+        title=f"table-ii-{seed}",
+    )

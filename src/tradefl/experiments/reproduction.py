@@ -1,0 +1,83 @@
+"""From the names of figures to their files: rows, picture, scorecard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tradefl.charts import save
+from tradefl.consortium.files import atomic_write
+from tradefl.experiments import figure
+from tradefl.experiments.figure import Figure, Settings
+from tradefl.experiments.runner import Watch, compute_all, make_folder, to_csv
+from tradefl.experiments.scorecard import Scorecard
+from tradefl.experiments.training import PAIRS
+
+
+def reproduce(
+    names: Sequence[str],
+    settings: Settings,
+    out: Path,
+    *,
+    workers: int | None = None,
+    ray_address: str | None = None,
+    watch: Watch = lambda _: None,
+) -> Scorecard:
+    """Make figures and their scorecard again.
+
+    Writes for each figure ``<name>.csv`` (every row of every draw), ``<name>.summary.csv`` (what
+    the picture shows), ``<name>.svg``, ``.png`` and ``.html``, and in the end ``scorecard.md`` and
+    ``scorecard.json``. The same names and settings give the same bytes of the tables and the
+    scorecard, however many workers there are.
+
+    Parameters
+    ----------
+    names
+        Of the figures, as in :data:`tradefl.experiments.FIGURES`.
+    settings, out, workers, ray_address, watch
+        As in :func:`tradefl.experiments.runner.compute_all`.
+
+    Raises
+    ------
+    ValueError
+        There is no figure of a name.
+    InputError
+        As :func:`~tradefl.experiments.runner.compute_all`.
+    """
+    figures = [figure(name) for name in dict.fromkeys(names)]
+    make_folder(out)
+    frames = compute_all(
+        figures, settings, out, workers=workers, ray_address=ray_address, watch=watch
+    )
+    findings = {}
+    for one in figures:
+        rows = frames[one.name]
+        summary = one.summary(rows)
+        atomic_write(out / f"{one.name}.csv", to_csv(rows))
+        atomic_write(out / f"{one.name}.summary.csv", to_csv(summary))
+        save(one.chart(summary), out, one.name)
+        findings[one.name] = tuple(one.findings(rows))
+    scorecard = Scorecard(
+        findings=findings,
+        titles={one.name: one.title for one in figures},
+        commands={one.name: command_of(one, settings) for one in figures},
+    )
+    document = json.dumps(scorecard.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)
+    atomic_write(out / "scorecard.json", (document + "\n").encode())
+    atomic_write(out / "scorecard.md", scorecard.to_markdown().encode())
+    return scorecard
+
+
+def command_of(one: Figure, settings: Settings) -> str:
+    """Return the command that makes a figure with these settings; DATA is the data sets' folder."""
+    words = ["tradefl reproduce", one.name]
+    training = settings.training
+    if one.group == "simulation":
+        words.append(f"--seeds {settings.seeds}")
+    elif training is not None:
+        words.append(f"--profile {training.profile}")
+        words += [f"--pair {name}" for name in training.pairs if training.pairs != tuple(PAIRS)]
+        words += [f"--training-seeds {training.seeds}"] if training.seeds else []
+        words += ["--data-dir DATA"] if training.data_dir else []
+    return " ".join(words)

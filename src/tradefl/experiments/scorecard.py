@@ -1,0 +1,73 @@
+"""The scorecard: what became of each claim of the paper, and the command that shows it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tradefl.experiments.figure import Finding, Verdict
+
+SCHEMA = "tradefl/scorecard/1"
+VERDICTS: tuple[Verdict, ...] = (
+    "reproduced",
+    "reproduced after correction",
+    "not reproduced",
+    "not determinable",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Scorecard:
+    """The findings of the figures that were made.
+
+    Attributes
+    ----------
+    findings
+        Of each figure, by its name.
+    titles
+        What each figure shows.
+    commands
+        What makes each figure again.
+    """
+
+    findings: Mapping[str, Sequence[Finding]]
+    titles: Mapping[str, str]
+    commands: Mapping[str, str]
+
+    def counts(self) -> dict[Verdict, int]:
+        """Return how many claims got each verdict."""
+        found = Counter(one.verdict for each in self.findings.values() for one in each)
+        return {verdict: found[verdict] for verdict in VERDICTS}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document ``tradefl/scorecard/1``."""
+        return {
+            "schema": SCHEMA,
+            "verdicts": self.counts(),
+            "claims": [
+                {"figure": name, **dataclasses.asdict(one), "command": self.commands[name]}
+                for name, each in self.findings.items()
+                for one in each
+            ],
+        }
+
+    def to_markdown(self) -> str:
+        """Return a table a figure."""
+        counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items())
+        parts = [f"# Scorecard of the paper's claims\n\n{counted}.\n"]
+        for name, each in self.findings.items():
+            rows = "\n".join(_row(one) for one in each)
+            parts.append(
+                f"## {name}: {self.titles[name]}\n\n`{self.commands[name]}`\n\n"
+                f"| claim | paper | ours | verdict |\n|---|---|---|---|\n{rows}\n"
+            )
+        return "\n".join(parts)
+
+
+def _row(one: Finding) -> str:
+    verdict = one.verdict + (f" ({one.correction})" if one.correction else "")
+    ours = one.ours + (f". {one.remark}" if one.remark else "")
+    cells = (one.claim, one.paper, ours, f"**{verdict}**")
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

@@ -1,0 +1,54 @@
+"""``tradefl reproduce``: names, groups, what is printed and what is written."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from tests.cli.command import run
+
+
+def test_one_figure_from_the_name_to_the_scorecard(tmp_path):
+    ran = run("reproduce", "fig6", "--seeds", "2", "--workers", "1", "--out", tmp_path / "out")
+    assert ran.code == 0
+    assert "CGBD reaches at least the welfare of DBR" in ran.out
+    assert f"scorecard  {tmp_path / 'out' / 'scorecard.md'}" in ran.out
+    assert "reproducing: 2 of 2" in ran.err
+    document = json.loads((tmp_path / "out" / "scorecard.json").read_text())
+    assert document["schema"] == "tradefl/scorecard/1"
+    assert {one["figure"] for one in document["claims"]} == {"fig6"}
+    assert {one["command"] for one in document["claims"]} == {"tradefl reproduce fig6 --seeds 2"}
+    assert sum(document["verdicts"].values()) == len(document["claims"])
+    again = run(
+        "reproduce", "fig6", "--seeds", "2", "--workers", "1", "--out", tmp_path / "out", "--json"
+    )
+    assert again.json == document
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        (["fig3"], "FIGURES: expected of fig4"),
+        (["fig44"], "(did you mean 'fig4'?)"),
+        (["training", "--pair", "resnet"], "--pair: expected of resnet18-cifar10"),
+        (["fig6", "--seeds", "0"], "--seeds"),
+        (["fig6", "--workers", "0"], "--workers"),
+        (["fig13", "--profile", "big"], "--profile"),
+        (["fig6", "--ray", "localhost:1"], "no Ray cluster"),
+    ],
+)
+def test_what_is_refused(tmp_path, options, place):
+    if "--ray" in options:
+        pytest.importorskip("ray")
+    ran = run("reproduce", *options, "--out", tmp_path / "out")
+    assert (ran.code, ran.out) == (2, "")
+    assert place in ran.words
+    assert not (tmp_path / "out" / "scorecard.json").exists()
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    ran = run("reproduce", "fig6", "--seeds", "1", "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "cannot be made" in ran.err
+    assert (tmp_path / "out").read_text() == "mine"
