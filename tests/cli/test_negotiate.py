@@ -156,10 +156,17 @@ def refused(*arguments) -> str:
 def test_without_anvil_it_says_what_is_needed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(sys.modules["tradefl.cli.negotiate"], "CHECKOUT", tmp_path)
     err = refused(HOSPITALS.resolve(), "--processes")
     assert err.startswith("error: --processes: needs anvil")
     assert "npm ci" in err
     assert "--rpc" in err
+
+
+def test_the_checkout_s_anvil_is_found_from_any_folder(tmp_path, monkeypatch):
+    require_anvil()
+    monkeypatch.chdir(tmp_path)
+    assert Path(sys.modules["tradefl.cli.negotiate"]._own_anvil()).samefile(ANVIL)
 
 
 def test_a_node_without_processes_is_refused():

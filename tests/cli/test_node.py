@@ -57,7 +57,7 @@ def test_a_private_file_that_is_wrong(three, node, tmp_path):
     for change, what in (
         ({"organization": "University Z"}, "no organization 'University Z' in the agreement"),
         ({"cpu_levels_hz": [1e9]}, "expected the agreement's"),
-        ({"competitors_weight": 1e9}, "must be > 0"),
+        ({"competitors_weight": 1e9}, "expected less than profitability"),
         ({"upload_seconds": 1e9}, "no feasible level"),
     ):
         write_private(good.model_copy(update=change), path)

@@ -128,7 +128,7 @@ def test_a_folder_as_output_is_refused(tmp_path):
     assert f"error: {tmp_path}: cannot be written" in ran.err
 
 
-@pytest.mark.parametrize("command", ["settle", "audit", "agreement", "explain"])
+@pytest.mark.parametrize("command", ["settle", "audit", "agreement", "explain", "negotiate"])
 def test_without_the_extra_there_is_the_line_that_installs_it(tmp_path, command):
     """web3 and all that comes with it cannot be imported."""
     path = save(tmp_path, document())
@@ -137,6 +137,7 @@ def test_without_the_extra_there_is_the_line_that_installs_it(tmp_path, command)
         "audit": [*NODE, "--contract", "0x" + "11" * 20],
         "agreement": [str(path)],
         "explain": [str(path), "--wei"],
+        "negotiate": [str(path), "--processes"],
     }[command]
     program = (
         "import sys\n"

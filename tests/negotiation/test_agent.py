@@ -237,7 +237,7 @@ def test_a_private_file_that_is_wrong_is_refused(
     [
         ({"organization": "University Z"}, "organization", "did you mean"),
         ({"cpu_levels_hz": [1e9]}, "cpu_levels_hz", "expected the agreement's"),
-        ({"competitors_weight": 1e9}, "competition", "must be > 0"),
+        ({"competitors_weight": 1e9}, "competitors_weight", "less than profitability"),
         ({"download_seconds": 1e9}, "cpu_levels_hz", "no feasible level"),
     ],
 )

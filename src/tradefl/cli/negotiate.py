@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tradefl.settlement.chain import RpcChain
 
 METHOD = "negotiation"
+CHECKOUT = Path(__file__).parents[3]
 POLL_SECONDS = 0.3
 START_SECONDS = 30.0
 # Enough for some thousand transactions at the fees of a development chain.
@@ -120,7 +121,10 @@ def _solution(consortium: Consortium, standing: Standing, seconds: float) -> Sol
 
 def _with_processes(consortium: Consortium, rpc: str | None) -> Standing:
     """Start a chain if need be, deploy, start an agent for each, and watch until all are done."""
-    from tradefl.settlement.chain import RpcChain
+    from tradefl.settlement.agreement import settlement_extra
+
+    with settlement_extra("tradefl negotiate"):
+        from tradefl.settlement.chain import RpcChain
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_terminable())
@@ -154,13 +158,12 @@ def _terminable() -> Iterator[None]:
 @contextlib.contextmanager
 def _anvil() -> Iterator[str]:
     """Run anvil on a free port; yield its URL."""
-    own = Path("contracts") / "tools" / "anvil"
-    installed = (Path("contracts") / "node_modules" / "@foundry-rs").is_dir()
-    command = shutil.which("anvil") or (str(own.resolve()) if installed else None)
+    command = shutil.which("anvil") or _own_anvil()
     if command is None:
         raise InputError.at(
             "--processes",
-            "needs anvil: on PATH, or by `npm ci` in contracts/; or --rpc with a node of yours",
+            "needs anvil: on PATH, or by `npm ci` in the checkout's contracts/; or --rpc with a "
+            "node of yours",
         )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -181,6 +184,15 @@ def _anvil() -> Iterator[str]:
                 raise InputError.at("--processes", f"{command} did not start")
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
+
+
+def _own_anvil() -> str | None:
+    """Return the anvil that ``npm ci`` has put into the checkout: here, or where this code is."""
+    for root in (Path.cwd(), CHECKOUT):
+        contracts = root / "contracts"
+        if (contracts / "node_modules" / "@foundry-rs").is_dir():
+            return str(contracts / "tools" / "anvil")
+    return None
 
 
 @contextlib.contextmanager

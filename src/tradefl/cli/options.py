@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,6 +54,9 @@ PasswordFile = Annotated[
 ]
 
 
+NOBODY_TO_ASK = "a password is needed: --password-file, $TRADEFL_KEYSTORE_PASSWORD or a terminal"
+
+
 def password_prompt(keystore: Path | None) -> str:
     """Ask for the password of key files.
 
@@ -61,13 +65,14 @@ def password_prompt(keystore: Path | None) -> str:
     InputError
         Nobody is there to ask.
     """
+    if not sys.stdin.isatty():  # getpass would read it from a pipe, with a warning
+        raise InputError.at("--keystore", NOBODY_TO_ASK)
     try:
         return str(
             typer.prompt(f"Password of the key files in {keystore}", hide_input=True, err=True)
         )
     except click.Abort:
-        what = "a password is needed: --password-file, $TRADEFL_KEYSTORE_PASSWORD or a terminal"
-        raise InputError.at("--keystore", what) from None
+        raise InputError.at("--keystore", NOBODY_TO_ASK) from None
 
 
 # --- of what trains ------------------------------------------------------------------------------

@@ -152,6 +152,11 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
     if private.cpu_levels_hz != levels:
         what = f"expected the agreement's, {levels}, got {private.cpu_levels_hz}"
         raise InputError.at(f"{place}: cpu_levels_hz", what)
+    if not private.competitors_weight < private.profitability:
+        what = f"expected less than profitability, {private.profitability:g}, as z_i > 0 asks, "
+        raise InputError.at(
+            f"{place}: competitors_weight", what + f"got {private.competitors_weight:g}"
+        )
     n = len(agreement)
     terms = _annex(agreement)
     section = terms["accuracy"]

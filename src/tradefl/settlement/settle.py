@@ -267,7 +267,11 @@ def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, t
     """
     if not chain.code(contract):
         raise ChainError(contract, f"there is no contract at this address on {chain.place}")
-    for event in chain.events(contract, first_block, [topic("AgreementDrafted")]):
+    found = chain.events(contract, first_block, [topic("AgreementDrafted")])
+    if not found and first_block > 0:
+        what = f"no deployment of it from block {first_block:,} on; begin earlier"
+        raise ChainError("--from-block", what)
+    for event in found:
         arguments = constructor_arguments(_created(chain, event))
         if arguments is not None:
             return event, arguments
