@@ -10,12 +10,16 @@ FUZZ := $(if $(CI),test:ci,test)
 # The tests need one version of torch, whose wheel is small where it is built for CPUs alone.
 TORCH := torch==2.13.0
 
-.PHONY: demo test lint pytest contracts contracts-test contracts-prove bench clean help
+# The figures whose every row is kept: they take an hour.
+TRAINING := fig2 fig12-accuracy fig13 fig14 fig15
+
+.PHONY: demo test lint pytest contracts contracts-test contracts-prove bench reproduction clean help
 
 help:
 	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml"
 	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests"
 	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
+	@echo "make reproduction DATA=folder  the paper's figures, trainings included: an hour"
 	@echo "make bench  the benchmarks: ratios measured in one run"
 	@echo "make clean  remove the environment and all caches"
 
@@ -47,6 +51,12 @@ contracts-test: contracts/node_modules/.installed contracts/.venv/.installed
 
 contracts-prove: contracts/node_modules/.installed contracts/.venv/.installed
 	cd contracts && PYTHON_BIN=.venv/bin npm run --silent prove
+
+# Everything that docs/explanation/reproduction.md shows; DATA is the folder of the image data sets.
+reproduction: $(VENV)/.installed-dev
+	$(BIN)/tradefl reproduce all --out build/reproduction --data-dir "$(DATA)"
+	cp build/reproduction/*.svg build/reproduction/*.summary.csv build/reproduction/scorecard.* docs/reproduction
+	for figure in $(TRAINING); do cp build/reproduction/$$figure.csv docs/reproduction; done
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks

@@ -164,3 +164,33 @@ def test_a_run_that_is_killed_goes_on(tmp_path):
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert all(path.stat().st_mtime_ns == kept[path] for path in kept)
     assert len(pd.read_csv(tmp_path / "out" / "fig6.csv")) == 60 * 5
+
+
+def test_the_processes_end_with_the_one_that_started_them(tmp_path):
+    """Also when it is killed, and has no time to stop them."""
+    command = [sys.executable, "-m", "tradefl", "reproduce", "fig6", "--seeds", "5000"]
+    command += ["--workers", "2", "--out", str(tmp_path / "out")]
+    mark = f"MARK={tmp_path}"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "MARK": str(tmp_path)}
+
+    def alive() -> list[int]:
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                if mark.encode() in (entry / "environ").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60.0
+    while len(list((tmp_path / "out").glob("parts/*/*.csv"))) < 3 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(alive()) > 2
+    first.kill()
+    first.wait()
+    until = time.monotonic() + 20.0
+    while alive() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not alive()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tradefl.charts import save
 from tradefl.consortium.files import atomic_write
+from tradefl.errors import InputError
 from tradefl.experiments import figure
 from tradefl.experiments.figure import Figure, Settings
 from tradefl.experiments.runner import Watch, compute_all, make_folder, to_csv
@@ -34,7 +35,8 @@ def reproduce(
     Parameters
     ----------
     names
-        Of the figures, as in :data:`tradefl.experiments.FIGURES`.
+        Of the figures, as in :data:`tradefl.experiments.FIGURES`. A figure of other pairs of model
+        and data set than those asked for is left out.
     settings, out, workers, ray_address, watch
         As in :func:`tradefl.experiments.runner.compute_all`.
 
@@ -43,9 +45,13 @@ def reproduce(
     ValueError
         There is no figure of a name.
     InputError
-        As :func:`~tradefl.experiments.runner.compute_all`.
+        None is left, or as :func:`~tradefl.experiments.runner.compute_all`.
     """
-    figures = [figure(name) for name in dict.fromkeys(names)]
+    asked = [figure(name) for name in dict.fromkeys(names)]
+    figures = [one for one in asked if one.units(settings)]
+    if not figures:
+        what = f"no training of {', '.join(one.name for one in asked)} is of these pairs"
+        raise InputError.at("--pair", what)
     make_folder(out)
     frames = compute_all(
         figures, settings, out, workers=workers, ray_address=ray_address, watch=watch

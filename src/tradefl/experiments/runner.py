@@ -17,6 +17,7 @@ import logging
 import multiprocessing
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
@@ -177,6 +178,19 @@ def _compute(job: tuple[str, str, dict[str, object]]) -> pd.DataFrame:
     return rows
 
 
+def _leave_with_the_parent() -> None:
+    """End this worker when the process that started it is killed, instead of working on."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _job(figure: Figure, unit: Unit) -> tuple[str, str, dict[str, object]]:
     return figure.compute.__module__, figure.compute.__name__, dict(unit.arguments)
 
@@ -193,7 +207,9 @@ def _local_pool(workers: int) -> Iterator[Pool]:
     before = {name: os.environ.get(name) for name in THREADS}
     os.environ.update(dict.fromkeys(THREADS, "1"))
     executor = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn")
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_leave_with_the_parent,
     )
 
     def pool(jobs: Jobs) -> Iterator[tuple[int, pd.DataFrame]]:

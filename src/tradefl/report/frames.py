@@ -1,0 +1,211 @@
+"""The tables behind the charts, of the report and of the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tradefl.charts import STEPS
+from tradefl.game import CoopetitionGame
+from tradefl.report.blocks import digits_of, signed
+from tradefl.solvers import Solution
+from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
+from tradefl.statement import money
+from tradefl.tuning import Tuning
+
+# A chart or table of all organizations stays readable up to so many; of more some are chosen.
+SHOWN_ORGANIZATIONS = 20
+SHOWN_PAYMENTS = 40
+# Of each kind: what is chosen of a large consortium.
+CHOSEN_EACH = 4
+
+
+def chosen(solution: Solution) -> list[int]:
+    """Return the organizations to show, in order: all, or those at the ends of a large consortium.
+
+    Of a large one: those that receive most, pay most, contribute most and have the lowest payoff.
+    """
+    game = solution.game
+    if game.size <= SHOWN_ORGANIZATIONS:
+        return list(range(game.size))
+    x = game.rule.contribution(game, solution.profile)
+    ranks = (-solution.terms.redistribution, solution.terms.redistribution, -x, solution.payoffs)
+    ends = [np.argsort(rank, kind="stable")[:CHOSEN_EACH] for rank in ranks]
+    return sorted({int(i) for end in ends for i in end})
+
+
+def competition_pairs(game: CoopetitionGame, who: Sequence[int]) -> pd.DataFrame:
+    """Return rho between the chosen: ``first``, ``second``, ``intensity``, both orders."""
+    names = [game.name_of(i) for i in who]
+    rows = []
+    for name, i in zip(names, who, strict=True):
+        competitors, rho = game.competition.row(i)
+        of = dict(zip(competitors.tolist(), rho.tolist(), strict=True))
+        rows += [(name, other, of.get(j, 0.0)) for other, j in zip(names, who, strict=True)]
+    return pd.DataFrame(rows, columns=["first", "second", "intensity"])
+
+
+def competition_of_sectors(
+    game: CoopetitionGame, sectors: Sequence[str | None]
+) -> pd.DataFrame | None:
+    """Return the mean rho between two organizations of each two sectors.
+
+    ``None`` if nobody names a sector, or they are more than can be shown.
+    """
+    names = sorted({sector or "(none)" for sector in sectors})
+    if not any(sectors) or len(names) > SHOWN_ORGANIZATIONS:
+        return None
+    member = np.array([[(sector or "(none)") == name for sector in sectors] for name in names])
+    counts = member.sum(axis=1)
+    rows = []
+    for k, name in enumerate(names):
+        to_sector = game.competition.dot(member[k].astype(float))
+        for j, other in enumerate(names):
+            pairs = counts[k] * (counts[j] - (1 if j == k else 0))
+            total = float(to_sector[member[j]].sum())
+            rows.append((other, name, total / pairs if pairs else 0.0))
+    return pd.DataFrame(rows, columns=["first", "second", "intensity"]).sort_values(
+        ["first", "second"], ignore_index=True
+    )
+
+
+def contributions(solution: Solution, who: Sequence[int]) -> pd.DataFrame:
+    """Return what the chosen contribute; the columns are in bits, hertz and seconds."""
+    game, profile = solution.game, solution.profile
+    x = game.rule.contribution(game, profile)
+    chosen_ = np.asarray(who, dtype=np.intp)
+    bits = profile.data_fraction * game.data_bits
+    # As settled, who reports nothing has contributed no frequency either.
+    training = np.divide(
+        game.cycles_per_bit * bits,
+        profile.cpu_hz,
+        out=np.zeros_like(bits),
+        where=profile.cpu_hz > 0.0,
+    )
+    return pd.DataFrame(
+        {
+            "organization": [game.name_of(i) for i in who],
+            "data_fraction": profile.data_fraction[chosen_],
+            "cpu_hz": profile.cpu_hz[chosen_],
+            "contribution_bits": bits[chosen_],
+            "resource_bits": x[chosen_],
+            "training_seconds": training[chosen_],
+        }
+    )
+
+
+def payoff_steps(solution: Solution, who: Sequence[int], *, from_revenue: bool) -> pd.DataFrame:
+    """Return each payoff as steps: ``organization``, ``step``, ``start``, ``end``, ``label``.
+
+    From zero to the payoff; or, from the revenue on, what is taken from it and added to it.
+    """
+    terms = solution.terms
+    parts = {
+        "overhead": -terms.overhead,
+        "damage": -terms.damage,
+        "redistribution": terms.redistribution,
+    }
+    chosen_ = np.asarray(who, dtype=np.intp)
+    drawn = [*parts.values()] if from_revenue else [terms.revenue, terms.payoff]
+    digits = max(digits_of(np.concatenate([one[chosen_] for one in drawn])) - 3, 0)
+    rows: list[tuple[str, str, float, float, str]] = []
+    for i in who:
+        rows += _steps_of(
+            solution.game.name_of(i),
+            float(terms.revenue[i]),
+            {name: float(part[i]) for name, part in parts.items()},
+            digits,
+            from_revenue,
+        )
+    return pd.DataFrame(rows, columns=["organization", "step", "start", "end", "label"])
+
+
+def total_steps(solution: Solution) -> pd.DataFrame:
+    """Return the steps of all payoffs together, from zero to the social welfare."""
+    terms = solution.terms
+    revenue = float(terms.revenue.sum())
+    parts = {
+        "overhead": -float(terms.overhead.sum()),
+        "damage": -float(terms.damage.sum()),
+        "redistribution": float(terms.redistribution.sum()),
+    }
+    digits = max(digits_of([revenue]) - 3, 0)
+    rows = _steps_of("all organizations together", revenue, parts, digits, False)
+    return pd.DataFrame(rows, columns=["organization", "step", "start", "end", "label"])
+
+
+def _steps_of(
+    name: str, revenue: float, parts: Mapping[str, float], digits: int, from_revenue: bool
+) -> list[tuple[str, str, float, float, str]]:
+    first, *_, last = STEPS
+    level = 0.0 if from_revenue else revenue
+    rows = [] if from_revenue else [(name, first, 0.0, revenue, money(revenue, digits))]
+    for step, amount in parts.items():
+        rows.append((name, step, level, level + amount, signed(amount, digits)))
+        level += amount
+    if not from_revenue:
+        rows.append((name, last, 0.0, level, money(level, digits)))
+    return rows
+
+
+def payments(solution: Solution) -> tuple[pd.DataFrame, bool]:
+    """Return who pays whom, largest first, and whether these are all the payments.
+
+    ``payer``, ``receiver``, ``amount``. Beyond :data:`MAX_TRANSFERS_ORGANIZATIONS` there would be
+    too many pairs: then those in which the organizations of :func:`chosen` take part.
+    """
+    game = solution.game
+    complete = game.size <= MAX_TRANSFERS_ORGANIZATIONS
+    if complete:
+        settled = solution.transfers()
+    else:
+        settled = list(
+            dict.fromkeys(one for i in chosen(solution) for one in solution.transfers(i))
+        )
+    settled.sort(key=lambda one: -one[2])
+    rows = [(game.name_of(payer), game.name_of(to), amount) for payer, to, amount in settled]
+    return pd.DataFrame(rows, columns=["payer", "receiver", "amount"]), complete
+
+
+def net_payments(solution: Solution, drawn: pd.DataFrame) -> pd.DataFrame:
+    """Return what those who take part in the payments get in all, in order of that.
+
+    ``organization``, ``amount``, ``label``: for :func:`tradefl.charts.payment_network`.
+    """
+    game, received = solution.game, solution.terms.redistribution
+    taking_part = {*drawn["payer"], *drawn["receiver"]}
+    if game.size <= SHOWN_ORGANIZATIONS:
+        taking_part = {game.name_of(i) for i in range(game.size)}
+    order: npt.NDArray[np.intp] = np.argsort(-received, kind="stable")
+    who = [int(i) for i in order if game.name_of(int(i)) in taking_part]
+    digits = max(digits_of(received[who]) - 3, 0) if who else 2
+    return pd.DataFrame(
+        {
+            "organization": [game.name_of(i) for i in who],
+            "amount": [float(received[i]) for i in who],
+            "label": [signed(float(received[i]), digits) for i in who],
+        }
+    )
+
+
+def gamma_curve(tuning: Tuning) -> pd.DataFrame:
+    """Return welfare at each gamma > 0 that was tried; zero has no place on a logarithmic axis."""
+    points = [point for point in tuning.curve if point.incentive_intensity > 0.0]
+    return pd.DataFrame(
+        {
+            "gamma": [point.incentive_intensity for point in points],
+            "welfare": [point.social_welfare for point in points],
+            "rational": [point.individually_rational for point in points],
+        }
+    )
+
+
+def training_rounds(document: Mapping[str, Any]) -> pd.DataFrame:
+    """Return accuracy and loss by round of a ``tradefl/training/1`` document; round 0 is before."""
+    accuracy = [document["initial_accuracy"], *document["accuracy"]]
+    loss = [document["initial_loss"], *document["loss"]]
+    return pd.DataFrame({"round": range(len(accuracy)), "accuracy": accuracy, "loss": loss})
