@@ -13,7 +13,7 @@ TORCH := torch==2.13.0
 # The figures whose every row is kept: they take an hour.
 TRAINING := fig2 fig12-accuracy fig13 fig14 fig15
 
-.PHONY: demo test lint pytest contracts contracts-test contracts-prove bench reproduction clean help
+.PHONY: demo test lint pytest contracts contracts-test contracts-prove bench reproduction docs clean help
 
 help:
 	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml"
@@ -21,6 +21,7 @@ help:
 	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
 	@echo "make reproduction DATA=folder  the paper's figures, trainings included: an hour"
 	@echo "make bench  the benchmarks: ratios measured in one run"
+	@echo "make docs   the documentation site, in build/site"
 	@echo "make clean  remove the environment and all caches"
 
 demo: $(VENV)/.installed
@@ -29,8 +30,8 @@ demo: $(VENV)/.installed
 test: lint contracts pytest
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check src tests benchmarks docs/hooks
+	$(BIN)/ruff check src tests benchmarks docs/hooks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -61,6 +62,10 @@ reproduction: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
 
+# Every warning ends it, and nothing is fetched. The variable stops a notice of its theme's makers.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # The demo needs the package, something to train on and a chain to settle on; only the tests need the tools.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/pip install --quiet --editable '.[federation,settlement]'
@@ -69,6 +74,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
 	$(BIN)/pip install --quiet --editable '.[dev]' $(TORCH)
 	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@
 
 # A virtual environment that was cut off half-way has no pip and is made anew.
 $(VENV)/bin/pip:

@@ -13,6 +13,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import numpy as np
+
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import MissingExtraError
 
@@ -268,8 +270,8 @@ INK, FAINT = "#1f2328", "#d0d7de"
 LABEL_PIXELS = 140  # of a name; a longer one ends in an ellipsis
 
 
-def competition_map(pairs: pd.DataFrame, *, title: str = "") -> alt.Chart:
-    """Return the competition intensities as coloured cells.
+def competition_map(pairs: pd.DataFrame, *, title: str = "") -> alt.LayerChart:
+    """Return the competition intensities as coloured cells, with the numbers where they fit.
 
     Parameters
     ----------
@@ -280,26 +282,30 @@ def competition_map(pairs: pd.DataFrame, *, title: str = "") -> alt.Chart:
     """
     names = list(dict.fromkeys(pairs["first"]))
     size = max(14.0, min(34.0, 480.0 / max(len(names), 1)))
-    axes = {
-        name: {"sort": names, "title": None, "axis": alt.Axis(labelLimit=LABEL_PIXELS)}
-        for name in ("first", "second")
-    }
-    chart: alt.Chart = (
-        alt.Chart(pairs)
-        .mark_rect(stroke=FAINT, strokeWidth=0.5)
-        .encode(
-            x=alt.X("second:N", **axes["second"]),
-            y=alt.Y("first:N", **axes["first"]),
-            color=alt.Color(
-                "intensity:Q",
-                title="rho",
-                scale=alt.Scale(scheme="viridis", reverse=True, domainMin=0.0),
-            ),
+    axis_ = alt.Axis(labelLimit=LABEL_PIXELS)
+    base = alt.Chart(pairs).encode(
+        x=alt.X("second:N", sort=names, title=None, axis=axis_),
+        y=alt.Y("first:N", sort=names, title=None, axis=axis_),
+    )
+    # Nobody competes at all: a scale from 0 to 0 would have no direction.
+    largest = float(pairs["intensity"].max()) if len(pairs) else 0.0
+    scale = alt.Scale(scheme="viridis", reverse=True, domain=[0.0, largest or 1.0])
+    layers: list[Any] = [
+        base.mark_rect(stroke=FAINT, strokeWidth=0.5).encode(
+            color=alt.Color("intensity:Q", title="rho", scale=scale),
             tooltip=["first:N", "second:N", alt.Tooltip("intensity:Q", format=".4~g")],
         )
-        .properties(width=alt.Step(size), height=alt.Step(size), title=title)
-    )
-    return chart
+    ]
+    if size >= 24.0:
+        dark = alt.datum.intensity > 0.4 * largest
+        layers.append(
+            base.mark_text(fontSize=10).encode(
+                text=alt.Text("intensity:Q", format=".2~g"),
+                color=alt.when(dark).then(alt.value("#ffffff")).otherwise(alt.value("#000000")),
+            )
+        )
+    chart = cast(alt.LayerChart, alt.layer(*layers))
+    return chart.properties(width=alt.Step(size), height=alt.Step(size), title=title)
 
 
 def contributions(given: pd.DataFrame, *, title: str = "") -> alt.HConcatChart:
@@ -333,7 +339,7 @@ def contributions(given: pd.DataFrame, *, title: str = "") -> alt.HConcatChart:
         part("cpu_hz", "f, Hz", PALETTE[1], False),
         part("resource_bits", "x, bit", PALETTE[2], False),
     )
-    return cast(alt.HConcatChart, alt.hconcat(*parts, spacing=18).properties(title=title))
+    return alt.hconcat(*parts, spacing=18).properties(title=title)
 
 
 def payoff_waterfall(
@@ -363,7 +369,7 @@ def payoff_waterfall(
         tooltip=["organization:N", "step:N", "label:N"],
     )
     zero = alt.Chart().mark_rule(color=INK).encode(y=alt.datum(0))
-    texts = base.mark_text(color=INK, fontSize=9, baseline="bottom", dy=-2).encode(
+    texts = base.mark_text(color=INK, fontSize=10, baseline="bottom", dy=-2).encode(
         y=alt.Y("top:Q"), text="label:N"
     )
     data = steps.assign(top=steps[["start", "end"]].max(axis=1))
@@ -402,7 +408,7 @@ def payment_network(
         turn = 2.0 * math.pi * k / count
         x, y = math.sin(turn), math.cos(turn)
         places[name] = (x, y)
-        side = "middle" if abs(x) < 0.2 else "right" if x > 0.0 else "left"
+        side = "middle" if abs(x) < 0.15 else "right" if x > 0.0 else "left"
         role = "receives" if amount > 0.0 else "pays" if amount < 0.0 else "neither"
         nodes.append(
             {"organization": name, "x": x, "y": y, "side": side, "in all it": role}
@@ -414,15 +420,16 @@ def payment_network(
             payments["payer"], payments["receiver"], payments["amount"], strict=True
         )
     ]
-    scale = alt.Scale(domain=[-1.6, 1.6])
+    # As many pixels for a unit in both directions, and room for the names on both sides.
+    spans = {alt.X: alt.Scale(domain=[-1.6, 1.6]), alt.Y: alt.Scale(domain=[-1.2, 1.2])}
 
     def at(field: str, channel: Any) -> Any:
-        return channel(field, type="quantitative", scale=scale, axis=None)
+        return channel(field, type="quantitative", scale=spans[channel], axis=None)
 
     layers: list[Any] = []
     if edges:
         drawn = alt.Chart(pd.DataFrame(edges))
-        width = alt.Scale(domain=[0.0, max(edge["amount"] for edge in edges)], range=[0.6, 7.0])
+        width = alt.Scale(domain=[0.0, max(edge["amount"] for edge in edges)], range=[0.6, 5.0])
         tooltip = ["payer:N", "receiver:N", alt.Tooltip("amount:Q", format=",.5g")]
         layers.append(
             drawn.mark_rule(color="#757575", opacity=0.65).encode(
@@ -441,7 +448,7 @@ def payment_network(
                 angle=alt.Angle("angle:Q", scale=alt.Scale(domain=[0, 360], range=[0, 360])),
                 size=alt.Size(
                     "amount:Q",
-                    scale=alt.Scale(domain=width.domain, range=[40, 220]),
+                    scale=alt.Scale(domain=width.domain, range=[40, 160]),
                     legend=None,
                 ),
                 tooltip=tooltip,
@@ -469,7 +476,7 @@ def payment_network(
             .encode(x=at("tx", alt.X), y=at("ty", alt.Y), text="text:N")
         )
     chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(width=620, height=620, title=title)
+    return chart.properties(width=640, height=480, title=title)
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], amount: float) -> dict[str, Any]:
@@ -506,21 +513,24 @@ def gamma_curve(
     title
         Text above.
     """
+    decades = np.log10([curve["gamma"].min(), curve["gamma"].max()])
+    ticks = 10.0 ** np.arange(math.floor(decades[0]), math.ceil(decades[1]) + 1)
     x = alt.X(
         "gamma:Q",
         title="gamma, payoff per bit",
         scale=alt.Scale(type="log"),
-        axis=alt.Axis(format=".0e", tickCount=8),
+        axis=alt.Axis(format=".0e", values=ticks.tolist()),
     )
     base = alt.Chart(curve).encode(x=x)
     y = alt.Y("welfare:Q", title="social welfare", scale=alt.Scale(zero=False))
     layers: list[Any] = [base.mark_line(color=PALETTE[0]).encode(y=y)]
     if not curve["rational"].all():
+        losing = curve[~curve["rational"].astype(bool)].assign(kind=negative)
         layers.append(
-            base.transform_filter(alt.datum.rational == False)  # noqa: E712  a Vega expression
-            .transform_calculate(kind=f"'{negative}'")
+            alt.Chart(losing)
             .mark_point(shape="cross", color=PALETTE[1], size=40, filled=True, opacity=1)
             .encode(
+                x=x,
                 y=y,
                 shape=alt.Shape(
                     "kind:N",
@@ -574,7 +584,7 @@ def training_curves(rounds: pd.DataFrame, *, title: str = "") -> alt.HConcatChar
         return chart
 
     parts = (part("accuracy", PALETTE[0]), part("loss", PALETTE[1]))
-    return cast(alt.HConcatChart, alt.hconcat(*parts, spacing=24).properties(title=title))
+    return alt.hconcat(*parts, spacing=24).properties(title=title)
 
 
 def inline_svg(chart: Any, *, name: str, label: str, description: str) -> str:
@@ -591,7 +601,7 @@ def inline_svg(chart: Any, *, name: str, label: str, description: str) -> str:
     description
         What can be seen in it, in sentences.
     """
-    text = {"labelColor": INK, "titleColor": INK}
+    text = {"labelColor": INK, "titleColor": INK, "labelFontSize": 12, "titleFontSize": 12}
     themed = (
         chart.configure(aria=False, background="transparent")
         .configure_view(stroke=None)
@@ -609,11 +619,19 @@ def inline_svg(chart: Any, *, name: str, label: str, description: str) -> str:
         f'<desc id="{name}-desc">{escape(description)}</desc>'
     )
     # In tags alone: the texts between them are names, which may look like anything.
-    return begin + found + words + re.sub(r"<[^>]*>", lambda tag: _of_page(tag[0], name), rest)
+    rest = re.sub(r"<[^>]*>", lambda tag: _of_page(tag[0], name), rest)
+    # The numbers in the ids count all charts that this process has drawn.
+    made = dict.fromkeys(re.findall(rf' id="({name}-[a-z_]+[0-9]+)"', rest))
+    for k, one in enumerate(made):
+        rest = rest.replace(f' id="{one}"', f' id="{name}-part{k}"')
+        rest = rest.replace(f"url(#{one})", f"url(#{name}-part{k})")
+    return begin + found + words + rest
 
 
 def _of_page(tag: str, name: str) -> str:
     """Return a tag of a chart with the page's ink, and with ids of its own."""
+    # The chart is one image with one text alternative; its parts have no roles of their own.
+    tag = re.sub(r' (?:aria-[a-z]+|role)="[^"]*"', "", tag)
     for paint in ("fill", "stroke"):
         tag = tag.replace(f'{paint}="{INK}"', f'{paint}="currentColor"')
         tag = tag.replace(f'{paint}="{FAINT}"', f'{paint}="currentColor" {paint}-opacity="0.2"')

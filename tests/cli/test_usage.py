@@ -57,3 +57,31 @@ def test_wrong_usage_is_exit_2_without_a_traceback(arguments, what):
     assert (ran.code, ran.out) == (2, "")
     assert what in ran.words
     assert "Traceback" not in ran.err
+
+
+def test_quiet_leaves_the_result_and_errors_alone(tmp_path):
+    options = ["reproduce", "fig6", "--seeds", "1", "--workers", "1", "--out", tmp_path / "out"]
+    loud, quiet = run(*options), run(*options, "--quiet")
+    assert "reproducing" in loud.err
+    assert (quiet.code, quiet.out, quiet.err) == (0, loud.out, "")
+    assert run(*options).err  # not for longer than one command
+    assert run("check", "nowhere.toml", "-q").err.startswith("error: nowhere.toml")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["slove"], "'solve'"),
+        (["solve", "a.toml", "--methd", "dbr"], "--method"),
+        (["solve", "a.toml", "--method", "exat"], "(did you mean 'exact'?)"),
+        (["train", "a.toml", "--aggregation", "fedav"], "(did you mean 'fedavg'?)"),
+    ],
+)
+def test_a_mistyped_name_gets_the_one_that_was_meant(arguments, meant):
+    ran = run(*arguments)
+    assert ran.code == 2
+    assert meant in ran.words
+
+
+def test_no_colours_but_on_a_terminal():
+    assert "\x1b" not in run("solve", "examples/hospitals.toml").out

@@ -13,11 +13,14 @@ from tradefl.cli.agreement import agreement
 from tradefl.cli.attest import attest
 from tradefl.cli.audit import audit
 from tradefl.cli.check import check
+from tradefl.cli.command import Command
+from tradefl.cli.dashboard import dashboard
 from tradefl.cli.explain import explain
 from tradefl.cli.fit_accuracy import fit_accuracy
 from tradefl.cli.init import init
 from tradefl.cli.negotiate import negotiate
 from tradefl.cli.node import node
+from tradefl.cli.report import report
 from tradefl.cli.reproduce import reproduce
 from tradefl.cli.run import run
 from tradefl.cli.settle import settle
@@ -35,9 +38,9 @@ app = typer.Typer(
 )
 for command in (
     *(init, check, solve, explain, tune, fit_accuracy, train),
-    *(agreement, attest, settle, audit, run, node, negotiate, reproduce),
+    *(agreement, attest, settle, audit, run, node, negotiate, reproduce, report, dashboard),
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _print_version(wanted: bool) -> None:

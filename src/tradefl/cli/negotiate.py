@@ -25,6 +25,7 @@ from tradefl.cli.output import (
     print_json,
     require_writable,
     status,
+    warn,
     write_json,
 )
 from tradefl.cli.solve import print_solution
@@ -292,7 +293,7 @@ def _watched(
                 show(_rows(agreement, standing))
                 if not sys.stderr.isatty():
                     for ruling in standing.rulings[shown:]:
-                        sys.stderr.write(_line(agreement, ruling) + "\n")
+                        warn(_line(agreement, ruling))
                 shown = len(standing.rulings)
                 if standing.over and all(code == 0 for code in codes):
                     return standing

@@ -10,16 +10,30 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError
 from tradefl.solvers import METHODS
 
 if TYPE_CHECKING:
     from tradefl.federation import Plan
 
+
+class OneOf(click.Choice):  # type: ignore[type-arg]  # not generic before click 8.2
+    """One of some words; for a mistyped one, the word that was perhaps meant."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word, or fail with the closest one."""
+        try:
+            return str(super().convert(value, param, ctx))
+        except click.BadParameter as error:
+            error.message += suggestion(str(value), [str(one) for one in self.choices])
+            raise
+
+
 File = Annotated[Path, typer.Argument(help="The consortium file (TOML).", show_default=False)]
 Method = Annotated[
     str,
-    typer.Option("--method", "-m", help="The solver.", click_type=click.Choice(METHODS)),
+    typer.Option("--method", "-m", help="The solver.", click_type=OneOf(METHODS)),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Rpc = Annotated[

@@ -35,6 +35,14 @@ TABLE_ROWS = 30
 INDENT_UP_TO = 1000
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
+_quiet = False
+
+
+def be_quiet(wanted: bool) -> None:
+    """Print nothing on stderr but errors from now on, or do again."""
+    global _quiet
+    _quiet = wanted
+
 
 def say(text: str = "") -> None:
     """Print a line on stdout, as it is."""
@@ -63,14 +71,14 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line on stderr, if there is one: ``2>&-`` closes it."""
-    if sys.stderr is not None:
+    """Print a line on stderr, if there is one (``2>&-`` closes it) and ``--quiet`` is not given."""
+    if sys.stderr is not None and not _quiet:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
 
 def _is_watched() -> bool:
-    return sys.stderr is not None and sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty() and not _quiet
 
 
 @contextmanager

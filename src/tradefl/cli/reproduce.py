@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import click
 import typer
 
-from tradefl.cli.options import DataDir, Device, Json
+from tradefl.cli.options import DataDir, Device, Json, OneOf
 from tradefl.cli.output import counted_progress, print_facts, print_json, print_table, say
 from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError, Problem
@@ -44,7 +43,7 @@ def reproduce(
         typer.Option(
             "--profile",
             help="Of the training figures: small for two CPUs, full for a GPU.",
-            click_type=click.Choice(["small", "full"]),
+            click_type=OneOf(["small", "full"]),
         ),
     ] = "small",
     pairs: Annotated[

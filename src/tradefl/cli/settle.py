@@ -18,6 +18,7 @@ from tradefl.cli.options import (
     Json,
     Keystore,
     Method,
+    OneOf,
     PasswordFile,
     Rpc,
     password_prompt,
@@ -66,7 +67,7 @@ def settle(
         typer.Option(
             "--accounts",
             help="unlocked: the accounts that a development node signs for; the default.",
-            click_type=click.Choice(["unlocked"]),
+            click_type=OneOf(["unlocked"]),
         ),
     ] = None,
     keystore: Keystore = None,

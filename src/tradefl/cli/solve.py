@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import click
 import typer
 
-from tradefl.cli.options import File, Json, Method
+from tradefl.cli.options import File, Json, Method, OneOf
 from tradefl.cli.output import (
     TABLE_ROWS,
     note,
@@ -52,7 +52,7 @@ def solve(
         typer.Option(
             "--order",
             help="dbr, wpr: who moves when; given (the file's order) or random in each round.",
-            click_type=click.Choice(["given", "random"]),
+            click_type=OneOf(["given", "random"]),
         ),
     ] = None,
     seed: Annotated[
@@ -78,7 +78,7 @@ def solve(
         typer.Option(
             "--master",
             help="cgbd: milp (HiGHS) or traversal (the paper's enumeration).",
-            click_type=click.Choice(["milp", "traversal"]),
+            click_type=OneOf(["milp", "traversal"]),
         ),
     ] = None,
     epsilon: Annotated[

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from tradefl.cli.attest import signed
@@ -21,6 +20,7 @@ from tradefl.cli.options import (
     LearningRate,
     LocalEpochs,
     ModelName,
+    OneOf,
     PasswordFile,
     Rounds,
     Rpc,
@@ -64,7 +64,7 @@ def train(
             "--scheme",
             "-m",
             help="Whose contributions are pledged: the solver.",
-            click_type=click.Choice(METHODS),
+            click_type=OneOf(METHODS),
         ),
     ] = DEFAULT_METHOD,
     aggregation: Annotated[
@@ -72,7 +72,7 @@ def train(
         typer.Option(
             "--aggregation",
             help="Flower's strategy that aggregates.",
-            click_type=click.Choice(["fedavg", "fedprox", "fedadam"]),
+            click_type=OneOf(["fedavg", "fedprox", "fedadam"]),
         ),
     ] = "fedavg",
     proximal_mu: Annotated[
@@ -83,7 +83,7 @@ def train(
         typer.Option(
             "--partition",
             help="Who holds what: in proportion to |S_i|, or drawn by class (Dirichlet).",
-            click_type=click.Choice(["iid", "dirichlet"]),
+            click_type=OneOf(["iid", "dirichlet"]),
         ),
     ] = "iid",
     alpha: Annotated[
@@ -94,7 +94,7 @@ def train(
         typer.Option(
             "--deadline",
             help="How tau is enforced: by Eq. (2), by the clock, or not; tos: off, else model.",
-            click_type=click.Choice(["model", "wall", "off"]),
+            click_type=OneOf(["model", "wall", "off"]),
         ),
     ] = None,
     seed: Seed = 0,
@@ -104,7 +104,7 @@ def train(
         typer.Option(
             "--backend",
             help="In this process, or a process for each CPU (Ray).",
-            click_type=click.Choice(["in-process", "ray"]),
+            click_type=OneOf(["in-process", "ray"]),
         ),
     ] = "in-process",
     as_json: Json = False,

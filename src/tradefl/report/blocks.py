@@ -117,7 +117,7 @@ def quantity(value: float, unit: str) -> str:
     """Return a quantity with six digits and the prefix that keeps it short: ``36 Gbit``."""
     if value <= 0.0 or not math.isfinite(value):
         return f"{value:g} {unit}"
-    power = min(max(int(math.floor(math.log10(value) / 3.0)), 0), len(PREFIXES) - 1)
+    power = min(max(math.floor(math.log10(value) / 3.0), 0), len(PREFIXES) - 1)
     if float(f"{value / 1000.0**power:.6g}") >= 1000.0 and power + 1 < len(PREFIXES):
         power += 1
     return f"{value / 1000.0**power:.6g} {PREFIXES[power]}{unit}"

@@ -22,6 +22,7 @@ SHOWN_ORGANIZATIONS = 20
 SHOWN_PAYMENTS = 40
 # Of each kind: what is chosen of a large consortium.
 CHOSEN_EACH = 4
+NO_SECTOR = "(no sector)"
 
 
 def chosen(solution: Solution) -> list[int]:
@@ -39,14 +40,32 @@ def chosen(solution: Solution) -> list[int]:
 
 
 def competition_pairs(game: CoopetitionGame, who: Sequence[int]) -> pd.DataFrame:
-    """Return rho between the chosen: ``first``, ``second``, ``intensity``, both orders."""
+    """Return rho between the chosen: ``first``, ``second``, ``intensity``, both orders.
+
+    Nobody competes with itself: those pairs are left out, unless there are no others.
+    """
     names = [game.name_of(i) for i in who]
     rows = []
     for name, i in zip(names, who, strict=True):
         competitors, rho = game.competition.row(i)
         of = dict(zip(competitors.tolist(), rho.tolist(), strict=True))
         rows += [(name, other, of.get(j, 0.0)) for other, j in zip(names, who, strict=True)]
+    if len(who) > 1:
+        rows = [row for row in rows if row[0] != row[1]]
     return pd.DataFrame(rows, columns=["first", "second", "intensity"])
+
+
+def members_of(
+    sectors: Sequence[str | None],
+) -> tuple[list[str], npt.NDArray[np.bool_]] | None:
+    """Return the sectors, and who belongs to each, shape ``(sectors, N)``.
+
+    ``None`` if nobody names a sector, or they are more than can be shown.
+    """
+    names = sorted({sector or NO_SECTOR for sector in sectors})
+    if not any(sectors) or not 1 < len(names) <= SHOWN_ORGANIZATIONS:
+        return None
+    return names, np.array([[(one or NO_SECTOR) == name for one in sectors] for name in names])
 
 
 def competition_of_sectors(
@@ -54,12 +73,12 @@ def competition_of_sectors(
 ) -> pd.DataFrame | None:
     """Return the mean rho between two organizations of each two sectors.
 
-    ``None`` if nobody names a sector, or they are more than can be shown.
+    ``None`` as :func:`members_of`.
     """
-    names = sorted({sector or "(none)" for sector in sectors})
-    if not any(sectors) or len(names) > SHOWN_ORGANIZATIONS:
+    found = members_of(sectors)
+    if found is None:
         return None
-    member = np.array([[(sector or "(none)") == name for sector in sectors] for name in names])
+    names, member = found
     counts = member.sum(axis=1)
     rows = []
     for k, name in enumerate(names):
@@ -111,7 +130,7 @@ def payoff_steps(solution: Solution, who: Sequence[int], *, from_revenue: bool) 
     }
     chosen_ = np.asarray(who, dtype=np.intp)
     drawn = [*parts.values()] if from_revenue else [terms.revenue, terms.payoff]
-    digits = max(digits_of(np.concatenate([one[chosen_] for one in drawn])) - 3, 0)
+    digits = max(digits_of(np.concatenate([one[chosen_] for one in drawn])) - 2, 0)
     rows: list[tuple[str, str, float, float, str]] = []
     for i in who:
         rows += _steps_of(
@@ -133,7 +152,7 @@ def total_steps(solution: Solution) -> pd.DataFrame:
         "damage": -float(terms.damage.sum()),
         "redistribution": float(terms.redistribution.sum()),
     }
-    digits = max(digits_of([revenue]) - 3, 0)
+    digits = max(digits_of([revenue]) - 2, 0)
     rows = _steps_of("all organizations together", revenue, parts, digits, False)
     return pd.DataFrame(rows, columns=["organization", "step", "start", "end", "label"])
 
@@ -171,6 +190,55 @@ def payments(solution: Solution) -> tuple[pd.DataFrame, bool]:
     return pd.DataFrame(rows, columns=["payer", "receiver", "amount"]), complete
 
 
+def drawn_payments(paid: pd.DataFrame) -> pd.DataFrame:
+    """Return the largest payments, as many as a network of them stays readable."""
+    parties: set[str] = set()
+    for k, (payer, receiver) in enumerate(zip(paid["payer"], paid["receiver"], strict=True)):
+        parties |= {payer, receiver}
+        if k == SHOWN_PAYMENTS or len(parties) > SHOWN_ORGANIZATIONS:
+            return paid.head(k)
+    return paid
+
+
+def payments_of_sectors(
+    solution: Solution, sectors: Sequence[str | None]
+) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Return what all of a sector pay all of another, net, and what each sector gets in all.
+
+    As :func:`payments` and :func:`net_payments`, with sectors for organizations; ``None`` as
+    :func:`members_of`. Sums of Eq. (9), from products with rho alone.
+    """
+    found = members_of(sectors)
+    if found is None:
+        return None
+    names, member = found
+    game = solution.game
+    x, rho = game.rule.contribution(game, solution.profile), game.competition
+    gamma = game.rule.incentive_intensity
+    received = np.empty((len(names), len(names)))  # by the first from the second
+    for k, payers in enumerate(member.astype(float)):
+        each = gamma * (x * rho.dot(payers) - rho.dot(payers * x))
+        received[:, k] = member @ each
+    rows = [
+        (names[k], names[j], float(received[j, k]))
+        for j in range(len(names))
+        for k in range(len(names))
+        if j != k and received[j, k] > 0.0
+    ]
+    rows.sort(key=lambda row: -row[2])
+    in_all = member @ solution.terms.redistribution
+    order = np.argsort(-in_all, kind="stable")
+    digits = max(digits_of(in_all) - 3, 0)
+    net = pd.DataFrame(
+        {
+            "organization": [names[k] for k in order],
+            "amount": in_all[order],
+            "label": [signed(float(amount), digits) for amount in in_all[order]],
+        }
+    )
+    return pd.DataFrame(rows, columns=["payer", "receiver", "amount"]), net
+
+
 def net_payments(solution: Solution, drawn: pd.DataFrame) -> pd.DataFrame:
     """Return what those who take part in the payments get in all, in order of that.
 
@@ -193,8 +261,19 @@ def net_payments(solution: Solution, drawn: pd.DataFrame) -> pd.DataFrame:
 
 
 def gamma_curve(tuning: Tuning) -> pd.DataFrame:
-    """Return welfare at each gamma > 0 that was tried; zero has no place on a logarithmic axis."""
+    """Return welfare at the gammas tried, from a decade below the first that changes anything.
+
+    ``gamma`` > 0 (zero has no place on a logarithmic axis), ``welfare``, ``rational``.
+    """
     points = [point for point in tuning.curve if point.incentive_intensity > 0.0]
+    before = tuning.without.social_welfare
+    effective = [
+        point.incentive_intensity
+        for point in points
+        if abs(point.social_welfare - before) > 1e-9 * abs(before)
+    ]
+    if effective:
+        points = [point for point in points if point.incentive_intensity >= effective[0] / 10.0]
     return pd.DataFrame(
         {
             "gamma": [point.incentive_intensity for point in points],

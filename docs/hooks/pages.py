@@ -1,0 +1,129 @@
+"""What the site does beyond MkDocs.
+
+* The navigation is the list of links in ``README.md``; there is no second list.
+* Pages may link to files of the repository outside ``docs``, and to folders. The site has a page
+  for each of these: a file's text, a folder's files. It has no repository to link to.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files, InclusionLevel
+from mkdocs.structure.pages import Page
+
+HEADING = re.compile(r"## (?P<title>.+)")
+ENTRY = re.compile(r"- \[(?P<title>.+?)\]\((?P<target>[^)#]+\.md)\)")
+LINK = re.compile(r"(?<=\]\()(?P<target>(?:\.\./)+[^)#\s]+)(?=[)#])")
+LANGUAGES = {
+    ".json": "json",
+    ".md": "markdown",
+    ".py": "python",
+    ".sol": "solidity",
+    ".toml": "toml",
+}
+
+
+def navigation(docs: Path, page: str = "README.md") -> list[Any]:
+    """Return what a page lists: its headings as sections, its links as their pages.
+
+    A ``README.md`` that is linked to becomes a section too, with what it lists itself.
+    """
+    entries: list[Any] = [] if page != "README.md" else [page]
+    section = entries
+    for line in (docs / page).read_text("utf-8").splitlines():
+        if heading := HEADING.fullmatch(line):
+            section = []
+            entries.append({heading["title"]: section})
+        elif entry := ENTRY.match(line):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(page), entry["target"]))
+            within: Any = target
+            if posixpath.basename(target) == "README.md":
+                within = [target, *navigation(docs, target)]
+            section.append({entry["title"]: within})
+    return entries
+
+
+def elsewhere(root: Path, markdown: str, page: str) -> dict[str, str]:
+    """Return the links to what MkDocs has no page for, each with its path in the repository."""
+    folder = posixpath.join("docs", posixpath.dirname(page))
+    found = {}
+    for link in LINK.finditer(markdown):
+        path = posixpath.normpath(posixpath.join(folder, link["target"]))
+        if not path.startswith("docs/") or (root / path).is_dir():
+            found[link["target"]] = path
+    return found
+
+
+def shown(root: Path, path: str) -> str:
+    """Return the page of a file or folder of the repository.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    place = root / path
+    if not place.is_dir():
+        return f"# {path}\n\n{_block(place)}"
+    files = sorted(one for one in place.iterdir() if one.is_file())
+    if path.startswith("docs/"):  # the site has these files
+        up = posixpath.relpath(path.removeprefix("docs/"), posixpath.dirname(source(path)))
+        return f"# {path}\n\n" + "".join(f"- [{one.name}]({up}/{one.name})\n" for one in files)
+    return f"# {path}\n" + "".join(f"\n## {one.name}\n\n{_block(one)}" for one in files)
+
+
+def _block(file: Path) -> str:
+    language = LANGUAGES.get(file.suffix, "text")
+    return f"``````{language}\n{file.read_text('utf-8').rstrip()}\n``````\n"
+
+
+def source(path: str) -> str:
+    """Return where in the site the page of a path of the repository is."""
+    return f"repository/{path}.md"
+
+
+# --- MkDocs calls these ---------------------------------------------------------------------------
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Take the navigation from ``README.md``."""
+    config.nav = navigation(Path(config.docs_dir))
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages of what pages link to and MkDocs does not have."""
+    root = Path(config.docs_dir).parent
+    paths = {
+        path
+        for file in files.documentation_pages()
+        for path in elsewhere(root, file.content_string, file.src_uri).values()
+    }
+    for path in sorted(paths):
+        text = shown(root, path)
+        page = File.generated(
+            config, source(path), content=text, inclusion=InclusionLevel.NOT_IN_NAV
+        )
+        files.append(page)
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """Point such links to those pages."""
+    here = page.file.src_uri
+    if here.startswith("repository/"):
+        return markdown
+    targets = elsewhere(Path(config.docs_dir).parent, markdown, here)
+
+    def inside(link: re.Match[str]) -> str:
+        target = link["target"]
+        if target not in targets:
+            return target
+        return posixpath.relpath(source(targets[target]), posixpath.dirname(here) or ".")
+
+    return LINK.sub(inside, markdown)

@@ -1,0 +1,96 @@
+"""``tradefl report``: everything about a consortium on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tradefl.cli.explain import settled_solution
+from tradefl.cli.options import File, Method
+from tradefl.cli.output import note, require_distinct, require_writable, status
+from tradefl.consortium import Consortium, load
+from tradefl.consortium.files import atomic_write, read_json
+from tradefl.errors import InputError
+from tradefl.solvers import DEFAULT_METHOD, Solution
+from tradefl.solvers import solve as solve_game
+from tradefl.tuning import Tuning
+from tradefl.tuning import tune as tune_game
+
+
+def report(
+    file: File,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the page.")] = Path(
+        "report.html"
+    ),
+    method: Method = DEFAULT_METHOD,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--profile",
+            help="Report the contributions of this solution or training document; default: solve.",
+        ),
+    ] = None,
+    training: Annotated[
+        Path | None,
+        typer.Option("--training", help="Add the training of this tradefl train document."),
+    ] = None,
+    settlement: Annotated[
+        Path | None,
+        typer.Option("--settlement", help="Add the receipts of this tradefl settle document."),
+    ] = None,
+    no_tune: Annotated[
+        bool, typer.Option("--no-tune", help="Leave out the curve of welfare over gamma.")
+    ] = False,
+) -> None:
+    """Write one page that shows who contributes what, who pays whom, why, and how it is proven.
+
+    The page is one file. It needs no network and can be printed.
+
+    Example: tradefl report examples/drug_discovery.toml -o report.html
+    """
+    from tradefl.report import read_settlement, read_training
+    from tradefl.report import report as reported
+
+    read = {"FILE": file, "--profile": profile, "--training": training, "--settlement": settlement}
+    for option, path in read.items():
+        if path is not None:
+            require_distinct({option: path, "--output": output})
+    require_writable(output)
+    with status(f"solving {file}") as show:
+        consortium = load(file)
+        trained = None if training is None else read_training(training, consortium)
+        settled = None if settlement is None else read_settlement(settlement, consortium)
+        if profile is None:
+            solution = solve_game(consortium, method)
+        else:
+            solution = settled_solution(consortium, read_json(profile), profile)
+        tuning = None
+        if not no_tune:
+            show(f"tuning {file}; --no-tune leaves it out")
+            tuning = _tuned(consortium, method)
+        show(f"drawing {output}")
+        page = reported(consortium, solution, tuning=tuning, training=trained, settlement=settled)
+        atomic_write(output, page.encode())
+    note(f"wrote {output}")
+    _exit_with(solution)
+
+
+def _tuned(consortium: Consortium, method: str) -> Tuning:
+    """Return the gamma curve.
+
+    Raises
+    ------
+    InputError
+        The method cannot serve this consortium at some gamma.
+    """
+    try:
+        return tune_game(consortium.game, method=method)
+    except ValueError as error:
+        raise InputError.at(f"--method {method}", str(error)) from None
+
+
+def _exit_with(solution: Solution) -> None:
+    if solution.status == "iteration_limit":
+        raise typer.Exit(1)

@@ -1,0 +1,126 @@
+"""What the pages are made of: charts in the page's colours, and the report's texts and tables."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from tradefl.charts import FAINT, INK
+from tradefl.dashboard.editing import Download
+from tradefl.report.blocks import Facts, Figure, Listing, Section, Table, Text
+
+# On a dark page ink is light; black, which is one scheme's colour, too.
+DARK = {INK: "#e6e8eb", FAINT: "#3d444d", "#000000": "#ffffff", "black": "#ffffff"}
+SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:^&@])")
+Charts = Mapping[str, tuple[Any, str]]
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return SPECIAL.sub(r"\\\1", text)
+
+
+def show_problems(problems: Sequence[str], heading: str) -> None:
+    """Show what is wrong, a line each."""
+    if problems:
+        lines = "\n".join(f"- {plain(one)}" for one in problems)
+        st.error(f"{heading}\n\n{lines}")
+
+
+def show_chart(chart: Any, alt: str, *, key: str) -> None:
+    """Show a chart in the colours of the page, with a text for those who cannot see it."""
+    # What made it is typed, and validating it again takes longer than drawing it.
+    spec = chart.to_dict(validate=False)
+    words = {"labelColor": INK, "titleColor": INK}
+    spec["config"] = {
+        "background": "transparent",
+        "axis": {**words, "gridColor": FAINT, "domainColor": INK, "tickColor": INK},
+        "header": words,
+        "legend": words,
+        "title": {"color": INK},
+        "view": {"stroke": None},
+    }
+    # Otherwise a legend takes its width from the chart.
+    spec["autosize"] = {"type": "pad"}
+    text = json.dumps(spec)
+    if st.context.theme.type == "dark":
+        for light, dark in DARK.items():
+            text = text.replace(f'"{light}"', f'"{dark}"')
+    # Streamlit's own theme makes words too pale to read, and leaves names out.
+    st.vega_lite_chart(spec=json.loads(text), alt=alt, key=key, width="content", theme=None)
+
+
+def show_section(section: Section, charts: Charts | None = None, *, heading: bool = True) -> None:
+    """Show a section of the report; ``charts`` replace its figures, by name, with live ones."""
+    if heading:
+        st.subheader(plain(section.heading))
+    for block in section.blocks:
+        match block:
+            case Text():
+                st.markdown(f"**{plain(block.text)}**" if block.strong else plain(block.text))
+            case Listing():
+                st.markdown("\n".join(f"- {plain(item)}" for item in block.items))
+            case Facts():
+                show_facts(
+                    [(one.name, one.value, one.equation, one.meaning) for one in block.facts]
+                )
+            case Figure():
+                if charts is not None and block.name in charts:
+                    chart, alt = charts[block.name]
+                    show_chart(chart, alt, key=f"chart-{block.name}")
+                st.caption(plain(block.caption))
+            case Table():
+                if block.folded:
+                    with st.expander(plain(block.caption)):
+                        show_table(block)
+                else:
+                    st.caption(plain(block.caption))
+                    show_table(block)
+
+
+def show_facts(facts: Sequence[tuple[str, str, str, str]]) -> None:
+    """Show numbers beside each other: name, value, equation, meaning."""
+    for start in range(0, len(facts), 4):
+        row = facts[start : start + 4]
+        for column, (name, value, equation, meaning) in zip(st.columns(len(row)), row, strict=True):
+            below = ", ".join(part for part in (equation, meaning) if part)
+            with column:
+                st.metric(plain(name), value)
+                if below:
+                    st.caption(plain(below))
+
+
+def show_table(table: Table) -> None:
+    """Show a table of the report."""
+    headings = [
+        f"{one.heading}, {one.equation}" if one.equation else one.heading for one in table.columns
+    ]
+    rows = [*table.rows, *([table.footer] if table.footer else [])]
+    # Two columns of the same name would be an error.
+    headings = [
+        f"{name} ({k})" if name in headings[:k] else name for k, name in enumerate(headings)
+    ]
+    frame = pd.DataFrame(
+        [[plain(cell) for cell in row] for row in rows], columns=[plain(name) for name in headings]
+    )
+    st.table(frame.set_index(frame.columns[0]))
+
+
+def offer(
+    label: str, file: Download | Callable[[], bytes], *, key: str, name: str = "", mime: str = ""
+) -> None:
+    """Offer a file; one that takes time is made when it is asked for."""
+    if isinstance(file, Download):
+        st.download_button(label, file.content, file.name, file.mime, key=key, on_click="ignore")
+    else:
+        st.download_button(label, file, name, mime, key=key, on_click="ignore")
+
+
+def csv_of(frame: pd.DataFrame, name: str) -> Download:
+    """Return a table as a CSV file; numbers keep all their digits."""
+    return Download(name, "text/csv", frame.to_csv(index=False).encode())

@@ -1,0 +1,70 @@
+"""The page Training: the curves of a ``tradefl train`` document."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import streamlit as st
+
+from tradefl import charts
+from tradefl.consortium import Consortium
+from tradefl.dashboard import settings, state
+from tradefl.dashboard.parts import show_problems, show_section
+from tradefl.errors import InputError, Problem
+from tradefl.report import frames, read_training
+from tradefl.report.records import Training, training_section
+
+KEPT = "_training"
+
+
+def page() -> None:
+    """Draw the page."""
+    st.title("Training")
+    st.write(
+        "Train with `tradefl train FILE -o training.json`, and open that document here or with "
+        "`tradefl dashboard FILE --training training.json`."
+    )
+    given = st.file_uploader("A training document (JSON)", type="json")
+    try:
+        if given is not None:
+            st.session_state[KEPT] = read_upload(given.getvalue(), given.name, state.original())
+        elif KEPT not in st.session_state and (path := settings.current().training) is not None:
+            st.session_state[KEPT] = read_training(path, state.original())
+    except InputError as error:
+        show_problems(error.lines(), "This document cannot be shown.")
+        return
+    training: Training | None = st.session_state.get(KEPT)
+    if training is None:
+        st.write("Nothing to show yet.")
+        return
+    rounds = frames.training_rounds(training.model_dump())
+    curves = (
+        charts.training_curves(rounds),
+        f"Accuracy and loss after each of {training.rounds} rounds. The table has the numbers.",
+    )
+    show_section(training_section(training), {"training-curves": curves})
+
+
+def read_upload(content: bytes, name: str, consortium: Consortium) -> Training:
+    """Return a training document that was uploaded.
+
+    Raises
+    ------
+    InputError
+        It is no such document, or of another consortium; the place begins with its name.
+    """
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "training.json"
+        path.write_bytes(content)
+        try:
+            return read_training(path, consortium)
+        except InputError as error:
+            raise InputError(
+                Problem(problem.place.replace(str(path), name), problem.message)
+                for problem in error.problems
+            ) from None
+
+
+if __name__ == "__main__":
+    page()

@@ -1,0 +1,124 @@
+"""The whole page: the sections in order, put into the template with everything escaped."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from tradefl._version import __version__
+from tradefl.consortium import Consortium
+from tradefl.errors import MissingExtraError
+from tradefl.report import equations
+from tradefl.report.agreed import competition_section, consortium_section, contributions_section
+from tradefl.report.blocks import Fact, Section, amounts, counted, kind
+from tradefl.report.frames import chosen
+from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
+from tradefl.report.proof import certificate_section, gamma_section, status_words
+from tradefl.report.records import Settlement, Training, settlement_section, training_section
+from tradefl.solvers import Solution
+from tradefl.tuning import Tuning
+
+try:
+    import jinja2
+    from markupsafe import Markup
+except ImportError:
+    raise MissingExtraError("report", "charts") from None
+
+
+def report(
+    consortium: Consortium,
+    solution: Solution,
+    *,
+    tuning: Tuning | None = None,
+    training: Training | None = None,
+    settlement: Settlement | None = None,
+) -> str:
+    """Return the report of a consortium: one HTML page that needs nothing else.
+
+    Parameters
+    ----------
+    consortium
+        Whose report.
+    solution
+        Its contributions, solved or as settled.
+    tuning
+        The gamma curve; without it that section is left out.
+    training, settlement
+        What has happened since; their sections are left out without them.
+    """
+    who = chosen(solution)
+    sections = [
+        consortium_section(consortium, solution, who),
+        competition_section(consortium, solution, who),
+        contributions_section(solution, who),
+        payoffs_section(solution, who),
+        payments_section(solution, consortium.organizations.sectors),
+        certificate_section(solution),
+    ]
+    if tuning is not None:
+        sections.append(gamma_section(tuning, solution))
+    if training is not None:
+        sections.append(training_section(training))
+    if settlement is not None:
+        sections.append(settlement_section(settlement, consortium, solution))
+    sections += [statements_section(solution, who), equations.equations_section()]
+    return _rendered(consortium.name, solution, sections)
+
+
+def _rendered(name: str, solution: Solution, sections: list[Section]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tradefl.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = (resources.files("tradefl.report") / "templates" / "report.css").read_text("utf-8")
+    return environment.get_template("report.html.j2").render(
+        name=name,
+        summary=_summary(solution),
+        status=status_words(solution),
+        sections=sections,
+        style=Markup(style),  # noqa: S704  the package's own file
+        markup=Markup,  # for the charts, whose texts are escaped where they are drawn
+        kind=kind,
+        anchor=equations.anchor,
+        known=equations.EQUATIONS,
+        method=solution.method,
+        version=__version__,
+    )
+
+
+def _summary(solution: Solution) -> list[Fact]:
+    """Return the few numbers that a reader wants first."""
+    certificate = solution.certificate
+    received = solution.terms.redistribution
+    return [
+        Fact("organizations", f"{solution.game.size:,}"),
+        Fact(
+            "social welfare",
+            amounts([solution.social_welfare])[0],
+            "Eq. (11)",
+            "all payoffs together",
+        ),
+        Fact(
+            "money that changes hands, net",
+            amounts([float(received[received > 0.0].sum())])[0],
+            "Eq. (10)",
+            f"{counted(int((received > 0.0).sum()), 'organization')} receive, "
+            f"{int((received < 0.0).sum()):,} pay",
+        ),
+        Fact(
+            "lowest payoff",
+            amounts([float(solution.payoffs.min())])[0],
+            "Eq. (11)",
+            "no payoff is negative"
+            if certificate.individually_rational
+            else "somebody would lose by taking part",
+        ),
+        Fact(
+            "largest regret",
+            f"{certificate.max_regret:.3g}",
+            "Eq. (12)",
+            "the most that anybody could gain by changing alone",
+        ),
+    ]

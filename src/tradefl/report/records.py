@@ -1,0 +1,366 @@
+"""What has happened since: a training and a settlement, from the documents of both commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tradefl import charts
+from tradefl.consortium import Consortium
+from tradefl.consortium.files import read_json
+from tradefl.consortium.schema import Settlement as SettlementTerms
+from tradefl.consortium.schema import described, shown
+from tradefl.errors import InputError, Problem
+from tradefl.report import frames
+from tradefl.report.blocks import (
+    Block,
+    Column,
+    Fact,
+    Facts,
+    Figure,
+    Listing,
+    Section,
+    Table,
+    Text,
+    amounts,
+    counted,
+    digits_of,
+    quantity,
+)
+from tradefl.solvers import Solution
+
+ROWS = 40
+Count = Annotated[int, Field(ge=0)]
+Wei = Annotated[str, Field(pattern=r"^-?[0-9]{1,80}$")]
+Hz = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
+
+
+class _Document(BaseModel):
+    """Of a document, what a report shows; it may hold more."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Trained(_Document):
+    """One organization's part in a training."""
+
+    name: str
+    samples_held: Count
+    samples_used: Count
+    rounds_asked: Count
+    rounds_present: Count
+    pledged_fraction: float
+    measured_fraction: float
+    cpu_hz: float
+
+
+class Training(_Document):
+    """``tradefl/training/1``."""
+
+    document: Literal["tradefl/training/1"] = Field(alias="schema")
+    consortium: str
+    scheme: str
+    rounds: Count
+    model: str
+    data: str
+    initial_accuracy: float | None
+    initial_loss: float | None
+    accuracy: list[float | None]
+    loss: list[float | None]
+    organizations: list[Trained]
+    notices: list[str]
+    runtime_seconds: float
+
+
+class Settled(_Document):
+    """One organization's place in a settlement; amounts are whole wei, as text."""
+
+    name: str
+    address: str
+    data_ppb: Count
+    cpu_hz: Hz
+    bond_wei: Wei
+    deposit_wei: Wei
+    redistribution_wei: Wei
+    withdrawn_wei: Wei
+
+
+class Receipt(_Document):
+    """One transaction on the chain."""
+
+    call: str
+    organization: str | None
+    hash: str
+    gas: Count
+    block: Count
+
+
+class Verdict(_Document):
+    """What the audit found."""
+
+    agrees: bool
+    checks: Count
+    differences: list[str]
+
+
+class Settlement(_Document):
+    """``tradefl/settlement/1``."""
+
+    document: Literal["tradefl/settlement/1"] = Field(alias="schema")
+    consortium: str
+    chain_id: Count
+    contract: str
+    agreement_hash: str
+    phase: str
+    organizations: list[Settled]
+    transactions: list[Receipt]
+    gas_used: Count
+    audit: Verdict
+
+
+Read = TypeVar("Read", Training, Settlement)
+
+
+def read_training(path: Path, consortium: Consortium) -> Training:
+    """Return a training document.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, is no such document, or of another consortium.
+    """
+    training = _read(path, Training, consortium)
+    if not len(training.accuracy) == len(training.loss) == training.rounds:
+        raise InputError.at(
+            f"{path}: accuracy",
+            f"expected a number for each of {training.rounds} rounds, in loss too; "
+            f"got {len(training.accuracy)} and {len(training.loss)}",
+        )
+    return training
+
+
+def read_settlement(path: Path, consortium: Consortium) -> Settlement:
+    """Return a settlement document.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, is no such document, or of another consortium.
+    """
+    return _read(path, Settlement, consortium)
+
+
+def _read(path: Path, kind: type[Read], consortium: Consortium) -> Read:
+    content = read_json(path)
+    try:
+        document = kind.model_validate(content)
+    except ValidationError as error:
+        raise InputError(
+            Problem(_place(path, one["loc"]), described(one))
+            for one in error.errors(include_url=False)
+        ) from None
+    if document.consortium != consortium.name:
+        raise InputError.at(
+            f"{path}: consortium", f"expected {consortium.name!r}, got {shown(document.consortium)}"
+        )
+    names = tuple(one.name for one in document.organizations)
+    if sorted(names) != sorted(consortium.names):
+        raise InputError.at(
+            f"{path}: organizations", f"expected those of the consortium, got {shown(list(names))}"
+        )
+    return document
+
+
+def _place(path: Path, location: Sequence[int | str]) -> str:
+    keys = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location)
+    return f"{path}: {keys.lstrip('.')}" if keys else str(path)
+
+
+def training_section(training: Training) -> Section:
+    """Return how the training went: curves, and what each really contributed."""
+    rounds = frames.training_rounds(training.model_dump())
+    blocks: list[Block] = [
+        Text(
+            f"The model {training.model} was trained on {training.data} in "
+            f"{counted(training.rounds, 'round')}, with the contributions that {training.scheme} "
+            "computes. Each round every organization trains the common model on the share of its "
+            "data that it pledged; their models are averaged, weighted by the samples used."
+        ),
+        Facts(
+            (
+                Fact("accuracy before", _fraction(training.initial_accuracy), "", "on test data"),
+                Fact(
+                    "accuracy after",
+                    _fraction((training.accuracy or [training.initial_accuracy])[-1]),
+                    "",
+                    "on test data that nobody trained on",
+                ),
+                Fact("time", f"{training.runtime_seconds:,.1f} s", "", "on the machine that ran"),
+            )
+        ),
+        Figure(
+            "training-curves",
+            charts.inline_svg(
+                charts.training_curves(rounds),
+                name="training-curves",
+                label="Accuracy and loss after each round",
+                description=f"Two curves over {counted(training.rounds, 'round')}: accuracy from "
+                f"{_fraction(training.initial_accuracy)} to "
+                f"{_fraction((training.accuracy or [training.initial_accuracy])[-1])}, and loss "
+                f"from {_number(training.initial_loss)} to "
+                f"{_number((training.loss or [training.initial_loss])[-1])}.",
+            ),
+            "Accuracy and loss on the test part after each round; round 0 is the untrained model.",
+        ),
+        Table(
+            "rounds",
+            "Accuracy and loss by round",
+            (Column("round"), Column("accuracy"), Column("loss")),
+            [
+                (str(k), _number(accuracy), _number(loss))
+                for k, (accuracy, loss) in enumerate(
+                    zip(
+                        [training.initial_accuracy, *training.accuracy],
+                        [training.initial_loss, *training.loss],
+                        strict=True,
+                    )
+                )
+            ],
+            folded=True,
+        ),
+        Table(
+            "trained",
+            "What each pledged, and what it was seen to use"
+            + _of_many(len(training.organizations)),
+            (
+                Column("organization", text=True),
+                Column("pledged d", "Eq. (13)"),
+                Column("measured d", "Eq. (13)"),
+                Column("samples used in a round"),
+                Column("rounds present"),
+                Column("frequency f", "Eq. (13)"),
+            ),
+            [
+                (
+                    one.name,
+                    f"{one.pledged_fraction:.6f}",
+                    f"{one.measured_fraction:.6f}",
+                    f"{one.samples_used:,} of {one.samples_held:,}",
+                    f"{one.rounds_present} of {one.rounds_asked}",
+                    quantity(one.cpu_hz, "Hz"),
+                )
+                for one in training.organizations[:ROWS]
+            ],
+        ),
+    ]
+    if training.notices:
+        blocks.append(Listing(training.notices))
+    return Section("training", "The training", blocks)
+
+
+def settlement_section(
+    settlement: Settlement, consortium: Consortium, solution: Solution
+) -> Section:
+    """Return what was settled on the chain: who was paid, the receipts, and the audit."""
+    audit = settlement.audit
+    members = settlement.organizations
+    wei = (consortium.settlement or SettlementTerms()).wei_per_payoff
+    game, terms = solution.game, solution.terms
+    here = [float(terms.redistribution[game.index_of(one.name)]) for one in members]
+    there = [int(one.redistribution_wei) / wei for one in members]
+    digits = digits_of([*here, *there])
+    verdict = (
+        f"An independent recalculation agrees with the chain in all of {audit.checks:,} checks."
+        if audit.agrees
+        else f"The recalculation does not agree with the chain: "
+        f"{counted(len(audit.differences), 'difference')}."
+    )
+    blocks: list[Block] = [
+        Text(
+            "The payments are carried out by a contract on a chain, in whole wei. Everybody pays "
+            "a deposit, reports what it contributed, and the contract computes who pays whom."
+        ),
+        Text(verdict, strong=not audit.agrees),
+    ]
+    if audit.differences:
+        blocks.append(Listing(audit.differences[:ROWS]))
+    blocks += [
+        Facts(
+            (
+                Fact("phase", settlement.phase),
+                Fact("chain id", str(settlement.chain_id)),
+                Fact("contract", settlement.contract),
+                Fact("agreement", settlement.agreement_hash),
+                Fact("one payoff", f"{wei:,} wei"),
+            )
+        ),
+        Table(
+            "settled",
+            "What was settled" + _of_many(len(members)),
+            (
+                Column("organization", text=True),
+                Column("reported d", "Eq. (13)"),
+                Column("deposit (wei)"),
+                Column("redistribution (wei)", "Eq. (10)"),
+                Column("redistribution (payoff)", "Eq. (10)"),
+                Column("by this report (payoff)", "Eq. (10)"),
+                Column("withdrawn (wei)"),
+            ),
+            [
+                (
+                    one.name,
+                    f"{one.data_ppb / 1e9:.9f}",
+                    f"{int(one.deposit_wei):,}",
+                    f"{int(one.redistribution_wei):,}",
+                    *amounts((there[k], here[k]), digits),
+                    f"{int(one.withdrawn_wei):,}",
+                )
+                for k, one in enumerate(members[:ROWS])
+            ],
+            footer=(
+                "sum",
+                "",
+                f"{sum(int(one.deposit_wei) for one in members):,}",
+                f"{sum(int(one.redistribution_wei) for one in members):,}",
+                *amounts((sum(there), sum(here)), digits),
+                f"{sum(int(one.withdrawn_wei) for one in members):,}",
+            ),
+        ),
+        Text(
+            "The chain counts in whole wei, and d in whole billionths, so both columns may differ "
+            "in the last digits. They differ by more where the contributions that were reported "
+            "are not those of this report; tradefl report --profile takes them from a document."
+        ),
+        Table(
+            "receipts",
+            "The receipts, in the order of the chain" + _of_many(len(settlement.transactions)),
+            (
+                Column("call", text=True),
+                Column("organization", text=True),
+                Column("transaction", text=True),
+                Column("block"),
+                Column("gas"),
+            ),
+            [
+                (one.call, one.organization or "", one.hash, str(one.block), f"{one.gas:,}")
+                for one in settlement.transactions[:ROWS]
+            ],
+            footer=("sum", "", "", "", f"{settlement.gas_used:,}"),
+        ),
+    ]
+    return Section("settlement", "The settlement", blocks)
+
+
+def _of_many(count: int) -> str:
+    return f" (the first {ROWS} of {count:,})" if count > ROWS else ""
+
+
+def _fraction(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.1%}"
+
+
+def _number(value: float | None) -> str:
+    return "not a number" if value is None else f"{value:.6g}"

@@ -1,0 +1,306 @@
+"""The pages of the console, without a browser: what they show is what the library computes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.dashboard.console import (
+    EXAMPLE,
+    PAGES,
+    checked,
+    errors,
+    large_consortium,
+    metrics,
+    opened,
+    turned,
+)
+from tests.settlement import nodes  # noqa: F401  web3 with its warnings silenced
+
+from tradefl.consortium import load
+from tradefl.dashboard import sidebar
+from tradefl.dashboard.editing import Terms, adjusted
+from tradefl.report.blocks import amounts
+from tradefl.solvers import METHODS, Solution, solve
+from tradefl.tuning import tune
+
+
+def solution_of(
+    gamma: float | None = None,
+    rho: float = 1.0,
+    deadline: float | None = None,
+    method: str = "exact",
+) -> Solution:
+    """What the console should show under these terms."""
+    consortium = load(EXAMPLE)
+    own = Terms.of(consortium)
+    terms = Terms(
+        own.gamma if gamma is None else gamma, rho, own.deadline if deadline is None else deadline
+    )
+    return solve(adjusted(consortium, terms), method)
+
+
+def turnover(solution: Solution) -> str:
+    received = solution.terms.redistribution
+    return amounts([float(received[received > 0.0].sum())])[0]
+
+
+def edit(app: Any, **changes: Any) -> Any:
+    """Do in the table what the browser would."""
+    nothing: dict[str, Any] = {"edited_rows": {}, "added_rows": [], "deleted_rows": []}
+    app.session_state["organizations"] = nothing | changes
+    return checked(app.run())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_is_drawn(page: str) -> None:
+    app = opened(page)
+    assert app.title[0].value == page.capitalize()
+    assert not errors(app)
+
+
+def test_gamma_moves_the_payments() -> None:
+    app = opened("payments")
+    assert metrics(app)["Changes hands, net"] == turnover(solution_of())
+    places = sidebar.gammas(load(EXAMPLE))
+    for gamma in (0.0, places[20], places[-1]):
+        checked(app.select_slider(key=sidebar.GAMMA).set_value(gamma).run())
+        if gamma == 0.0:
+            assert "Nobody pays anybody." in [one.value for one in app.markdown]
+        else:
+            expected = solution_of(gamma=gamma)
+            assert metrics(app)["Changes hands, net"] == turnover(expected)
+            paid = app.dataframe[0].value
+            np.testing.assert_allclose(
+                np.sort(paid["amount"]), np.sort([one[2] for one in expected.transfers()])
+            )
+
+
+def test_rho_the_deadline_and_the_method_take_effect() -> None:
+    app = opened("equilibrium")
+    deadline = sidebar.deadlines(load(EXAMPLE))[20]
+    checked(app.slider(key=sidebar.RHO).set_value(0.5).run())
+    checked(app.select_slider(key=sidebar.DEADLINE).set_value(deadline).run())
+    checked(app.selectbox(key=sidebar.METHOD).set_value("wpr").run())
+    expected = solution_of(rho=0.5, deadline=deadline, method="wpr")
+    assert metrics(app)["Social welfare"] == amounts([expected.social_welfare])[0]
+    checked(app.sidebar.button[0].click().run())
+    expected = solution_of(method="wpr")
+    assert metrics(app)["Social welfare"] == amounts([expected.social_welfare])[0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_can_be_chosen(method: str) -> None:
+    app = opened()
+    checked(app.selectbox(key=sidebar.METHOD).set_value(method).run())
+    turned(app, "equilibrium")
+    expected = amounts([solution_of(method=method).social_welfare])[0]
+    assert metrics(app)["Social welfare"] == expected
+
+
+def test_terms_that_do_not_work_are_told_and_the_last_ones_stay(tmp_path: Path) -> None:
+    tight = tmp_path / "tight.toml"
+    text = EXAMPLE.read_text(encoding="utf-8")
+    tight.write_text(text.replace("min_data_fraction = 0.01", "min_data_fraction = 0.3"))
+    app = opened("equilibrium", tight)
+    before = metrics(app)
+    shortest = sidebar.deadlines(load(tight))[0]
+    checked(app.select_slider(key=sidebar.DEADLINE).set_value(shortest).run())
+    assert "These settings do not work" in errors(app)
+    assert "organization 'Alpha'" in errors(app)
+    assert metrics(app) == before
+
+
+# --- the table -----------------------------------------------------------------------------------
+
+
+def test_a_cell_moves_the_solution() -> None:
+    app = edit(opened(), edited_rows={2: {"profitability": 2500.0}})
+    assert not errors(app)
+    consortium = load(EXAMPLE)
+    members = consortium.organizations
+    changed = members.profitability.copy()
+    changed[2] = 2500.0
+    expected = solve(
+        dataclasses.replace(
+            consortium, organizations=dataclasses.replace(members, profitability=changed)
+        )
+    )
+    turned(app, "equilibrium")
+    assert metrics(app)["Social welfare"] == amounts([expected.social_welfare])[0]
+
+
+def test_a_bad_cell_is_named_and_the_last_valid_state_stays() -> None:
+    app = edit(opened(), edited_rows={2: {"profitability": -1.0}})
+    assert "row 3 (Gamma), profitability: expected a number > 0, got -1.0" in errors(app)
+    turned(app, "equilibrium")
+    assert metrics(app)["Social welfare"] == amounts([solution_of().social_welfare])[0]
+    assert "errors" in app.warning[0].value
+    turned(app, "consortium")  # the bad cell is still there to be mended
+    assert "row 3 (Gamma)" in errors(app)
+    edit(app, edited_rows={2: {"profitability": 1900.0}})
+    assert not errors(app)
+
+
+def test_back_to_the_files_table() -> None:
+    app = edit(opened(), deleted_rows=[0, 1])
+    assert len(app.session_state["_table"]) == 8
+    button = next(one for one in app.main.button if one.label == "Back to the file's table")
+    checked(button.click().run())
+    assert len(app.session_state["_table"]) == 10
+    turned(app, "equilibrium")
+    assert metrics(app)["Social welfare"] == amounts([solution_of().social_welfare])[0]
+
+
+# --- the other pages -----------------------------------------------------------------------------
+
+
+def test_the_statement_of_the_chosen_organization() -> None:
+    app = opened("payments")
+    checked(app.selectbox(key="organization").set_value("Kappa").run())
+    statement = solution_of().statement("Kappa")
+    lines = app.dataframe[1].value
+    assert list(lines["calculation"]) == [line.calculation for line in statement.lines]
+    shown = next(value for name, value in metrics(app).items() if name.startswith("Payoff"))
+    assert float(shown.replace(",", "")) == pytest.approx(statement.payoff, abs=1e-6)
+
+
+@pytest.mark.parametrize("tab", ["Contributions", "Payoffs", "Proof", "Methods", "Move by move"])
+def test_every_tab_of_the_equilibrium(tab: str) -> None:
+    app = opened("equilibrium")
+    app.session_state["tab"] = tab
+    checked(app.run())
+    assert not errors(app)
+    if tab == "Methods":
+        compared = app.dataframe[0].value.set_index("method")
+        assert compared.loc["DBR", "welfare"] == solution_of(method="dbr").social_welfare
+        assert len(compared) == len(METHODS)
+
+
+def test_the_moves_can_be_played() -> None:
+    app = opened("equilibrium")
+    app.session_state["tab"] = "Move by move"
+    checked(app.run())
+    trace: Any = solution_of(method="dbr").trace
+    slider = app.select_slider(key="move")
+    assert slider.value == len(trace)
+    checked(slider.set_value(1).run())
+    name = load(EXAMPLE).names[int(trace.organization[0])]
+    said = f"Move 1 of {len(trace)}: {name} moves to d = {trace.data_fraction[0]:.4f}"
+    assert any(one.value.replace("\\", "").startswith(said) for one in app.markdown)
+    checked(app.toggle(key="play").set_value(True).run())
+    assert app.select_slider(key="move").value == 2
+
+
+def test_gamma_star_can_be_taken() -> None:
+    app = opened("incentive")
+    tuning = tune(load(EXAMPLE).game)
+    assert tuning.best is not None
+    best = tuning.best.game.incentive_intensity
+    assert metrics(app)["gamma*, the best"] == f"{best:.6g}"
+    button = next(one for one in app.main.button if one.label == "Set gamma to gamma*")
+    checked(button.click().run())
+    assert app.select_slider(key=sidebar.GAMMA).value == best
+    turned(app, "equilibrium")
+    assert metrics(app)["Social welfare"] == amounts([tuning.best.social_welfare])[0]
+
+
+def test_a_settlement_in_this_process() -> None:
+    app = opened("settlement")
+    checked(app.main.button[0].click().run())
+    assert metrics(app)["phase"] == "settled"
+    assert any("agrees with the chain in all of" in one.value for one in app.markdown)
+    checked(app.slider(key=sidebar.RHO).set_value(0.5).run())
+    assert any("settle again" in one.value for one in app.markdown)
+
+
+@pytest.mark.parametrize(
+    ("url", "contract", "problem"),
+    [
+        ("/etc/passwd", "0x" + "1" * 40, "Node: expected http://... or https://..."),
+        (
+            "http://127.0.0.1:1",
+            "0x12",
+            "Contract: expected 0x and 40 hexadecimal digits, got '0x12'",
+        ),
+        ("http://127.0.0.1:1", "0x" + "1" * 40, "no answer from the node"),
+        ("http://user:secret@127.0.0.1:1", "0x" + "1" * 40, "no answer from the node"),
+    ],
+)
+def test_what_is_no_chain_is_told_without_secrets(url: str, contract: str, problem: str) -> None:
+    app = opened("settlement")
+    node, address = app.text_input
+    node.set_value(url)
+    address.set_value(contract)
+    read = next(one for one in app.main.button if one.label == "Read")
+    checked(read.click().run())
+    assert problem in errors(app)
+    assert "secret" not in errors(app)
+
+
+def training_document(**changes: Any) -> dict[str, Any]:
+    names = load(EXAMPLE).names
+    return {
+        "schema": "tradefl/training/1",
+        "consortium": "drug-discovery",
+        "scheme": "exact",
+        "rounds": 2,
+        "model": "logistic",
+        "data": "digits",
+        "initial_accuracy": 0.1,
+        "initial_loss": 2.3,
+        "accuracy": [0.5, 0.75],
+        "loss": [1.0, None],
+        "notices": [],
+        "runtime_seconds": 1.5,
+        "organizations": [
+            {
+                "name": name,
+                "samples_held": 100,
+                "samples_used": 50,
+                "rounds_asked": 2,
+                "rounds_present": 2,
+                "pledged_fraction": 0.5,
+                "measured_fraction": 0.5,
+                "cpu_hz": 1e9,
+            }
+            for name in names
+        ],
+    } | changes
+
+
+def test_a_training_by_path_and_by_upload(tmp_path: Path) -> None:
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps(training_document()))
+    app = opened("training", training=path)
+    assert metrics(app)["accuracy after"] == "75.0%"
+    other = json.dumps(training_document(accuracy=[0.5, 0.8])).encode()
+    checked(app.file_uploader[0].upload("other.json", other).run())
+    assert metrics(app)["accuracy after"] == "80.0%"
+
+
+def test_an_upload_that_is_none_is_told_by_its_name() -> None:
+    app = opened("training")
+    bad = json.dumps(training_document(rounds="two")).encode()
+    checked(app.file_uploader[0].upload("bad.json", bad).run())
+    assert "bad.json: rounds: expected a whole number, got 'two'" in errors(app)
+    checked(app.file_uploader[0].upload("bad.json", b"[1").run())
+    assert "bad.json: not valid JSON" in errors(app)
+
+
+def test_a_thousand_organizations(tmp_path: Path) -> None:
+    app = opened("consortium", large_consortium(tmp_path, 1000))
+    assert len(app.session_state["_table"]) == 1000
+    for page in PAGES[1:]:
+        turned(app, page)
+        assert not errors(app)
+    turned(app, "payments")
+    assert any("40 largest payments" in one.value for one in app.caption)
+    turned(app, "equilibrium")
+    for tab in ("Payoffs", "Methods", "Move by move"):
+        app.session_state["tab"] = tab
+        checked(app.run())

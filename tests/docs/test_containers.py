@@ -1,0 +1,84 @@
+"""The containers' files, as far as they can be checked without building an image."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+from tests.cli import command  # noqa: F401  (imports the command line without its warnings)
+
+from tradefl.cli import app
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "containers.md").read_text("utf-8")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+GROUP: Any = typer.main.get_command(app)
+# What is copied from this repository, not from another stage.
+COPIED = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
+
+
+def commands() -> list[list[str]]:
+    """Return the arguments of tradefl in the composition and on the page."""
+    composed = [one["command"] for one in SERVICES.values() if "command" in one]
+    shown = re.findall(r"(?m)^docker (?:compose )?run .*? tradefl (.+)$", PAGE)
+    return [*composed, *(line.split() for line in shown)]
+
+
+@pytest.mark.parametrize("arguments", commands(), ids=" ".join)
+def test_the_commands_are_those_that_there_are(arguments: list[str]) -> None:
+    plain = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", one) for one in arguments]
+    plain = [f"{one}0x{'0' * 40}" if one == "--contract=" else one for one in plain]
+    if plain != ["--version"]:
+        found = GROUP.commands[plain[0]]
+        found.make_context(plain[0], plain[1:])  # exits where an option or argument is unknown
+
+
+def test_nobody_is_root_and_nothing_is_open_to_the_network() -> None:
+    stages = re.split(r"(?m)^FROM ", DOCKERFILE)[1:]
+    final = {re.search(r" AS (\S+)", one)[1]: one for one in stages}  # type: ignore[index]
+    assert list(final)[-1] == "tradefl"  # what `docker build .` makes
+    for service in SERVICES.values():
+        assert "USER 10001:10001" in final[service["build"]["target"]]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["read_only"] is True
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_what_is_copied_is_there_and_not_ignored() -> None:
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    sources = [name for line in COPIED for name in line.split()]
+    assert sources
+    for name in sources:
+        assert (ROOT / name).exists(), name
+        assert f"!{name}" in ignored
+
+
+def test_the_image_has_the_extras_that_there_are() -> None:
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    (extras,) = re.findall(r"(?m)^ARG EXTRAS=(.+)$", DOCKERFILE)
+    for extra in extras.split(","):
+        assert re.search(rf"(?m)^{extra} = \[", project), extra
+
+
+def test_the_chain_has_the_packages_of_the_lock_file() -> None:
+    (binary,) = re.findall(r"COPY --from=toolchain /contracts/(\S+) ", DOCKERFILE)
+    package = binary.partition("/bin/")[0]
+    lock = (ROOT / "contracts" / "package-lock.json").read_text("utf-8")
+    assert f'"{package}"' in lock
+
+
+def test_no_place_is_named_where_images_are_kept() -> None:
+    images = re.findall(r"(?m)^FROM (\S+)", DOCKERFILE)
+    images += [one["image"] for one in SERVICES.values() if "image" in one]
+    assert [one for one in images if "/" in one] == []
+
+
+def test_the_page_says_that_no_image_was_built() -> None:
+    assert "**Not built.**" in PAGE
