@@ -14,6 +14,7 @@ def test_one_figure_from_the_name_to_the_scorecard(tmp_path):
     assert "CGBD reaches at least the welfare of DBR" in ran.out
     assert f"scorecard  {tmp_path / 'out' / 'scorecard.md'}" in ran.out
     assert "reproducing: 2 of 2" in ran.err
+    assert "Fewer than 20 draws" in ran.err
     document = json.loads((tmp_path / "out" / "scorecard.json").read_text())
     assert document["schema"] == "tradefl/scorecard/1"
     assert {one["figure"] for one in document["claims"]} == {"fig6"}
@@ -34,6 +35,7 @@ def test_one_figure_from_the_name_to_the_scorecard(tmp_path):
         (["fig6", "--seeds", "0"], "--seeds"),
         (["fig6", "--workers", "0"], "--workers"),
         (["fig13", "--profile", "big"], "--profile"),
+        (["fig13", "--data-dir", "/nowhere"], "--data-dir: there is no folder /nowhere"),
         (["fig6", "--ray", "localhost:1"], "no Ray cluster"),
     ],
 )

@@ -93,6 +93,19 @@ def test_what_was_cut_off_while_it_was_written_is_never_read(tmp_path, monkeypat
     assert len(compute_all([one], Settings(seeds=2), out, workers=1)["toy"]) == 4
 
 
+@pytest.mark.parametrize("damage", [b"", b"\xff\xfe", None])
+def test_a_damaged_part_is_computed_again(tmp_path, damage):
+    one, settings = toy.figure(), Settings(seeds=2)
+    good = compute_all([one], settings, tmp_path, workers=1)["toy"]
+    part = next((tmp_path / "parts").glob("*/seed-1.*.csv"))
+    content = part.read_bytes()
+    # Cut off, no text at all, or with another digit somewhere.
+    part.write_bytes(content.replace(b"0.6", b"0.7", 1) if damage is None else damage)
+    assert part.read_bytes() != content
+    pd.testing.assert_frame_equal(compute_all([one], settings, tmp_path, workers=1)["toy"], good)
+    assert part.read_bytes() == content
+
+
 def test_a_process_that_dies_is_told_and_the_rest_is_kept(tmp_path):
     with pytest.raises(InputError, match=r"--workers: a process died"):
         compute_all([toy.figure(fatal=3)], Settings(seeds=4), tmp_path, workers=2)

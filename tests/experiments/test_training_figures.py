@@ -189,7 +189,7 @@ def test_processes_do_not_change_a_byte_and_figures_share_trainings(digits, tmp_
 # --- verdicts ----------------------------------------------------------------------------------
 
 
-def of_schemes(pair: str, accuracy: dict[str, float], seeds: int = 1, gamma: float = GAMMA_STAR):
+def of_schemes(pair: str, accuracy: dict[str, float], seeds: int = 2, gamma: float = GAMMA_STAR):
     """Return rows in which accuracy rises from 0.1, and loss falls, to the given one."""
     return pd.DataFrame(
         [
@@ -218,7 +218,19 @@ def test_the_papers_accuracies_are_reproduced():
     rows = pd.concat([of_schemes(pair, PAPER) for pair in PAIRS])
     assert set(verdicts("fig15", rows).values()) == {"reproduced"}
     (number,) = [one for one in figure("fig15").findings(rows) if "23.2" in one.claim]
-    assert number.ours == "+27.3 %: 70.0 % against 55.0 %"
+    assert number.ours == "+27.3 % (up to +27.3 %): 70.0 % against 55.0 %"
+
+
+def test_one_training_of_each_decides_nothing():
+    """How far another seed would have moved it is not known."""
+    one = of_schemes("mobilenet-svhn", PAPER, seeds=1)
+    found = verdicts("fig15", one)
+    assert found["The model is more accurate under DBR than under GCA"] == "not determinable"
+    assert found["With MobileNet on SVHN, DBR is up to 23.2 % more accurate than GCA"] == (
+        "not determinable"
+    )
+    losses = verdicts("fig13", of_schemes("resnet18-cifar10", PAPER, seeds=1))
+    assert set(losses.values()) == {"not determinable"}
 
 
 def test_one_pair_of_another_order_is_not_reproduced():

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tradefl.cli.options import DataDir, Device, Json, OneOf
-from tradefl.cli.output import counted_progress, print_facts, print_json, print_table, say
+from tradefl.cli.output import counted_progress, note, print_facts, print_json, print_table, say
 from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError, Problem
+
+INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 
 if TYPE_CHECKING:
     from tradefl.experiments.scorecard import Scorecard
@@ -72,6 +74,7 @@ def reproduce(
     """
     from tradefl.experiments import Settings
     from tradefl.experiments.reproduction import reproduce as reproduced
+    from tradefl.experiments.scorecard import ENOUGH_DRAWS, FEW
     from tradefl.experiments.training import PAIRS, TrainingSettings
 
     names = _chosen(figures or ["simulation"])
@@ -86,15 +89,23 @@ def reproduce(
             seeds=training_seeds or 0,
         ),
     )
-    with counted_progress("reproducing") as show:
-        scorecard = reproduced(
-            names,
-            settings,
-            out,
-            workers=workers,
-            ray_address=ray,
-            watch=lambda step: show(step.done, step.units, step.what),
-        )
+    if data_dir is not None and not data_dir.is_dir():
+        raise InputError.at("--data-dir", f"there is no folder {data_dir}")
+    try:
+        with counted_progress("reproducing") as show:
+            scorecard = reproduced(
+                names,
+                settings,
+                out,
+                workers=workers,
+                ray_address=ray,
+                watch=lambda step: show(step.done, step.units, step.what),
+            )
+    except KeyboardInterrupt:
+        note("stopped; the same command goes on from what is done")
+        raise typer.Exit(INTERRUPTED) from None
+    if scorecard.draws < ENOUGH_DRAWS:
+        note(FEW)
     if as_json:
         print_json(scorecard.to_dict())
     else:

@@ -12,7 +12,7 @@ from tradefl.errors import InputError
 from tradefl.experiments import figure
 from tradefl.experiments.figure import Figure, Settings
 from tradefl.experiments.runner import Watch, compute_all, make_folder, to_csv
-from tradefl.experiments.scorecard import Scorecard
+from tradefl.experiments.scorecard import ENOUGH_DRAWS, Scorecard
 from tradefl.experiments.training import PAIRS
 
 
@@ -68,6 +68,7 @@ def reproduce(
         findings=findings,
         titles={one.name: one.title for one in figures},
         commands={one.name: command_of(one, settings) for one in figures},
+        draws=settings.seeds if any(one.group == "simulation" for one in figures) else ENOUGH_DRAWS,
     )
     document = json.dumps(scorecard.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)
     atomic_write(out / "scorecard.json", (document + "\n").encode())

@@ -16,6 +16,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ from tradefl.experiments.figure import Figure, Settings, Unit
 
 PARTS = "parts"
 CONNECT_SECONDS = 5.0
+SEAL = 64  # hexadecimal digits of SHA-256
 # Workers would otherwise each start a thread for every CPU.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -96,7 +98,7 @@ def compute_all(
     work: dict[Path, tuple[Figure, Unit]] = {}
     for place, job in zip(places, everything, strict=True):
         work.setdefault(place, job)  # figures may share units
-    left = [place for place in work if not place.exists()]
+    left = [place for place in work if not _is_whole(place)]
     done = len(work) - len(left)
     watch(Progress(done, len(work), ""))
     if left:
@@ -113,13 +115,13 @@ def compute_all(
                 pool = stack.enter_context(_local_pool(workers))
             for number, rows in pool(jobs):
                 one, unit = jobs[number]
-                atomic_write(left[number], to_csv(rows))
+                atomic_write(left[number], _sealed(to_csv(rows)))
                 done += 1
                 watch(Progress(done, len(work), f"{one.name} {unit.key}"))
     frames: dict[str, list[pd.DataFrame]] = {one.name: [] for one in figures}
     for (one, unit), place in zip(everything, places, strict=True):
         # Read back what was written, so that a resumed run has the same digits as any other.
-        rows = pd.read_csv(place)
+        rows = pd.read_csv(io.BytesIO(place.read_bytes()[:-SEAL]))
         for column, (name, value) in enumerate(unit.labels.items()):
             rows.insert(column, name, value)
         frames[one.name].append(rows)
@@ -145,6 +147,19 @@ def to_csv(rows: pd.DataFrame) -> bytes:
     text = io.StringIO()
     rows.to_csv(text, index=False, lineterminator="\n")
     return text.getvalue().encode()
+
+
+def _sealed(content: bytes) -> bytes:
+    """Return a part with the digest of its content behind it."""
+    return content + hashlib.sha256(content).hexdigest().encode()
+
+
+def _is_whole(place: Path) -> bool:
+    """Tell whether a part is there, as it was written; a damaged one is computed anew."""
+    if not place.exists():
+        return False
+    whole = place.read_bytes()
+    return _sealed(whole[:-SEAL]) == whole
 
 
 def _part(out: Path, figure: Figure, unit: Unit, code: str) -> Path:
@@ -179,7 +194,11 @@ def _compute(job: tuple[str, str, dict[str, object]]) -> pd.DataFrame:
 
 
 def _leave_with_the_parent() -> None:
-    """End this worker when the process that started it is killed, instead of working on."""
+    """End this worker when the process that started it is killed, instead of working on.
+
+    Ctrl-C is for the parent alone: it stops its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -224,6 +243,10 @@ def _local_pool(workers: int) -> Iterator[Pool]:
 
     try:
         yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            child.terminate()  # what they work on is lost; what is done is kept
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
         for name, value in before.items():

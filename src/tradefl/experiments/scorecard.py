@@ -10,6 +10,8 @@ from typing import Any
 from tradefl.experiments.figure import Finding, Verdict
 
 SCHEMA = "tradefl/scorecard/1"
+ENOUGH_DRAWS = 20
+FEW = f"Fewer than {ENOUGH_DRAWS} draws: the verdicts of the simulation figures mean little."
 VERDICTS: tuple[Verdict, ...] = (
     "reproduced",
     "reproduced after correction",
@@ -30,11 +32,14 @@ class Scorecard:
         What each figure shows.
     commands
         What makes each figure again.
+    draws
+        How many consortia a simulation figure has.
     """
 
     findings: Mapping[str, Sequence[Finding]]
     titles: Mapping[str, str]
     commands: Mapping[str, str]
+    draws: int
 
     def counts(self) -> dict[Verdict, int]:
         """Return how many claims got each verdict."""
@@ -56,7 +61,8 @@ class Scorecard:
     def to_markdown(self) -> str:
         """Return a table a figure."""
         counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items())
-        parts = [f"# Scorecard of the paper's claims\n\n{counted}.\n"]
+        few = f" **{FEW}**" if self.draws < ENOUGH_DRAWS else ""
+        parts = [f"# Scorecard of the paper's claims\n\n{counted}.{few}\n"]
         for name, each in self.findings.items():
             rows = "\n".join(_row(one) for one in each)
             parts.append(
