@@ -20,10 +20,10 @@ from tradefl.report.blocks import amounts, digits_of
 from tradefl.solvers import Solution
 from tradefl.statement import money
 
-PATIENCE = 60_000  # ms, for a machine that does much else
-# What axe finds in Streamlit's own markup, which this package does not write. A rule that is not
-# listed here fails the test.
-STREAMLITS_OWN: dict[str, str] = {}
+# Not part of the gate yet: they need Chromium, and minutes.
+pytestmark = pytest.mark.slow
+
+PATIENCE = 300_000  # ms, for a machine that does much else
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,8 @@ def page(console: tuple[Any, str], request: Any) -> Iterator[Any]:
     tab.on("request", lambda one: asked.append(one.url))
     tab.goto(url)
     tab.get_by_role("heading", level=1, name="Consortium").wait_for()
+    tab.get_by_test_id("stVegaLiteChart").first.wait_for()  # the last thing on the page
+    quiet(tab)
     yield tab
     context.close()
     elsewhere = [one for one in asked if not one.startswith((url, "data:", "blob:", "file:"))]
@@ -146,12 +148,16 @@ CHART_SAYS = """text => [...document.querySelectorAll('[data-testid=stVegaLiteCh
 
 def test_a_bad_cell_is_told_below_the_table(page: Any) -> None:
     table = page.get_by_test_id("stDataFrame").first
-    table.wait_for()
+    table.locator("canvas").first.wait_for()
     box = table.bounding_box()
     # The table is drawn on a canvas: the cell of Gamma's profitability is where it is seen.
-    page.mouse.click(box["x"] + 145, box["y"] + 35 * 3 + 17)
-    page.keyboard.type("-5")
-    page.keyboard.press("Enter")
+    page.mouse.dblclick(box["x"] + 145, box["y"] + 35 * 3 + 17, delay=100)
+    cell = page.locator("#portal input:focus")
+    cell.wait_for()  # with the old number selected
+    for key in "-5":
+        cell.press(key, delay=100)
+    assert cell.input_value() == "-5"
+    cell.press("Enter")
     alert = page.get_by_test_id("stAlert")
     alert.get_by_text("row 3 (Gamma), profitability: expected a number > 0, got -5").wait_for()
     turn(page, "Equilibrium")
@@ -179,10 +185,10 @@ def test_what_is_downloaded(page: Any, tmp_path: Path) -> None:
 
 
 def test_the_pages_are_accessible(page: Any) -> None:
+    """Streamlit's own markup included."""
     found: dict[str, Any] = {}
     for name in PAGES:
         turn(page, name.capitalize())
         for one in violations(page, "serious", "critical"):
-            if one["rule"] not in STREAMLITS_OWN:
-                found.setdefault(one["rule"], []).append((name, one["elements"]))
+            found.setdefault(one["rule"], []).append((name, one["elements"]))
     assert found == {}

@@ -299,7 +299,7 @@ def test_a_thousand_organizations(tmp_path: Path) -> None:
         turned(app, page)
         assert not errors(app)
     turned(app, "payments")
-    assert any("40 largest payments" in one.value for one in app.caption)
+    assert any("40 largest payments" in one.value for one in app.markdown)
     turned(app, "equilibrium")
     for tab in ("Payoffs", "Methods", "Move by move"):
         app.session_state["tab"] = tab

@@ -8,7 +8,15 @@ import streamlit as st
 from tradefl import charts
 from tradefl.charts import SCHEMES, axis
 from tradefl.dashboard import state
-from tradefl.dashboard.parts import csv_of, offer, plain, show_chart, show_facts, show_section
+from tradefl.dashboard.parts import (
+    aside,
+    csv_of,
+    offer,
+    plain,
+    show_chart,
+    show_facts,
+    show_section,
+)
 from tradefl.report import frames
 from tradefl.report.blocks import amounts, digits_of
 from tradefl.report.proof import STATUS, certificate_section
@@ -33,7 +41,7 @@ def page() -> None:
     contributions, payoffs, proof, methods, moves = st.tabs(TABS, key=TAB, on_change="rerun")
     who = frames.chosen(solution)
     if len(who) < solution.game.size:
-        st.caption(
+        aside(
             f"Of {solution.game.size:,} organizations {len(who)} are drawn: those that receive "
             "most, pay most, contribute most and have the lowest payoff. The tables have all."
         )

@@ -7,7 +7,7 @@ import streamlit as st
 
 from tradefl import charts
 from tradefl.dashboard import sidebar, state
-from tradefl.dashboard.parts import csv_of, offer, plain, show_section
+from tradefl.dashboard.parts import aside, csv_of, offer, plain, show_section
 from tradefl.report import frames
 from tradefl.report.proof import gamma_section
 
@@ -22,7 +22,7 @@ def page() -> None:
     st.title("Incentive")
     method = view.solution.method
     game = view.consortium.game
-    st.caption(f"Every gamma is solved with the method {method}, at the slider's rho and deadline.")
+    aside(f"Every gamma is solved with the method {method}, at the slider's rho and deadline.")
     if game.size >= ASK_FROM:
         st.write(
             f"The search solves {game.size:,} organizations some hundred times, "

@@ -17,12 +17,18 @@ from tradefl.report.blocks import Facts, Figure, Listing, Section, Table, Text
 # On a dark page ink is light; black, which is one scheme's colour, too.
 DARK = {INK: "#e6e8eb", FAINT: "#3d444d", "#000000": "#ffffff", "black": "#ffffff"}
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:^&@])")
+LONGEST_METRIC = 16  # longer ones would be cut
 Charts = Mapping[str, tuple[Any, str]]
 
 
 def plain(text: str) -> str:
     """Return text that Markdown shows as it is."""
     return SPECIAL.sub(r"\\\1", text)
+
+
+def aside(text: str) -> None:
+    """Show a line in small letters; Streamlit's captions are too pale to read (WCAG AA)."""
+    st.markdown(f":small[{plain(text)}]")
 
 
 def show_problems(problems: Sequence[str], heading: str) -> None:
@@ -73,18 +79,20 @@ def show_section(section: Section, charts: Charts | None = None, *, heading: boo
                 if charts is not None and block.name in charts:
                     chart, alt = charts[block.name]
                     show_chart(chart, alt, key=f"chart-{block.name}")
-                st.caption(plain(block.caption))
+                aside(block.caption)
             case Table():
                 if block.folded:
                     with st.expander(plain(block.caption)):
                         show_table(block)
                 else:
-                    st.caption(plain(block.caption))
+                    aside(block.caption)
                     show_table(block)
 
 
 def show_facts(facts: Sequence[tuple[str, str, str, str]]) -> None:
-    """Show numbers beside each other: name, value, equation, meaning."""
+    """Show numbers beside each other: name, value, equation, meaning; long values as lines."""
+    lines = [one for one in facts if len(one[1]) > LONGEST_METRIC]
+    facts = [one for one in facts if one not in lines]
     for start in range(0, len(facts), 4):
         row = facts[start : start + 4]
         for column, (name, value, equation, meaning) in zip(st.columns(len(row)), row, strict=True):
@@ -92,7 +100,9 @@ def show_facts(facts: Sequence[tuple[str, str, str, str]]) -> None:
             with column:
                 st.metric(plain(name), value)
                 if below:
-                    st.caption(plain(below))
+                    aside(below)
+    for name, value, *_ in lines:
+        st.text(f"{name}: {value}")
 
 
 def show_table(table: Table) -> None:

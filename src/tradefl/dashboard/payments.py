@@ -7,7 +7,7 @@ import streamlit as st
 
 from tradefl import charts
 from tradefl.dashboard import state
-from tradefl.dashboard.parts import csv_of, offer, plain, show_chart, show_facts
+from tradefl.dashboard.parts import aside, csv_of, offer, plain, show_chart, show_facts
 from tradefl.report import frames
 from tradefl.report.blocks import amounts, digits_of
 from tradefl.solvers import Solution
@@ -56,7 +56,7 @@ def _network(solution: Solution) -> None:
     )
     top = paid.head(frames.SHOWN_PAYMENTS)
     if len(top) < len(paid):
-        st.caption(f"Drawn are the {len(top)} largest payments; the table has all {len(paid):,}.")
+        aside(f"Drawn are the {len(top)} largest payments; the table has all {len(paid):,}.")
     described = "; ".join(
         f"{one} pays {other} {money(float(amount), digits)}"
         for one, other, amount in top.head(5).itertuples(index=False)

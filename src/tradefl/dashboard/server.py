@@ -35,6 +35,9 @@ def serve(settings: Settings, host: str, port: int, *, open_browser: bool) -> No
             "server.maxUploadSize": UPLOAD_MEGABYTES,
             "server.port": port,
             "server.showEmailPrompt": False,
+            # Of Okabe and Ito's palette, as the charts; Streamlit's red is too pale for AA.
+            "theme.light.primaryColor": "#0072B2",
+            "theme.dark.primaryColor": "#56B4E9",
         }
     )
     bootstrap.run(str(APP), False, [], {})

@@ -9,7 +9,7 @@ import streamlit as st
 from tradefl.consortium import Consortium
 from tradefl.dashboard import settings, state
 from tradefl.dashboard.editing import Terms, largest_intensity
-from tradefl.dashboard.parts import plain
+from tradefl.dashboard.parts import aside, plain
 from tradefl.solvers import DEFAULT_METHOD, METHODS
 from tradefl.tuning import saturation
 
@@ -33,7 +33,7 @@ def choices() -> state.Choices:
         st.session_state.setdefault(key, value)
     with st.sidebar:
         st.header(plain(consortium.name))
-        st.caption(plain(settings.current().file.name))
+        aside(settings.current().file.name)
         method = st.selectbox("Method", METHODS, key=METHOD)
         gamma = st.select_slider(
             "Incentive intensity gamma, payoff per bit",
@@ -51,7 +51,7 @@ def choices() -> state.Choices:
             format_func=lambda value: f"{value:,.6g}",
         )
         if consortium.competition.rescale:
-            st.caption(
+            aside(
                 "The file asks to rescale rho where it is too strong: from there on the "
                 "slider of rho changes nothing."
             )
