@@ -241,7 +241,7 @@ def test_every_payoff_is_that_of_the_library(three):
 def test_every_contribution_is_that_of_the_library(three):
     solution = tradefl.solve(three)
     _, *rows = page_of(three, solution).tables["contributed"]
-    x = three.game.rule.contribution(three.game, solution.profile)
+    x = three.game.resource(solution.profile)
     for i, row in enumerate(rows):
         assert float(row[1]) == pytest.approx(solution.profile.data_fraction[i], abs=1e-6)
         assert row[2] == quantity(float(solution.profile.cpu_hz[i]), "Hz")

@@ -69,7 +69,7 @@ def within_sectors(game, profile):
     """What all would settle if no pair were an exception to its sector: it is taken away again."""
     if not isinstance(game.competition, SectorCompetition):
         return 0.0
-    x = game.rule.contribution(game, profile)
+    x = game.resource(profile)
     rho = max(game.competition.within, game.competition.across)
     return rho * float(game.incentive_intensity * x.sum() + game.profitability.sum())
 

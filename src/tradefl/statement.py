@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from typing import Any
 
-from tradefl.game import CoopetitionGame, Payoffs, StrategyProfile, payoffs
+import numpy as np
+
+from tradefl.game import CoopetitionGame, EfficientRule, Payoffs, StrategyProfile, payoffs
 from tradefl.game.payoff import compute_joules, damage_by_competitor, performance_without
 
 SCHEMA = "tradefl/statement/1"
@@ -216,7 +219,6 @@ def _quantities(
     u, s = float(game.data_units[i]), float(game.data_bits[i])
     omega = game.omega(profile)
     without = max(omega - d * u, 0.0)
-    x = float(game.rule.contribution(game, profile)[i])
     p_without = float(performance_without(game, profile)[i])
     t1, t3 = float(game.download_seconds[i]), float(game.upload_seconds[i])
     cycles = float(game.cycles_per_bit[i])
@@ -242,13 +244,30 @@ def _quantities(
         row("Omega without d u", f"{number(omega)} - {number(d)} * {number(u)}", without),
         row("P(Omega)", game.accuracy.formula(omega), terms.performance),
         row("P(Omega without d u)", game.accuracy.formula(without), p_without),
-        row(
-            "x",
-            f"d s + lambda f = {number(d)} * {number(s)} "
-            f"+ {number(game.compute_weight)} * {number(f)}",
-            x,
-        ),
+        row(*_score(game, profile, i)),
         row("training time", time, seconds),
+    )
+
+
+def _score(game: CoopetitionGame, profile: StrategyProfile, i: int) -> tuple[str, str, float]:
+    """Return the symbol, the calculation and the value of what the rule compares."""
+    d, f = float(profile.data_fraction[i]), float(profile.cpu_hz[i])
+    score = float(game.rule.score(game, profile)[i])
+    if isinstance(game.rule, EfficientRule):
+        one = game.rule.schedules[i]
+        k = min(max(int(np.searchsorted(one.shares, d, side="right")) - 1, 0), one.shares.size - 2)
+        (b, b_next), (v, v_next) = (part[k : k + 2].tolist() for part in (one.shares, one.values))
+        return (
+            "phi(d)",
+            f"v + (v' - v) * (d - b) / (b' - b) = {number(v)} + ({number(v_next)} - {number(v)}) "
+            f"* ({number(d)} - {number(b)}) / ({number(b_next)} - {number(b)})",
+            score,
+        )
+    return (
+        "x",
+        f"d s + lambda f = {number(d)} * {number(float(game.data_bits[i]))} "
+        f"+ {number(game.compute_weight)} * {number(f)}",
+        score,
     )
 
 
@@ -346,22 +365,51 @@ def _damage_lines(
 
 
 def _redistribution_lines(game: CoopetitionGame, profile: StrategyProfile, i: int) -> list[Line]:
-    x, gamma = game.rule.contribution(game, profile), game.rule.incentive_intensity
-    competitors, rho = game.competition.row(i)
-    _, amounts = game.rule.received(game, profile, i)
+    others, amounts = game.rule.received(game, profile, i)
+    terms = _efficient_terms if isinstance(game.rule, EfficientRule) else _linear_terms
     lines = []
-    for j, rho_ij, amount in zip(competitors.tolist(), rho.tolist(), amounts.tolist(), strict=True):
-        x_i, x_j, partner = float(x[i]), float(x[j]), game.name_of(j)
+    for (formula, inputs, calculation), j, amount in zip(
+        terms(game, profile, i), others.tolist(), amounts.tolist(), strict=True
+    ):
+        partner = game.name_of(j)
         lines.append(
             Line(
                 section="redistribution",
-                equation="Eq. (9)",
+                equation=game.rule.equation,
                 item=f"{'from' if amount >= 0.0 else 'to'} {partner}",
                 counterparty=partner,
-                formula="gamma * rho_ij * (x_i - x_j)",
-                inputs={"gamma": gamma, "rho_ij": rho_ij, "x_i": x_i, "x_j": x_j},
-                calculation=f"{number(gamma)} * {number(rho_ij)} * ({number(x_i)} - {number(x_j)})",
+                formula=formula,
+                inputs=inputs,
+                calculation=calculation,
                 amount=amount,
             )
         )
     return lines
+
+
+# The formula, the inputs by symbol, and the calculation of each r_ij.
+Terms = Iterator[tuple[str, dict[str, float], str]]
+
+
+def _linear_terms(game: CoopetitionGame, profile: StrategyProfile, i: int) -> Terms:
+    x, gamma = game.resource(profile), game.incentive_intensity
+    competitors, rho = game.competition.row(i)
+    for j, rho_ij in zip(competitors.tolist(), rho.tolist(), strict=True):
+        x_i, x_j = float(x[i]), float(x[j])
+        yield (
+            "gamma * rho_ij * (x_i - x_j)",
+            {"gamma": gamma, "rho_ij": rho_ij, "x_i": x_i, "x_j": x_j},
+            f"{number(gamma)} * {number(rho_ij)} * ({number(x_i)} - {number(x_j)})",
+        )
+
+
+def _efficient_terms(game: CoopetitionGame, profile: StrategyProfile, i: int) -> Terms:
+    phi = game.rule.score(game, profile)
+    others, _, constant = game.rule.pair(game, i)
+    for j, k_ij in zip(others.tolist(), constant.tolist(), strict=True):
+        phi_i, phi_j = float(phi[i]), float(phi[j])
+        yield (
+            "(phi_i - phi_j) / (N - 1) + k_ij",
+            {"phi_i": phi_i, "phi_j": phi_j, "N": float(game.size), "k_ij": k_ij},
+            f"({number(phi_i)} - {number(phi_j)}) / ({game.size} - 1) + {number(k_ij)}",
+        )

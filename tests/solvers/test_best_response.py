@@ -205,4 +205,5 @@ def test_a_player_is_its_row():
     assert me.energy_cost == everyone.energy_cost[3]
     assert me.compute_gain == everyone.compute_gain[3]
     assert me.fraction_per_hz == game.data_fraction_per_hz[3]
-    assert me.min_fraction == game.min_data_fraction
+    assert me.low == game.min_data_fraction
+    assert me.high == 1.0

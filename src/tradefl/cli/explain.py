@@ -195,7 +195,7 @@ def _document(
 def _contributions(solution: Solution) -> list[list[str]]:
     """Return what everybody contributes, as it enters Omega and the redistribution."""
     game, profile = solution.game, solution.profile
-    x = game.rule.contribution(game, profile)
+    x = game.resource(profile)
     return [
         [
             game.name_of(i),

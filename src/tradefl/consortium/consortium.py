@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.consortium.compensation import compensation_section, efficient_rule
 from tradefl.consortium.competitors import rescaling
 from tradefl.consortium.organizations import Organizations
 from tradefl.consortium.schema import (
     Accuracy,
+    Compensation,
     Competition,
     EmpiricalAccuracy,
     Energy,
@@ -24,6 +26,7 @@ from tradefl.errors import InputError, Problem
 from tradefl.game import (
     AccuracyModel,
     CoopetitionGame,
+    EfficientRule,
     InvalidGameError,
     PowerLaw,
     SqrtLoss,
@@ -59,7 +62,7 @@ class Consortium:
     ----------
     name
         The consortium's name.
-    mechanism, energy, accuracy, competition, settlement
+    mechanism, energy, accuracy, competition, compensation, settlement
         The sections of the file.
     organizations
         Who takes part, as columns.
@@ -80,6 +83,7 @@ class Consortium:
     competition: Competition
     organizations: Organizations
     rho: Rho
+    compensation: Compensation | None = None
     settlement: Settlement | None = None
     organizations_file: str | None = None
     matrix: Array | None = None
@@ -109,6 +113,7 @@ class Consortium:
             self.accuracy.model_dump(exclude={"points_file"}),
             self.competition.model_dump(exclude={"matrix_file"}),
             self.organizations,
+            self.compensation,
             self.settlement,
         )
 
@@ -132,6 +137,21 @@ class Consortium:
         except ValueError as error:
             place = f"{self.source}: accuracy.points_file"
             raise InputError.at(place, f"no curve fits: {error}") from None
+
+    @cached_property
+    def efficient_rule(self) -> EfficientRule | None:
+        """The rule of ``[compensation]``, whether it is in force or not; ``None`` without one."""
+        if self.compensation is None:
+            return None
+        return efficient_rule(self.compensation, self.names, str(self.source))
+
+    def designed(self, rule: EfficientRule, target: str | None = None) -> Consortium:
+        """Return the same consortium under the efficient rule."""
+        return dataclasses.replace(
+            self,
+            mechanism=self.mechanism.model_copy(update={"rule": "efficient"}),
+            compensation=compensation_section(rule, self.names, target),
+        )
 
     @cached_property
     def game(self) -> CoopetitionGame:
@@ -159,8 +179,9 @@ class Consortium:
                 data_units=units,
                 download_seconds=who.download_seconds,
                 upload_seconds=who.upload_seconds,
-                **self.mechanism.model_dump(),
+                **self.mechanism.model_dump(exclude={"rule"}),
                 **self.energy.model_dump(),
+                compensation=self.efficient_rule if self.mechanism.rule == "efficient" else None,
                 names=who.names,
                 title=self.name,
             )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from tradefl.consortium import schema
+from tradefl.consortium.compensation import efficient_rule
 from tradefl.consortium.competitors import competition, read_matrix, section_problems
 from tradefl.consortium.consortium import Consortium
 from tradefl.consortium.files import read_csv, read_text
@@ -32,6 +33,7 @@ KEYS = (
     "energy",
     "accuracy",
     "competition",
+    "compensation",
     "settlement",
     "organization",
     "organizations_file",
@@ -71,6 +73,15 @@ class _Reader:
         competition = self._section(schema.Competition, optional, "competition")
         settlement = self._section(schema.Settlement, optional, "settlement")
         organizations = self._organizations(document)
+        compensation = None
+        if "compensation" in document:
+            compensation = self._section(schema.Compensation, document, "compensation")
+            if compensation is not None and organizations is not None:
+                given, names = compensation, organizations.names
+                self._attempt(lambda: efficient_rule(given, names, str(self.path)))
+        elif mechanism is not None and mechanism.rule == "efficient":
+            what = "'efficient' needs [compensation]; `tradefl design` writes a file that has it"
+            self._problem("mechanism.rule", what)
 
         points = matrix = rho = None
         if isinstance(accuracy, schema.EmpiricalAccuracy):
@@ -90,6 +101,7 @@ class _Reader:
             or competition is None
             or settlement is None
             or organizations is None
+            or ("compensation" in document and compensation is None)
             or (isinstance(accuracy, schema.EmpiricalAccuracy) and points is None)
         ):
             raise InputError(self.problems)
@@ -104,6 +116,7 @@ class _Reader:
             rho=SectorCompetition(np.zeros(len(organizations), dtype=int), 0.0)
             if rho is None
             else rho,
+            compensation=compensation,
             settlement=settlement if "settlement" in document else None,
             organizations_file=document.get("organizations_file"),
             matrix=matrix,

@@ -21,6 +21,7 @@ Name = Annotated[str, StringConstraints(min_length=1, pattern=_PRINTABLE)]
 FileName = Annotated[str, StringConstraints(min_length=1)]
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Seconds = Annotated[int, Field(gt=0)]
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 
 
 class Section(BaseModel):
@@ -37,6 +38,7 @@ class Mechanism(Section):
     overhead_weight: NonNegative  # varpi_e, payoff per joule
     min_data_fraction: Fraction  # D_min
     deadline_seconds: Positive  # tau
+    rule: Literal["linear", "efficient"] = "linear"  # who compensates whom
 
 
 class Energy(Section):
@@ -95,6 +97,15 @@ class Competition(Section):
     matrix_file: FileName | None = None
     within_sector: Intensity | None = None
     across_sectors: Intensity | None = None
+
+
+class Compensation(Section):
+    """``[compensation]``: the efficient rule's figures, as ``tradefl design`` writes them."""
+
+    target: Name | None = None  # what the constants are for; told, not computed with
+    constants: dict[str, float]  # k_i by name, payoff
+    pairs: list[Any] = Field(default_factory=list)  # [receiver, payer, amount], payoff
+    schedules: dict[str, list[Point]]  # phi_i by name: [share, payoff], ascending
 
 
 class Organization(Section):
@@ -164,6 +175,7 @@ _EXPECTED = {
     "string_type": "text",
     "bool_type": "true or false",
     "list_type": "a list",
+    "too_long": "a pair [share, payoff]",
     "model_type": "a table",
     "dict_type": "a table",
 }
@@ -188,6 +200,7 @@ def shown(value: Any) -> str:
 __all__ = [
     "ACCURACY_MODELS",
     "Accuracy",
+    "Compensation",
     "Competition",
     "EmpiricalAccuracy",
     "Energy",

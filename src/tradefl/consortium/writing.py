@@ -53,7 +53,7 @@ def to_document(consortium: Consortium) -> dict[str, Any]:
     # Top-level keys must come before the first table of a TOML file.
     if consortium.organizations_file is not None:
         document["organizations_file"] = consortium.organizations_file
-    for key in ("mechanism", "energy", "accuracy", "competition", "settlement"):
+    for key in ("mechanism", "energy", "accuracy", "competition", "compensation", "settlement"):
         section = getattr(consortium, key)
         if section is not None:
             document[key] = section.model_dump(exclude_none=True, exclude_unset=True)

@@ -128,7 +128,7 @@ def _lanes(games: Sequence[CoopetitionGame], gammas: Array, scheme: Scheme) -> L
         headroom=each([g.accuracy.untrained_loss - 1.0 / g.accuracy.epochs for g in games]),
         onset=each([game.accuracy.onset for game in games]),
         units=each([game.data_units for game in games]),
-        gain=each([one.data_gain for one in own]) * scale,
+        gain=each([one.data_gain[:, 0] for one in own]) * scale,
         cost=each([one.energy_cost for one in own]),
         compute=each([one.compute_gain for one in own]) * scale,
         f=f,

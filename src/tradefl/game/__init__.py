@@ -24,7 +24,7 @@ from tradefl.game.coopetition import CoopetitionGame, InvalidGameError
 from tradefl.game.equilibrium import Certificate, certify, deviation_gain, regret
 from tradefl.game.payoff import Payoffs, payoffs
 from tradefl.game.potential import OwnTerm, own_term, potential, potential_as_printed
-from tradefl.game.rules import LinearRule
+from tradefl.game.rules import EfficientRule, InvalidScheduleError, LinearRule, Rule, Schedule
 from tradefl.game.strategy import StrategyProfile
 
 __all__ = [
@@ -33,13 +33,17 @@ __all__ = [
     "Competition",
     "CoopetitionGame",
     "DenseCompetition",
+    "EfficientRule",
     "Empirical",
     "InvalidCompetitionError",
     "InvalidGameError",
+    "InvalidScheduleError",
     "LinearRule",
     "OwnTerm",
     "Payoffs",
     "PowerLaw",
+    "Rule",
+    "Schedule",
     "SectorCompetition",
     "SparseCompetition",
     "SqrtLoss",

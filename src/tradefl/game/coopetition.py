@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.game.competition import as_competition
-from tradefl.game.rules import LinearRule
+from tradefl.game.rules import EfficientRule, LinearRule, Rule
 from tradefl.game.strategy import StrategyProfile
 from tradefl.game.user_accuracy import UserAccuracy, complete, violation_of_eq5
 
@@ -114,6 +114,8 @@ class CoopetitionGame:
         ``kappa`` >= 0, J s^2 per cycle.
     download_watts, upload_watts
         ``E_DL``, ``E_UL`` >= 0.
+    compensation
+        The efficient rule with its schedules; without one the rule is the paper's, with gamma.
     names
         A name for each organization; ``"1" .. "N"`` when absent.
     title
@@ -144,6 +146,7 @@ class CoopetitionGame:
     capacitance: float = 1e-27
     download_watts: float = 0.0
     upload_watts: float = 0.0
+    compensation: EfficientRule | None = None
     names: Sequence[str] | None = None
     title: str = "consortium"
 
@@ -168,6 +171,9 @@ class CoopetitionGame:
             problems.append(
                 (None, "competition", f"expected {n} organizations, got {self.competition.size}")
             )
+        if self.compensation is not None and self.compensation.size != n:
+            what = f"expected {n} organizations, got {self.compensation.size}"
+            problems.append((None, "compensation", what))
         if not problems:
             problems = self._meaningless()
         if problems:
@@ -278,9 +284,11 @@ class CoopetitionGame:
         """N, the number of organizations."""
         return int(self.profitability.size)
 
-    @property
-    def rule(self) -> LinearRule:
-        """The redistribution rule, Eq. (9)."""
+    @cached_property
+    def rule(self) -> Rule:
+        """The redistribution rule: the paper's, Eq. (9), or the efficient one."""
+        if self.compensation is not None:
+            return self.compensation
         return LinearRule(self.incentive_intensity, self.compute_weight)
 
     @cached_property
@@ -328,6 +336,10 @@ class CoopetitionGame:
         in_time = d <= self.max_data_fraction(f) * slack
         return np.asarray(at_a_level & enough & in_time)
 
+    def resource(self, profile: StrategyProfile) -> Array:
+        """Return ``x_i = d_i s_i + lambda f_i``, shape ``(N,)``, bit-equivalents."""
+        return profile.data_fraction * self.data_bits + self.compute_weight * profile.cpu_hz
+
     def omega(self, profile: StrategyProfile) -> float:
         """Return ``Omega = sum_i d_i u_i``, the data in the training, in units."""
         return float(profile.data_fraction @ self.data_units)
@@ -350,5 +362,9 @@ class CoopetitionGame:
             raise KeyError(name) from None
 
     def with_incentive_intensity(self, gamma: float) -> CoopetitionGame:
-        """Return the same game under another ``gamma``, payoff per bit."""
-        return dataclasses.replace(self, incentive_intensity=gamma)
+        """Return the same game under the paper's rule with another ``gamma``, payoff per bit."""
+        return dataclasses.replace(self, incentive_intensity=gamma, compensation=None)
+
+    def with_compensation(self, rule: EfficientRule) -> CoopetitionGame:
+        """Return the same game under the efficient rule."""
+        return dataclasses.replace(self, compensation=rule)

@@ -8,6 +8,7 @@ best response is used, so a mistake in those cannot hide here.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.payoff import Payoffs, payoffs
+from tradefl.game.rules import Incentive
 from tradefl.game.strategy import StrategyProfile
 
 Array = npt.NDArray[np.float64]
@@ -85,21 +87,23 @@ class _Deviators:
     """Some organizations, each of which considers to deviate alone; all arrays ``(K,)``."""
 
     game: CoopetitionGame
+    incentive: Incentive
     i: Indices
     d: Array  # what they contribute now
     f: Array
     others: Array  # Omega - d_i u_i
 
     @classmethod
-    def of(cls, game: CoopetitionGame, profile: StrategyProfile, i: Indices) -> _Deviators:
+    def of(
+        cls, game: CoopetitionGame, profile: StrategyProfile, i: Indices, incentive: Incentive
+    ) -> _Deviators:
         d = profile.data_fraction[i]
         others = np.maximum(game.omega(profile) - d * game.data_units[i], 0.0)
-        return cls(game, i, d, profile.cpu_hz[i], others)
+        return cls(game, incentive, i, d, profile.cpu_hz[i], others)
 
-    def __getitem__(self, chosen: npt.NDArray[np.bool_]) -> _Deviators:
-        return _Deviators(
-            self.game, self.i[chosen], self.d[chosen], self.f[chosen], self.others[chosen]
-        )
+    def __getitem__(self, chosen: npt.NDArray[np.bool_] | slice) -> _Deviators:
+        columns = {name: getattr(self, name)[chosen] for name in ("i", "d", "f", "others")}
+        return dataclasses.replace(self, **columns)
 
     def gain(self, d: Array, f: Array) -> Array:
         """Return ``payoff_i(d, f; pi_-i) - payoff_i(pi)`` of Eq. (11), term by term."""
@@ -110,20 +114,23 @@ class _Deviators:
         damage = game.competitors_profitability[i] * more  # P(Omega - d_i u_i) stays as it is
         cycles = game.cycles_per_bit[i] * game.data_bits[i] * (f**2 * d - self.f**2 * self.d)
         overhead = game.overhead_weight * game.capacitance * cycles
-        resource = (d - self.d) * game.data_bits[i] + game.compute_weight * (f - self.f)
-        received = game.incentive_intensity * game.total_intensity[i] * resource
+        received = self.incentive.own(game, i, d, f) - self.incentive.own(game, i, self.d, self.f)
         return np.asarray(revenue - overhead - damage + received)
 
-    def slope(self, d: Array, f: Array) -> Array:
-        """Return the derivative of :meth:`gain` in d on the concave part of ``P``."""
+    def slopes(self, d: Array, f: Array, trained: bool) -> tuple[Array, Array]:
+        """Return the derivatives of :meth:`gain` to the left and right of d.
+
+        ``trained``: at or above the onset of ``P``; otherwise below.
+        """
         game, i = self.game, self.i
         u, s = game.data_units[i], game.data_bits[i]
         # At the kink rounding may fall below the onset, where the derivative is 0.
         omega = np.maximum(self.others + d * u, game.accuracy.onset)
-        steeper = game.accuracy.derivative(omega) * u
+        steeper = game.accuracy.derivative(omega) * u if trained else 0.0
         worth = (game.profitability[i] - game.competitors_profitability[i]) * steeper
         cost = game.overhead_weight * game.capacitance * f**2 * game.cycles_per_bit[i] * s
-        return np.asarray(worth - cost + game.incentive_intensity * game.total_intensity[i] * s)
+        left, right = self.incentive.slopes(game, i, d)
+        return worth - cost + left, worth - cost + right
 
 
 def deviation_gain(
@@ -133,34 +140,32 @@ def deviation_gain(
 
     ``payoff_i(d, f; pi_-i) - payoff_i(pi)`` of Eq. (11). All arrays have shape ``(K,)``.
     """
-    return _Deviators.of(game, profile, np.asarray(i)).gain(np.asarray(d), np.asarray(f))
+    deviators = _Deviators.of(game, profile, np.asarray(i), game.rule)
+    return deviators.gain(np.asarray(d), np.asarray(f))
 
 
-def regret(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+def regret(
+    game: CoopetitionGame, profile: StrategyProfile, incentive: Incentive | None = None
+) -> Array:
     """Return, shape ``(N,)``, the most that each could gain by a unilateral deviation.
 
-    For each level the payoff is linear in ``d`` below the onset of ``P`` and concave from
-    there on. A tangent at the point nearest to the present strategy bounds what the concave
-    part can give; where that bound is positive, golden section searches it. The linear part
-    is decided at its ends.
+    For each level the payoff is concave in ``d`` below the onset of ``P``, and again from there
+    on. Tangents at the point nearest to the present strategy bound what either part can give;
+    where that bound is positive, golden section and the rule's corners search it.
+
+    Parameters
+    ----------
+    game, profile
+        The game, and what everybody contributes.
+    incentive
+        What each one's own strategy adds to what it receives; default: the game's rule. One
+        that is not concave is searched between its corners.
     """
-    everyone = _Deviators.of(game, profile, np.arange(game.size))
-    # In blocks that stay in the processor's cache: several times faster for a million.
-    blocks = [slice(k, k + BLOCK) for k in range(0, game.size, BLOCK)]
-    return np.concatenate(
-        [
-            _regret(
-                dataclasses.replace(
-                    everyone,
-                    i=everyone.i[b],
-                    d=everyone.d[b],
-                    f=everyone.f[b],
-                    others=everyone.others[b],
-                )
-            )
-            for b in blocks
-        ]
+    everyone = _Deviators.of(
+        game, profile, np.arange(game.size), game.rule if incentive is None else incentive
     )
+    # In blocks that stay in the processor's cache: several times faster for a million.
+    return np.concatenate([_regret(everyone[k : k + BLOCK]) for k in range(0, game.size, BLOCK)])
 
 
 def _regret(all_: _Deviators) -> Array:
@@ -169,25 +174,40 @@ def _regret(all_: _Deviators) -> Array:
     # Below this fraction i's data leaves the model untrained (E10).
     at_onset = (game.accuracy.onset - all_.others) / game.data_units[all_.i]
     reach = game.data_fraction_per_hz[all_.i]
+    corners = all_.incentive.corners(game, all_.i)
     for level in range(game.cpu_levels_hz.shape[1]):
         f = game.cpu_levels_hz[all_.i, level]
         high = np.minimum(1.0, reach * f)
         feasible = high >= least  # false for padding, which is NaN
         kink = np.clip(at_onset, least, high)
 
-        linear = feasible & (kink > least)
-        if linear.any():
-            for end in (np.full_like(kink, least), kink):
-                at_end = all_[linear].gain(end[linear], f[linear])
-                best[linear] = np.maximum(best[linear], at_end)
+        stretches = [(kink, high, True)]
+        if np.any(feasible & (kink > least)):
+            stretches.append((np.full_like(kink, least), kink, False))
+        for start, end, trained in stretches:
+            cuts = [start, end]
+            if not all_.incentive.concave:
+                inner = np.clip(np.nan_to_num(corners, nan=1.0), start[:, None], end[:, None])
+                cuts = [start, *np.sort(inner).T, end]
+            for low, top in itertools.pairwise(cuts):
+                at = np.clip(all_.d, low, top)
+                left, right = all_.slopes(at, f, trained)
+                bound = all_.gain(at, f) + np.maximum(left * (low - at), right * (top - at))
+                promising = feasible & (bound > 0.0)
+                if promising.any():
+                    found = _best(all_[promising], f[promising], low[promising], top[promising])
+                    best[promising] = np.maximum(best[promising], found)
+    return best
 
-        at = np.clip(all_.d, kink, high)
-        slope = all_.slope(at, f)
-        bound = all_.gain(at, f) + np.maximum(slope * (kink - at), slope * (high - at))
-        promising = feasible & (bound > 0.0)
-        if promising.any():
-            found = _golden(all_[promising], f[promising], kink[promising], high[promising])
-            best[promising] = np.maximum(best[promising], found)
+
+def _best(deviators: _Deviators, f: Array, low: Array, high: Array) -> Array:
+    """Return the largest gain over d in ``[low, high]``, on which it is concave."""
+    best = _golden(deviators, f, low, high)
+    for at in deviators.incentive.corners(deviators.game, deviators.i).T:
+        inside = (low <= at) & (at <= high)
+        if inside.any():
+            gained = deviators[inside].gain(at[inside], f[inside])
+            best[inside] = np.maximum(best[inside], gained)
     return best
 
 

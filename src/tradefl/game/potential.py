@@ -5,6 +5,9 @@ Corrected::
     U(pi) = P(Omega) + sum_i [ gamma rho_i. x_i - varpi_e kappa f_i^2 eta_i d_i s_i ] / z_i
     C_i(pi) - C_i(pi') = z_i [ U(pi) - U(pi') ]      for every unilateral deviation of i
 
+``gamma rho_i. x_i`` is what i's own strategy adds to its redistribution under the paper's rule;
+under the efficient rule ``phi_i(d_i)`` stands in its place (:mod:`tradefl.game.rules`).
+
 so a maximizer of ``U`` is a Nash equilibrium, and every improving move raises ``U``.
 """
 
@@ -26,28 +29,59 @@ Array = npt.NDArray[np.float64]
 class OwnTerm:
     """What organization i adds to U besides ``P``, as a function of its own strategy.
 
-    ``own_i(d, f) = (data_gain_i - energy_cost_i f^2) d + compute_gain_i f``, that is
-    ``alpha d + beta`` of THEORY.md section 5 at each level; all of shape ``(N,)``.
+    ``own_i(d, f) = constant + (data_gain - energy_cost f^2) d + compute_gain f`` on the piece
+    with ``low <= d <= high``: ``alpha d + beta`` of THEORY.md section 5 at each level. The paper's
+    rule has one piece, the efficient rule one between every two breakpoints.
+
+    Attributes
+    ----------
+    low, high
+        Shape ``(N, K)``: where each piece begins and ends; D_min is heeded, deadlines are not.
+        A piece below D_min has ``low > high``.
+    data_gain, constant
+        Shape ``(N, K)``.
+    energy_cost, compute_gain
+        Shape ``(N,)``.
     """
 
+    low: Array
+    high: Array
     data_gain: Array
+    constant: Array
     energy_cost: Array
     compute_gain: Array
 
+    def at(self, d: Array, f: Array) -> Array:
+        """Return ``own_i(d, f)``, shape ``(N,)`` or ``(N, points)`` as d and f are."""
+        d, f = np.asarray(d), np.asarray(f)
+        points = d.reshape(d.shape[0], -1)
+        piece = np.clip((self.low[:, None, :] <= points[:, :, None]).sum(axis=2) - 1, 0, None)
+        row = np.arange(points.shape[0])[:, None]
+        gain, constant = (
+            one[row, piece].reshape(d.shape) for one in (self.data_gain, self.constant)
+        )
+        column = (slice(None),) + (None,) * (d.ndim - 1)
+        return np.asarray(
+            (gain - self.energy_cost[column] * f**2) * d + constant + self.compute_gain[column] * f
+        )
+
     def value(self, profile: StrategyProfile) -> Array:
         """Return ``own_i``, shape ``(N,)``."""
-        d, f = profile.data_fraction, profile.cpu_hz
-        return (self.data_gain - self.energy_cost * f**2) * d + self.compute_gain * f
+        return self.at(profile.data_fraction, profile.cpu_hz)
 
 
 def own_term(game: CoopetitionGame) -> OwnTerm:
     """Return the coefficients of what each organization adds to the potential."""
     z = game.potential_weights
+    pieces = game.rule.pieces(game)
     cycles = game.cycles_per_bit * game.data_bits
     return OwnTerm(
-        data_gain=game.rule.marginal_per_fraction(game) / z,
+        low=np.maximum(pieces.low, game.min_data_fraction),
+        high=pieces.high,
+        data_gain=pieces.gain / z[:, None],
+        constant=pieces.constant / z[:, None],
         energy_cost=game.overhead_weight * game.capacitance * cycles / z,
-        compute_gain=game.rule.marginal_per_hz(game) / z,
+        compute_gain=pieces.per_hz / z,
     )
 
 

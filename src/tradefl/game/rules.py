@@ -1,13 +1,32 @@
-r"""The redistribution rule: who compensates whom, Eq. (9) and (10).
+r"""The redistribution rules: who compensates whom.
 
-A rule is antisymmetric between two organizations, so what one receives the other pays and
-the budget balances for every profile, at equilibrium or not.
+A rule compares a score of every two organizations and adds a constant::
+
+    r_ij = weight_ij (score_i - score_j) + k_ij,    k_ij = -k_ji
+
+It is antisymmetric, so what one receives the other pays and the budget balances for every
+profile, at equilibrium or not. And it separates: of what i receives, only
+
+    own_i(pi_i) = (sum_j weight_ij) score_i(pi_i)
+
+depends on i's own strategy. That is i's incentive, and divided by ``z_i`` it is i's part of the
+potential.
+
+========== =================== ======================================== ==============
+rule       score_i             weight_ij                                k_ij
+========== =================== ======================================== ==============
+linear     x_i, Eq. (9)        gamma rho_ij                             0
+efficient  phi_i(d_i)          1 / (N - 1)                              agreed
+========== =================== ======================================== ==============
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +38,103 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
+MAX_BREAKPOINTS = 32
+# A schedule is concave if no slope exceeds the one before by more than this share of the first.
+CONCAVITY_TOLERANCE = 1e-6
+
+
+class Incentive(Protocol):
+    """What an organization's own strategy adds to what it receives: all that regret asks for.
+
+    ``i``, ``d`` and ``f`` have shape ``(K,)`` everywhere: organizations and strategies of theirs.
+    """
+
+    concave: bool  # in d, everywhere; otherwise only between corners
+
+    def own(self, game: CoopetitionGame, i: Indices, d: Array, f: Array) -> Array:
+        """Return ``own_i(d, f)``, payoff, up to a constant of each organization."""
+
+    def slopes(self, game: CoopetitionGame, i: Indices, d: Array) -> tuple[Array, Array]:
+        """Return the derivative of ``own_i`` in d to the left and to the right of d."""
+
+    def corners(self, game: CoopetitionGame, i: Indices) -> Array:
+        """Return where the slope jumps, ``(K, C)``; NaN fills shorter rows."""
+
+
+class Pair(NamedTuple):
+    """Organization i against each it settles with: ``r_ij = weight (score_i - score_j) + k``."""
+
+    others: Indices
+    weight: Array
+    constant: Array
+
+
+class Pieces(NamedTuple):
+    """``own_i = constant + gain d + per_hz f`` for ``low <= d <= high``, piece by piece.
+
+    ``per_hz`` has shape ``(N,)``, the others ``(N, K)``; pieces ascend and join.
+    """
+
+    low: Array
+    high: Array
+    gain: Array
+    constant: Array
+    per_hz: Array
+
+
+class Rule(ABC):
+    """What both rules share: everything but the score, the weights and the constants."""
+
+    name: ClassVar[str]
+    equation: ClassVar[str]  # of r_ij, as statements name it
+    concave = True
+
+    @abstractmethod
+    def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return what is compared between two organizations, shape ``(N,)``."""
+
+    @abstractmethod
+    def pair(self, game: CoopetitionGame, i: int) -> Pair:
+        """Return whom i settles with, and the terms of each of these pairs."""
+
+    @abstractmethod
+    def redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return ``R_i = sum_j r_ij``, shape ``(N,)``, Eq. (10)."""
+
+    @abstractmethod
+    def received_from(self, game: CoopetitionGame, profile: StrategyProfile, some: Array) -> Array:
+        """Return what each receives from all for whom ``some`` is 1, not 0; shape ``(N,)``."""
+
+    @abstractmethod
+    def gross_redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return the size of the terms that make ``R_i``, shape ``(N,)``."""
+
+    @abstractmethod
+    def pieces(self, game: CoopetitionGame) -> Pieces:
+        """Return what each organization's own strategy adds to ``R_i``, in straight pieces."""
+
+    @abstractmethod
+    def own(self, game: CoopetitionGame, i: Indices, d: Array, f: Array) -> Array:
+        """Return ``own_i(d, f)``, shape ``(K,)``; see :class:`Incentive`."""
+
+    @abstractmethod
+    def slopes(self, game: CoopetitionGame, i: Indices, d: Array) -> tuple[Array, Array]:
+        """Return the slope of ``own_i`` to the left and to the right of d, ``(K,)`` each."""
+
+    @abstractmethod
+    def corners(self, game: CoopetitionGame, i: Indices) -> Array:
+        """Return where the slope of ``own_i`` jumps, ``(K, C)``."""
+
+    def received(
+        self, game: CoopetitionGame, profile: StrategyProfile, i: int
+    ) -> tuple[Indices, Array]:
+        """Return whom i settles with and ``r_ij``, what i receives from each, Eq. (9)."""
+        score, (others, weight, constant) = self.score(game, profile), self.pair(game, i)
+        return others, weight * (score[i] - score[others]) + constant
+
 
 @dataclasses.dataclass(frozen=True)
-class LinearRule:
+class LinearRule(Rule):
     """The paper's rule: ``r_ij = gamma rho_ij (x_i - x_j)``, Eq. (9).
 
     Parameters
@@ -35,34 +148,295 @@ class LinearRule:
     incentive_intensity: float
     compute_weight: float
 
-    def contribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
-        """Return ``x_i = d_i s_i + lambda f_i``, shape ``(N,)``, bit-equivalents."""
-        return profile.data_fraction * game.data_bits + self.compute_weight * profile.cpu_hz
+    name = "linear"
+    equation = "Eq. (9)"
 
-    def received(
-        self, game: CoopetitionGame, profile: StrategyProfile, i: int
-    ) -> tuple[Indices, Array]:
-        """Return i's competitors ``j`` and ``r_ij``, what i receives from each, Eq. (9)."""
-        x = self.contribution(game, profile)
+    def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return ``x_i = d_i s_i + lambda f_i``, shape ``(N,)``, bit-equivalents."""
+        return game.resource(profile)
+
+    def pair(self, game: CoopetitionGame, i: int) -> Pair:
+        """Return i's competitors and ``gamma rho_ij`` of each."""
         competitors, rho = game.competition.row(i)
-        return competitors, self.incentive_intensity * rho * (x[i] - x[competitors])
+        return Pair(competitors, self.incentive_intensity * rho, np.zeros(rho.size))
 
     def redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
-        """Return ``R_i = sum_j r_ij``, shape ``(N,)``, Eq. (10)."""
-        x = self.contribution(game, profile)
+        """Return ``R_i = gamma sum_j rho_ij (x_i - x_j)``, shape ``(N,)``, Eq. (10)."""
+        x = self.score(game, profile)
         net = game.total_intensity * x - game.competition.dot(x)
         return np.asarray(self.incentive_intensity * net + 0.0)  # 0 has no sign
 
+    def received_from(self, game: CoopetitionGame, profile: StrategyProfile, some: Array) -> Array:
+        """Return ``gamma sum_j rho_ij (x_i - x_j)`` over some j, shape ``(N,)``."""
+        x, rho = self.score(game, profile), game.competition
+        return np.asarray(self.incentive_intensity * (x * rho.dot(some) - rho.dot(some * x)))
+
     def gross_redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
-        """Return ``gamma sum_j rho_ij (x_i + x_j)``: the size of the terms that make ``R_i``."""
-        x = self.contribution(game, profile)
+        """Return ``gamma sum_j rho_ij (x_i + x_j)``, shape ``(N,)``."""
+        x = self.score(game, profile)
         gross = game.total_intensity * x + game.competition.dot(x)
         return np.asarray(self.incentive_intensity * gross)
 
-    def marginal_per_fraction(self, game: CoopetitionGame) -> Array:
-        """Return ``dR_i / dd_i = gamma rho_i. s_i``, shape ``(N,)``."""
-        return self.incentive_intensity * game.total_intensity * game.data_bits
+    def pieces(self, game: CoopetitionGame) -> Pieces:
+        """Return ``own_i = gamma rho_i. (s_i d + lambda f)``: one piece."""
+        column = (game.size, 1)
+        intensity = self.incentive_intensity * game.total_intensity
+        return Pieces(
+            low=np.zeros(column),
+            high=np.ones(column),
+            gain=(intensity * game.data_bits)[:, None],
+            constant=np.zeros(column),
+            per_hz=intensity * self.compute_weight,
+        )
 
-    def marginal_per_hz(self, game: CoopetitionGame) -> Array:
-        """Return ``dR_i / df_i = gamma rho_i. lambda``, shape ``(N,)``."""
-        return self.incentive_intensity * game.total_intensity * self.compute_weight
+    def own(self, game: CoopetitionGame, i: Indices, d: Array, f: Array) -> Array:
+        """Return ``gamma rho_i. (s_i d + lambda f)``, shape ``(K,)``."""
+        resource = d * game.data_bits[i] + self.compute_weight * f
+        return np.asarray(self.incentive_intensity * game.total_intensity[i] * resource)
+
+    def slopes(self, game: CoopetitionGame, i: Indices, d: Array) -> tuple[Array, Array]:
+        """Return ``gamma rho_i. s_i`` twice: a straight line."""
+        del d
+        slope = self.incentive_intensity * game.total_intensity[i] * game.data_bits[i]
+        return slope, slope
+
+    def corners(self, game: CoopetitionGame, i: Indices) -> Array:
+        """Return none."""
+        del game
+        return np.empty((i.size, 0))
+
+
+class InvalidScheduleError(ValueError):
+    """A schedule that is none; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Schedule:
+    """``phi_i``: what i's data is worth to the others, straight between breakpoints.
+
+    Parameters
+    ----------
+    shares
+        Shape ``(K,)``: data shares, ascending from 0 to 1, whole numbers of parts per billion.
+    values
+        Shape ``(K,)``: payoff at each, nondecreasing and concave.
+
+    Raises
+    ------
+    InvalidScheduleError
+        It has fewer than 2 or more than 32 breakpoints, or is not of that form.
+    """
+
+    shares: Array
+    values: Array
+
+    def __post_init__(self) -> None:
+        shares, values = (np.array(one, dtype=float) for one in (self.shares, self.values))
+        if shares.ndim != 1 or shares.shape != values.shape:
+            raise InvalidScheduleError("expected as many values as shares")
+        if not 2 <= shares.size <= MAX_BREAKPOINTS:
+            raise InvalidScheduleError(
+                f"expected 2 to {MAX_BREAKPOINTS} breakpoints, got {shares.size}"
+            )
+        if not (np.isfinite(shares).all() and np.isfinite(values).all()):
+            raise InvalidScheduleError("expected finite numbers")
+        if not (shares[0] == 0.0 and shares[-1] == 1.0 and np.all(np.diff(shares) > 0.0)):
+            raise InvalidScheduleError("expected shares that ascend from 0 to 1")
+        if np.any(np.abs(shares * 1e9 - np.rint(shares * 1e9)) > 1e-6):
+            raise InvalidScheduleError("expected shares of at most nine decimals")
+        slopes = np.diff(values) / np.diff(shares)
+        if np.any(slopes < 0.0):
+            raise InvalidScheduleError("expected values that do not fall")
+        if np.any(np.diff(slopes) > CONCAVITY_TOLERANCE * slopes[0]):
+            raise InvalidScheduleError("expected a concave schedule: its slope must not rise")
+        shares.flags.writeable = values.flags.writeable = False
+        object.__setattr__(self, "shares", shares)
+        object.__setattr__(self, "values", values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return np.array_equal(self.shares, other.shares) and np.array_equal(
+            self.values, other.values
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EfficientRule(Rule):
+    r"""Compensation that makes the social optimum an equilibrium (THEORY.md, section 8).
+
+    ::
+
+        r_ij = [ phi_i(d_i) - phi_j(d_j) ] / (N - 1) + k_ij
+        k_ij = (k_i - k_j) / N + extra_ij
+
+    ``phi_i`` is what i's data is worth to all others, counted from what they have agreed on:
+    ``phi_i(d_i*) = 0``. So at the agreed profile the payments are the constants alone.
+
+    Parameters
+    ----------
+    schedules
+        ``phi_i`` of each organization.
+    constants
+        ``k_i``, shape ``(N,)``, payoff: what i receives besides, once ``sum_i k_i = 0``.
+    extra
+        ``(i, j, amount)``: what i receives from j besides that; each pair at most once.
+
+    Raises
+    ------
+    ValueError
+        The sizes do not fit, there is one organization only, or a pair is none.
+    """
+
+    schedules: tuple[Schedule, ...]
+    constants: Array
+    extra: tuple[tuple[int, int, float], ...] = ()
+
+    name = "efficient"
+    equation = "Eq. (9e)"
+
+    def __post_init__(self) -> None:
+        constants = np.array(self.constants, dtype=float)
+        n = len(self.schedules)
+        if n < 2:
+            raise ValueError("schedules: expected at least two organizations")
+        if constants.shape != (n,) or not np.isfinite(constants).all():
+            raise ValueError(f"constants: expected {n} finite numbers")
+        seen: set[tuple[int, int]] = set()
+        for i, j, amount in self.extra:
+            if not (0 <= i < n and 0 <= j < n and i != j and np.isfinite(amount)):
+                raise ValueError(f"extra: expected two organizations and a number, got {(i, j)}")
+            if (min(i, j), max(i, j)) in seen:
+                raise ValueError(f"extra: the pair {(i, j)} stands twice")
+            seen.add((min(i, j), max(i, j)))
+        constants.flags.writeable = False
+        object.__setattr__(self, "constants", constants)
+
+    @property
+    def size(self) -> int:
+        """N, the number of organizations."""
+        return len(self.schedules)
+
+    # --- the schedules as arrays ------------------------------------------------------------------
+
+    @cached_property
+    def _table(self) -> tuple[Array, Array, Array]:
+        """Shares and values, ``(N, K)``, the last point repeated; slopes, ``(N, K - 1)``."""
+        width = max(one.shares.size for one in self.schedules)
+
+        def padded(rows: Sequence[Array]) -> Array:
+            return np.array([np.pad(row, (0, width - row.size), mode="edge") for row in rows])
+
+        shares = padded([one.shares for one in self.schedules])
+        values = padded([one.values for one in self.schedules])
+        run = np.diff(shares, axis=1)
+        slopes = np.divide(np.diff(values, axis=1), run, out=np.zeros_like(run), where=run > 0.0)
+        return shares, values, slopes
+
+    def _piece(self, i: Indices, d: Array, side: Any) -> Indices:
+        """Return which piece of i's schedule d lies on; at a breakpoint, the one on that side."""
+        shares, _, slopes = self._table
+        before = side(shares[i], d[:, None]).sum(axis=1) - 1
+        return np.asarray(np.clip(before, 0, slopes.shape[1] - 1))
+
+    def phi(self, i: Indices, d: Array) -> Array:
+        """Return ``phi_i(d)``, shape ``(K,)``, payoff."""
+        shares, values, slopes = self._table
+        k = self._piece(i, d, np.less_equal)
+        return np.asarray(values[i, k] + slopes[i, k] * (d - shares[i, k]))
+
+    # --- the rule ---------------------------------------------------------------------------------
+
+    def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return ``phi_i(d_i)``, shape ``(N,)``, payoff."""
+        del game
+        return self.phi(np.arange(self.size), profile.data_fraction)
+
+    @cached_property
+    def _extra(self) -> dict[int, dict[int, float]]:
+        rows: dict[int, dict[int, float]] = {}
+        for i, j, amount in self.extra:
+            rows.setdefault(i, {})[j] = amount
+            rows.setdefault(j, {})[i] = -amount
+        return rows
+
+    def constant(self, i: int, j: int) -> float:
+        """Return ``k_ij``, payoff: what i receives from j at the agreed profile."""
+        return float(self.constants_row(i)[j])
+
+    def constants_row(self, i: int) -> Array:
+        """Return ``k_ij`` for every j, shape ``(N,)``; 0 at i itself."""
+        row = (self.constants[i] - self.constants) / self.size
+        for j, amount in self._extra.get(i, {}).items():
+            row[j] += amount
+        return np.asarray(row)
+
+    def pair(self, game: CoopetitionGame, i: int) -> Pair:
+        """Return everybody else, ``1 / (N - 1)`` and ``k_ij``."""
+        del game
+        others = np.delete(np.arange(self.size), i)
+        weight = np.full(others.size, 1.0 / (self.size - 1))
+        return Pair(others, weight, self.constants_row(i)[others])
+
+    @cached_property
+    def net_constants(self) -> Array:
+        """``sum_j k_ij``, shape ``(N,)``, payoff: what each receives at the agreed profile."""
+        net = np.asarray(self.constants - self.constants.mean())
+        for i, j, amount in self.extra:
+            net[i] += amount
+            net[j] -= amount
+        return net
+
+    def redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return ``R_i``, shape ``(N,)``: phi_i minus the mean of the others', and constants."""
+        phi = self.score(game, profile)
+        others = (phi.sum() - phi) / (self.size - 1)
+        return np.asarray(phi - others + self.net_constants)
+
+    def received_from(self, game: CoopetitionGame, profile: StrategyProfile, some: Array) -> Array:
+        """Return the sum of ``r_ij`` over some j, shape ``(N,)``."""
+        phi = self.score(game, profile)
+        net = (phi * some.sum() - some @ phi) / (self.size - 1)
+        constants = (self.constants * some.sum() - some @ self.constants) / self.size
+        for i, j, amount in self.extra:
+            constants[i] += some[j] * amount
+            constants[j] -= some[i] * amount
+        return np.asarray(net + constants)
+
+    def gross_redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return ``|phi_i| + mean |phi_j| + sum_j |k_ij|``, shape ``(N,)``."""
+        phi = np.abs(self.score(game, profile))
+        others = (phi.sum() - phi) / (self.size - 1)
+        constants = [np.abs(self.constants_row(i)).sum() for i in range(self.size)]
+        return np.asarray(phi + others + constants)
+
+    def pieces(self, game: CoopetitionGame) -> Pieces:
+        """Return ``own_i = phi_i(d)``, a piece between every two breakpoints."""
+        del game
+        shares, values, slopes = self._table
+        return Pieces(
+            low=shares[:, :-1],
+            high=shares[:, 1:],
+            gain=slopes,
+            constant=values[:, :-1] - slopes * shares[:, :-1],
+            per_hz=np.zeros(self.size),
+        )
+
+    def own(self, game: CoopetitionGame, i: Indices, d: Array, f: Array) -> Array:
+        """Return ``phi_i(d)``, shape ``(K,)``."""
+        del game, f
+        return self.phi(i, d)
+
+    def slopes(self, game: CoopetitionGame, i: Indices, d: Array) -> tuple[Array, Array]:
+        """Return the slope of ``phi_i`` to the left and to the right of d, ``(K,)`` each."""
+        del game
+        slopes = self._table[2]
+        left, right = (self._piece(i, d, side) for side in (np.less, np.less_equal))
+        return slopes[i, left], slopes[i, right]
+
+    def corners(self, game: CoopetitionGame, i: Indices) -> Array:
+        """Return the breakpoints, ``(K, C)``."""
+        del game
+        return self._table[0][i]

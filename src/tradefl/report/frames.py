@@ -33,7 +33,7 @@ def chosen(solution: Solution) -> list[int]:
     game = solution.game
     if game.size <= SHOWN_ORGANIZATIONS:
         return list(range(game.size))
-    x = game.rule.contribution(game, solution.profile)
+    x = game.resource(solution.profile)
     ranks = (-solution.terms.redistribution, solution.terms.redistribution, -x, solution.payoffs)
     ends = [np.argsort(rank, kind="stable")[:CHOSEN_EACH] for rank in ranks]
     return sorted({int(i) for end in ends for i in end})
@@ -95,7 +95,7 @@ def competition_of_sectors(
 def contributions(solution: Solution, who: Sequence[int]) -> pd.DataFrame:
     """Return what the chosen contribute; the columns are in bits, hertz and seconds."""
     game, profile = solution.game, solution.profile
-    x = game.rule.contribution(game, profile)
+    x = game.resource(profile)
     chosen_ = np.asarray(who, dtype=np.intp)
     bits = profile.data_fraction * game.data_bits
     # As settled, who reports nothing has contributed no frequency either.
@@ -206,19 +206,16 @@ def payments_of_sectors(
     """Return what all of a sector pay all of another, net, and what each sector gets in all.
 
     As :func:`payments` and :func:`net_payments`, with sectors for organizations; ``None`` as
-    :func:`members_of`. Sums of Eq. (9), from products with rho alone.
+    :func:`members_of`. Sums over pairs, from products of the rule alone.
     """
     found = members_of(sectors)
     if found is None:
         return None
     names, member = found
     game = solution.game
-    x, rho = game.rule.contribution(game, solution.profile), game.competition
-    gamma = game.rule.incentive_intensity
     received = np.empty((len(names), len(names)))  # by the first from the second
     for k, payers in enumerate(member.astype(float)):
-        each = gamma * (x * rho.dot(payers) - rho.dot(payers * x))
-        received[:, k] = member @ each
+        received[:, k] = member @ game.rule.received_from(game, solution.profile, payers)
     rows = [
         (names[k], names[j], float(received[j, k]))
         for j in range(len(names))

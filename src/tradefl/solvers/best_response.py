@@ -3,10 +3,11 @@ r"""The best response in closed form, over all levels.
 Organizations meet only in the scalar ``Omega``. Given what the others contribute,
 organization i maximizes, divided by ``z_i > 0``,
 
-    P(Omega_-i + u_i d) + (data_gain_i - energy_cost_i f^2) d + compute_gain_i f
+    P(Omega_-i + u_i d) + constant_i + (data_gain_i - energy_cost_i f^2) d + compute_gain_i f
 
-over its levels ``f`` and ``D_min <= d <= h_i(f)``. For one level the maximum lies where
-``P'(Omega_-i + u_i d) = -slope / u_i``, clipped to the interval: O(m) work for m levels.
+over its levels ``f``, the pieces of its own term, and ``D_min <= d <= h_i(f)``. On one piece of one
+level the maximum lies where ``P'(Omega_-i + u_i d) = -slope / u_i``, clipped to the interval:
+O(m) work for m levels, times the pieces of the rule, which is one for the paper's.
 
 The functions below run as plain Python for small consortia and any ``P``, and compiled for
 large ones (see :mod:`tradefl.solvers.compiled`).
@@ -43,26 +44,34 @@ Array = npt.NDArray[np.float64]
 
 
 class Player(NamedTuple):
-    """One organization as its best response sees it, divided by its ``z_i``."""
+    """One organization as its best response sees it, divided by its ``z_i``.
+
+    ``low``, ``high``, ``data_gain`` and ``constant`` have shape ``(K,)``, one for each piece of
+    its own term (:class:`~tradefl.game.OwnTerm`).
+    """
 
     data_units: float
-    data_gain: float
     energy_cost: float
     compute_gain: float
     fraction_per_hz: float
-    min_fraction: float
+    low: Array
+    high: Array
+    data_gain: Array
+    constant: Array
 
 
 class Players(NamedTuple):
-    """The same for all organizations: ``(N,)`` each, but ``min_fraction`` and ``cpu_hz``."""
+    """The same for all organizations: ``(N,)``, the pieces ``(N, K)``, the levels ``(N, m)``."""
 
     data_units: Array
-    data_gain: Array
     energy_cost: Array
     compute_gain: Array
     fraction_per_hz: Array
-    min_fraction: float
-    cpu_hz: Array  # (N, m)
+    low: Array
+    high: Array
+    data_gain: Array
+    constant: Array
+    cpu_hz: Array
 
 
 def players(game: CoopetitionGame) -> Players:
@@ -70,11 +79,13 @@ def players(game: CoopetitionGame) -> Players:
     own = own_term(game)
     return Players(
         data_units=game.data_units,
-        data_gain=own.data_gain,
         energy_cost=own.energy_cost,
         compute_gain=own.compute_gain,
         fraction_per_hz=game.data_fraction_per_hz,
-        min_fraction=game.min_data_fraction,
+        low=own.low,
+        high=own.high,
+        data_gain=own.data_gain,
+        constant=own.constant,
         cpu_hz=game.cpu_levels_hz,
     )
 
@@ -83,11 +94,13 @@ def player(players: Players, i: int) -> Player:
     """Return organization i of them."""
     return Player(
         players.data_units[i],
-        players.data_gain[i],
         players.energy_cost[i],
         players.compute_gain[i],
         players.fraction_per_hz[i],
-        players.min_fraction,
+        players.low[i],
+        players.high[i],
+        players.data_gain[i],
+        players.constant[i],
     )
 
 
@@ -220,44 +233,48 @@ def best_strategy(
     """Return the best response ``(d, f, P + own, own)``, the last two in units of U.
 
     ``cpu_hz`` holds the organization's levels, ``(m,)``; ``d_now`` is what it contributes now.
-    ``P`` lies below its tangent at ``d_now``, which bounds what each level can give. The
-    level with the highest bound is evaluated first, then only those whose bound is not below
-    what is in hand: for most organizations one level of m. Of equally good levels the slowest
+    ``P`` lies below its tangent at ``d_now``, which bounds what each piece of each level can
+    give. The one with the highest bound is evaluated first, then only those whose bound is not
+    below what is in hand: for most organizations one of all. Of equally good levels the slowest
     wins.
     """
-    u, gain, cost, per_hz, fraction_per_hz, low = player
+    u, cost, per_hz, fraction_per_hz, lows, highs, gains, constants = player
+    pieces = lows.size
     omega_now = omega_others + u * d_now
     value_now = accuracy_value(accuracy, omega_now)
     tangent = u * accuracy_derivative(accuracy, omega_now)
-    concave = omega_others + u * low >= accuracy_onset(accuracy)
+    concave = omega_others + u * lows[0] >= accuracy_onset(accuracy)
 
     first, highest = -1, -np.inf
-    for level in range(cpu_hz.size):
+    for option in range(cpu_hz.size * pieces):
+        level, piece = option // pieces, option % pieces
         f = cpu_hz[level]
-        high = fraction_per_hz * f
-        if high >= low:  # false for padding, which is NaN
-            steepest = tangent + gain - cost * (f * f)
-            end = min(1.0, high) if steepest > 0.0 else low
-            bound = steepest * end + per_hz * f
+        low, high = lows[piece], fraction_per_hz * f
+        if high >= low and highs[piece] >= low:  # false for padding, which is NaN
+            steepest = tangent + gains[piece] - cost * (f * f)
+            end = min(highs[piece], high) if steepest > 0.0 else low
+            bound = steepest * end + constants[piece] + per_hz * f
             if bound > highest:
-                first, highest = level, bound
+                first, highest = option, bound
 
     best_d, best_f, best_value, best_own = 0.0, 0.0, -np.inf, 0.0
-    for step in range(cpu_hz.size + 1):
-        level = first if step == 0 else step - 1
+    for step in range(cpu_hz.size * pieces + 1):
+        option = first if step == 0 else step - 1
+        level, piece = option // pieces, option % pieces
         f = cpu_hz[level]
-        high = min(1.0, fraction_per_hz * f)
-        # min(1, NaN) is 1, so padding is known by f.
-        if (step > 0 and level == first) or not (f > 0.0 and high >= low):
+        low, high = lows[piece], min(highs[piece], fraction_per_hz * f)
+        # The minimum with NaN is no NaN, so padding is known by f.
+        if (step > 0 and option == first) or not (f > 0.0 and high >= low):
             continue
-        slope = gain - cost * (f * f)
+        slope = gains[piece] - cost * (f * f)
         if step > 0 and concave:
             steepest = tangent + slope
             end = high if steepest > 0.0 else low
-            if value_now + steepest * end - tangent * d_now + per_hz * f < best_value:
+            most = steepest * end + constants[piece]
+            if value_now + most - tangent * d_now + per_hz * f < best_value:
                 continue
         d = best_fraction(accuracy, omega_others, u, slope, low, high)
-        own = slope * d + per_hz * f
+        own = slope * d + constants[piece] + per_hz * f
         value = accuracy_value(accuracy, omega_others + u * d) + own
         if value > best_value or (value == best_value and f < best_f):
             best_d, best_f, best_value, best_own = d, f, value, own

@@ -163,24 +163,30 @@ class _Milp:
         from scipy.sparse import coo_array
 
         self.lines = lines = Lines(game)
-        high = np.where(lines.feasible, lines.high, lines.low)
-        self.total = float((lines.units * high.max(axis=1)).sum())
+        # Each piece of each level is a choice of its own, (N, m K).
+        feasible, alpha, beta, low, high = (
+            part.reshape(game.size, -1)
+            for part in (lines.feasible, lines.alpha, lines.beta, lines.low, lines.high)
+        )
+        self.shape = feasible.shape
+        high = np.where(feasible, high, low)
+        self.total = float((game.data_units[:, None] * high).max(axis=1).sum())
         self.top = max(float(lines.accuracy.value(self.total)), np.finfo(float).tiny)
-        at_low, at_high = (lines.alpha * d + lines.beta for d in (lines.low, high))
-        own = np.where(lines.feasible, np.maximum(at_low, at_high), -np.inf)
+        at_low, at_high = (alpha * d + beta for d in (low, high))
+        own = np.where(feasible, np.maximum(at_low, at_high), -np.inf)
         best = own.max(axis=1, keepdims=True)
         self.offset = float(best.sum())
         # Where the own term has fallen by more than P can ever give, nobody goes.
         with np.errstate(divide="ignore", invalid="ignore"):
-            turn = np.clip((best - 2.0 * self.top - lines.beta) / lines.alpha, lines.low, high)
-        low = np.where(lines.alpha > 0.0, turn, lines.low)
-        high = np.where(lines.alpha < 0.0, turn, high)
-        worthwhile = lines.feasible & (own >= best - 2.0 * self.top)
-        self.who, self.level = np.nonzero(worthwhile)
+            turn = np.clip((best - 2.0 * self.top - beta) / alpha, low, high)
+        low = np.where(alpha > 0.0, turn, low)
+        high = np.where(alpha < 0.0, turn, high)
+        worthwhile = feasible & (own >= best - 2.0 * self.top)
+        self.who, self.choice = np.nonzero(worthwhile)
         k, at = self.who.size, np.arange(self.who.size)
         low, span = low[worthwhile], (high - low)[worthwhile]
-        alpha, beta = lines.alpha[worthwhile], lines.beta[worthwhile]
-        units = lines.units[self.who] / self.total
+        alpha, beta = alpha[worthwhile], beta[worthwhile]
+        units = game.data_units[self.who] / self.total
         loss = (alpha * low + beta - best[self.who, 0]) / self.top
         gain = alpha * span / self.top
         # In units of 1e-4 P: the gap at which HiGHS stops, 1e-6, is then 1e-10 of P.
@@ -230,6 +236,8 @@ class _Milp:
             return None, np.inf
         if result.x is None or result.mip_dual_bound is None:
             raise RuntimeError(f"HiGHS found no solution of the master: {result.message}")
-        y = np.zeros_like(self.lines.alpha)
-        y[self.who, self.level] = result.x[1 + self.who.size :]
-        return np.argmax(y, axis=1), self.scale * float(result.mip_dual_bound) - self.offset
+        y = np.zeros(self.shape)
+        y[self.who, self.choice] = result.x[1 + self.who.size :]
+        return np.argmax(y, axis=1) // self.lines.pieces, self.scale * float(
+            result.mip_dual_bound
+        ) - self.offset

@@ -25,6 +25,7 @@ import time
 import numpy as np
 
 from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.potential import own_term
 from tradefl.solvers.levels import (
     Infeasible,
     Levels,
@@ -34,7 +35,7 @@ from tradefl.solvers.levels import (
     seconds_late,
 )
 from tradefl.solvers.solution import BoundTrace, Solution
-from tradefl.solvers.traversal import Lines, Traversal
+from tradefl.solvers.traversal import Traversal
 
 EPSILON = 1e-8
 MAX_ITERATIONS = 1000
@@ -110,10 +111,10 @@ def solve(
 
 def _cut(game: CoopetitionGame, master: Traversal, found: Primal) -> None:
     """Add ``phi >= -U(d^(k), f) + u^(k)' G(d^(k), f)``, separable in f for the frozen d."""
-    lines: Lines = master.lines
-    d = found.profile.data_fraction[:, None]
-    late = seconds_late(game, d, game.cpu_levels_hz)
-    own = lines.alpha * d + lines.beta
+    f = game.cpu_levels_hz
+    d = np.broadcast_to(found.profile.data_fraction[:, None], f.shape)
+    late = seconds_late(game, d, f)
+    own = own_term(game).at(d, f)
     performance = float(game.accuracy.value(game.omega(found.profile)))
     # Where the deadline does not bind there is no price on it, however far away it is.
     u = np.broadcast_to(found.multipliers[:, None], late.shape)

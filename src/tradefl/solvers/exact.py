@@ -144,7 +144,7 @@ def _maximize(
     best_value = float(accuracy.value(generous.w.sum())) + float(generous.v.sum())
     # Choices at an unbounded price: everybody's most.
     reach = np.nanmax(np.minimum(1.0, everyone.fraction_per_hz[:, None] * everyone.cpu_hz), axis=1)
-    most, least = everyone.data_units * reach, everyone.data_units * everyone.min_fraction
+    most, least = everyone.data_units * reach, everyone.data_units * game.min_data_fraction
     low, high = max(float(accuracy.onset), float(least.sum())), float(most.sum())
     if not low <= high:  # P is zero wherever they can get: what all like best is the maximum
         return _Optimum(best, best_value, 0.0, 1, _trace([(best_value, best_value)]))
@@ -280,32 +280,29 @@ def _groups(everyone: Players, who: Indices) -> tuple[list[Group], list[Indices]
     """
     some = subset(everyone, who)
     order, first = _alike(some)
-    column = (slice(None), None)
+    column = (slice(None), None, None)
     slope, constant, most = segment(
-        some.cpu_hz,
-        some.data_gain[column],
+        some.cpu_hz[:, :, None],
         some.energy_cost[column],
         some.compute_gain[column],
         some.fraction_per_hz[column],
+        *(part[:, None, :] for part in (some.high, some.data_gain, some.constant)),
     )
-    least, u = some.min_fraction, some.data_units[column]
-    ends = (
-        np.broadcast_to(u * least, most.shape),
-        slope * least + constant,
-        u * most,
-        slope * most + constant,
-    )
-    # The best of each group's members, (groups, m); padding is NaN and infeasible.
-    best = [np.maximum.reduceat(end[order], first, axis=0).tolist() for end in ends]
-    feasible = np.logical_and.reduceat((most >= least)[order], first, axis=0)
+    least, u = np.broadcast_to(some.low[:, None, :], most.shape), some.data_units[column]
+    ends = (u * least, slope * least + constant, u * most, slope * most + constant)
+    # The best of each group's members, (groups, m K); padding is NaN and infeasible.
+    flat = (some.data_units.size, -1)
+    best = [np.maximum.reduceat(end.reshape(flat)[order], first, axis=0).tolist() for end in ends]
+    feasible = np.logical_and.reduceat((most >= least).reshape(flat)[order], first, axis=0)
+    pieces = some.low.shape[1]
     groups, members = [], []
-    for label, at in enumerate(np.split(order, first[1:])):
+    for label, alike in enumerate(np.split(order, first[1:])):
         segments = tuple(
-            Segment(int(level), *(end[label][level] for end in best))
-            for level in np.flatnonzero(feasible[label])
+            Segment(int(at) // pieces, *(end[label][at] for end in best))
+            for at in np.flatnonzero(feasible[label])
         )
-        groups.append(Group(label, int(at.size), segments))
-        members.append(who[at])
+        groups.append(Group(label, int(alike.size), segments))
+        members.append(who[alike])
     return groups, members
 
 
@@ -314,20 +311,13 @@ def _alike(some: Players) -> tuple[Indices, Indices]:
 
     Nearly equal: all numbers agree to :data:`ALIKE`, and the same levels are feasible.
     """
-    numbers = np.column_stack(
-        [
-            some.data_units,
-            some.data_gain,
-            some.energy_cost,
-            some.compute_gain,
-            some.fraction_per_hz,
-            some.cpu_hz,
-        ]
-    )
+    numbers = np.column_stack(some)
     with np.errstate(divide="ignore"):  # log 0 = -inf is as good a label as any
-        rounded = np.nan_to_num(np.rint(np.log(numbers) / ALIKE), nan=-1.0, neginf=-2.0)
-    feasible = some.fraction_per_hz[:, None] * some.cpu_hz >= some.min_fraction
-    rows = np.column_stack([rounded, feasible])
+        rounded = np.nan_to_num(np.rint(np.log(np.abs(numbers)) / ALIKE), nan=-1.0, neginf=-2.0)
+    reach = some.fraction_per_hz[:, None] * some.cpu_hz
+    feasible = reach[:, :, None] >= some.low[:, None, :]
+    signs = np.nan_to_num(np.sign(numbers))
+    rows = np.column_stack([rounded, signs, feasible.reshape(signs.shape[0], -1)])
     order = np.lexsort(rows.T[::-1])
     ordered = rows[order]
     new = np.any(ordered[1:] != ordered[:-1], axis=1)
@@ -347,5 +337,6 @@ def _placed(
         who = members[one.label][start : start + one.count]
         f[who] = everyone.cpu_hz[who, one.level]
         most = np.minimum(1.0, everyone.fraction_per_hz[who] * f[who])
-        d[who] = np.clip(one.w / everyone.data_units[who], everyone.min_fraction, most)
+        least = everyone.low[who].min(axis=1)
+        d[who] = np.clip(one.w / everyone.data_units[who], least, most)
     return StrategyProfile(d, f)

@@ -68,16 +68,23 @@ def solve(
             "deadline at any level"
         )
     own = own_term(game)
+    # (N, m, points): what each strategy on the grid adds to the potential besides P.
+    worth = np.stack(
+        [
+            own.at(np.broadcast_to(grid, (game.size, grid.size)), game.cpu_levels_hz[:, [level]])
+            for level in range(game.cpu_levels_hz.shape[1])
+        ],
+        axis=1,
+    )
 
     def best_on_grid(i: int, others: float, _d: float, _f: float) -> Offer:
-        f = game.cpu_levels_hz[i][:, None]
-        terms = (own.data_gain[i] - own.energy_cost[i] * f**2) * grid + own.compute_gain[i] * f
+        terms = worth[i]
         value = game.accuracy.value(others + game.data_units[i] * grid) + terms
         value = np.where(playable[i], value, -np.inf)
         level, point = np.unravel_index(np.argmax(value), value.shape)
         return Offer(
             float(grid[point]),
-            float(f[level, 0]),
+            float(game.cpu_levels_hz[i, level]),
             float(value[level, point]),
             float(terms[level, point]),
         )

@@ -71,14 +71,17 @@ def solve(
         u, best = float(game.data_units[i]), Offer(0.0, 0.0, -np.inf, 0.0)
         for level in np.flatnonzero(playable[i]):
             f = float(game.cpu_levels_hz[i, level])
-            slope = float(own.data_gain[i] - own.energy_cost[i] * f**2)
-            d = best_fraction(
-                game.accuracy, others, u, slope, float(low[i, level]), float(high[i, level])
-            )
-            term = slope * d + float(own.compute_gain[i]) * f
-            value = float(game.accuracy.value(others + u * d)) + term
-            if value > best.value:
-                best = Offer(d, f, value, term)
+            for piece in range(own.low.shape[1]):
+                least = max(float(low[i, level]), float(own.low[i, piece]))
+                most = min(float(high[i, level]), float(own.high[i, piece]))
+                if not least <= most:
+                    continue
+                slope = float(own.data_gain[i, piece] - own.energy_cost[i] * f**2)
+                d = best_fraction(game.accuracy, others, u, slope, least, most)
+                term = slope * d + float(own.constant[i, piece]) + float(own.compute_gain[i]) * f
+                value = float(game.accuracy.value(others + u * d)) + term
+                if value > best.value:
+                    best = Offer(d, f, value, term)
         return best
 
     # The least data that can be played, at the level that follows from it.

@@ -116,9 +116,12 @@ def primal(game: CoopetitionGame, levels: Levels) -> Primal | Infeasible:
     candidates = [] if above is None else [above[0]]
     if float(game.accuracy.onset) > 0.0:
         # Where P is zero everybody takes the end that is best by itself (erratum E10).
-        own = own_term(game)
-        slope = own.data_gain - own.energy_cost * f**2
-        candidates.append(StrategyProfile(np.where(slope > 0.0, high, game.min_data_fraction), f))
+        low, most, slope, constant = _segments(game, f, high)
+        ends = np.concatenate([low, most], axis=1)
+        own = np.where(low <= most, slope * low + constant, -np.inf)
+        own = np.concatenate([own, np.where(low <= most, slope * most + constant, -np.inf)], axis=1)
+        d = ends[np.arange(game.size), np.argmax(own, axis=1)]
+        candidates.append(StrategyProfile(d, f))
     best = max(candidates, key=lambda profile: potential(game, profile))
     return Primal(
         profile=best,
@@ -128,20 +131,41 @@ def primal(game: CoopetitionGame, levels: Levels) -> Primal | Infeasible:
     )
 
 
+def _segments(game: CoopetitionGame, f: Array, high: Array) -> tuple[Array, Array, Array, Array]:
+    """Return the pieces of everybody's own term at its level: low, high, slope, constant, (N, K).
+
+    A piece beyond the deadline, or below D_min, has low > high.
+    """
+    own = own_term(game)
+    slope = own.data_gain - (own.energy_cost * f**2)[:, None]
+    constant = own.constant + (own.compute_gain * f)[:, None]
+    return own.low, np.minimum(own.high, high[:, None]), slope, constant
+
+
 def _concave_part(
     game: CoopetitionGame, f: Array, high: Array
 ) -> tuple[StrategyProfile, Support] | None:
     """Return the maximizer among profiles at or above the onset; None if there are none."""
-    own, u, low = own_term(game), game.data_units, game.min_data_fraction
+    u, low = game.data_units, game.min_data_fraction
     most, least = float(u @ high), low * float(u.sum())
     onset = float(game.accuracy.onset)
     if most < onset:
         return None
-    slope, constant = own.data_gain - own.energy_cost * f**2, own.compute_gain * f
-    columns = (u * low, slope * low + constant, u * high, slope * high + constant)
+    begin, end, slope, constant = _segments(game, f, high)
+    column = u[:, None]
+    columns = (column * begin, slope * begin + constant, column * end, slope * end + constant)
+    ends = zip(*(one.tolist() for one in columns), strict=True)
     groups = [
-        Group(i, 1, (Segment(0, *ends),))
-        for i, ends in enumerate(zip(*(column.tolist() for column in columns), strict=True))
+        Group(
+            i,
+            1,
+            tuple(
+                Segment(0, *piece)
+                for piece, there in zip(zip(*pieces, strict=True), exists, strict=True)
+                if there
+            ),
+        )
+        for i, (pieces, exists) in enumerate(zip(ends, (begin <= end).tolist(), strict=True))
     ]
     frame = Frame(game.accuracy, 0.0, 0.0, -np.inf, np.inf, max(onset, least), most)
     settled = settle(frame, groups)
@@ -155,7 +179,9 @@ def _concave_part(
 
 def _multipliers(game: CoopetitionGame, profile: StrategyProfile, high: Array) -> Array:
     own, d, f = own_term(game), profile.data_fraction, profile.cpu_hz
-    slope = own.data_gain - own.energy_cost * f**2
+    # To the left of d, which is where less time would lead.
+    piece = np.clip((own.low < d[:, None]).sum(axis=1) - 1, 0, None)
+    slope = own.data_gain[np.arange(game.size), piece] - own.energy_cost * f**2
     marginal = game.data_units * float(game.accuracy.derivative(game.omega(profile))) + slope
     binds = (high < 1.0) & (d >= high * (1.0 - 1e-12))  # d is itself a rounded quotient
     # One second more lets f / (eta s) more data in.

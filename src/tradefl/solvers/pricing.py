@@ -17,6 +17,7 @@ parallel beyond; both evaluate :func:`segment`.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -38,17 +39,25 @@ prange = range
 
 
 def segment(
-    f: Any, data_gain: Any, energy_cost: Any, compute_gain: Any, fraction_per_hz: Any
+    f: Any,
+    energy_cost: Any,
+    compute_gain: Any,
+    fraction_per_hz: Any,
+    high: Any,
+    data_gain: Any,
+    constant: Any,
 ) -> tuple[Any, Any, Any]:
-    """Return ``(slope, constant, h)`` of a level: ``v = slope d + constant`` for ``d <= h``."""
-    return data_gain - energy_cost * (f * f), compute_gain * f, np.minimum(1.0, fraction_per_hz * f)
+    """Return ``(slope, constant, h)`` of a piece of a level: ``v = slope d + constant``, d <= h."""
+    slope = data_gain - energy_cost * (f * f)
+    return slope, constant + compute_gain * f, np.minimum(high, fraction_per_hz * f)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Choices:
-    """What each of K organizations picks at a price; all of shape ``(K,)``.
+    """What each of M organizations picks at a price; all of shape ``(M,)``.
 
-    ``code = 2 level + end``: end 0 is ``d = D_min``, end 1 is ``d = h``.
+    ``code = 2 (K level + piece) + end`` with K pieces a level: end 0 is where the piece begins,
+    end 1 where it or the level ends.
     """
 
     code: Codes
@@ -69,31 +78,44 @@ def choose(players: Players, price: float, who: Indices | None = None) -> Choice
 
 def chosen_profile(players: Players, chosen: Choices) -> StrategyProfile:
     """Return the strategies behind everybody's choices."""
-    f = players.cpu_hz[np.arange(chosen.code.size), chosen.code // 2]
-    most = np.minimum(1.0, players.fraction_per_hz * f)
-    return StrategyProfile(np.where(chosen.code % 2 == 1, most, players.min_fraction), f)
+    at = np.arange(chosen.code.size)
+    level, piece = np.divmod(chosen.code // 2, players.low.shape[1])
+    f = players.cpu_hz[at, level]
+    most = np.minimum(players.high[at, piece], players.fraction_per_hz * f)
+    return StrategyProfile(np.where(chosen.code % 2 == 1, most, players.low[at, piece]), f)
 
 
 def subset(players: Players, who: Indices) -> Players:
     """Return some of the organizations."""
-    everyone = players._asdict()
-    del everyone["min_fraction"]
-    some = {name: column[who] for name, column in everyone.items()}
-    return Players(min_fraction=players.min_fraction, **some)
+    return Players(*(column[who] for column in players))
+
+
+def _segments(players: Players) -> Iterator[tuple[int, int, Array, Array, Array, Array]]:
+    """Yield level, piece, and for everybody low, slope, constant and h of that segment."""
+    u, cost, per_hz, fraction_per_hz, low, high, gain, constant, cpu_hz = players
+    del u
+    for level in range(cpu_hz.shape[1]):
+        for piece in range(low.shape[1]):
+            numbers = high[:, piece], gain[:, piece], constant[:, piece]
+            yield (
+                level,
+                piece,
+                low[:, piece],
+                *segment(cpu_hz[:, level], cost, per_hz, fraction_per_hz, *numbers),
+            )
 
 
 def _choose_all(players: Players, price: float) -> Choices:
-    u, gain, cost, per_hz, fraction_per_hz, low, cpu_hz = players
+    u, pieces = players.data_units, players.low.shape[1]
     code = np.zeros(u.size, dtype=np.int64)
     best, best_w, best_v = np.full(u.size, -np.inf), np.zeros(u.size), np.zeros(u.size)
-    for level in range(cpu_hz.shape[1]):
-        slope, constant, high = segment(cpu_hz[:, level], gain, cost, per_hz, fraction_per_hz)
+    for level, piece, low, slope, constant, high in _segments(players):
         feasible = high >= low  # false for padding, which is NaN
         for end, d in ((0, low), (1, high)):
             w, v = u * d, slope * d + constant
             value = v + price * w
             better = feasible & ((value > best) | ((value == best) & (w < best_w)))
-            code[better] = 2 * level + end
+            code[better] = 2 * (pieces * level + piece) + end
             best, best_w = np.where(better, value, best), np.where(better, w, best_w)
             best_v = np.where(better, v, best_v)
     return Choices(code, best_w, best_v)
@@ -101,22 +123,33 @@ def _choose_all(players: Players, price: float) -> Choices:
 
 def _choose_each(
     units: Array,
-    gains: Array,
     costs: Array,
     per_hzs: Array,
     fractions_per_hz: Array,
-    low: float,
+    lows: Array,
+    highs: Array,
+    gains: Array,
+    constants: Array,
     cpu_hz: Array,
     price: float,
     code: Codes,
     out_w: Array,
     out_v: Array,
 ) -> None:
+    pieces = lows.shape[1]
     for i in prange(units.size):
         best, best_w, best_v, best_code = -np.inf, 0.0, 0.0, 0
-        for level in range(cpu_hz.shape[1]):
+        for option in range(cpu_hz.shape[1] * pieces):
+            level, piece = option // pieces, option % pieces
+            low = lows[i, piece]
             slope, constant, high = segment(
-                cpu_hz[i, level], gains[i], costs[i], per_hzs[i], fractions_per_hz[i]
+                cpu_hz[i, level],
+                costs[i],
+                per_hzs[i],
+                fractions_per_hz[i],
+                highs[i, piece],
+                gains[i, piece],
+                constants[i, piece],
             )
             if not high >= low:
                 continue
@@ -125,7 +158,7 @@ def _choose_each(
                 w, v = units[i] * d, slope * d + constant
                 value = v + price * w
                 if value > best or (value == best and w < best_w):
-                    best, best_w, best_v, best_code = value, w, v, 2 * level + end
+                    best, best_w, best_v, best_code = value, w, v, 2 * option + end
         code[i], out_w[i], out_v[i] = best_code, best_w, best_v
 
 
@@ -153,12 +186,11 @@ def margins(players: Players, price: float, chosen: Choices) -> Margins:
     if players.cpu_hz.size >= COMPILE_FROM:
         compiled(_margins_each)(*players, price, chosen.code, chosen.w, chosen.v, down, up, loss)
         return Margins(down, up, loss)
-    u, gain, cost, per_hz, fraction_per_hz, low, cpu_hz = players
-    for level in range(cpu_hz.shape[1]):
-        slope, constant, high = segment(cpu_hz[:, level], gain, cost, per_hz, fraction_per_hz)
+    u, own_level = players.data_units, chosen.code // 2 // players.low.shape[1]
+    for level, _, low, slope, constant, high in _segments(players):
         feasible = high >= low
-        elsewhere = feasible & (chosen.code // 2 != level)
-        for d in (np.full(size, low), high):
+        elsewhere = feasible & (own_level != level)
+        for d in (low, high):
             w, v = u * d, slope * d + constant
             more, less = feasible & (w > chosen.w), feasible & (w < chosen.w)
             turn = np.divide(chosen.v - v, w - chosen.w, out=np.zeros(size), where=more | less)
@@ -171,11 +203,13 @@ def margins(players: Players, price: float, chosen: Choices) -> Margins:
 
 def _margins_each(
     units: Array,
-    gains: Array,
     costs: Array,
     per_hzs: Array,
     fractions_per_hz: Array,
-    low: float,
+    lows: Array,
+    highs: Array,
+    gains: Array,
+    constants: Array,
     cpu_hz: Array,
     price: float,
     code: Codes,
@@ -185,10 +219,19 @@ def _margins_each(
     up: Array,
     loss: Array,
 ) -> None:
+    pieces = lows.shape[1]
     for i in prange(units.size):
-        for level in range(cpu_hz.shape[1]):
+        for option in range(cpu_hz.shape[1] * pieces):
+            level, piece = option // pieces, option % pieces
+            low = lows[i, piece]
             slope, constant, high = segment(
-                cpu_hz[i, level], gains[i], costs[i], per_hzs[i], fractions_per_hz[i]
+                cpu_hz[i, level],
+                costs[i],
+                per_hzs[i],
+                fractions_per_hz[i],
+                highs[i, piece],
+                gains[i, piece],
+                constants[i, piece],
             )
             if not high >= low:
                 continue
@@ -199,6 +242,6 @@ def _margins_each(
                     up[i] = min(up[i], (chosen_v[i] - v) / (w - chosen_w[i]))
                 elif w < chosen_w[i]:
                     down[i] = max(down[i], (chosen_v[i] - v) / (w - chosen_w[i]))
-                if level != code[i] // 2:
+                if level != code[i] // 2 // pieces:
                     lost = (chosen_v[i] - v) + price * (chosen_w[i] - w)
                     loss[i] = min(loss[i], lost)

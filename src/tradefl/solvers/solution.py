@@ -187,20 +187,20 @@ class Solution:
     def transfers(self, organization: int | None = None) -> list[tuple[int, int, float]]:
         """Return ``(payer, receiver, amount > 0)`` for each pair that settles anything.
 
-        All pairs, or those of one organization. Contributions that agree to twelve digits
-        are equal: what remains of their difference is rounding, which nobody pays.
+        All pairs, or those of one organization. Scores that agree to twelve digits are equal:
+        what remains of their difference is rounding, which nobody pays.
         """
-        x = self.game.rule.contribution(self.game, self.profile)
+        rule = self.game.rule
+        score = rule.score(self.game, self.profile)
         settled = []
         for i in range(self.game.size) if organization is None else (organization,):
-            competitors, received = self.game.rule.received(self.game, self.profile, i)
-            differ = np.abs(x[i] - x[competitors]) > 1e-12 * (x[i] + x[competitors])
-            chosen = differ & (received != 0.0)
+            others, weight, constant = rule.pair(self.game, i)
+            received = weight * (score[i] - score[others]) + constant
+            size = weight * (np.abs(score[i]) + np.abs(score[others])) + np.abs(constant)
+            chosen = np.abs(received) > 1e-12 * size
             if organization is None:
-                chosen &= competitors > i  # each pair once
-            for j, amount in zip(
-                competitors[chosen].tolist(), received[chosen].tolist(), strict=True
-            ):
+                chosen &= others > i  # each pair once
+            for j, amount in zip(others[chosen].tolist(), received[chosen].tolist(), strict=True):
                 settled.append((j, i, amount) if amount > 0.0 else (i, j, -amount))
         return settled
 
@@ -211,7 +211,7 @@ class Solution:
             "data_fraction": self.profile.data_fraction,
             "cpu_hz": self.profile.cpu_hz,
             "contribution_bits": self.profile.data_fraction * game.data_bits,
-            "resource_bit_equivalents": game.rule.contribution(game, self.profile),
+            "resource_bit_equivalents": game.resource(self.profile),
             "revenue": terms.revenue,
             "overhead": terms.overhead,
             "damage": terms.damage,

@@ -16,17 +16,22 @@ MAX_COMBINATIONS = 20_000_000
 
 
 class Lines:
-    """Each organization's own term on each level: ``alpha d + beta`` for ``low <= d <= h``."""
+    """Each organization's own term on each piece of each level: ``alpha d + beta``.
+
+    For ``low <= d <= high``. All have shape ``(N, m, K)`` but ``exists`` and ``units``.
+    """
 
     def __init__(self, game: CoopetitionGame) -> None:
         own, f = own_term(game), game.cpu_levels_hz
-        self.alpha = own.data_gain[:, None] - own.energy_cost[:, None] * f**2
-        self.beta = own.compute_gain[:, None] * f
-        self.high = game.max_data_fraction(f)
-        self.low = game.min_data_fraction
+        self.pieces = own.low.shape[1]
+        column, shape = (slice(None), None, slice(None)), (*f.shape, self.pieces)
+        self.alpha = own.data_gain[column] - (own.energy_cost[:, None] * f**2)[:, :, None]
+        self.beta = own.constant[column] + (own.compute_gain[:, None] * f)[:, :, None]
+        self.low = np.broadcast_to(own.low[column], shape)
+        self.high = np.minimum(own.high[column], game.max_data_fraction(f)[:, :, None])
         self.exists = ~np.isnan(f)
-        self.feasible = game.level_is_feasible()
-        self.units = game.data_units
+        self.feasible = self.high >= self.low  # false for padding, which is NaN
+        self.units = game.data_units[:, None, None]
         self.onset = float(game.accuracy.onset)
         self.accuracy = game.accuracy
 
@@ -44,7 +49,7 @@ class Traversal:
                 f"levels, more than {MAX_COMBINATIONS:,}; exact and cgbd with milp do not"
             )
         self.shape = tuple(int(count) for count in counts)
-        reach = self._sum(lines.units[:, None] * np.maximum(lines.high, lines.low))
+        reach = self._sum((lines.units * np.maximum(lines.high, lines.low)).max(axis=2))
         # What no cut has spoken of is unbounded below; what cannot reach the onset is out.
         self.phi = np.where(above_onset & (reach < lines.onset), np.inf, -np.inf)
 
@@ -60,7 +65,7 @@ class Traversal:
     def forbid(self, i: int) -> None:
         """Exclude the levels at which organization i cannot meet the deadline."""
         index: list[object] = [slice(None)] * len(self.shape)
-        index[i] = np.flatnonzero(~self.lines.feasible[i, : self.shape[i]])
+        index[i] = np.flatnonzero(~self.lines.feasible[i, : self.shape[i]].any(axis=1))
         self.phi[tuple(index)] = np.inf  # type: ignore[index]
 
     def cut(self, levels: Levels, found: Primal) -> None:
@@ -68,10 +73,14 @@ class Traversal:
         lines = self.lines
         if found.support is not None:
             omega, value, price = found.support
-            inner = price * lines.units[:, None] + lines.alpha
-            # The best d of the separable Lagrangian lies at an end.
+            inner = price * lines.units + lines.alpha
+            # The best d of the separable Lagrangian lies at an end of a piece. A level that is
+            # late counts with its least data: it is forbidden once it comes up.
             high = np.maximum(lines.high, lines.low)
             gain = np.maximum(inner * lines.low, inner * high) + lines.beta
+            counts = lines.feasible.copy()
+            counts[~counts.any(axis=2), 0] = True
+            gain = np.where(counts, gain, -np.inf).max(axis=2)
             self.raise_to(price * omega - value, -gain)
         # These levels are settled: the primal is exact.
         self.phi[tuple(levels)] = max(self.phi[tuple(levels)], -found.potential)
