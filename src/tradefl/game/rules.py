@@ -49,7 +49,9 @@ class Incentive(Protocol):
     ``i``, ``d`` and ``f`` have shape ``(K,)`` everywhere: organizations and strategies of theirs.
     """
 
-    concave: bool  # in d, everywhere; otherwise only between corners
+    @property
+    def concave(self) -> bool:
+        """Whether ``own_i`` is concave in d everywhere; otherwise between corners only."""
 
     def own(self, game: CoopetitionGame, i: Indices, d: Array, f: Array) -> Array:
         """Return ``own_i(d, f)``, payoff, up to a constant of each organization."""
@@ -87,7 +89,7 @@ class Rule(ABC):
 
     name: ClassVar[str]
     equation: ClassVar[str]  # of r_ij, as statements name it
-    concave = True
+    concave: bool = True
 
     @abstractmethod
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:

@@ -11,7 +11,7 @@ from tradefl.game.coopetition import CoopetitionGame
 from tradefl.solvers.solution import BoundTrace, Solution, Trace
 
 # A new solver is one file with solve(game, **options) -> Solution, and one name here.
-METHODS = ("exact", "cgbd", "cgbd-as-printed", "dbr", "fip", "gca", "wpr", "tos")
+METHODS = ("exact", "cgbd", "cgbd-as-printed", "dbr", "fip", "gca", "wpr", "tos", "planner")
 DEFAULT_METHOD = "exact"
 
 

@@ -38,6 +38,7 @@ from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
 from tradefl.solvers.best_response import players
+from tradefl.solvers.highs import milp
 from tradefl.solvers.levels import Infeasible, Levels, Primal, fastest_levels, primal
 from tradefl.solvers.pricing import choose, chosen_profile
 from tradefl.solvers.solution import BoundTrace, Solution
@@ -217,7 +218,7 @@ class _Milp:
         self.cuts.append((row, -np.inf, (value - price * omega) / self.top))
 
     def propose(self) -> tuple[Levels | None, float]:
-        from scipy.optimize import Bounds, LinearConstraint, milp
+        from scipy.optimize import Bounds, LinearConstraint
 
         if self.total < self.lines.onset:
             return None, np.inf

@@ -99,15 +99,17 @@ class Solution:
     method
         The solver's name.
     status
-        ``optimal`` (``upper_bound`` proves it), ``equilibrium`` (every regret is within
-        1e-9 of its payoff scale), ``feasible``, ``iteration_limit``, or ``infeasible`` (only
-        TOS, which ignores the deadline).
+        ``optimal`` (``upper_bound`` proves it, or for the planner ``welfare_bound``),
+        ``equilibrium`` (every regret is within 1e-9 of its payoff scale), ``feasible``,
+        ``iteration_limit``, or ``infeasible`` (only TOS, which ignores the deadline).
     iterations
         What the method counts: for best-response dynamics, single moves.
     runtime_seconds
         Wall time of the solver without the certificate.
     upper_bound
         A proven upper bound on the potential, where the method proves one.
+    welfare_bound
+        A proven upper bound on social welfare, where the method proves one: the planner.
     trace
         The single moves of best-response dynamics, where they were kept, or the bounds of a
         method that has two.
@@ -124,6 +126,7 @@ class Solution:
     iterations: int
     runtime_seconds: float
     upper_bound: float | None = None
+    welfare_bound: float | None = None
     trace: Trace | BoundTrace | None = None
     remarks: tuple[str, ...] = ()
 
@@ -135,6 +138,7 @@ class Solution:
         *,
         finished: bool,
         upper_bound: float | None = None,
+        welfare_bound: float | None = None,
         gap: float = 0.0,
         **fields: Any,
     ) -> Solution:
@@ -143,7 +147,8 @@ class Solution:
         ``finished`` says whether the method ended by itself rather than at a limit. Nearly
         equal organizations may give way to each other by less and less that is worth anything:
         then the limit is reached at an equilibrium, and it counts as one. The profile is
-        optimal if its potential is within ``gap``, in units of U, of the upper bound.
+        optimal if its potential is within ``gap``, in units of U, of the upper bound, or its
+        welfare, in units of payoff, of the bound on that.
         """
         terms = payoffs(game, profile)
         certificate = certify(game, profile, terms)
@@ -153,6 +158,8 @@ class Solution:
         if certificate.is_equilibrium(REGRET_TOLERANCE):
             status = "equilibrium"
         proven = upper_bound is not None and upper_bound - potential(game, profile) <= gap
+        if welfare_bound is not None:
+            proven = welfare_bound - terms.social_welfare <= gap
         if proven and certificate.feasible:
             status = "optimal"
         return cls(
@@ -162,6 +169,7 @@ class Solution:
             certificate=certificate,
             status=status,
             upper_bound=None if upper_bound is None else float(upper_bound),
+            welfare_bound=None if welfare_bound is None else float(welfare_bound),
             **fields,
         )
 
@@ -242,6 +250,7 @@ class Solution:
             "potential": self.potential,
             "upper_bound": self.upper_bound,
             "social_welfare": self.social_welfare,
+            "social_welfare_upper_bound": self.welfare_bound,
             "performance": self.terms.performance,
             "total_data_fraction": float(self.profile.data_fraction.sum()),
             "max_regret": certificate.max_regret,

@@ -1,0 +1,498 @@
+r"""Designing the efficient rule: compensation under which the social optimum is an equilibrium.
+
+THEORY.md, section 8. From the optimum ``pi*`` of the planner and the equilibrium without any
+compensation this works out
+
+1. the schedules: ``phi_i``, what i's data is worth to all others around ``pi*``, cut to straight
+   pieces. The pieces lie below ``phi_i`` and touch it at ``d_i*``, so that a deviation gains less
+   than under ``phi_i`` itself, which is nothing;
+2. the constants ``k_ij``: at ``pi*`` they are all that is paid, so they split what is gained;
+3. what can be said of the outcome: regret, budget, everybody's gain, and from where best
+   responses lead to ``pi*``.
+
+It needs complete information: ``phi_i`` is computed from the others' profitability.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.game import (
+    CoopetitionGame,
+    EfficientRule,
+    InvalidScheduleError,
+    Schedule,
+    StrategyProfile,
+    regret,
+)
+from tradefl.game.externality import Externality
+from tradefl.game.rules import MAX_BREAKPOINTS
+from tradefl.game.welfare import payoffs_without_redistribution
+from tradefl.solvers import Solution, dbr, solve
+
+Array = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.intp]
+Target = Literal["equal-gain", "proportional-gain", "least-cash"]
+
+SCHEMA = "tradefl/design/1"
+TARGETS: tuple[Target, ...] = get_args(Target)
+DECIMALS = 9  # of a data fraction: parts per billion, as on the chain
+# Breakpoints nearer to each other than this are one: between them rounding to wei would count.
+CLOSEST = 1e-6
+# With the least cash, nobody is left with less than this share of an equal gain: rounding to wei
+# must not make anybody a loser.
+LEAST_SHARE = 1e-6
+RANDOM_STARTS = 20
+# Best responses have reached pi* if nobody's data differs by more.
+REACHED = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where best responses led from one start.
+
+    Attributes
+    ----------
+    name
+        What everybody contributes at the start.
+    reached
+        Whether they led to ``pi*``.
+    moves
+        How many single moves it took.
+    social_welfare
+        At the end.
+    settled
+        Whether the dynamics ended by themselves.
+    """
+
+    name: str
+    reached: bool
+    moves: int
+    social_welfare: float
+    settled: bool
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Design:
+    """The efficient rule of a consortium, and what was verified of it.
+
+    Attributes
+    ----------
+    target
+        How the gain is split.
+    optimum
+        The planner's solution, with the bound on welfare.
+    without
+        The equilibrium without compensation.
+    rule
+        The schedules and constants.
+    agreed
+        ``pi*``, to nine decimals, as a solution of the game under the rule.
+    exact_regret
+        Shape ``(N,)``: what each could gain by leaving the optimum if ``phi_i`` itself were paid.
+    settled_regret
+        Shape ``(N,)``: the same at the agreed profile with the straight pieces, to the wei.
+    starts
+        Where best responses lead, from several starts.
+    """
+
+    target: Target
+    optimum: Solution
+    without: Solution
+    rule: EfficientRule
+    agreed: Solution
+    exact_regret: Array
+    settled_regret: Array
+    starts: tuple[Start, ...]
+
+    @cached_property
+    def gain(self) -> Array:
+        """What each gains over the equilibrium without compensation, shape ``(N,)``."""
+        return self.agreed.payoffs - self.without.payoffs
+
+    @cached_property
+    def cash(self) -> float:
+        """The sum of all payments at the agreed profile, payoff units."""
+        return float(sum(amount for *_, amount in self.agreed.transfers()))
+
+    @property
+    def price_of_anarchy(self) -> float:
+        """``W(pi*) / W`` without compensation, as THEORY.md has it."""
+        return self.optimum.social_welfare / self.without.social_welfare
+
+    @property
+    def reached(self) -> int:
+        """From how many of the starts best responses led to ``pi*``."""
+        return sum(start.reached for start in self.starts)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document ``tradefl/design/1``."""
+        scale = self.agreed.certificate.payoff_scale
+        rows = zip(
+            self.without.payoffs.tolist(),
+            self.agreed.payoffs.tolist(),
+            self.gain.tolist(),
+            self.rule.net_constants.tolist(),
+            self.rule.schedules,
+            strict=True,
+        )
+        game = self.agreed.game
+        return {
+            "schema": SCHEMA,
+            "consortium": game.title,
+            "target": self.target,
+            "social_welfare": self.agreed.social_welfare,
+            "social_welfare_upper_bound": self.optimum.welfare_bound,
+            "social_welfare_without": self.without.social_welfare,
+            "price_of_anarchy": self.price_of_anarchy,
+            "payments": self.cash,
+            "budget_imbalance": self.agreed.certificate.budget_imbalance,
+            "max_regret_exact": float(self.exact_regret.max()),
+            "max_regret_exact_relative": float((self.exact_regret / scale).max()),
+            "max_regret_settled": float(self.settled_regret.max()),
+            "max_regret_settled_relative": float((self.settled_regret / scale).max()),
+            "organizations": [
+                {
+                    "name": game.name_of(i),
+                    "data_fraction": float(self.agreed.profile.data_fraction[i]),
+                    "cpu_hz": float(self.agreed.profile.cpu_hz[i]),
+                    "payoff_without": before,
+                    "payoff": after,
+                    "gain": gain,
+                    "redistribution": constant,
+                    "schedule": [
+                        list(point)
+                        for point in zip(one.shares.tolist(), one.values.tolist(), strict=True)
+                    ],
+                }
+                for i, (before, after, gain, constant, one) in enumerate(rows)
+            ],
+            "starts": [dataclasses.asdict(start) for start in self.starts],
+            "starts_that_reach_the_optimum": self.reached,
+        }
+
+
+def design(
+    game: CoopetitionGame,
+    target: Target = "equal-gain",
+    *,
+    breakpoints: int = MAX_BREAKPOINTS,
+    wei_per_payoff: int = 10**15,
+    seed: int = 0,
+    random_starts: int = RANDOM_STARTS,
+    watch: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Design:
+    """Work out and verify the efficient rule of a game.
+
+    Parameters
+    ----------
+    game
+        The game; its own rule does not matter.
+    target
+        ``equal-gain``: everybody gains the same; ``proportional-gain``: everybody gains the same
+        share of its payoff without compensation; ``least-cash``: the smallest sum of payments
+        with which nobody is worse off.
+    breakpoints
+        Of each schedule, at most; 4 to 32. ``d_i*`` and the ends are always among them, then
+        D_min and where the levels end.
+    wei_per_payoff
+        The exchange rate of the settlement, to verify what will be settled.
+    seed, random_starts
+        Of the random starts of best responses.
+    watch
+        Told what is done.
+    **options
+        Of the planner.
+
+    Raises
+    ------
+    ValueError
+        An option is out of range; there is one organization only; the gain cannot be split in
+        proportion because somebody has no positive payoff without compensation; the optimum
+        cannot be stated in parts per billion, or the schedules in wei.
+    """
+    if target not in TARGETS:
+        raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
+    if not 4 <= breakpoints <= MAX_BREAKPOINTS:
+        raise ValueError(f"breakpoints: expected 4 to {MAX_BREAKPOINTS}, got {breakpoints!r}")
+    if game.size < 2:
+        raise ValueError("organizations: expected at least two, to compensate each other")
+    watch("the optimum")
+    optimum = solve(game.with_incentive_intensity(0.0), "planner", **options)
+    without = solve(game.with_incentive_intensity(0.0))
+    profile = in_decimals(game, optimum.profile)
+    watch("schedules")
+    externality = Externality(game, profile)
+    schedules = tuple(_schedule(game, externality, i, breakpoints) for i in range(game.size))
+    before = without.payoffs
+    at_optimum = payoffs_without_redistribution(game, profile)
+    constants, extra = _constants(target, before, at_optimum, game)
+    rule = EfficientRule(schedules, constants, extra)
+    designed = game.with_compensation(rule)
+    agreed = Solution.certified(
+        designed,
+        profile,
+        finished=True,
+        method="design",
+        iterations=optimum.iterations,
+        runtime_seconds=optimum.runtime_seconds,
+        welfare_bound=optimum.welfare_bound,
+        remarks=optimum.remarks,
+    )
+    watch("regret")
+    exact = regret(game, optimum.profile, Externality(game, optimum.profile))
+    settled = regret(game.with_compensation(in_wei(rule, wei_per_payoff)), profile)
+    return Design(
+        target=target,
+        optimum=optimum,
+        without=without,
+        rule=rule,
+        agreed=agreed,
+        exact_regret=exact,
+        settled_regret=settled,
+        starts=tuple(_starts(designed, profile, without.profile, seed, random_starts, watch)),
+    )
+
+
+# --- what is agreed on ---------------------------------------------------------------------------
+
+
+def in_decimals(game: CoopetitionGame, profile: StrategyProfile) -> StrategyProfile:
+    """Return the profile in parts per billion, still feasible.
+
+    Raises
+    ------
+    ValueError
+        There is no such number between D_min and what somebody can train in time.
+    """
+    unit = 10.0**DECIMALS
+    d, most = profile.data_fraction, game.max_data_fraction(profile.cpu_hz)
+    rounded = np.round(d, DECIMALS)
+    rounded = np.where(rounded > most, np.round(np.floor(most * unit) / unit, DECIMALS), rounded)
+    least = np.round(np.ceil(game.min_data_fraction * unit) / unit, DECIMALS)
+    rounded = np.maximum(rounded, least)
+    stuck = np.flatnonzero(rounded > most * (1.0 + 1e-9))
+    if stuck.size:
+        who = game.name_of(int(stuck[0]))
+        raise ValueError(f"{who}: its data fraction cannot be stated in parts per billion")
+    return StrategyProfile(rounded, profile.cpu_hz)
+
+
+def in_wei(rule: EfficientRule, wei_per_payoff: int) -> EfficientRule:
+    """Return the rule as it is settled: every figure rounded to a whole number of wei.
+
+    Raises
+    ------
+    ValueError
+        The exchange rate is too coarse for the schedules to stay concave.
+    """
+
+    def rounded(values: Array) -> Array:
+        return np.round(values * float(wei_per_payoff)) / float(wei_per_payoff)
+
+    try:
+        schedules = tuple(Schedule(one.shares, rounded(one.values)) for one in rule.schedules)
+    except InvalidScheduleError:
+        raise ValueError(
+            f"wei_per_payoff: {wei_per_payoff:,} wei are too coarse for the schedules; take more"
+        ) from None
+    extra = tuple((i, j, float(rounded(np.array(amount)))) for i, j, amount in rule.extra)
+    return EfficientRule(schedules, rounded(rule.constants), extra)
+
+
+# --- schedules -----------------------------------------------------------------------------------
+
+
+def _schedule(
+    game: CoopetitionGame, externality: Externality, i: int, breakpoints: int
+) -> Schedule:
+    """Return the straight pieces below ``phi_i`` that touch it at ``d_i*``."""
+    agreed = float(externality.profile.data_fraction[i])
+    who = np.array([i])
+
+    def phi(points: Sequence[float] | Array) -> Array:
+        d = np.asarray(points, dtype=float)
+        return externality.value(np.full(d.size, i), d)
+
+    shares = _breakpoints(game, i, agreed, breakpoints, phi)
+    # Between an onset and the next phi is concave: below it there, below it everywhere between.
+    corners = externality.corners(game, who)[0]
+    samples = np.unique(np.concatenate([shares, corners[~np.isnan(corners)]]))
+    at = int(np.flatnonzero(shares == agreed)[0])
+    heights = phi(samples)
+    values = np.zeros(shares.size)
+    slope = np.inf
+    for k in range(at, shares.size - 1):
+        beyond = (samples > shares[k]) & (samples <= shares[k + 1])
+        rise = (heights[beyond] - values[k]) / (samples[beyond] - shares[k])
+        slope = max(min(slope, float(rise.min())), 0.0)
+        values[k + 1] = values[k] + slope * (shares[k + 1] - shares[k])
+    slope = (
+        0.0
+        if at == shares.size - 1
+        else (values[at + 1] - values[at]) / (shares[at + 1] - shares[at])
+    )
+    for k in range(at, 0, -1):
+        before = (samples >= shares[k - 1]) & (samples < shares[k])
+        fall = (values[k] - heights[before]) / (shares[k] - samples[before])
+        slope = max(slope, float(fall.max()))
+        values[k - 1] = values[k] - slope * (shares[k] - shares[k - 1])
+    return Schedule(shares, values)
+
+
+def _breakpoints(
+    game: CoopetitionGame,
+    i: int,
+    agreed: float,
+    breakpoints: int,
+    phi: Callable[[Sequence[float]], Array],
+) -> Array:
+    """Return the shares: what must be among them, then where straight pieces miss phi most."""
+    chosen = sorted({0.0, agreed, 1.0})
+
+    def add(share: float) -> None:
+        share = float(np.round(share, DECIMALS))
+        room = len(chosen) < breakpoints
+        if room and 0.0 < share < 1.0 and min(abs(share - one) for one in chosen) >= CLOSEST:
+            chosen.append(share)
+            chosen.sort()
+
+    add(float(np.round(game.min_data_fraction, DECIMALS)))
+    ends = game.max_data_fraction(game.cpu_levels_hz[[i]])[0]
+    feasible = ends[ends >= game.min_data_fraction]
+    for end in sorted(feasible.tolist(), key=lambda one: abs(one - agreed)):
+        add(float(np.floor(end * 10.0**DECIMALS) / 10.0**DECIMALS))
+
+    def gap(low: float, high: float) -> tuple[float, float, float, float]:
+        middle = float(np.round(0.5 * (low + high), DECIMALS))
+        at_low, between, at_high = phi([low, middle, high]).tolist()
+        straight = at_low + (at_high - at_low) * (middle - low) / (high - low)
+        return -abs(between - straight), low, middle, high
+
+    open_ = [gap(*ends_) for ends_ in itertools.pairwise(chosen)]
+    heapq.heapify(open_)
+    while open_ and len(chosen) < breakpoints:
+        missed, low, middle, high = heapq.heappop(open_)
+        if missed == 0.0 or high - low < 2.0 * CLOSEST:
+            continue
+        before = len(chosen)
+        add(middle)
+        if len(chosen) > before:
+            heapq.heappush(open_, gap(low, middle))
+            heapq.heappush(open_, gap(middle, high))
+    return np.array(chosen)
+
+
+# --- constants -----------------------------------------------------------------------------------
+
+
+def _constants(
+    target: Target, before: Array, at_optimum: Array, game: CoopetitionGame
+) -> tuple[Array, tuple[tuple[int, int, float], ...]]:
+    """Return ``k_i`` and the extra payments that split the gain as the target says."""
+    gain = max(float(at_optimum.sum() - before.sum()), 0.0)
+    if target == "least-cash":
+        least = before + LEAST_SHARE * gain / before.size
+        return np.zeros(before.size), _least_cash(at_optimum - least)
+    if target == "equal-gain":
+        shares = np.full(before.size, 1.0 / before.size)
+    else:
+        poor = np.flatnonzero(~(before > 0.0))
+        if poor.size:
+            raise ValueError(
+                f"target: proportional-gain needs a positive payoff without compensation, and "
+                f"{game.name_of(int(poor[0]))} has {before[poor[0]]:.6g}"
+            )
+        shares = before / before.sum()
+    constants = before + gain * shares - at_optimum
+    return constants - constants.mean(), ()
+
+
+def _least_cash(surplus: Array) -> tuple[tuple[int, int, float], ...]:
+    """Return the payments of the smallest sum that leave nobody a negative surplus.
+
+    A transport from those with a surplus to those without: the linear program
+
+        min sum x_ij   subject to   sum_i x_ij >= -surplus_j,   sum_j x_ij <= surplus_i,   x >= 0.
+    """
+    from scipy.optimize import linprog
+    from scipy.sparse import eye_array, kron, vstack
+
+    givers, takers = np.flatnonzero(surplus > 0.0), np.flatnonzero(surplus < 0.0)
+    if not takers.size:
+        return ()
+    size = float(np.abs(surplus).max())
+    given = kron(eye_array(givers.size), np.ones((1, takers.size)))
+    taken = kron(np.ones((1, givers.size)), eye_array(takers.size))
+    result = linprog(
+        np.ones(givers.size * takers.size),
+        A_ub=vstack([given, -taken]).tocsr(),
+        b_ub=np.concatenate([surplus[givers], surplus[takers]]) / size,
+        method="highs-ds",
+    )
+    if result.x is None:
+        raise RuntimeError(f"HiGHS found no payments: {result.message}")
+    flow = size * np.maximum(result.x.reshape(givers.size, takers.size), 0.0)
+    # HiGHS serves everybody to 1e-7 of the largest surplus: make it exact.
+    flow *= -surplus[takers] / flow.sum(axis=0)
+    return tuple(
+        (int(takers[k]), int(givers[g]), float(flow[g, k]))
+        for g, k in zip(*np.nonzero(flow), strict=True)
+    )
+
+
+# --- from where best responses lead there --------------------------------------------------------
+
+
+def _starts(
+    game: CoopetitionGame,
+    agreed: StrategyProfile,
+    without: StrategyProfile,
+    seed: int,
+    count: int,
+    watch: Callable[[str], None],
+) -> list[Start]:
+    fastest = game.initial_profile()
+    everything = StrategyProfile(game.max_data_fraction(fastest.cpu_hz), fastest.cpu_hz)
+    named = {
+        "what is agreed on": agreed,
+        "the least data": fastest,
+        "all data": everything,
+        "no compensation": without,
+    }
+    rng = np.random.default_rng(seed)
+    for k in range(count):
+        named[f"random {k + 1}"] = _random_profile(game, rng)
+    starts = []
+    for name, profile in named.items():
+        watch(f"best responses from {name}")
+        end = dbr.solve(game, initial=profile, trace=False)
+        away = np.abs(end.profile.data_fraction - agreed.data_fraction).max()
+        starts.append(
+            Start(
+                name=name,
+                reached=bool(away <= REACHED and np.all(end.profile.cpu_hz == agreed.cpu_hz)),
+                moves=end.iterations,
+                social_welfare=end.social_welfare,
+                settled=end.status in ("equilibrium", "feasible"),
+            )
+        )
+    return starts
+
+
+def _random_profile(game: CoopetitionGame, rng: np.random.Generator) -> StrategyProfile:
+    """Return everybody at a random feasible level, with random data that it can train in time."""
+    feasible = game.level_is_feasible()
+    level = np.argmax(np.where(feasible, rng.random(feasible.shape), -1.0), axis=1)
+    f = game.cpu_levels_hz[np.arange(game.size), level]
+    least = game.min_data_fraction
+    return StrategyProfile(least + rng.random(game.size) * (game.max_data_fraction(f) - least), f)
