@@ -51,6 +51,8 @@ CLOSEST = 1e-6
 # must not make anybody a loser.
 LEAST_SHARE = 1e-6
 RANDOM_STARTS = 20
+# What is settled may leave so much regret, as a share of the terms of a payoff.
+SETTLED_TOLERANCE = 1e-6
 # Best responses have reached pi* if nobody's data differs by more.
 REACHED = 1e-6
 
@@ -128,6 +130,14 @@ class Design:
         """``W(pi*) / W`` without compensation, as THEORY.md has it."""
         return self.optimum.social_welfare / self.without.social_welfare
 
+    def verified(self, tolerance: float = SETTLED_TOLERANCE) -> bool:
+        """Return whether nobody gains by deviating, and nobody is worse off than without.
+
+        Both up to this share of the terms of its payoff, as it will be settled.
+        """
+        allowed = tolerance * self.agreed.certificate.payoff_scale
+        return bool(np.all(self.settled_regret <= allowed) and np.all(self.gain >= -allowed))
+
     @property
     def reached(self) -> int:
         """From how many of the starts best responses led to ``pi*``."""
@@ -188,6 +198,8 @@ def design(
     wei_per_payoff: int = 10**15,
     seed: int = 0,
     random_starts: int = RANDOM_STARTS,
+    optimum: Solution | None = None,
+    without: Solution | None = None,
     watch: Callable[[str], None] = lambda _: None,
     **options: Any,
 ) -> Design:
@@ -208,6 +220,8 @@ def design(
         The exchange rate of the settlement, to verify what will be settled.
     seed, random_starts
         Of the random starts of best responses.
+    optimum, without
+        The planner's solution and the equilibrium without compensation, where they are known.
     watch
         Told what is done.
     **options
@@ -227,8 +241,9 @@ def design(
     if game.size < 2:
         raise ValueError("organizations: expected at least two, to compensate each other")
     watch("the optimum")
-    optimum = solve(game.with_incentive_intensity(0.0), "planner", **options)
-    without = solve(game.with_incentive_intensity(0.0))
+    bare = game.with_incentive_intensity(0.0)
+    optimum = solve(bare, "planner", **options) if optimum is None else optimum
+    without = solve(bare) if without is None else without
     profile = in_decimals(game, optimum.profile)
     watch("schedules")
     externality = Externality(game, profile)

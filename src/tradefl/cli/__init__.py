@@ -14,7 +14,9 @@ from tradefl.cli.attest import attest
 from tradefl.cli.audit import audit
 from tradefl.cli.check import check
 from tradefl.cli.command import Command
+from tradefl.cli.compare import compare
 from tradefl.cli.dashboard import dashboard
+from tradefl.cli.design import design
 from tradefl.cli.explain import explain
 from tradefl.cli.fit_accuracy import fit_accuracy
 from tradefl.cli.init import init
@@ -37,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    *(init, check, solve, explain, tune, fit_accuracy, train),
+    *(init, check, solve, explain, tune, design, compare, fit_accuracy, train),
     *(agreement, attest, settle, audit, run, node, negotiate, reproduce, report, dashboard),
 ):
     app.command(cls=Command)(command)

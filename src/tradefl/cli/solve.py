@@ -63,7 +63,8 @@ def solve(
         typer.Option(
             "--tolerance",
             callback=_open_unit_interval,
-            help="exact: the relative gap to prove; dynamics: the change that counts as a move.",
+            help="exact, planner: the relative gap to prove; dynamics: the change that counts as "
+            "a move.",
         ),
     ] = None,
     max_moves: Annotated[
@@ -88,7 +89,16 @@ def solve(
         ),
     ] = None,
     max_iterations: Annotated[
-        int | None, typer.Option("--max-iterations", min=1, help="cgbd: the most iterations.")
+        int | None,
+        typer.Option("--max-iterations", min=1, help="cgbd, planner: the most iterations."),
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(
+            "--time-limit",
+            click_type=click.FloatRange(0.0, 1e9, min_open=True),
+            help="planner: seconds after which it stops with the bound it has.",
+        ),
     ] = None,
     step: Annotated[
         float | None,
@@ -123,6 +133,7 @@ def solve(
         "master": master,
         "epsilon": epsilon,
         "max_iterations": max_iterations,
+        "time_limit": time_limit,
         "step": step,
         "greedy_hz": greedy_hz,
         "trace": True if trace is not None and "trace" in options_of(method) else None,
@@ -224,6 +235,10 @@ def print_solution(solution: Solution) -> None:
     if solution.upper_bound is not None:
         gap = solution.upper_bound - solution.potential
         bound = f"{solution.upper_bound:.12g}, gap {gap:.3g}"
+    welfare = ""
+    if solution.welfare_bound is not None:
+        gap = solution.welfare_bound - solution.social_welfare
+        welfare = f" (upper bound: {solution.welfare_bound:,.{digits}f}, gap {gap:.3g})"
     print_facts(
         [
             ("status", solution.status),
@@ -233,7 +248,7 @@ def print_solution(solution: Solution) -> None:
             ),
             ("potential U", f"{solution.potential:.12g} (upper bound: {bound})"),
             ("performance P", f"{terms.performance:.12g}"),
-            ("social welfare", f"{terms.social_welfare:,.{digits}f}"),
+            ("social welfare", f"{terms.social_welfare:,.{digits}f}{welfare}"),
             ("budget imbalance", f"{certificate.budget_imbalance:.3g}"),
             ("individually rational", yes_no(certificate.individually_rational)),
             ("iterations", f"{solution.iterations:,} in {solution.runtime_seconds:.3g} s"),

@@ -1,0 +1,108 @@
+"""``tradefl compare``: the rules side by side, and who gains or loses."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tradefl.cli.options import File, Json, OneOf
+from tradefl.cli.output import note, print_facts, print_json, print_table, say, status
+from tradefl.comparison import Comparison
+from tradefl.comparison import compare as compare_rules
+from tradefl.consortium import load
+from tradefl.design import TARGETS
+from tradefl.errors import InputError
+from tradefl.statement import decimals, money
+
+
+def compare(
+    file: File,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            help="Design the efficient rule with this target; default: the file's rule, or "
+            "equal-gain where it has none.",
+            click_type=OneOf(TARGETS),
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare no compensation, the paper's gamma, the best gamma, and the efficient rule.
+
+    Example: tradefl compare examples/drug_discovery.toml
+    """
+    with status(f"comparing {file}") as show:
+        consortium = load(file)
+        try:
+            found = compare_rules(
+                consortium.game,
+                rule=consortium.efficient_rule if target is None else None,
+                target=target or "equal-gain",  # type: ignore[arg-type]  # the option sees to it
+                watch=lambda what: show(f"comparing {file}: {what}"),
+            )
+        except ValueError as error:
+            name, _, what = str(error).partition(": ")
+            raise InputError.at(
+                "--target" if name == "target" else f"{file}: {name}", what
+            ) from None
+    for remark in found.remarks:
+        note(remark)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_comparison(found)
+
+
+def print_comparison(found: Comparison) -> None:
+    """Print a row a rule, then what each organization gains under it."""
+    game, outcomes = found.optimum.game, found.outcomes
+    digits = min(decimals(found.optimum.payoffs) - 3, 8)
+    say(f"{game.title}: rules side by side\n")
+    print_table(
+        [
+            *("rule", "social welfare", "price of anarchy", "gap closed", "sum of d"),
+            *("performance", "payments", "gain", "lose", "largest loss"),
+        ],
+        [
+            [
+                one.title,
+                f"{one.solution.social_welfare:,.{digits}f}",
+                f"{one.price_of_anarchy:.6f}",
+                "-" if one.gap_closed is None else f"{100.0 * one.gap_closed:.2f} %",
+                f"{one.solution.profile.data_fraction.sum():.4f}",
+                f"{one.solution.terms.performance:.6f}",
+                money(one.payments, digits),
+                f"{one.gainers}",
+                f"{one.losers}",
+                money(max(-float(one.gain.min()), 0.0), digits),
+            ]
+            for one in outcomes
+        ],
+    )
+    say("What each gains over no compensation\n")
+    print_table(
+        ["organization", "payoff without", *(one.rule for one in outcomes[1:])],
+        [
+            [
+                game.name_of(i),
+                money(float(outcomes[0].solution.payoffs[i]), digits),
+                *(money(float(one.gain[i]), digits) for one in outcomes[1:]),
+            ]
+            for i in range(game.size)
+        ],
+        footer=[
+            "sum",
+            money(outcomes[0].solution.social_welfare, digits),
+            *(money(float(one.gain.sum()), digits) for one in outcomes[1:]),
+        ],
+        total=game.size,
+    )
+    bound = found.optimum.welfare_bound
+    print_facts(
+        [
+            ("social optimum", f"{found.optimum.social_welfare:,.{digits}f}"),
+            ("proven bound", f"{bound:,.{digits}f}"),
+        ]
+    )

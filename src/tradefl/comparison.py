@@ -1,0 +1,210 @@
+r"""Rules side by side: how far from the best we could do together, and who gains or loses.
+
+Four equilibria of one consortium: without compensation, under the paper's rule with the gamma of
+the file, under the paper's rule with the gamma that serves welfare best, and under the efficient
+rule; each against the social optimum and against the one without compensation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.design import Target, design
+from tradefl.game import CoopetitionGame, EfficientRule
+from tradefl.solvers import Solution, solve
+from tradefl.tuning import tune
+
+Array = npt.NDArray[np.float64]
+
+SCHEMA = "tradefl/compare/1"
+# A gain or loss is one from this share of the terms of a payoff on; less is rounding.
+ROUNDING = 1e-11
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Outcome:
+    """The equilibrium under one rule.
+
+    Attributes
+    ----------
+    rule
+        ``none``, ``linear`` (the file's gamma), ``tuned`` (gamma*) or ``efficient``.
+    title
+        The rule in words.
+    solution
+        The equilibrium.
+    optimum, without
+        What it is compared with: the planner's solution, the equilibrium without compensation.
+    """
+
+    rule: str
+    title: str
+    solution: Solution
+    optimum: Solution
+    without: Solution
+
+    @property
+    def gain(self) -> Array:
+        """What each gains over the equilibrium without compensation, shape ``(N,)``."""
+        return self.solution.payoffs - self.without.payoffs
+
+    @property
+    def _rounding(self) -> Array:
+        return ROUNDING * self.solution.certificate.payoff_scale
+
+    @property
+    def gainers(self) -> int:
+        """How many gain."""
+        return int(np.sum(self.gain > self._rounding))
+
+    @property
+    def losers(self) -> int:
+        """How many lose."""
+        return int(np.sum(self.gain < -self._rounding))
+
+    @property
+    def price_of_anarchy(self) -> float:
+        """``W(pi*) / W``: 1 at the optimum."""
+        return self.optimum.social_welfare / self.solution.social_welfare
+
+    @property
+    def gap_closed(self) -> float | None:
+        """Which share of the welfare that is missing without compensation it brings.
+
+        ``None`` where nothing is missing.
+        """
+        missing = self.optimum.social_welfare - self.without.social_welfare
+        if missing <= ROUNDING * abs(self.optimum.social_welfare):
+            return None
+        return (self.solution.social_welfare - self.without.social_welfare) / missing
+
+    @property
+    def payments(self) -> float:
+        """The sum of all payments between two organizations, payoff units."""
+        return float(sum(amount for *_, amount in self.solution.transfers()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the entry of the JSON document."""
+        game, gain = self.solution.game, self.gain
+        linear = self.rule in ("linear", "tuned")
+        return {
+            "rule": self.rule,
+            "title": self.title,
+            "incentive_intensity": game.incentive_intensity if linear else None,
+            "status": self.solution.status,
+            "max_regret": self.solution.certificate.max_regret,
+            "social_welfare": self.solution.social_welfare,
+            "price_of_anarchy": self.price_of_anarchy,
+            "gap_closed": self.gap_closed,
+            "total_data_fraction": float(self.solution.profile.data_fraction.sum()),
+            "performance": self.solution.terms.performance,
+            "payments": self.payments,
+            "individually_rational": self.solution.certificate.individually_rational,
+            "gainers": self.gainers,
+            "losers": self.losers,
+            "largest_gain": float(gain.max()),
+            "largest_loss": float(max(-gain.min(), 0.0)),
+            "organizations": [
+                {"name": game.name_of(i), "payoff": payoff, "gain": more}
+                for i, (payoff, more) in enumerate(
+                    zip(self.solution.payoffs.tolist(), gain.tolist(), strict=True)
+                )
+            ],
+        }
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """All rules of one consortium.
+
+    Attributes
+    ----------
+    optimum
+        The planner's solution, with the bound on welfare.
+    outcomes
+        One for each rule, the one without compensation first.
+    remarks
+        What the reader must know, such as that no gamma is individually rational.
+    """
+
+    optimum: Solution
+    outcomes: tuple[Outcome, ...]
+    remarks: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON document ``tradefl/compare/1``."""
+        return {
+            "schema": SCHEMA,
+            "consortium": self.optimum.game.title,
+            "social_welfare_optimum": self.optimum.social_welfare,
+            "social_welfare_upper_bound": self.optimum.welfare_bound,
+            "remarks": list(self.remarks),
+            "rules": [outcome.to_dict() for outcome in self.outcomes],
+        }
+
+
+def compare(
+    game: CoopetitionGame,
+    *,
+    rule: EfficientRule | None = None,
+    target: Target = "equal-gain",
+    watch: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Comparison:
+    """Compare the rules on a game.
+
+    Parameters
+    ----------
+    game
+        The game; its gamma is that of the paper's rule.
+    rule
+        The efficient rule to compare; default: one that is designed here.
+    target
+        How a rule that is designed here splits the gain.
+    watch
+        Told what is done.
+    **options
+        Of the planner.
+
+    Raises
+    ------
+    ValueError
+        As :func:`~tradefl.design.design` does.
+    """
+    watch("the optimum")
+    optimum = solve(game.with_incentive_intensity(0.0), "planner", **options)
+    without = solve(game.with_incentive_intensity(0.0))
+    remarks = list(optimum.remarks)
+    gamma = game.incentive_intensity
+    found = [
+        ("none", "no compensation", without),
+        (
+            "linear",
+            f"the paper's rule, gamma = {gamma:g}",
+            solve(game.with_incentive_intensity(gamma)),
+        ),
+    ]
+    watch("the best gamma")
+    best = tune(game.with_incentive_intensity(gamma)).best
+    if best is None:
+        remarks.append("no gamma is individually rational, so none is tuned")
+    else:
+        tuned = best.game.incentive_intensity
+        found.append(("tuned", f"the paper's rule, gamma* = {tuned:g}", best))
+    if rule is None:
+        watch("the efficient rule")
+        rule = design(game, target, optimum=optimum, without=without, random_starts=0).rule
+        title = f"the efficient rule, {target}"
+    else:
+        title = "the efficient rule of the file"
+    found.append(("efficient", title, solve(game.with_compensation(rule))))
+    return Comparison(
+        optimum=optimum,
+        outcomes=tuple(Outcome(*one, optimum=optimum, without=without) for one in found),
+        remarks=tuple(remarks),
+    )
