@@ -89,6 +89,7 @@ class Rule(ABC):
 
     name: ClassVar[str]
     equation: ClassVar[str]  # of r_ij, as statements name it
+    score_name: ClassVar[str]  # with its unit
     concave: bool = True
 
     @abstractmethod
@@ -152,6 +153,7 @@ class LinearRule(Rule):
 
     name = "linear"
     equation = "Eq. (9)"
+    score_name = "x (bit)"
 
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``x_i = d_i s_i + lambda f_i``, shape ``(N,)``, bit-equivalents."""
@@ -298,6 +300,7 @@ class EfficientRule(Rule):
 
     name = "efficient"
     equation = "Eq. (9e)"
+    score_name = "phi (payoff)"
 
     def __post_init__(self) -> None:
         constants = np.array(self.constants, dtype=float)
