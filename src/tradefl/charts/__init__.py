@@ -17,6 +17,7 @@ from tradefl.charts.consortium import (
     gamma_curve,
     payment_network,
     payoff_waterfall,
+    rule_gains,
     training_curves,
 )
 from tradefl.charts.drawing import html, inline_svg, png, save, svg
@@ -46,6 +47,7 @@ __all__ = [
     "payment_network",
     "payoff_waterfall",
     "png",
+    "rule_gains",
     "save",
     "svg",
     "training_curves",

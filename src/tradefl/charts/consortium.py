@@ -314,6 +314,43 @@ def gamma_curve(
     return chart.properties(width=WIDTH + 60, height=HEIGHT, title=title)
 
 
+def rule_gains(gains: pd.DataFrame, *, title: str = "") -> alt.LayerChart:
+    """Return what each organization gains under each rule, bars side by side around zero.
+
+    Parameters
+    ----------
+    gains
+        With the columns ``organization``, ``rule`` and ``gain``.
+    title
+        Text above.
+    """
+    names = list(dict.fromkeys(gains["organization"]))
+    rules = list(dict.fromkeys(gains["rule"]))
+    colour = alt.Scale(domain=rules, range=list(PALETTE[: len(rules)]))
+    bars_ = (
+        alt.Chart(gains)
+        .mark_bar()
+        .encode(
+            y=alt.Y(
+                "organization:N", sort=names, title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS)
+            ),
+            yOffset=alt.YOffset("rule:N", sort=rules),
+            x=alt.X("gain:Q", title="gain over no payments, payoff"),
+            color=alt.Color(
+                "rule:N",
+                title=None,
+                sort=rules,
+                scale=colour,
+                legend=alt.Legend(orient="bottom", direction="vertical", labelLimit=400),
+            ),
+            tooltip=["organization:N", "rule:N", alt.Tooltip("gain:Q", format=",.6g")],
+        )
+    )
+    zero = alt.Chart(gains).mark_rule(color=INK, aria=False).encode(x=alt.datum(0))
+    chart = cast(alt.LayerChart, alt.layer(bars_, zero))
+    return chart.properties(width=WIDTH, height=alt.Step(12), title=title)
+
+
 def training_curves(rounds: pd.DataFrame, *, title: str = "") -> alt.HConcatChart:
     """Return accuracy and loss against the round, side by side.
 
