@@ -124,7 +124,8 @@ def _payoffs(solution: Solution, who: list[int]) -> None:
 def _methods(view: state.View) -> None:
     size = view.solution.game.size
     first = list(FAST) if size > LARGE else list(METHODS)
-    wanted = st.multiselect("Methods to compare", METHODS, default=first)
+    # The tags of a multiselect are white on the theme's colour: too pale to read on a dark page.
+    wanted = st.pills("Methods to compare", METHODS, selection_mode="multi", default=first)
     rows, refused = [], []
     for method in wanted:
         try:
