@@ -74,15 +74,15 @@ def test_every_integer_of_the_examples_is_the_decimal_of_the_file(path):
     wei = document.get("settlement", {}).get("wei_per_payoff", 10**15)
 
     assert agreed.wei_per_payoff == wei
-    assert agreed.gamma == nearest(mechanism["incentive_intensity"], wei * 10**18)
-    assert agreed.lambda_ppb == nearest(mechanism["compute_weight"], 10**9)
+    assert agreed.rule.gamma == nearest(mechanism["incentive_intensity"], wei * 10**18)
+    assert agreed.rule.lambda_ppb == nearest(mechanism["compute_weight"], 10**9)
     assert agreed.min_data_ppb == nearest(mechanism["min_data_fraction"], 10**9)
     assert agreed.names == tuple(one["name"] for one in who)
     assert agreed.data_bits == tuple(nearest(one["data_bits"]) for one in who)
     assert agreed.cpu_levels_hz == tuple(
         tuple(nearest(level) for level in one["cpu_levels_hz"]) for one in who
     )
-    assert agreed.rho_ppb == tuple(nearest(rho, 10**9) for rho in decimal_rho(document))
+    assert agreed.rule.rho_ppb == tuple(nearest(rho, 10**9) for rho in decimal_rho(document))
     assert list(agreed.bonds) == judged_bonds(agreed)
     assert agreed.consortium == document["name"]
     assert (agreed.verifier, agreed.arbiter) == (ZERO, ZERO)
@@ -90,7 +90,7 @@ def test_every_integer_of_the_examples_is_the_decimal_of_the_file(path):
 
 def test_the_interface_s_gamma():
     agreed = Agreement.of(example("paper"), accounts(10))
-    assert agreed.gamma == 5_120_000 * 10**18
+    assert agreed.rule.gamma == 5_120_000 * 10**18
     assert agreed.rho(0, 1) == agreed.rho(1, 0) == 46_900_000
     assert agreed.rho(8, 9) == 32_600_000
     assert agreed.rho(3, 3) == 0
@@ -135,7 +135,7 @@ def test_settlement_section_goes_into_the_terms():
         "turn_seconds": 9,
     }
     agreed = Agreement.of(pair(settlement=settlement, incentive_intensity=0.1))
-    assert agreed.gamma == 7 * 10**17
+    assert agreed.rule.gamma == 7 * 10**17
     assert agreed.terms[:-1] == (
         2, 7 * 10**17, 1_600_000_000, 10_000_000, 7, account(50), account(51), 1, 2, 3, 2**32 - 1
     )  # fmt: skip
@@ -157,7 +157,7 @@ def test_published_turns_that_are_no_time_are_refused(turn):
     annex = json.dumps(json.loads(agreed.annex) | {"turn_seconds": turn}).encode()
     organizations = list(zip(agreed.addresses, agreed.data_bits, agreed.cpu_levels_hz, strict=True))
     with pytest.raises(ValueError, match="turn_seconds"):
-        Agreement.decode(agreed.terms, organizations, agreed.competition_blocks, annex)
+        Agreement.decode(agreed.terms, organizations, agreed.pair_blocks, annex)
 
 
 def test_rho_is_that_of_the_game_after_rescaling(tmp_path):
@@ -203,7 +203,7 @@ def packed_competition(agreed):
 
 def independent_hash(agreed):
     terms = (
-        len(agreed), agreed.gamma, agreed.lambda_ppb, agreed.min_data_ppb, agreed.wei_per_payoff,
+        len(agreed), agreed.rule.gamma, agreed.rule.lambda_ppb, agreed.min_data_ppb, agreed.wei_per_payoff,
         agreed.verifier, agreed.arbiter, agreed.join_seconds, agreed.report_seconds,
         agreed.dispute_seconds, agreed.ruling_seconds, keccak(agreed.annex),
     )  # fmt: skip
@@ -225,7 +225,7 @@ def unpacked_organizations(block):
 def test_canonical_bytes_by_hand():
     rho = [1, 2**24, 10**9]
     agreed = agreement([1, 256, 2**64 - 1], [[1], [2, 3], [2**64 - 1]], rho, lambda_ppb=0)
-    assert agreed.competition_blocks == (bytes.fromhex("00000001010000003b9aca00"),)
+    assert agreed.pair_blocks == (bytes.fromhex("00000001010000003b9aca00"),)
     (block,) = agreed.organization_blocks
     assert block.hex() == (
         "00000000000000000000000000000000a0000000" "0000000000000001" "01" "0000000000000001"
@@ -240,7 +240,7 @@ def test_canonical_bytes_by_hand():
 def test_bytes_and_hash_are_those_of_an_independent_encoder(seed, size):
     agreed = random_agreement(np.random.default_rng(seed), size)
     assert list(agreed.organization_blocks) == packed_organizations(agreed)
-    assert list(agreed.competition_blocks) == packed_competition(agreed)
+    assert list(agreed.pair_blocks) == packed_competition(agreed)
     assert agreed.hash == independent_hash(agreed)
 
 
@@ -258,10 +258,10 @@ def test_hash_of_the_examples_is_that_of_an_independent_encoder(path):
 def test_blocks_break_where_the_contract_breaks_them(size, listings, blocks):
     agreed = random_agreement(np.random.default_rng(size), size)
     assert len(agreed.organization_blocks) == listings
-    assert len(agreed.competition_blocks) == blocks
+    assert len(agreed.pair_blocks) == blocks
     pairs = size * (size - 1) // 2
-    assert sum(map(len, agreed.competition_blocks)) == 4 * pairs
-    assert len(agreed.competition_blocks[0]) == 4 * min(pairs, 8192)
+    assert sum(map(len, agreed.pair_blocks)) == 4 * pairs
+    assert len(agreed.pair_blocks[0]) == 4 * min(pairs, 8192)
 
 
 @examples(25)
@@ -271,20 +271,20 @@ def test_what_a_contract_publishes_is_the_agreement_again(seed, size):
     encoded = abi_encode(TYPES, agreed.constructor_arguments)
     terms, listings, competition = abi_decode(TYPES, encoded)
     assert list(listings) == [keccak(block) for block in agreed.organization_blocks]
-    assert list(competition) == [keccak(block) for block in agreed.competition_blocks]
+    assert list(competition) == [keccak(block) for block in agreed.pair_blocks]
     entries = [one for block in agreed.organization_blocks for one in unpacked_organizations(block)]
-    again = Agreement.decode(terms, entries, agreed.competition_blocks, agreed.annex)
+    again = Agreement.decode(terms, entries, agreed.pair_blocks, agreed.annex)
     assert again == agreed
     assert again.hash == agreed.hash
     assert again.bonds == agreed.bonds
-    assert all(type(rho) is int for rho in again.rho_ppb)
+    assert all(type(rho) is int for rho in again.rule.rho_ppb)
 
 
 def test_decoding_refuses_a_wrong_number_of_organizations():
     agreed = agreement([1, 2], [[1], [1]], [0])
     entries = [(who, 1, [1]) for who in agreed.addresses]
     with pytest.raises(ValueError, match="1 accounts and 2 names for 2"):
-        Agreement.decode(agreed.terms, entries[:1], agreed.competition_blocks, agreed.annex)
+        Agreement.decode(agreed.terms, entries[:1], agreed.pair_blocks, agreed.annex)
 
 
 def test_golden_hash():
@@ -452,7 +452,7 @@ def test_as_many_organizations_as_a_contract_takes():
     built = consortium([organization(f"o{i}") for i in range(1024)], 0.0)
     agreed = Agreement.of(built, accounts(1024))
     assert len(agreed.organization_blocks) == 26
-    assert len(agreed.competition_blocks) == 64
+    assert len(agreed.pair_blocks) == 64
 
 
 def test_a_number_of_levels_that_no_contract_takes():
@@ -532,7 +532,7 @@ def test_the_largest_terms_that_fit():
     windows = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
     settlement = {"wei_per_payoff": 2**128 - 1} | dict.fromkeys(windows, 2**32 - 1)
     agreed = Agreement.of(pair(settlement=settlement, incentive_intensity=1e-18))
-    assert agreed.gamma == agreed.wei_per_payoff == 2**128 - 1
+    assert agreed.rule.gamma == agreed.wei_per_payoff == 2**128 - 1
     assert agreed.ruling_seconds == 2**32 - 1
     assert agreed.hash == independent_hash(agreed)
 

@@ -107,7 +107,7 @@ def test_the_bound_is_of_the_size_of_the_worst_difference():
     shares = []
     for seed in range(40):
         built = awkward_consortium(seed)
-        if not any(Agreement.of(built, accounts(len(built))).rho_ppb):
+        if not any(Agreement.of(built, accounts(len(built))).rule.rho_ppb):
             continue
         found = [assert_bounded(built, random_profile(built.game, k)) for k in range(20)]
         shares.append(max(found))
@@ -205,7 +205,7 @@ def test_a_rho_below_half_a_ppb_is_in_the_bound():
         incentive_intensity=1e-6,
     )
     agreed = Agreement.of(built, accounts(2))
-    assert agreed.rho_ppb == (0,)
+    assert agreed.rule.rho_ppb == (0,)
     share = assert_bounded(built, StrategyProfile([1.0, 0.02], [2e9, 1e9]))
     assert 0.5 < share <= 1.0
 
@@ -218,7 +218,7 @@ def test_a_gamma_of_few_digits_is_in_the_bound():
         incentive_intensity=2.5e-18,
         settlement={"wei_per_payoff": 1},
     )
-    assert Agreement.of(built, accounts(2)).gamma == 2
+    assert Agreement.of(built, accounts(2)).rule.gamma == 2
     share = assert_bounded(built, StrategyProfile([1.0, 0.01], [1e9, 1e9]))
     assert 0.5 < share <= 1.0
 
@@ -261,7 +261,7 @@ def test_the_lines_of_the_statement_sum_to_the_redistribution(seed, profile_seed
             assert line.rho_ppb == agreed.rho(i, agreed.names.index(line.counterparty))
             assert line.x_i == one.x
         d, s, weight, f = map(int, re.findall(r"\d+", one.contribution))
-        assert (d * s + weight * f, weight) == (one.x, agreed.lambda_ppb)
+        assert (d * s + weight * f, weight) == (one.x, agreed.rule.lambda_ppb)
         assert (Report(data_ppb=d, cpu_hz=f), s) == (reports[i], agreed.data_bits[i])
 
 
