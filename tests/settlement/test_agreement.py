@@ -22,6 +22,7 @@ from tests.settlement.consortia import (
     consortium,
     example,
     judged_bonds,
+    linear,
     organization,
     pair,
     random_agreement,
@@ -34,6 +35,7 @@ from tradefl.game import StrategyProfile
 from tradefl.settlement import Agreement, Report
 from tradefl.settlement.agreement import rounded
 from tradefl.settlement.stand_ins import addresses_or_stand_ins, stand_in, stand_in_key
+from tradefl.settlement.terms import LinearTerms
 
 EXACT = Context(prec=200)
 TYPES = [
@@ -44,6 +46,10 @@ TYPES = [
 
 
 # --- every integer, from the text of the file ----------------------------------------------------
+
+
+def rho_of(agreed, i, j):
+    return linear(agreed).rho(len(agreed), i, j)
 
 
 def nearest(number, factor=1):
@@ -91,9 +97,9 @@ def test_every_integer_of_the_examples_is_the_decimal_of_the_file(path):
 def test_the_interface_s_gamma():
     agreed = Agreement.of(example("paper"), accounts(10))
     assert agreed.rule.gamma == 5_120_000 * 10**18
-    assert agreed.rho(0, 1) == agreed.rho(1, 0) == 46_900_000
-    assert agreed.rho(8, 9) == 32_600_000
-    assert agreed.rho(3, 3) == 0
+    assert rho_of(agreed, 0, 1) == rho_of(agreed, 1, 0) == 46_900_000
+    assert rho_of(agreed, 8, 9) == 32_600_000
+    assert rho_of(agreed, 3, 3) == 0
 
 
 @pytest.mark.parametrize(
@@ -157,7 +163,7 @@ def test_published_turns_that_are_no_time_are_refused(turn):
     annex = json.dumps(json.loads(agreed.annex) | {"turn_seconds": turn}).encode()
     organizations = list(zip(agreed.addresses, agreed.data_bits, agreed.cpu_levels_hz, strict=True))
     with pytest.raises(ValueError, match="turn_seconds"):
-        Agreement.decode(agreed.terms, organizations, agreed.pair_blocks, annex)
+        Agreement.decode(agreed.terms, organizations, agreed.rule, annex)
 
 
 def test_rho_is_that_of_the_game_after_rescaling(tmp_path):
@@ -167,7 +173,7 @@ def test_rho_is_that_of_the_game_after_rescaling(tmp_path):
     crowded = tradefl.load(path)
     agreed = Agreement.of(crowded, accounts(6))
     assert crowded.competition_factor < 1.0
-    assert agreed.rho(0, 3) == rounded(0.9 * crowded.competition_factor, 10**9) < 900_000_000
+    assert rho_of(agreed, 0, 3) == rounded(0.9 * crowded.competition_factor, 10**9) < 900_000_000
 
 
 def test_addresses_of_the_file_or_given_get_checksum_capitals():
@@ -196,14 +202,15 @@ def packed_organizations(agreed):
 
 def packed_competition(agreed):
     n = len(agreed)
-    text = "".join(f"{agreed.rho(i, j):08x}" for i in range(n) for j in range(i + 1, n))
+    text = "".join(f"{rho_of(agreed, i, j):08x}" for i in range(n) for j in range(i + 1, n))
     size = 8 * 8192
     return [bytes.fromhex(text[k : k + size]) for k in range(0, len(text), size)]
 
 
 def independent_hash(agreed):
     terms = (
-        len(agreed), agreed.rule.gamma, agreed.rule.lambda_ppb, agreed.min_data_ppb, agreed.wei_per_payoff,
+        len(agreed), agreed.rule.gamma, agreed.rule.lambda_ppb,
+        agreed.min_data_ppb, agreed.wei_per_payoff,
         agreed.verifier, agreed.arbiter, agreed.join_seconds, agreed.report_seconds,
         agreed.dispute_seconds, agreed.ruling_seconds, keccak(agreed.annex),
     )  # fmt: skip
@@ -273,7 +280,8 @@ def test_what_a_contract_publishes_is_the_agreement_again(seed, size):
     assert list(listings) == [keccak(block) for block in agreed.organization_blocks]
     assert list(competition) == [keccak(block) for block in agreed.pair_blocks]
     entries = [one for block in agreed.organization_blocks for one in unpacked_organizations(block)]
-    again = Agreement.decode(terms, entries, agreed.pair_blocks, agreed.annex)
+    rule = LinearTerms.decode(terms, agreed.pair_blocks)
+    again = Agreement.decode(terms, entries, rule, agreed.annex)
     assert again == agreed
     assert again.hash == agreed.hash
     assert again.bonds == agreed.bonds
@@ -284,7 +292,7 @@ def test_decoding_refuses_a_wrong_number_of_organizations():
     agreed = agreement([1, 2], [[1], [1]], [0])
     entries = [(who, 1, [1]) for who in agreed.addresses]
     with pytest.raises(ValueError, match="1 accounts and 2 names for 2"):
-        Agreement.decode(agreed.terms, entries[:1], agreed.pair_blocks, agreed.annex)
+        Agreement.decode(agreed.terms, entries[:1], agreed.rule, agreed.annex)
 
 
 def test_golden_hash():
@@ -343,8 +351,10 @@ def test_the_json_holds_large_integers_as_text(seed, size):
     assert all(one < 2**53 for one in leaves(document) if isinstance(one, int))
     assert document["schema"] == "tradefl/agreement/1"
     assert document["hash"] == agreed.hash
-    for name in ("gamma", "lambda_ppb", "wei_per_payoff"):
-        assert document[name] == str(getattr(agreed, name))
+    assert document["rule"] == "linear"
+    assert document["wei_per_payoff"] == str(agreed.wei_per_payoff)
+    for name in ("gamma", "lambda_ppb"):
+        assert document[name] == str(getattr(agreed.rule, name))
     assert [int(one["data_bits"]) for one in document["organizations"]] == list(agreed.data_bits)
     assert [int(one["bond_wei"]) for one in document["organizations"]] == list(agreed.bonds)
     assert [one["address"] for one in document["organizations"]] == list(agreed.addresses)
@@ -354,7 +364,7 @@ def test_the_json_holds_large_integers_as_text(seed, size):
     listed = {(a, b): rho for a, b, rho in document["rho_ppb"]}
     for i, a in enumerate(agreed.names):
         for j in range(i + 1, size):
-            assert listed.get((a, agreed.names[j]), 0) == agreed.rho(i, j)
+            assert listed.get((a, agreed.names[j]), 0) == rho_of(agreed, i, j)
 
 
 def test_the_json_of_an_agreement_by_hand():
@@ -363,6 +373,7 @@ def test_the_json_of_an_agreement_by_hand():
         "schema": "tradefl/agreement/1",
         "consortium": "integers",
         "hash": agreed.hash,
+        "rule": "linear",
         "gamma": "5120000000000000000000000",
         "lambda_ppb": "1600000000",
         "min_data_ppb": 10_000_000,
@@ -640,7 +651,7 @@ def test_nothing_is_silence_whatever_the_frequency(awkward):
     assert silent == Report(data_ppb=0, cpu_hz=0)
     assert silent.silent
     assert not awkward.report(0, 1.0, 2e9).silent
-    assert awkward.contribution(0, silent) == 0
+    assert awkward.score(0, silent) == 0
 
 
 def test_a_profile_becomes_reports(awkward):

@@ -66,9 +66,9 @@ def wei_of(agreement, reports):
         r.data_ppb * s + agreement.rule.lambda_ppb * r.cpu_hz
         for r, s in zip(reports, agreement.data_bits, strict=True)
     ]
-    n = len(x)
+    n, rule = len(x), agreement.rule
     return [
-        sum(truncated(agreement.rule.gamma, agreement.rule.rho(n, i, j), x[i], x[j]) for j in range(n))
+        sum(truncated(rule.gamma, rule.rho(n, i, j), x[i], x[j]) for j in range(n))
         for i in range(n)
     ]
 
