@@ -38,7 +38,7 @@ interface ITradeFL {
         uint64 lambdaPpb;
         /// @dev D_min, the least share of its data that a report may name, ppb; 1 to 1e9.
         uint32 minDataPpb;
-        /// @dev The exchange rate behind the amounts, wei for one unit of payoff. The contract does not compute with it.
+        /// @dev The exchange rate behind the amounts, wei for one unit of payoff; not computed with here.
         uint128 weiPerPayoff;
         /// @dev Who signs measured contributions; zero: reports are taken as they come.
         address verifier;

@@ -573,7 +573,7 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
 
     // --- what a rule provides ------------------------------------------------------------------------------------
 
-    /// @dev Reads what the rule adds to an organization's entry.
+    /// @notice Reads what the rule adds to an organization's entry.
     /// @param index its place
     /// @param dataBits s_i, bit
     /// @param fastest its highest level, Hz
@@ -585,22 +585,22 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         virtual
         returns (uint256);
 
-    /// @dev Adds a block of pairs to what {_bond} follows from; the block has the right bytes and length.
+    /// @notice Adds a block of pairs to what {_bond} follows from; the block has the right bytes and length.
     /// @param firstPair the place of its first pair
     /// @param data its bytes
     function _weigh(uint256 firstPair, bytes calldata data) internal virtual;
 
-    /// @dev Returns the score of silence: the least of all.
+    /// @notice Returns the score of silence: the least of all.
     /// @param index whose
     /// @return in the rule's unit
     function _silence(uint256 index) internal view virtual returns (int128);
 
-    /// @dev Returns the highest score that an organization can reach.
+    /// @notice Returns the highest score that an organization can reach.
     /// @param index whose
     /// @return in the rule's unit
     function _cap(uint256 index) internal view virtual returns (int128);
 
-    /// @dev Returns the score of a feasible report.
+    /// @notice Returns the score of a feasible report.
     /// @param index whose
     /// @param dataBits s_i, bit
     /// @param dataPpb d_i, ppb
@@ -612,19 +612,19 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         virtual
         returns (int128);
 
-    /// @dev Returns the most that an organization could owe: with the score of silence, against all others at their
+    /// @notice Returns the most that an organization could owe: with the score of silence, against all others at their
     /// highest.
     /// @param index whose
     /// @return wei
     function _bond(uint256 index) internal view virtual returns (uint256);
 
-    /// @dev Adds the payments of a block of pairs to both sides of each, from {_scoreAt}.
+    /// @notice Adds the payments of a block of pairs to both sides of each, from {_scoreAt}.
     /// @param r R of every organization, wei; changed in place
     /// @param firstPair the place of the block's first pair
     /// @param data its bytes
     function _redistribute(int256[] memory r, uint256 firstPair, bytes calldata data) internal view virtual;
 
-    /// @dev Returns the agreement hash. It binds the rule: no two rules share one.
+    /// @notice Returns the agreement hash. It binds the rule: no two rules share one.
     /// @param terms_ what is agreed
     /// @param organizationBlocks keccak256 of each block of the list of organizations
     /// @param pairBlocks keccak256 of each block of what the rule knows of each pair
@@ -635,7 +635,7 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         virtual
         returns (bytes32);
 
-    /// @dev Returns how the lists are cut into blocks; only the last block of each may hold fewer.
+    /// @notice Returns how the lists are cut into blocks; only the last block of each may hold fewer.
     /// @return organizations how many organizations make a block
     /// @return pairs how many pairs make a block
     /// @return pairBytes how many bytes a pair takes

@@ -31,7 +31,8 @@ contract TradeFL is Settlement {
         Settlement(terms_, organizationBlocks, pairBlocks)
     {}
 
-    /// @inheritdoc Settlement
+    // --- what Settlement asks of a rule; its words hold ----------------------------------------------------------
+
     function _listTerms(uint256 index, uint64 dataBits, uint64 fastest, bytes calldata, uint256 offset)
         internal
         override
@@ -41,7 +42,6 @@ contract TradeFL is Settlement {
         return offset; // nothing is added to an entry
     }
 
-    /// @inheritdoc Settlement
     function _weigh(uint256 firstPair, bytes calldata data) internal override {
         uint96[] memory caps = new uint96[](_SIZE);
         uint256[] memory weights = new uint256[](_SIZE);
@@ -55,12 +55,10 @@ contract TradeFL is Settlement {
         }
     }
 
-    /// @inheritdoc Settlement
     function _cap(uint256 index) internal view override returns (int128) {
         return int128(uint128(_exposures[index].cap));
     }
 
-    /// @inheritdoc Settlement
     function _score(uint256, uint64 dataBits, uint32 dataPpb, uint64 cpuHz)
         internal
         view
@@ -70,12 +68,10 @@ contract TradeFL is Settlement {
         return int128(uint128(TradeMath.contribution(dataPpb, dataBits, _LAMBDA_PPB, cpuHz)));
     }
 
-    /// @inheritdoc Settlement
     function _bond(uint256 index) internal view override returns (uint256) {
         return TradeMath.bond(_GAMMA, _exposures[index].weight);
     }
 
-    /// @inheritdoc Settlement
     function _redistribute(int256[] memory r, uint256 firstPair, bytes calldata data) internal view override {
         uint96[] memory x = new uint96[](_SIZE);
         for (uint256 i = 0; i < _SIZE; ++i) {
@@ -84,12 +80,10 @@ contract TradeFL is Settlement {
         TradeMath.redistribute(_GAMMA, x, r, firstPair, data);
     }
 
-    /// @inheritdoc Settlement
     function _silence(uint256) internal pure override returns (int128) {
         return 0;
     }
 
-    /// @inheritdoc Settlement
     function _hash(Terms memory terms_, bytes32[] memory organizationBlocks, bytes32[] memory pairBlocks)
         internal
         pure
@@ -99,7 +93,6 @@ contract TradeFL is Settlement {
         return keccak256(abi.encode(terms_, organizationBlocks, pairBlocks));
     }
 
-    /// @inheritdoc Settlement
     function _layout()
         internal
         pure

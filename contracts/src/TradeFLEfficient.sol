@@ -54,7 +54,8 @@ contract TradeFLEfficient is ITradeFLEfficient, Settlement {
         return (listed.shares, listed.values);
     }
 
-    /// @inheritdoc Settlement
+    // --- what Settlement asks of a rule; its words hold ----------------------------------------------------------
+
     function _listTerms(uint256 index, uint64, uint64, bytes calldata data, uint256 offset)
         internal
         override
@@ -84,7 +85,6 @@ contract TradeFLEfficient is ITradeFLEfficient, Settlement {
         return offset;
     }
 
-    /// @inheritdoc Settlement
     function _weigh(uint256 firstPair, bytes calldata data) internal override {
         int256[] memory least = new int256[](_SIZE);
         int256[] memory most = new int256[](_SIZE);
@@ -100,27 +100,22 @@ contract TradeFLEfficient is ITradeFLEfficient, Settlement {
         }
     }
 
-    /// @inheritdoc Settlement
     function _silence(uint256 index) internal view override returns (int128) {
         return _exposures[index].least;
     }
 
-    /// @inheritdoc Settlement
     function _cap(uint256 index) internal view override returns (int128) {
         return _exposures[index].most;
     }
 
-    /// @inheritdoc Settlement
     function _score(uint256 index, uint64, uint32 dataPpb, uint64) internal view override returns (int128) {
         return int128(ScheduleMath.valueAt(_exposures[index].schedule, dataPpb)); // below 2^95
     }
 
-    /// @inheritdoc Settlement
     function _bond(uint256 index) internal view override returns (uint256) {
         return ScheduleMath.bond(_exposures[index].worst);
     }
 
-    /// @inheritdoc Settlement
     function _redistribute(int256[] memory r, uint256 firstPair, bytes calldata data) internal view override {
         int256[] memory phi = new int256[](_SIZE);
         for (uint256 i = 0; i < _SIZE; ++i) {
@@ -129,7 +124,6 @@ contract TradeFLEfficient is ITradeFLEfficient, Settlement {
         ScheduleMath.redistribute(phi, r, firstPair, data);
     }
 
-    /// @inheritdoc Settlement
     function _hash(Terms memory terms_, bytes32[] memory organizationBlocks, bytes32[] memory pairBlocks)
         internal
         pure
@@ -139,7 +133,6 @@ contract TradeFLEfficient is ITradeFLEfficient, Settlement {
         return keccak256(abi.encode(_RULE, terms_, organizationBlocks, pairBlocks));
     }
 
-    /// @inheritdoc Settlement
     function _layout()
         internal
         pure
