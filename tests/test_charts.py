@@ -240,3 +240,10 @@ def test_the_legend_of_the_curve_shows_the_dashes_of_the_marks():
     svg = charts.svg(charts.gamma_curve(points, marks, negative="negative"))
     found = legend_symbols(svg)
     assert len(found) == len(set(found)) == 2
+
+
+def test_who_has_no_colour_of_its_own_gets_one_that_nobody_else_has():
+    names = ["CGBD", "cgbd-as-printed", "DBR", "exact", "mine"]
+    found = charts.colours(names).range
+    assert len(set(found)) == len(names)
+    assert [found[0], found[2]] == [charts.SCHEMES["CGBD"], charts.SCHEMES["DBR"]]
