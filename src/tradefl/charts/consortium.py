@@ -154,8 +154,6 @@ def payment_network(
     title
         Text above.
     """
-    import pandas as pd
-
     count = max(len(net), 1)
     # Then names stand like the spokes of a wheel, which needs room above and below.
     crowded = count > UPRIGHT_NAMES
@@ -189,7 +187,7 @@ def payment_network(
 
     layers: list[Any] = []
     if edges:
-        drawn = alt.Chart(pd.DataFrame(edges))
+        drawn = alt.Chart(alt.InlineData(values=edges))
         width = alt.Scale(domain=[0.0, max(edge["amount"] for edge in edges)], range=[0.6, 5.0])
         tooltip = ["payer:N", "receiver:N", alt.Tooltip("amount:Q", format=",.5g")]
         layers.append(
@@ -215,7 +213,9 @@ def payment_network(
                 tooltip=tooltip,
             )
         )
-    points = alt.Chart(pd.DataFrame(nodes))
+    # Not a data frame: Altair would look through it anew for every layer, which takes longer than
+    # all the rest.
+    points = alt.Chart(alt.InlineData(values=nodes))
     layers.append(
         points.mark_point(filled=True, size=160, opacity=1).encode(
             x=at("x", alt.X),
