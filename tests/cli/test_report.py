@@ -64,8 +64,11 @@ def test_it_reads_what_train_and_settle_write(file, tmp_path):
     assert run("train", file, "--rounds", 1, "-o", training).code == 0
     assert run("settle", file, "-o", settlement).code == 0
     ran = run(
-        "report", file, "--no-tune", "--no-compare", "--training", training, "--settlement", settlement, "-o", page
-    )  # fmt: skip
+        "report",
+        file,
+        *("--no-tune", "--no-compare", "--training", training),
+        *("--settlement", settlement, "-o", page),
+    )
     assert ran.code == 0, ran.err
     text = page.read_text("utf-8")
     settled = json.loads(settlement.read_text("utf-8"))

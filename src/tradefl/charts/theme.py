@@ -7,6 +7,7 @@ same one everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from typing import Any, TypeVar
 
 import altair as alt
@@ -39,7 +40,8 @@ Sized = TypeVar("Sized", alt.Chart, alt.LayerChart)
 def colours(names: Iterable[str]) -> alt.Scale:
     """Return the colour scale of some names: schemes have their own, others the palette's."""
     names = list(dict.fromkeys(names))
-    free = iter(PALETTE * (1 + len(names) // len(PALETTE)))
+    taken = {SCHEMES[name] for name in names if name in SCHEMES}
+    free = cycle([colour for colour in PALETTE if colour not in taken] or PALETTE)
     return alt.Scale(domain=names, range=[SCHEMES.get(name) or next(free) for name in names])
 
 

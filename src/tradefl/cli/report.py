@@ -74,7 +74,8 @@ def report(
         tuning = None
         if not no_tune:
             show(f"tuning {file}; --no-tune leaves it out")
-            tuning = _tuned(consortium, method)
+            # The optimum does not depend on gamma: its curve is that of the equilibria.
+            tuning = _tuned(consortium, DEFAULT_METHOD if method == "planner" else method)
         comparison = None
         if not no_compare:
             show(f"comparing rules on {file}; --no-compare leaves them out")

@@ -23,12 +23,14 @@ from tradefl.report.proof import STATUS, certificate_section
 from tradefl.solvers import METHODS, Solution
 
 WATERFALLS = 12
+WIDTH_OF_METHODS = 720  # their names stand beside each other
 # Methods that answer at once for many organizations.
 FAST = ("exact", "dbr")
 LARGE = 100
 TABS = ("Contributions", "Payoffs", "Proof", "Methods", "Move by move")
 TAB, MOVE, PLAY = "tab", "move", "play"
 SECONDS_A_MOVE = 0.7
+MOVES_MARKED = 50  # the points of more would hide the lines
 
 
 def page() -> None:
@@ -37,14 +39,14 @@ def page() -> None:
     solution = view.solution
     st.title("Equilibrium")
     _summary(solution)
-    # Only the tab that is open is worked out.
-    contributions, payoffs, proof, methods, moves = st.tabs(TABS, key=TAB, on_change="rerun")
     who = frames.chosen(solution)
     if len(who) < solution.game.size:
         aside(
             f"Of {solution.game.size:,} organizations {len(who)} are drawn: those that receive "
             "most, pay most, contribute most and have the lowest payoff. The tables have all."
         )
+    # Only the tab that is open is worked out.
+    contributions, payoffs, proof, methods, moves = st.tabs(TABS, key=TAB, on_change="rerun")
     if contributions.open:
         with contributions:
             _contributions(solution, who)
@@ -159,7 +161,7 @@ def _methods(view: state.View) -> None:
             table.assign(low=table["welfare"], high=table["welfare"]),
             axis("method", "method"),
             axis("welfare", "social welfare"),
-        ),
+        ).properties(width=WIDTH_OF_METHODS),
         "Social welfare by method: "
         + ", ".join(f"{one['method']} {one['welfare']:,.{digits}f}" for one in rows),
         key="methods",
@@ -168,7 +170,11 @@ def _methods(view: state.View) -> None:
     st.dataframe(
         table,
         hide_index=True,
-        column_config={"largest regret": shown, "seconds": shown},
+        column_config={
+            "method": st.column_config.TextColumn(width="medium"),
+            "largest regret": shown,
+            "seconds": shown,
+        },
     )
     offer("Methods, CSV", csv_of(table, "methods.csv"), key="csv-methods")
 
@@ -197,6 +203,7 @@ def _played(found: state.Moves, playing: bool) -> None:
     at_move = st.select_slider("Move", found.drawn, key=MOVE)
     st.write(plain(found.said[at_move]))
     x = axis("move", "single moves", zero=True)
+    few = len(found.drawn) <= MOVES_MARKED
     potential = found.potential[found.potential["move"] <= at_move]
     payoffs = found.payoffs[found.payoffs["move"] <= at_move]
     show_chart(
@@ -208,7 +215,7 @@ def _played(found: state.Moves, playing: bool) -> None:
                     axis("potential", "potential U"),
                     series="scheme",
                     title="Potential (Fig. 4)",
-                    points=True,
+                    points=few,
                 ),
                 charts.lines(
                     payoffs,
@@ -216,7 +223,7 @@ def _played(found: state.Moves, playing: bool) -> None:
                     axis("payoff", "payoff"),
                     series="organization",
                     title="Payoffs (Fig. 5)",
-                    points=True,
+                    points=few,
                 ),
             ],
             columns=1,
