@@ -68,6 +68,11 @@ contract TradeFL is Settlement {
         return int128(uint128(TradeMath.contribution(dataPpb, dataBits, _LAMBDA_PPB, cpuHz)));
     }
 
+    /// @dev X of a contribution of nothing.
+    function _silence(uint256 index) internal view override returns (int128) {
+        return _score(index, 0, 0, 0);
+    }
+
     function _bond(uint256 index) internal view override returns (uint256) {
         return TradeMath.bond(_GAMMA, _exposures[index].weight);
     }
@@ -78,10 +83,6 @@ contract TradeFL is Settlement {
             x[i] = uint96(uint128(_scoreAt(i))); // from _score, so it fits
         }
         TradeMath.redistribute(_GAMMA, x, r, firstPair, data);
-    }
-
-    function _silence(uint256) internal pure override returns (int128) {
-        return 0;
     }
 
     function _hash(Terms memory terms_, bytes32[] memory organizationBlocks, bytes32[] memory pairBlocks)

@@ -28,6 +28,7 @@ from tests.support import examples, random_profile, seeds
 from tradefl.design import design
 from tradefl.errors import InputError
 from tradefl.game import EfficientRule, Schedule
+from tradefl.negotiation.in_process import negotiate
 from tradefl.negotiation.knowledge import known_game, private_figures
 from tradefl.settlement import Agreement, mirror, quantization_bounds, wei_statement
 from tradefl.settlement.agreement import keccak
@@ -436,3 +437,14 @@ def test_an_agent_knows_the_rule_from_the_agreement_alone():
         mine = designed.game.rule.received(designed.game, profile, i)[1].sum()
         theirs = known.rule.received(known, profile, i)[1].sum()
         assert theirs == pytest.approx(mine, abs=1e-12)
+
+
+def test_agents_who_know_the_agreement_and_their_own_figures_reach_what_was_designed():
+    loaded = example("drug_discovery")
+    made = design(loaded.game)
+    designed = loaded.designed(made.rule)
+    agreed = Agreement.of(designed, accounts(len(designed)))
+    standing, _ = negotiate(designed, agreed)
+    shares = [round(d * PPB) for d in made.agreed.profile.data_fraction.tolist()]
+    for report, share in zip(standing.reports, shares, strict=True):
+        assert abs(report.data_ppb - share) <= 1
