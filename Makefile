@@ -16,7 +16,7 @@ TRAINING := fig2 fig12-accuracy fig13 fig14 fig15
 .PHONY: demo test lint pytest contracts contracts-test contracts-prove bench reproduction docs clean help
 
 help:
-	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml"
+	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml; the report is in build/demo"
 	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests"
 	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
 	@echo "make reproduction DATA=folder  the paper's figures, trainings included: an hour"
@@ -25,7 +25,8 @@ help:
 	@echo "make clean  remove the environment and all caches"
 
 demo: $(VENV)/.installed
-	$(BIN)/tradefl run examples/drug_discovery.toml --data digits
+	mkdir -p build
+	$(BIN)/tradefl run examples/drug_discovery.toml --data digits --output build/demo
 
 test: lint contracts pytest
 
@@ -66,9 +67,10 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# The demo needs the package, something to train on and a chain to settle on; only the tests need the tools.
+# The demo needs the package, something to train on, a chain to settle on and what draws the report; only the tests
+# need the tools.
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable '.[federation,settlement]'
+	$(BIN)/pip install --quiet --editable '.[charts,federation,settlement]'
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip

@@ -13,7 +13,7 @@ import pytest
 from tests.consortium.documents import document, organization, save
 
 import tradefl
-from tradefl import charts
+from tradefl.charts import drawing
 from tradefl.errors import InputError
 from tradefl.game import StrategyProfile
 from tradefl.report import equations, frames, read_settlement, read_training, report
@@ -80,7 +80,7 @@ def three(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Leave the charts empty but in the page of :func:`full`: drawing is what takes the time."""
-    monkeypatch.setattr(charts, "svg", lambda _: '<svg xmlns="http://www.w3.org/2000/svg"></svg>')
+    monkeypatch.setattr(drawing, "svg", lambda _: '<svg xmlns="http://www.w3.org/2000/svg"></svg>')
 
 
 def page_of(consortium, solution=None, **more):

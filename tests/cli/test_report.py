@@ -9,14 +9,14 @@ from tests.cli.command import run
 from tests.consortium.documents import document, save
 
 import tradefl
-from tradefl import charts
+from tradefl.charts import drawing
 from tradefl.report import report
 
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Leave the charts empty: drawing is what takes the time, and has tests of its own."""
-    monkeypatch.setattr(charts, "svg", lambda _: '<svg xmlns="http://www.w3.org/2000/svg"></svg>')
+    monkeypatch.setattr(drawing, "svg", lambda _: '<svg xmlns="http://www.w3.org/2000/svg"></svg>')
 
 
 @pytest.fixture

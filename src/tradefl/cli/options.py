@@ -36,6 +36,10 @@ Method = Annotated[
     typer.Option("--method", "-m", help="The solver.", click_type=OneOf(METHODS)),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+NoTune = Annotated[
+    bool,
+    typer.Option("--no-tune", help="Leave the curve of welfare over gamma out of the report."),
+]
 Rpc = Annotated[
     str | None,
     typer.Option("--rpc", help="An Ethereum JSON-RPC node: http(s)://..., or an IPC path."),

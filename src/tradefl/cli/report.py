@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from tradefl.cli.explain import settled_solution
-from tradefl.cli.options import File, Method
+from tradefl.cli.options import File, Method, NoTune
 from tradefl.cli.output import note, require_distinct, require_writable, status
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write, read_json
@@ -40,9 +40,7 @@ def report(
         Path | None,
         typer.Option("--settlement", help="Add the receipts of this tradefl settle document."),
     ] = None,
-    no_tune: Annotated[
-        bool, typer.Option("--no-tune", help="Leave out the curve of welfare over gamma.")
-    ] = False,
+    no_tune: NoTune = False,
 ) -> None:
     """Write one page that shows who contributes what, who pays whom, why, and how it is proven.
 

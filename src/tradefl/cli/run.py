@@ -1,4 +1,4 @@
-"""``tradefl run``: the whole way, from the consortium to the audited settlement."""
+"""``tradefl run``: the whole way, from the consortium to the audited settlement and its report."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tradefl.cli.options import (
     LocalEpochs,
     Method,
     ModelName,
+    NoTune,
     Rounds,
     Seed,
     Width,
@@ -38,12 +39,15 @@ from tradefl.cli.output import (
 from tradefl.cli.settle import audited, print_settlement, progress_text
 from tradefl.cli.solve import print_solution
 from tradefl.cli.train import print_training, require_contributions, show_round
-from tradefl.consortium import load
-from tradefl.errors import InputError
+from tradefl.consortium import Consortium, load
+from tradefl.consortium.files import atomic_write
+from tradefl.errors import InputError, MissingExtraError
 from tradefl.solvers import DEFAULT_METHOD, Solution, solve
 from tradefl.statement import decimals, money
+from tradefl.tuning import tune
 
 SCHEMA = "tradefl/run/1"
+REPORT = "report.html"
 
 
 def run(
@@ -59,17 +63,19 @@ def run(
     batch_size: BatchSize = 32,
     seed: Seed = 0,
     device: Device = "cpu",
+    no_tune: NoTune = False,
     as_json: Json = False,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="A folder for solution.json, training.json and settlement.json; made if need be.",
+            help="A folder for solution.json, training.json, settlement.json and report.html; made "
+            "if need be.",
         ),
     ] = None,
 ) -> None:
-    """Solve, train, settle what was measured on an embedded chain, and audit it.
+    """Solve, train, settle what was measured on an embedded chain, audit it, and report.
 
     Example: tradefl run examples/drug_discovery.toml -o results
     """
@@ -80,8 +86,7 @@ def run(
         from tradefl.settlement.parties import embedded
         from tradefl.settlement.profile import reports_of
 
-    if output is not None:
-        _require_folder(output)
+    reporting = output is not None and _require_folder(output)
     consortium = load(file)
     plan = plan_of(
         consortium=file,
@@ -129,6 +134,8 @@ def run(
             raise InputError.at(output, f"cannot be made: {error.strerror}") from None
         for part in ("solution", "training", "settlement"):
             write_json(document[part], output / f"{part}.json")
+        if reporting:
+            _write_report(output, consortium, solution, None if no_tune else method)
     if as_json:
         print_json(document)
     else:
@@ -143,15 +150,50 @@ def run(
         print_settlement(settlement, settled, verdict)
         say()
         _print_summary(solution, document)
+    if output is not None and reporting:
+        note(f"wrote {output / REPORT}")
     if not verdict.agrees:
         raise typer.Exit(1)
 
 
-def _require_folder(path: Path) -> None:
+def _require_folder(path: Path) -> bool:
+    """Refuse what is no place for a folder; return whether a report can be drawn, say if not."""
     if path.exists() and not path.is_dir():
         raise InputError.at(path, "expected a folder")
     if not path.exists():
         require_writable(path)
+    try:
+        import tradefl.report  # noqa: F401
+    except MissingExtraError as error:
+        note(f"no {path / REPORT}: {error}")
+        return False
+    return True
+
+
+def _write_report(
+    folder: Path, consortium: Consortium, solution: Solution, tuned_by: str | None
+) -> None:
+    """Write what ``tradefl report`` makes of the documents that lie in the folder."""
+    from tradefl.report import read_settlement, read_training, report
+
+    path = folder / REPORT
+    tuning = None
+    with status(f"drawing {path}") as show:
+        if tuned_by is not None:
+            show(f"tuning {consortium.source}; --no-tune leaves it out")
+            try:
+                tuning = tune(consortium.game, method=tuned_by)
+            except ValueError as error:  # what was settled does not depend on it
+                note(f"{path} has no curve over gamma: {error}")
+        show(f"drawing {path}")
+        page = report(
+            consortium,
+            solution,
+            tuning=tuning,
+            training=read_training(folder / "training.json", consortium),
+            settlement=read_settlement(folder / "settlement.json", consortium),
+        )
+        atomic_write(path, page.encode())
 
 
 def _print_summary(solution: Solution, document: dict[str, Any]) -> None:

@@ -1,0 +1,52 @@
+"""Every chart of the house: made once, used by the figures, the report and the console.
+
+Altair describes them; vl-convert draws them without a browser.
+"""
+
+from tradefl.errors import MissingExtraError
+
+try:
+    import altair as alt  # noqa: F401  before the rooms that need it
+except ImportError:
+    raise MissingExtraError("charts", "charts") from None
+
+from tradefl.charts.consortium import (
+    STEPS,
+    competition_map,
+    contributions,
+    gamma_curve,
+    payment_network,
+    payoff_waterfall,
+    training_curves,
+)
+from tradefl.charts.drawing import html, inline_svg, png, save, svg
+from tradefl.charts.figures import bars, dots, fitted, grouped_bars, heat_map, lines, panels
+from tradefl.charts.theme import FAINT, INK, PALETTE, SCHEMES, axis, colours
+
+__all__ = [
+    "FAINT",
+    "INK",
+    "PALETTE",
+    "SCHEMES",
+    "STEPS",
+    "axis",
+    "bars",
+    "colours",
+    "competition_map",
+    "contributions",
+    "dots",
+    "fitted",
+    "gamma_curve",
+    "grouped_bars",
+    "heat_map",
+    "html",
+    "inline_svg",
+    "lines",
+    "panels",
+    "payment_network",
+    "payoff_waterfall",
+    "png",
+    "save",
+    "svg",
+    "training_curves",
+]
