@@ -195,3 +195,55 @@ def test_every_step_of_a_waterfall_has_its_colour():
     for step in ("revenue", "overhead", "payoff"):
         assert f'fill="{charts.STEPS[step]}"' in svg
     assert {"10", "-3", "7"} <= set(texts(svg))
+
+
+def legend_symbols(svg):
+    """Return colour and dashes of each symbol in the legends."""
+    found = re.findall(r"role-legend-symbol.*?</g>", svg, re.DOTALL)
+    symbols = [one for part in found for one in re.findall(r"<path[^>]*>", part)]
+    return [
+        tuple(re.search(rf'{name}="([^"]*)"', one)[1] for name in ("stroke", "stroke-dasharray"))
+        for one in symbols
+        if "stroke-dasharray" in one
+    ]
+
+
+def test_the_legend_of_lines_shows_their_dashes_and_no_two_look_the_same():
+    count = 12
+    rows = [(f"o{k}", x, float(k)) for k in range(count) for x in (0, 1)]
+    data = pd.DataFrame(rows, columns=["name", "x", "y"]).assign(low=0.0, high=20.0)
+    axes = charts.axis("x", "x"), charts.axis("y", "y")
+    for points in (True, False):
+        for bands in (data, data.drop(columns=["low", "high"])):
+            svg = charts.svg(charts.lines(bands, *axes, series="name", points=points))
+            found = legend_symbols(svg)
+            assert len(found) == len(set(found)) == count
+            # One legend, not one for colours and one for dashes.
+            assert texts(svg).count("name") == 1
+
+
+def test_panels_keep_their_own_legends():
+    data = pd.DataFrame({"name": ["a", "b"] * 2, "x": [0, 0, 1, 1], "y": [1.0, 2.0, 3.0, 4.0]})
+    axes = charts.axis("x", "x"), charts.axis("y", "y")
+    parts = [
+        charts.lines(data.rename(columns={"name": name}), *axes, series=name)
+        for name in ("first", "second")
+    ]
+    svg = charts.svg(charts.panels(parts))
+    assert len(legend_symbols(svg)) == 4
+    assert [texts(svg).count(name) for name in ("first", "second")] == [1, 1]
+
+
+def test_the_legend_of_the_curve_shows_the_dashes_of_the_marks():
+    points = pd.DataFrame({"gamma": [1e-9, 1e-8], "welfare": [1.0, 3.0], "rational": [True, True]})
+    marks = pd.DataFrame({"gamma": [1e-8, 2e-9], "mark": ["gamma now", "gamma*, the best"]})
+    svg = charts.svg(charts.gamma_curve(points, marks, negative="negative"))
+    found = legend_symbols(svg)
+    assert len(found) == len(set(found)) == 2
+
+
+def test_who_has_no_colour_of_its_own_gets_one_that_nobody_else_has():
+    names = ["CGBD", "cgbd-as-printed", "DBR", "exact", "mine"]
+    found = charts.colours(names).range
+    assert len(set(found)) == len(names)
+    assert [found[0], found[2]] == [charts.SCHEMES["CGBD"], charts.SCHEMES["DBR"]]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from tests.cli.command import assert_refused, run
-from tests.dashboard.browser import free_port, serving
 from tests.dashboard.console import EXAMPLE
+from tests.dashboard.served import PATIENCE, free_port, serving
 
 
 def test_errors_of_the_file_are_told_before_anything_starts(tmp_path: Path) -> None:
@@ -60,14 +60,14 @@ def test_without_streamlit_the_extra_is_named() -> None:
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_this_machine_alone_and_ends_when_told(ending: signal.Signals) -> None:
-    with serving(EXAMPLE) as (url, process):
-        assert url.startswith("http://127.0.0.1:")
-        port = int(url.rpartition(":")[2])
-        listening = _listening(process.pid, port)
+    with serving(EXAMPLE) as console:
+        assert console.url.startswith("http://127.0.0.1:")
+        port = int(console.url.rpartition(":")[2])
+        listening = _listening(console.process.pid, port)
         assert listening == {"127.0.0.1"}
-        process.send_signal(ending)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 0
+        console.process.send_signal(ending)
+        assert console.process.wait(PATIENCE) == 0
+        out, err = console.printed()
     assert "Traceback" not in out + err
 
 
@@ -88,8 +88,9 @@ def _listening(pid: int, port: int) -> set[str]:
 
 def test_nothing_but_this_is_told_to_the_terminal() -> None:
     assert "STREAMLIT_SERVER_PORT" not in os.environ  # it would win over nothing: flags come first
-    with serving(EXAMPLE) as (url, process):
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert err == f"note: drug-discovery on {url}; Ctrl-C ends it\n"
+    with serving(EXAMPLE) as console:
+        console.process.send_signal(signal.SIGINT)
+        console.process.wait(PATIENCE)
+        out, err = console.printed()
+    assert err == f"note: drug-discovery on {console.url}; Ctrl-C ends it\n"
     assert out.split() in ([], ["Stopping..."])

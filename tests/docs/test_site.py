@@ -11,8 +11,10 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.browser import SCHEMES, browser, opened, violations
 from tests.docs import command_line
 
 ROOT = Path(__file__).parents[2]
@@ -187,3 +189,45 @@ def test_docstrings_are_on_the_site(site: Path) -> None:
     text = (site / "reference" / "api" / "game.html").read_text("utf-8")
     assert "payoff per bit" in text  # of an attribute in CoopetitionGame's docstring
     assert ":class:" not in text
+
+
+# --- in a browser ---------------------------------------------------------------------------------
+
+READ = (
+    "index.html",
+    "tutorial/first-settlement.html",
+    "how-to/dashboard.html",
+    "explanation/payoff.html",
+    "explanation/payoff.zh-CN.html",
+    "explanation/reproduction.html",
+    "reference/command-line.html",
+    "reference/api/game.html",
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as started:
+        yield started
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("name", READ)
+def test_a_page_is_accessible(chromium: Any, site: Path, name: str, scheme: str) -> None:
+    with opened(chromium, (site / name).as_uri(), scheme, within=site.as_uri()) as page:
+        dark = page.locator("body[data-md-color-scheme=slate]").count() == 1
+        assert dark == (scheme == "dark")
+        assert violations(page) == []
+        untold = page.locator("article img:not([alt]), article img[alt='']")
+        assert [one.get_attribute("src") for one in untold.all()] == []
+
+
+def test_the_site_can_be_read_by_keyboard(chromium: Any, site: Path) -> None:
+    address = (site / "tutorial" / "first-settlement.html").as_uri()
+    with opened(chromium, address, within=site.as_uri()) as page:
+        page.keyboard.press("Tab")
+        assert page.locator(":focus").get_attribute("class").startswith("md-skip")
+        page.keyboard.press("Enter")
+        # From there the next link is in the text.
+        page.keyboard.press("Tab")
+        assert page.evaluate("() => document.activeElement.closest('article') !== null")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import altair as alt
 import numpy as np
 
-from tradefl.charts.theme import FAINT, HEIGHT, INK, PALETTE, WIDTH
+from tradefl.charts.theme import FAINT, HEIGHT, INK, LINES, PALETTE, WIDTH, dashes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -305,9 +305,11 @@ def gamma_curve(
                     title=None,
                     sort=None,
                     scale=alt.Scale(domain=list(marks["mark"]), range=list(PALETTE[2:4])),
-                    legend=alt.Legend(labelLimit=300),
+                    legend=LINES,
                 ),
-                strokeDash=alt.StrokeDash("mark:N", sort=None, title=None, legend=None),
+                strokeDash=alt.StrokeDash(
+                    "mark:N", sort=None, title=None, scale=dashes(marks["mark"]), legend=LINES
+                ),
             )
         )
     chart = cast(alt.LayerChart, alt.layer(*layers))

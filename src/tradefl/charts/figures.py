@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import altair as alt
 
-from tradefl.charts.theme import colours, sized
+from tradefl.charts.theme import LINES, colours, dashes, sized
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,10 +43,16 @@ def lines(
         scale=colours(summary[series]),
         title=legend or series,
         sort=None,
-        legend=alt.Legend(symbolOpacity=1.0),
+        legend=LINES,
     )
     base = alt.Chart(summary).encode(x=alt.X(**x), color=colour)
-    dash = alt.StrokeDash(f"{series}:N", sort=None, legend=None)
+    dash = alt.StrokeDash(
+        f"{series}:N",
+        scale=dashes(summary[series]),
+        title=legend or series,
+        sort=None,
+        legend=LINES,
+    )
     layers: list[Any] = []
     if {"low", "high"} <= set(summary.columns):
         layers.append(
@@ -202,4 +208,4 @@ def heat_map(
 def panels(charts: Sequence[Any], *, columns: int = 2) -> alt.ConcatChart:
     """Return several charts beside and below each other."""
     shown: alt.ConcatChart = alt.concat(*charts, columns=columns)
-    return cast(alt.ConcatChart, shown.resolve_scale(color="independent"))
+    return cast(alt.ConcatChart, shown.resolve_scale(color="independent", strokeDash="independent"))

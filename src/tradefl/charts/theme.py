@@ -7,6 +7,7 @@ same one everywhere.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import cycle
 from typing import Any, TypeVar
 
 import altair as alt
@@ -25,6 +26,13 @@ SCHEMES: Mapping[str, str] = {
 WIDTH, HEIGHT = 460, 300
 # A page gives these two the colour of its text, so that a chart fits a light and a dark one.
 INK, FAINT = "#1f2328", "#d0d7de"
+# Lines differ by more than their colour. One pattern less than colours: of many lines the ninth has
+# the first's colour, and not its pattern.
+DASHES = ([1, 0], [4, 2], [2, 1], [1, 1], [1, 2, 4, 2], [9, 3], [9, 2, 2, 2])
+# The legend of lines: pieces of them, long enough to tell one pattern of dashes from another.
+LINES = alt.Legend(
+    symbolType="stroke", symbolSize=600, symbolStrokeWidth=2, symbolOpacity=1.0, labelLimit=300
+)
 
 Sized = TypeVar("Sized", alt.Chart, alt.LayerChart)
 
@@ -32,8 +40,18 @@ Sized = TypeVar("Sized", alt.Chart, alt.LayerChart)
 def colours(names: Iterable[str]) -> alt.Scale:
     """Return the colour scale of some names: schemes have their own, others the palette's."""
     names = list(dict.fromkeys(names))
-    free = iter(PALETTE * (1 + len(names) // len(PALETTE)))
+    taken = {SCHEMES[name] for name in names if name in SCHEMES}
+    free = cycle([colour for colour in PALETTE if colour not in taken] or PALETTE)
     return alt.Scale(domain=names, range=[SCHEMES.get(name) or next(free) for name in names])
+
+
+def dashes(names: Iterable[str]) -> alt.Scale:
+    """Return the scale of the dashes of some names; over the same names as that of the colours.
+
+    Then, and if both have the same title, one legend shows both.
+    """
+    names = list(dict.fromkeys(names))
+    return alt.Scale(domain=names, range=[DASHES[k % len(DASHES)] for k in range(len(names))])
 
 
 def axis(

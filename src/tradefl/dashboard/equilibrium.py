@@ -23,6 +23,7 @@ from tradefl.report.proof import STATUS, certificate_section
 from tradefl.solvers import METHODS, Solution
 
 WATERFALLS = 12
+WIDTH_OF_METHODS = 720  # their names stand beside each other
 # Methods that answer at once for many organizations.
 FAST = ("exact", "dbr")
 LARGE = 100
@@ -124,7 +125,8 @@ def _payoffs(solution: Solution, who: list[int]) -> None:
 def _methods(view: state.View) -> None:
     size = view.solution.game.size
     first = list(FAST) if size > LARGE else list(METHODS)
-    wanted = st.multiselect("Methods to compare", METHODS, default=first)
+    # The tags of a multiselect are white on the theme's colour: too pale to read on a dark page.
+    wanted = st.pills("Methods to compare", METHODS, selection_mode="multi", default=first)
     rows, refused = [], []
     for method in wanted:
         try:
@@ -158,7 +160,7 @@ def _methods(view: state.View) -> None:
             table.assign(low=table["welfare"], high=table["welfare"]),
             axis("method", "method"),
             axis("welfare", "social welfare"),
-        ),
+        ).properties(width=WIDTH_OF_METHODS),
         "Social welfare by method: "
         + ", ".join(f"{one['method']} {one['welfare']:,.{digits}f}" for one in rows),
         key="methods",
@@ -167,7 +169,11 @@ def _methods(view: state.View) -> None:
     st.dataframe(
         table,
         hide_index=True,
-        column_config={"largest regret": shown, "seconds": shown},
+        column_config={
+            "method": st.column_config.TextColumn(width="medium"),
+            "largest regret": shown,
+            "seconds": shown,
+        },
     )
     offer("Methods, CSV", csv_of(table, "methods.csv"), key="csv-methods")
 

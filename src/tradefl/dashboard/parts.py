@@ -18,6 +18,7 @@ from tradefl.report.blocks import Facts, Figure, Listing, Section, Table, Text
 DARK = {INK: "#e6e8eb", FAINT: "#3d444d", "#000000": "#ffffff", "black": "#ffffff"}
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:^&@])")
 LONGEST_METRIC = 16  # longer ones would be cut
+LONGEST_WORD = 42  # an address; words do not break
 Charts = Mapping[str, tuple[Any, str]]
 
 
@@ -115,6 +116,10 @@ def show_table(table: Table) -> None:
     headings = [
         f"{name} ({k})" if name in headings[:k] else name for k, name in enumerate(headings)
     ]
+    if any(len(word) > LONGEST_WORD for row in rows for cell in row for word in cell.split()):
+        # Such as a hash, which the other kind of table would cut off.
+        st.dataframe(pd.DataFrame(rows, columns=headings), hide_index=True)
+        return
     frame = pd.DataFrame(
         [[plain(cell) for cell in row] for row in rows], columns=[plain(name) for name in headings]
     )

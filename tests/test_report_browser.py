@@ -1,0 +1,107 @@
+"""The report in a real browser: from disk, in light and dark, by keyboard, and on paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.browser import SCHEMES, browser, opened, violations
+from tests.cli.command import run
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "drug_discovery.toml"
+A4 = {"width": 680, "height": 1000}  # 180 mm at 96 pixels an inch: A4 within its margins
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with browser() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def report(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a report with every section; without a browser nobody waits for it."""
+    folder = tmp_path_factory.mktemp("run") / "results"
+    ran = run("run", EXAMPLE, "--rounds", 2, "--output", folder)
+    assert ran.code == 0, ran.err
+    return (folder / "report.html").as_uri()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_it_is_accessible(chromium: Any, report: str, scheme: str) -> None:
+    with opened(chromium, report, scheme) as page:
+        background = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
+        assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+        for one in page.get_by_text("The numbers:").all():
+            one.click()
+        assert page.locator("details:not([open])").count() == 0
+        assert violations(page) == []
+
+
+def test_every_chart_is_told_in_words(chromium: Any, report: str) -> None:
+    with opened(chromium, report) as page:
+        names = {one.get_attribute("id") for one in page.locator("figure").all()}
+        assert {
+            "figure-competition",
+            "figure-contributions",
+            "figure-waterfall",
+            "figure-network",
+            "figure-gamma-curve",
+            "figure-training-curves",
+        } <= names
+        charts = page.get_by_role("img")
+        assert charts.count() == len(names)
+        for chart in charts.all():
+            title, description = (chart.locator(tag).first for tag in ("title", "desc"))
+            assert len(title.text_content()) > 10
+            assert len(description.text_content()) > 40
+            box = chart.bounding_box()
+            assert box["width"] > 200
+            assert box["height"] > 100
+
+
+def test_it_can_be_read_by_keyboard(chromium: Any, report: str) -> None:
+    def focused() -> str:
+        return str(page.evaluate("() => document.activeElement.textContent.trim()"))
+
+    with opened(chromium, report, viewport={"width": 500, "height": 800}) as page:
+        page.keyboard.press("Tab")
+        assert focused() == "Skip to the report"
+        assert page.locator(":focus").bounding_box()["x"] >= 0.0  # now it is seen
+        page.keyboard.press("Enter")
+        assert page.evaluate("() => document.activeElement.id") == "main"
+        # What is folded opens, and what is wide scrolls.
+        page.locator("summary").first.focus()
+        page.keyboard.press("Enter")
+        assert page.locator("details").first.get_attribute("open") is not None
+        wide = page.locator("#table-certificate").locator("..")
+        wide.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_function("one => one.scrollLeft > 0", arg=wide.element_handle())
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+def test_the_page_itself_never_scrolls_sideways(chromium: Any, report: str, width: int) -> None:
+    with opened(chromium, report, viewport={"width": width, "height": 900}) as page:
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+
+def test_it_prints_whole(chromium: Any, report: str) -> None:
+    """Nothing is wider than the paper, nothing stays folded, and black stands on white."""
+    with opened(chromium, report, "dark", viewport=A4) as page:
+        page.emulate_media(media="print", color_scheme="dark")
+        assert page.get_by_role("navigation").count() == 0
+        assert page.evaluate("() => getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+        assert page.evaluate(WIDER) == []
+        assert page.evaluate(HIDDEN) == []
+        printed = page.pdf(format="A4", prefer_css_page_size=True)
+        assert printed.startswith(b"%PDF")
+
+
+WIDER = """() => [...document.querySelectorAll('table, figure, svg, p, dl, h1, h2, h3')]
+    .filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+    .map(one => one.id || one.textContent.slice(0, 80))"""
+HIDDEN = """() => [...document.querySelectorAll('details table')]
+    .filter(one => one.getBoundingClientRect().height === 0).map(one => one.id)"""
