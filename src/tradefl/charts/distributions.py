@@ -51,7 +51,7 @@ def histogram(
         y=y, tooltip=[f"{series}:N", alt.Tooltip("count():Q", title=count)]
     )
     # Where two colours lie over each other, the edges tell them apart.
-    edges = base.mark_bar(filled=False, strokeWidth=1.5, binSpacing=0).encode(y=y, stroke=colour)
+    edges = base.mark_bar(filled=False, strokeWidth=1.5, binSpacing=0).encode(y=y)
     return sized(cast(alt.LayerChart, alt.layer(filled, edges)), title)
 
 

@@ -25,14 +25,16 @@ CLOSED = "share of the gap that gamma* closes (%)"
 # A share so near to 1 is all of it.
 ALL = 1.0 - 1e-6
 EARLIER = (0.62, 1.0)
-SHOWN = -100.0  # below it a consortium is counted there
+# Shares below the first are counted there; a bin does not have its upper end, but 100 is in one.
+SHOWN = (-100.0, 99.999)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a point a consortium: what each gamma closes, in percent."""
     points = rows[["kind", "seed", "heterogeneity", "rivalry"]]
     closed = {rule: 100.0 * rows[f"gap_closed_{rule}"] for rule in ("tuned", "linear")}
-    return points.assign(**closed, shown=closed["linear"].clip(lower=SHOWN))
+    shown = {f"{rule}_shown": values.clip(*SHOWN) for rule, values in closed.items()}
+    return points.assign(**closed, **shown)
 
 
 def chart(summed: pd.DataFrame) -> alt.ConcatChart:
@@ -42,7 +44,7 @@ def chart(summed: pd.DataFrame) -> alt.ConcatChart:
         [
             histogram(
                 summed,
-                axis("tuned", CLOSED),
+                axis("tuned_shown", CLOSED),
                 series="kind",
                 count="consortia",
                 step=5.0,
@@ -50,7 +52,7 @@ def chart(summed: pd.DataFrame) -> alt.ConcatChart:
             ),
             histogram(
                 summed,
-                axis("shown", "share of the gap that gamma = 5.12e-9 closes (%)"),
+                axis("linear_shown", "share of the gap that gamma = 5.12e-9 closes (%)"),
                 series="kind",
                 count="consortia",
                 step=10.0,
