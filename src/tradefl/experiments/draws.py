@@ -163,7 +163,7 @@ def draw_heterogeneous(
     Raises
     ------
     ValueError
-        An option is out of range, or that rivalry needs an intensity above 1.
+        An option is out of range.
     """
     if not spread >= 0.0:
         raise ValueError(f"spread: expected a number >= 0, got {spread!r}")
@@ -178,9 +178,8 @@ def draw_heterogeneous(
     rho = np.where(sector[:, None] == sector, 1.0, ACROSS)
     rho *= np.exp(INTENSITY_SPREAD * (noise + noise.T))
     np.fill_diagonal(rho, 0.0)
+    # No intensity exceeds the rivalry: the poorer of two rivals suffers at least that much.
     rho *= rivalry / rivalry_of(rho, profitability)
-    if rho.max() > 1.0:
-        raise ValueError(f"rivalry: {rivalry:g} needs a competition intensity above 1")
     return _game(
         calibration,
         incentive_intensity,

@@ -25,31 +25,38 @@ from tradefl.experiments.compensation import (
 from tradefl.experiments.figure import Figure, Finding, share, spread
 
 SHARES, PERCENT = "in equal shares", "in percent of the payoff"
-QUANTILES = np.linspace(0.005, 0.995, 199)
+PAYMENTS = "payments"
+QUANTILES = np.linspace(0.01, 0.99, 197)
 EFFICIENT, TUNED = "efficient rule", "paper's rule, gamma*"
 DIGITS = 1e-9  # relative; gains that differ by less are the same
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the quantiles of the gains: in equal shares, and in percent of the payoff."""
+    """Return quantiles: of the gains in equal shares and in percent of the payoff, of payments."""
     each = by_organization(rows).dropna()
     parts = []
+
+    def add(panel: str, kind: str, rule: str, values: pd.Series) -> None:
+        columns = {"gain": np.quantile(values, QUANTILES), "share": 100.0 * QUANTILES}
+        parts.append(pd.DataFrame({"panel": panel, "kind": kind, "rule": rule, **columns}))
+
     for kind in KINDS:
         some = each[each["kind"] == kind]
         if some.empty:
             continue
-        for panel, rule, values in (
-            (SHARES, TUNED, some["tuned"] / some["efficient"]),
-            (PERCENT, EFFICIENT, 100.0 * some["efficient"] / some["without"].abs()),
-            (PERCENT, TUNED, 100.0 * some["tuned"] / some["without"].abs()),
+        add(SHARES, kind, TUNED, some["tuned"] / some["efficient"])
+        of_kind = rows[rows["kind"] == kind]
+        for rule, gain, payments in (
+            (EFFICIENT, "efficient", "payments_agreed"),
+            (TUNED, "tuned", "payments_tuned"),
         ):
-            columns = {"gain": np.quantile(values, QUANTILES), "share": 100.0 * QUANTILES}
-            parts.append(pd.DataFrame({"panel": panel, "kind": kind, "rule": rule, **columns}))
+            add(PERCENT, kind, rule, 100.0 * some[gain] / some["without"].abs())
+            add(PAYMENTS, kind, rule, 100.0 * of_kind[payments].dropna())
     return pd.concat(parts, ignore_index=True)
 
 
 def chart(summed: pd.DataFrame) -> alt.ConcatChart:
-    """Return for each gain how many organizations gain no more."""
+    """Return for each gain how many organizations gain no more, and what is paid for it."""
     up = axis("share", "organizations that gain no more (%)", zero=True)
     equal = summed[summed["panel"] == SHARES]
     beside = marked(
@@ -72,7 +79,16 @@ def chart(summed: pd.DataFrame) -> alt.ConcatChart:
         )
         for kind in dict.fromkeys(equal["kind"])
     ]
-    return panels([beside, *of_each])
+    paid = summed[summed["panel"] == PAYMENTS]
+    payments = lines(
+        paid.assign(which=paid["kind"] + ": " + paid["rule"]),
+        axis("gain", "payments (% of welfare)", zero=True),
+        axis("share", "consortia that pay no more (%)", zero=True),
+        series="which",
+        title="What is paid in all",
+        legend="consortia and rule",
+    )
+    return panels([beside, payments, *of_each])
 
 
 def findings(rows: pd.DataFrame) -> list[Finding]:
@@ -149,7 +165,7 @@ def _prefers(rows: pd.DataFrame) -> pd.Series:
 
 
 def _preferred(rows: pd.DataFrame) -> str:
-    return f"{share(~_prefers(rows))} organizations"
+    return f"{share(~_prefers(rows))} organizations gain no more there"
 
 
 FIGURE = Figure(

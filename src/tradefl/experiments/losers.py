@@ -55,7 +55,7 @@ def chart(summed: pd.DataFrame) -> alt.ConcatChart:
                 axis("shown", f"largest loss (% of its payoff without; {LARGEST:g}: or more)"),
                 series="kind",
                 count="consortia with a loser",
-                step=0.5,
+                step=1.0,
                 title="How much the largest loser loses",
             )
         )
