@@ -249,6 +249,21 @@ def test_who_has_no_colour_of_its_own_gets_one_that_nobody_else_has():
     assert [found[0], found[2]] == [charts.SCHEMES["CGBD"], charts.SCHEMES["DBR"]]
 
 
+@pytest.mark.parametrize(("count", "tilted"), [(16, False), (33, True)])
+def test_many_names_stand_like_spokes_and_none_upside_down(count, tilted):
+    names = [f"Organization {k}" for k in range(count)]
+    paid = pd.DataFrame({"payer": names[:1], "receiver": names[1:2], "amount": [1.0]})
+    net = pd.DataFrame({"organization": names, "amount": 0.0, "label": "0"})
+    nodes = data_of(charts.payment_network(paid, net), "side")
+    assert any(one["tilt"] for one in nodes) == tilted
+    for one in nodes:
+        assert -90.0 <= (one["tilt"] + 180.0) % 360.0 - 180.0 <= 90.0 + 1e-9
+        if tilted:
+            # From the centre outwards, or on the left inwards, as it is read.
+            outwards = math.degrees(math.atan2(-one["y"], one["x"]))
+            assert math.cos(math.radians(2 * (one["tilt"] - outwards))) == pytest.approx(1.0)
+
+
 # --- of a study --------------------------------------------------------------------------------
 
 

@@ -248,3 +248,8 @@ def test_the_largest_gamma_to_try_is_kept():
 def test_a_bad_option_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         tune(unequal(), **options)
+
+
+def test_the_optimum_has_no_gamma():
+    with pytest.raises(ValueError, match="gamma changes nothing"):
+        tune(random_game(3, 1), method="planner")

@@ -8,6 +8,10 @@ pragma solidity 0.8.37;
 /// credible. What is computed here is the redistribution R_i, Eq. (10). Revenue, overhead and damage, the other
 /// terms of the payoff, Eq. (11), come from private figures and never reach the chain.
 ///
+/// Two rules of payment share this interface. Each turns a report into a score, and the scores of two organizations
+/// into what one pays the other: the paper's linear rule (`TradeFL`), with the contribution X_i for a score, and the
+/// efficient rule (`TradeFLEfficient`), with the value of i's schedule at d_i.
+///
 /// Units: money in wei, data in bits, frequency in Hz, shares in parts per billion (ppb: 1e9 is one), time in seconds.
 interface ITradeFL {
     /// @notice Where a settlement stands.
@@ -28,13 +32,13 @@ interface ITradeFL {
     struct Terms {
         /// @dev N, 2 to 1024.
         uint16 size;
-        /// @dev gamma, wei per bit times 1e18, Eq. (9).
+        /// @dev gamma, wei per bit times 1e18, Eq. (9); 0 under the efficient rule.
         uint128 gamma;
-        /// @dev lambda, ppb of bit/Hz.
+        /// @dev lambda, ppb of bit/Hz; 0 under the efficient rule.
         uint64 lambdaPpb;
         /// @dev D_min, the least share of its data that a report may name, ppb; 1 to 1e9.
         uint32 minDataPpb;
-        /// @dev The exchange rate behind gamma, wei for one unit of payoff. The contract does not compute with it.
+        /// @dev The exchange rate behind the amounts, wei for one unit of payoff; not computed with here.
         uint128 weiPerPayoff;
         /// @dev Who signs measured contributions; zero: reports are taken as they come.
         address verifier;
@@ -58,8 +62,9 @@ interface ITradeFL {
         address account;
         /// @dev s_i, bit.
         uint64 dataBits;
-        /// @dev Xmax_i = 1e9 s_i + lambda max F_i, ppb of a bit.
-        uint96 cap;
+        /// @dev The highest score that it can reach. Linear: Xmax_i = 1e9 s_i + lambda max F_i, ppb of a bit.
+        /// Efficient: its schedule at d = 1, wei.
+        int128 cap;
         /// @dev The least deposit: the most it could owe, wei.
         uint256 bond;
         /// @dev It has deposited.
@@ -72,8 +77,9 @@ interface ITradeFL {
         uint32 dataPpb;
         /// @dev f_i, Hz; 0 until it reports.
         uint64 cpuHz;
-        /// @dev X_i, ppb of a bit; 0 until it reports.
-        uint96 contribution;
+        /// @dev The score of its report; until then, and for silence, the least of all. Linear: X_i, ppb of a bit,
+        /// 0 for silence. Efficient: its schedule at d_i, wei; at 0 for silence.
+        int128 score;
         /// @dev Its report has been disputed.
         bool disputed;
         /// @dev The arbiter has ruled on it.
@@ -87,12 +93,12 @@ interface ITradeFL {
     }
 
     /// @notice The contract was deployed for an agreement.
-    /// @param agreementHash keccak256(abi.encode(terms, organizationBlocks, competitionBlocks))
+    /// @param agreementHash the hash of terms, organizationBlocks and pairBlocks; each rule has its own
     /// @param terms what is agreed
     /// @param organizationBlocks keccak256 of each block of the list of organizations
-    /// @param competitionBlocks keccak256 of each block of the competition matrix
+    /// @param pairBlocks keccak256 of each block of what the rule knows of each pair
     event AgreementDrafted(
-        bytes32 indexed agreementHash, Terms terms, bytes32[] organizationBlocks, bytes32[] competitionBlocks
+        bytes32 indexed agreementHash, Terms terms, bytes32[] organizationBlocks, bytes32[] pairBlocks
     );
 
     /// @notice The annex was published: the bytes behind `annexHash`.
@@ -108,10 +114,11 @@ interface ITradeFL {
         uint256 indexed index, address indexed account, uint64 dataBits, uint64[] levels
     );
 
-    /// @notice A block of the competition matrix was published, and the bonds grew by it.
+    /// @notice A block of what the rule knows of each pair was published, and the bonds followed it.
     /// @param blockIndex which block, from 0
-    /// @param rho its bytes: a big-endian uint32 for each pair, ppb
-    event CompetitionPublished(uint256 indexed blockIndex, bytes rho);
+    /// @param data its bytes. Linear: rho_ij, a big-endian uint32 for each pair, ppb. Efficient: k_ij, a big-endian
+    /// int128 for each pair, wei
+    event PairsPublished(uint256 indexed blockIndex, bytes data);
 
     /// @notice Everything is published; organizations may join.
     /// @param joinDeadline the last second to join
@@ -136,10 +143,10 @@ interface ITradeFL {
     /// @param account who
     /// @param dataPpb d_i, ppb
     /// @param cpuHz f_i, Hz
-    /// @param contribution X_i, ppb of a bit
+    /// @param score what it counts for: X_i, ppb of a bit, or the value of its schedule, wei
     /// @param statement digest of its statement off the chain, which it may be held to; zero if it gave none
     event ContributionSubmitted(
-        address indexed account, uint32 dataPpb, uint64 cpuHz, uint96 contribution, bytes32 statement
+        address indexed account, uint32 dataPpb, uint64 cpuHz, int128 score, bytes32 statement
     );
 
     /// @notice The profile is frozen; who was silent stands with zeros.
@@ -158,8 +165,8 @@ interface ITradeFL {
     /// @param accused whose report
     /// @param dataPpb d_i from now on, ppb
     /// @param cpuHz f_i from now on, Hz
-    /// @param contribution X_i from now on, ppb of a bit
-    event DisputeRuled(address indexed accused, uint32 dataPpb, uint64 cpuHz, uint96 contribution);
+    /// @param score what it counts for from now on
+    event DisputeRuled(address indexed accused, uint32 dataPpb, uint64 cpuHz, int128 score);
 
     /// @notice The payments of one block of pairs were computed, Eq. (9).
     /// @param blockIndex which block
@@ -208,7 +215,8 @@ interface ITradeFL {
     /// @notice A block does not have the length that its place in the agreement asks for.
     /// @param length bytes given
     error MalformedBlock(uint256 length);
-    /// @notice An organization's entry is not valid: a zero or repeated account, no data, levels that do not ascend.
+    /// @notice An organization's entry is not valid: a zero or repeated account, no data, levels that do not ascend, or
+    /// a schedule that is none.
     /// @param index its place
     error MalformedOrganization(uint256 index);
     /// @notice The caller or the accused is not listed in the agreement.
@@ -260,15 +268,17 @@ interface ITradeFL {
     function annexPublish(bytes calldata annex) external;
 
     /// @notice Publishes the next block of the list of organizations. Anyone, in Drafting, block by block in order.
-    /// @param blockIndex which block: 40 organizations each, only the last may hold fewer
-    /// @param data the entries, packed: account (20 bytes), s_i (8), number of levels (1), each level (8)
+    /// @param blockIndex which block: BLOCK_ORGANIZATIONS each, only the last may hold fewer
+    /// @param data the entries, packed: account (20 bytes), s_i (8), number of levels (1), each level (8). Efficient,
+    /// after that: number of breakpoints of the schedule (1), and for each the share (4), ppb, and the value (16), wei
     function organizationsPublish(uint256 blockIndex, bytes calldata data) external;
 
-    /// @notice Publishes a block of the competition matrix and adds it to the bonds. Anyone, in Drafting, after the
-    /// whole list; each block once, in any order.
-    /// @param blockIndex which block: 8,192 pairs each, only the last may hold fewer
-    /// @param rho a big-endian uint32 for each pair i < j, row by row, ppb
-    function competitionPublish(uint256 blockIndex, bytes calldata rho) external;
+    /// @notice Publishes a block of what the rule knows of each pair; the bonds follow it. Anyone, in Drafting, after
+    /// the whole list; each block once, in any order.
+    /// @param blockIndex which block. Linear: 8,192 pairs each; efficient: 4,096. Only the last may hold fewer
+    /// @param data for each pair i < j, row by row. Linear: rho_ij, a big-endian uint32, ppb. Efficient: k_ij, a
+    /// big-endian int128, wei
+    function pairsPublish(uint256 blockIndex, bytes calldata data) external;
 
     /// @notice Ends a settlement that not all have joined in time. Anyone, once the join deadline has passed.
     function cancel() external;
@@ -292,7 +302,7 @@ interface ITradeFL {
         external;
 
     /// @notice Freezes the profile. Anyone, in Open, when all have reported or the deadline has passed. Who was silent
-    /// stands with X = 0 and owes full compensation; it has deposited that much.
+    /// stands with the least score and owes full compensation; it has deposited that much.
     function profileRecord() external;
 
     /// @notice Disputes a report. A listed organization, in Recorded, in the dispute window; each report once.
@@ -310,8 +320,8 @@ interface ITradeFL {
     /// @notice Computes the payments of one block of pairs, Eq. (9), and adds them up, Eq. (10). Anyone, in Recorded,
     /// after the dispute window and every ruling or its deadline. Blocks in any order; repeating one changes nothing.
     /// @param blockIndex which block
-    /// @param rho its bytes, as published
-    function payoffCalculate(uint256 blockIndex, bytes calldata rho) external;
+    /// @param data its bytes, as published
+    function payoffCalculate(uint256 blockIndex, bytes calldata data) external;
 
     /// @notice Credits deposit + R_i to every organization. Anyone, in Calculated.
     function payoffTransfer() external;
@@ -319,7 +329,7 @@ interface ITradeFL {
     /// @notice Sends the caller what it is owed: its credit when settled, its deposit when cancelled. Once.
     function withdraw() external;
 
-    /// @notice Returns keccak256(abi.encode(terms, organizationBlocks, competitionBlocks)).
+    /// @notice Returns the hash of terms, organizationBlocks and pairBlocks; each rule has its own.
     /// @return the hash that every organization checks against its own file
     function agreementHash() external view returns (bytes32);
 
@@ -341,7 +351,7 @@ interface ITradeFL {
     /// @notice Returns how far the settlement is within its phase.
     /// @return annexIsPublished whether the annex is there
     /// @return listed how many organizations are
-    /// @return published bit b: block b of the competition matrix is published
+    /// @return published bit b: block b of the pairs is published
     /// @return joined how many organizations have deposited
     /// @return reported how many have reported
     /// @return openDisputes how many disputes wait for a ruling

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Test} from "forge-std/Test.sol";
 import {ITradeFL} from "../src/ITradeFL.sol";
-import {TradeFL} from "../src/TradeFL.sol";
+import {Settlement} from "../src/Settlement.sol";
 import {Agreement} from "./support/Agreement.sol";
+import {Efficient} from "./support/Efficient.sol";
+import {Linear} from "./support/Linear.sol";
+import {SettlementTest} from "./support/SettlementTest.sol";
 
 /// @title What each call costs, as a transaction of its own, and that none outgrows what a chain admits.
 /// @notice The bytes are as expensive as they come: random, with hardly a zero among them. Figures go to snapshots/.
 /// `isolate` makes forge run each call as a transaction: cold storage, and the 21,000 gas and the calldata that a
 /// transaction pays for before the contract runs are counted.
-/// forge-config: default.isolate = true
-/// forge-config: ci.isolate = true
-contract GasTest is Test {
+abstract contract GasTests is SettlementTest {
     uint256 private constant TRANSACTION_LIMIT = 1 << 24; // EIP-7825
-    uint256 private constant VERIFIER_KEY = uint256(keccak256("verifier"));
 
     ITradeFL.Terms private _terms;
     bytes[] private _lists;
     bytes32[] private _blockHashes; // the bytes are drawn anew where they are needed: in storage, they slow forge down
-    TradeFL private _settlement;
+    Settlement private _settlement;
 
     // --- ten organizations: each call ----------------------------------------------------------------------------
 
@@ -28,7 +27,7 @@ contract GasTest is Test {
         _deploy("N10 deployment");
         _call(address(this), abi.encodeCall(ITradeFL.annexPublish, (_annex())), 0, "N10 annexPublish");
         _publishLists("N10 organizationsPublish");
-        _publishCompetition("N10 competitionPublish");
+        _publishPairs("N10 pairsPublish");
         _deposits("N10 depositSubmit", "N10 depositSubmit, the last");
         _call(_account(3), abi.encodeCall(ITradeFL.propose, (5e8, _level(2))), 0, "N10 propose");
         _reports("N10 contributionSubmit");
@@ -56,10 +55,10 @@ contract GasTest is Test {
 
     // --- large agreements: every transaction fits ----------------------------------------------------------------
 
-    function test_HundredOrganizationsCalculateInOneTransaction() public {
+    function test_HundredOrganizations() public {
         _agree({size: 100, levels: 5, court: false});
         _toRecorded("N100");
-        assertLt(_calculate("N100 payoffCalculate"), 6_000_000);
+        assertLt(_calculate("N100 payoffCalculate"), 6_000_000); // the dearest block
         _transfer("N100 payoffTransfer");
     }
 
@@ -78,7 +77,7 @@ contract GasTest is Test {
     }
 
     function test_LongestList() public {
-        _agree({size: Agreement.ORGANIZATIONS_PER_BLOCK, levels: 32, court: false});
+        _agree({size: organizationsPerBlock(), levels: 32, court: false});
         _deploy("");
         _publishLists("longest organizationsPublish");
     }
@@ -88,8 +87,8 @@ contract GasTest is Test {
     function _agree(uint256 size, uint256 levels, bool court) private noGasMetering {
         _terms = ITradeFL.Terms({
             size: uint16(size),
-            gamma: 5e27,
-            lambdaPpb: 123_456_789,
+            gamma: 0,
+            lambdaPpb: 0,
             minDataPpb: 1e7,
             weiPerPayoff: 1e15,
             verifier: court ? vm.addr(VERIFIER_KEY) : address(0),
@@ -100,8 +99,9 @@ contract GasTest is Test {
             rulingSeconds: 4 days,
             annexHash: keccak256(_annex())
         });
-        for (uint256 first = 0; first < size; first += Agreement.ORGANIZATIONS_PER_BLOCK) {
-            uint256 end = first + Agreement.ORGANIZATIONS_PER_BLOCK;
+        _agreeRule(_terms);
+        for (uint256 first = 0; first < size; first += organizationsPerBlock()) {
+            uint256 end = first + organizationsPerBlock();
             bytes memory list;
             for (uint256 i = first; i < size && i < end; ++i) {
                 Agreement.Organization memory one;
@@ -110,33 +110,45 @@ contract GasTest is Test {
                 for (uint256 k = 0; k < levels; ++k) {
                     one.levels[k] = _level(k);
                 }
-                list = bytes.concat(list, Agreement.entry(one));
+                list = bytes.concat(list, Agreement.entry(one), _ruleEntry(i, levels));
             }
             _lists.push(list);
         }
-        uint256 blocks = (size * (size - 1) / 2 + Agreement.PAIRS_PER_BLOCK - 1) / Agreement.PAIRS_PER_BLOCK;
+        uint256 blocks = (size * (size - 1) / 2 + pairsPerBlock() - 1) / pairsPerBlock();
         for (uint256 b = 0; b < blocks; ++b) {
-            _blockHashes.push(keccak256(_rho(b)));
+            _blockHashes.push(keccak256(_pairs(b)));
         }
     }
 
-    /// @dev A block of the competition matrix: random, with hardly a zero among its bytes; every rho is below 1e9.
-    function _rho(uint256 b) private noGasMetering returns (bytes memory rho) {
-        uint256 count = uint256(_terms.size) * (_terms.size - 1) / 2 - b * Agreement.PAIRS_PER_BLOCK;
-        if (count > Agreement.PAIRS_PER_BLOCK) count = Agreement.PAIRS_PER_BLOCK;
-        uint256 mask = 0x1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff;
-        uint256 ones = 0x0101010101010101010101010101010101010101010101010101010101010101;
-        rho = new bytes(4 * count + 28); // room for the last word
-        for (uint256 k = 0; k < 4 * count; k += 32) {
+    /// @dev A block of the pairs: random, with hardly a zero among its bytes.
+    function _pairs(uint256 b) private noGasMetering returns (bytes memory pairs) {
+        uint256 count = uint256(_terms.size) * (_terms.size - 1) / 2 - b * pairsPerBlock();
+        if (count > pairsPerBlock()) count = pairsPerBlock();
+        (uint256 width, uint256 mask) = _pairMask();
+        uint256 ones = 0x0101010101010101010101010101010101010101010101010101010101010101 & mask;
+        pairs = new bytes(width * count + 32 - width); // room for the last word
+        for (uint256 k = 0; k < width * count; k += 32) {
             uint256 word = uint256(keccak256(abi.encode(b, k))) & mask | ones;
             assembly ("memory-safe") {
-                mstore(add(add(rho, 32), k), word)
+                mstore(add(add(pairs, 32), k), word)
             }
         }
         assembly ("memory-safe") {
-            mstore(rho, mul(4, count))
+            mstore(pairs, mul(width, count))
         }
     }
+
+    /// @dev Sets the rule's terms.
+    function _agreeRule(ITradeFL.Terms storage terms) internal virtual;
+
+    /// @dev What the rule adds to an entry; the more levels, the longer.
+    function _ruleEntry(uint256 i, uint256 levels) internal pure virtual returns (bytes memory);
+
+    /// @dev How many bytes a pair takes, and which bits of a word of pairs may be set.
+    function _pairMask() internal pure virtual returns (uint256 width, uint256 mask);
+
+    /// @dev Goes before the names of the figures.
+    function _prefix() internal pure virtual returns (string memory);
 
     function _annex() private pure returns (bytes memory) {
         return "a line of an annex; each further byte costs what calldata costs, and 8 gas for the event";
@@ -146,7 +158,7 @@ contract GasTest is Test {
         return address(uint160(uint256(keccak256(abi.encode("organization", i)))));
     }
 
-    function _level(uint256 k) private pure returns (uint64) {
+    function _level(uint256 k) internal pure returns (uint64) {
         return uint64(1_234_567_891 + 98_765_432 * k);
     }
 
@@ -157,16 +169,15 @@ contract GasTest is Test {
         _deploy(named ? string.concat(name, " deployment") : "");
         _settlement.annexPublish(_annex());
         _publishLists(named ? string.concat(name, " organizationsPublish") : "");
-        _publishCompetition(named ? string.concat(name, " competitionPublish") : "");
+        _publishPairs(named ? string.concat(name, " pairsPublish") : "");
         _deposits("", "");
         _reports(_terms.verifier == address(0) ? "" : "N10 contributionSubmit, attested");
         _record(named ? string.concat(name, " profileRecord") : "");
     }
 
     function _deploy(string memory name) private {
-        bytes memory code = abi.encodePacked(
-            type(TradeFL).creationCode, abi.encode(_terms, Agreement.hashes(_lists), _blockHashes)
-        );
+        bytes memory code =
+            abi.encodePacked(creationCode(), abi.encode(_terms, Agreement.hashes(_lists), _blockHashes));
         address created;
         uint256 gas = gasleft();
         // In assembly, so that nothing but the creation is measured: neither the encoding nor the memory it takes.
@@ -181,7 +192,7 @@ contract GasTest is Test {
         assertGt(gas, intrinsic + 200 * created.code.length, "without isolation");
         if (floor > gas) gas = floor;
         assertLt(gas, TRANSACTION_LIMIT, "deployment");
-        _settlement = TradeFL(created);
+        _settlement = Settlement(created);
         _keep(name, gas);
     }
 
@@ -196,8 +207,8 @@ contract GasTest is Test {
         }
     }
 
-    function _publishCompetition(string memory name) private {
-        _callBlocks(ITradeFL.competitionPublish.selector, name);
+    function _publishPairs(string memory name) private {
+        _callBlocks(ITradeFL.pairsPublish.selector, name);
     }
 
     function _calculate(string memory name) private returns (uint256 dearest) {
@@ -242,7 +253,7 @@ contract GasTest is Test {
 
     // --- what a transaction costs --------------------------------------------------------------------------------
 
-    /// @dev Calls with each block of the matrix, and keeps the figure of the dearest. Of the 64 blocks of the largest
+    /// @dev Calls with each block of the matrix, and keeps the figure of the dearest. Of all the blocks of the largest
     /// agreement only the first is measured: all of them would burn more gas than forge grants a test. The first
     /// touches every organization, and each later one touches fewer.
     function _callBlocks(bytes4 selector, string memory name) private returns (uint256 dearest) {
@@ -253,7 +264,7 @@ contract GasTest is Test {
             assembly ("memory-safe") {
                 free := mload(0x40)
             }
-            bytes memory data = abi.encodeWithSelector(selector, b, _rho(b));
+            bytes memory data = abi.encodeWithSelector(selector, b, _pairs(b));
             if (measured) {
                 uint256 gas = _call(address(this), data, 0, "");
                 if (gas > dearest) dearest = gas;
@@ -287,7 +298,7 @@ contract GasTest is Test {
     }
 
     function _keep(string memory name, uint256 gas) private {
-        if (bytes(name).length != 0) vm.snapshotValue("calls", name, gas);
+        if (bytes(name).length != 0) vm.snapshotValue("calls", string.concat(_prefix(), name), gas);
     }
 
     /// @dev What a transaction pays for its bytes, EIP-2028, and the least that it pays in all, EIP-7623.
@@ -298,5 +309,52 @@ contract GasTest is Test {
         }
         uint256 others = data.length - zeros;
         return (21_000 + 4 * zeros + 16 * others, 21_000 + 10 * zeros + 40 * others);
+    }
+}
+
+/// forge-config: default.isolate = true
+/// forge-config: ci.isolate = true
+contract GasTest is GasTests, Linear {
+    function _agreeRule(ITradeFL.Terms storage terms) internal override {
+        (terms.gamma, terms.lambdaPpb) = (5e27, 123_456_789);
+    }
+
+    function _ruleEntry(uint256, uint256) internal pure override returns (bytes memory) {
+        return "";
+    }
+
+    /// @dev Every rho is below 1e9.
+    function _pairMask() internal pure override returns (uint256 width, uint256 mask) {
+        return (4, 0x1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff1fffffff);
+    }
+
+    function _prefix() internal pure override returns (string memory) {
+        return "";
+    }
+}
+
+/// forge-config: default.isolate = true
+/// forge-config: ci.isolate = true
+contract EfficientGasTest is GasTests, Efficient {
+    function _agreeRule(ITradeFL.Terms storage) internal override {}
+
+    /// @dev Of 32 levels goes a schedule of 32 breakpoints; of fewer, two for each, as `tradefl design` writes.
+    function _ruleEntry(uint256 i, uint256 levels) internal pure override returns (bytes memory packed) {
+        uint256 count = levels > 16 ? 32 : 2 * levels;
+        packed = bytes.concat(bytes1(uint8(count)));
+        for (uint256 k = 0; k < count; ++k) {
+            uint256 share = k == count - 1 ? 1e9 : k * 31_234_567;
+            int128 value = (int128(int256(k)) - 20) * (2 ** 89 + 0x1234567890abcdef1234) + int128(int256(i));
+            packed = bytes.concat(packed, bytes4(uint32(share)), bytes16(uint128(value)));
+        }
+    }
+
+    /// @dev Positive constants below 2^95; the four bytes above are zero, as every positive constant's are.
+    function _pairMask() internal pure override returns (uint256 width, uint256 mask) {
+        return (16, 0x000000007fffffffffffffffffffffff000000007fffffffffffffffffffffff);
+    }
+
+    function _prefix() internal pure override returns (string memory) {
+        return "efficient ";
     }
 }

@@ -3,16 +3,34 @@ pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
 import {Handler} from "./support/Handler.sol";
+import {Efficient} from "./support/Efficient.sol";
+import {Linear} from "./support/Linear.sol";
+
+contract LinearHandler is Handler, Linear {
+    constructor(uint256 size, bool court, uint256 acting) Handler(size, court, acting) {}
+}
+
+contract EfficientHandler is Handler, Efficient {
+    constructor(uint256 size, bool court, uint256 acting) Handler(size, court, acting) {}
+}
+
+abstract contract Handlers is Test {
+    /// @dev Three of its organizations act. Not `new`, for the sake of the time that compiling takes.
+    function deployHandler(string memory rule, uint256 size, bool court) internal returns (Handler) {
+        string memory name = string.concat("Invariants.t.sol:", rule, "Handler");
+        return Handler(vm.deployCode(name, abi.encode(size, court, 3)));
+    }
+}
 
 /// @title What holds whatever anybody does, in whatever order.
 /// @notice forge lets the actors of {Handler} loose on one settlement. The handler asserts around each call, and
 /// fail_on_revert turns that into a failure; what holds between calls is asserted here. All in one invariant: forge
 /// runs a campaign of its own for each.
-abstract contract Campaign is Test {
+abstract contract Campaign is Handlers {
     Handler internal handler;
 
-    function _start(Handler handler_) internal {
-        handler = handler_;
+    function _start(string memory rule, uint256 size, bool court) internal {
+        handler = deployHandler(rule, size, court);
         bytes4[] memory selectors = new bytes4[](8);
         selectors[0] = Handler.proceed.selector;
         selectors[1] = Handler.member.selector;
@@ -41,7 +59,7 @@ abstract contract Campaign is Test {
 /// @title Three organizations, no verifier, no arbiter.
 contract PlainInvariants is Campaign {
     function setUp() public {
-        _start(new Handler({size: 3, court: false, acting: 3}));
+        _start("Linear", 3, false);
     }
 
     /// forge-config: default.invariant.fail-on-revert = true
@@ -54,7 +72,7 @@ contract PlainInvariants is Campaign {
 /// @title Three organizations, a verifier and an arbiter.
 contract CourtInvariants is Campaign {
     function setUp() public {
-        _start(new Handler({size: 3, court: true, acting: 3}));
+        _start("Linear", 3, true);
     }
 
     /// forge-config: default.invariant.fail-on-revert = true
@@ -67,7 +85,50 @@ contract CourtInvariants is Campaign {
 /// @title 130 organizations: two blocks of pairs, four of the list. All but three have reported when it starts.
 contract BlocksInvariants is Campaign {
     function setUp() public {
-        _start(new Handler({size: 130, court: true, acting: 3}));
+        _start("Linear", 130, true);
+    }
+
+    /// forge-config: default.invariant.runs = 2
+    /// forge-config: default.invariant.depth = 40
+    /// forge-config: default.invariant.fail-on-revert = true
+    /// forge-config: ci.invariant.runs = 10
+    /// forge-config: ci.invariant.depth = 40
+    /// forge-config: ci.invariant.fail-on-revert = true
+    function invariant_holds() public {
+        _holds(8);
+    }
+}
+
+/// @title The same under the efficient rule, without a court.
+contract EfficientPlainInvariants is Campaign {
+    function setUp() public {
+        _start("Efficient", 3, false);
+    }
+
+    /// forge-config: default.invariant.fail-on-revert = true
+    /// forge-config: ci.invariant.fail-on-revert = true
+    function invariant_holds() public {
+        _holds(1);
+    }
+}
+
+/// @title The same under the efficient rule, with a court.
+contract EfficientCourtInvariants is Campaign {
+    function setUp() public {
+        _start("Efficient", 3, true);
+    }
+
+    /// forge-config: default.invariant.fail-on-revert = true
+    /// forge-config: ci.invariant.fail-on-revert = true
+    function invariant_holds() public {
+        _holds(1);
+    }
+}
+
+/// @title 100 organizations under the efficient rule: two blocks of pairs, seven of the list.
+contract EfficientBlocksInvariants is Campaign {
+    function setUp() public {
+        _start("Efficient", 100, true);
     }
 
     /// forge-config: default.invariant.runs = 2
@@ -83,23 +144,29 @@ contract BlocksInvariants is Campaign {
 
 /// @title The same actors with choices drawn here instead of by forge, to count what such campaigns reach: one that
 /// never left Joining would prove nothing.
-contract ReachTest is Test {
+contract ReachTest is Handlers {
     uint256 private constant RUNS = 32;
     uint256 private constant DEPTH = 100;
 
     Handler private handler;
 
     function test_CampaignsReachEveryPhaseAndCallWithoutCourt() public {
+        handler = deployHandler("Linear", 3, false);
         _reach(false);
     }
 
     function test_CampaignsReachEveryPhaseAndCallWithCourt() public {
+        handler = deployHandler("Linear", 3, true);
+        _reach(true);
+    }
+
+    function test_EfficientCampaignsReachEveryPhaseAndCall() public {
+        handler = deployHandler("Efficient", 3, true);
         _reach(true);
     }
 
     function _reach(bool court) private {
         vm.pauseGasMetering();
-        handler = new Handler({size: 3, court: court, acting: 3});
         uint256[7] memory visits;
         uint256[13] memory successes;
         uint256[13] memory refusals;

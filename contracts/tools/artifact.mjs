@@ -1,7 +1,7 @@
-// The contract as the Python package ships it: ABI and bytecode, from forge's build.
+// The contracts as the Python package ships them: ABI and bytecode, from forge's build.
 //
-//   node tools/artifact.mjs            writes the file
-//   node tools/artifact.mjs --check    exits 1 when the file differs from the build
+//   node tools/artifact.mjs            writes the files
+//   node tools/artifact.mjs --check    exits 1 when a file differs from the build
 //
 // Run `forge build` first (the npm scripts do).
 import { createHash } from "node:crypto";
@@ -10,9 +10,8 @@ import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
-const NAME = "TradeFL";
-const BUILD = join(ROOT, "out", `${NAME}.sol`, `${NAME}.json`);
-const TARGET = resolve(ROOT, "..", "src", "tradefl", "settlement", "artifact", `${NAME}.json`);
+const NAMES = ["TradeFL", "TradeFLEfficient"];
+const FOLDER = resolve(ROOT, "..", "src", "tradefl", "settlement", "artifact");
 
 function fail(message) {
   console.error(`artifact: ${message}`);
@@ -25,13 +24,14 @@ function bytes(code, what) {
   return code;
 }
 
-function artifact() {
-  if (!existsSync(BUILD)) fail(`${relative(ROOT, BUILD)} is missing; run \`npm run build\``);
-  const built = JSON.parse(readFileSync(BUILD, "utf8"));
+function artifact(name) {
+  const build = join(ROOT, "out", `${name}.sol`, `${name}.json`);
+  if (!existsSync(build)) fail(`${relative(ROOT, build)} is missing; run \`npm run build\``);
+  const built = JSON.parse(readFileSync(build, "utf8"));
   const { compiler, settings } = built.metadata;
   const bytecode = bytes(built.bytecode.object, "creation bytecode");
   return {
-    contractName: NAME,
+    contractName: name,
     compiler: compiler.version,
     evmVersion: settings.evmVersion,
     optimizerRuns: settings.optimizer.runs,
@@ -42,28 +42,31 @@ function artifact() {
   };
 }
 
-function check(made) {
-  if (!existsSync(TARGET)) fail(`${TARGET} is missing; run \`npm run artifact\``);
-  const text = readFileSync(TARGET, "utf8");
+function check(made, target) {
+  if (!existsSync(target)) fail(`${target} is missing; run \`npm run artifact\``);
+  const text = readFileSync(target, "utf8");
   if (text === serialize(made)) return;
   let kept = {};
   try {
     kept = JSON.parse(text);
   } catch {
-    fail(`${TARGET} is not JSON; run \`npm run artifact\``);
+    fail(`${target} is not JSON; run \`npm run artifact\``);
   }
   const differs = Object.keys(made).filter((key) => JSON.stringify(kept[key]) !== JSON.stringify(made[key]));
-  fail(`${TARGET} differs from the build (${differs.join(", ") || "layout"}); run \`npm run artifact\``);
+  fail(`${target} differs from the build (${differs.join(", ") || "layout"}); run \`npm run artifact\``);
 }
 
 const serialize = (made) => `${JSON.stringify(made, null, 2)}\n`;
 
-const made = artifact();
-if (process.argv.includes("--check")) {
-  check(made);
-  console.log(`artifact: up to date, sha256 ${made.sha256}`);
-} else {
-  mkdirSync(dirname(TARGET), { recursive: true });
-  writeFileSync(TARGET, serialize(made));
-  console.log(`artifact: wrote ${TARGET}, sha256 ${made.sha256}`);
+for (const name of NAMES) {
+  const made = artifact(name);
+  const target = join(FOLDER, `${name}.json`);
+  if (process.argv.includes("--check")) {
+    check(made, target);
+    console.log(`artifact: ${name} is up to date, sha256 ${made.sha256}`);
+  } else {
+    mkdirSync(FOLDER, { recursive: true });
+    writeFileSync(target, serialize(made));
+    console.log(`artifact: wrote ${target}, sha256 ${made.sha256}`);
+  }
 }

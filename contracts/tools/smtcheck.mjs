@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-// Proves the assertions in test/proofs/Arithmetic.sol, and that no arithmetic there overflows, with the SMTChecker
+// Proves the assertions in test/proofs/*Arithmetic.sol, and that no arithmetic there overflows, with the SMTChecker
 // that is part of solc. Fails unless every single one is proven.
 //
 // The solver is z3, called as a program: the one inside npm's solc needs threads, which WebAssembly lacks here.
 // halmos brings it along: PYTHON_BIN is the folder that holds it, relative to contracts/ or absolute; default
 // ../.venv/bin.
 //
-// The engine is "bmc": there are no loops in that file, so a bound on them leaves nothing out, and it is much faster
+// The engine is "bmc": there are no loops in those files, so a bound on them leaves nothing out, and it is much faster
 // than "chc". It is deprecated; the compiler's version is fixed.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +16,8 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
-const FILE = "test/proofs/Arithmetic.sol";
+const NAMES = ["Arithmetic", "EfficientArithmetic"];
+const file = (name) => `test/proofs/${name}.sol`;
 const SECONDS = 60; // per question
 const z3 = join(resolve(ROOT, process.env.PYTHON_BIN ?? "../.venv/bin"), "z3");
 if (!existsSync(z3)) {
@@ -29,18 +30,18 @@ const scratch = mkdtempSync(join(tmpdir(), "smtcheck-"));
 let questions = 0;
 
 function ask(query) {
-  const file = join(scratch, `${++questions}.smt2`);
-  writeFileSync(file, query);
-  const { error, stdout } = spawnSync(z3, ["-smt2", `-T:${SECONDS}`, file], { encoding: "utf8" });
+  const path = join(scratch, `${++questions}.smt2`);
+  writeFileSync(path, query);
+  const { error, stdout } = spawnSync(z3, ["-smt2", `-T:${SECONDS}`, path], { encoding: "utf8" });
   return error ? { error: error.message } : { contents: stdout };
 }
 
 const input = {
   language: "Solidity",
-  sources: { [FILE]: { content: read(FILE) } },
+  sources: Object.fromEntries(NAMES.map((name) => [file(name), { content: read(file(name)) }])),
   settings: {
     modelChecker: {
-      contracts: { [FILE]: ["Arithmetic"] },
+      contracts: Object.fromEntries(NAMES.map((name) => [file(name), [name]])),
       engine: "bmc",
       solvers: ["smtlib2"],
       targets: ["assert", "overflow", "underflow", "divByZero"],

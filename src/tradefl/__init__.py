@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 from tradefl._version import __version__
 
 if TYPE_CHECKING:
+    from tradefl.comparison import Comparison, compare
     from tradefl.consortium import Consortium, load
     from tradefl.errors import InputError
     from tradefl.game import (
         CoopetitionGame,
+        EfficientRule,
         Empirical,
         PowerLaw,
+        Schedule,
         SectorCompetition,
         SqrtLoss,
         StrategyProfile,
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from tradefl.tuning import Tuning, tune
 
 _HOME = {
+    "Comparison": "comparison",
+    "EfficientRule": "game",
+    "Schedule": "game",
+    "compare": "comparison",
     "Consortium": "consortium",
     "CoopetitionGame": "game",
     "Empirical": "game",
@@ -50,11 +57,14 @@ _HOME = {
 
 __all__ = [
     "METHODS",
+    "Comparison",
     "Consortium",
     "CoopetitionGame",
+    "EfficientRule",
     "Empirical",
     "InputError",
     "PowerLaw",
+    "Schedule",
     "SectorCompetition",
     "Solution",
     "SqrtLoss",
@@ -62,6 +72,7 @@ __all__ = [
     "StrategyProfile",
     "Tuning",
     "__version__",
+    "compare",
     "fit_empirical",
     "load",
     "solve",

@@ -141,12 +141,16 @@ def tune(
     Raises
     ------
     ValueError
-        An option is out of range.
+        An option is out of range, or the method is the planner.
     """
     if largest is not None and not (np.isfinite(largest) and largest > 0.0):
         raise ValueError(f"largest: expected a number > 0, got {largest!r}")
     if points < 3:
         raise ValueError(f"points: expected at least 3, got {points!r}")
+    if method == "planner":
+        raise ValueError(
+            "gamma changes nothing about the social optimum; take an equilibrium's method"
+        )
     search = _Search(game, method, individual_rationality)
     top = saturation(game) if largest is None else largest
     without = search.at(0.0)

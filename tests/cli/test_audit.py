@@ -27,6 +27,20 @@ def test_what_is_refused(arguments, what):
     assert what in ran.words
 
 
+def test_a_file_alone_is_a_rehearsal_on_the_embedded_chain(tmp_path):
+    path = save(tmp_path, document())
+    ran = run("audit", path)
+    assert ran.code == 0
+    assert "everything agrees to the wei" in ran.out
+    settled = run("settle", path, "--json").json
+    for one in settled["organizations"]:
+        assert f"{int(one['redistribution_wei']):,}" in ran.out
+    for option in (["--negotiation"], ["--from-block", "3"]):
+        refused = run("audit", path, *option)
+        assert (refused.code, refused.out) == (2, "")
+        assert f"error: {option[0]}: needs --rpc" in refused.err
+
+
 def test_a_file_that_does_not_load(tmp_path):
     ran = run("audit", tmp_path / "no.toml", "--rpc", "http://127.0.0.1:1", "--contract", ADDRESS)
     assert (ran.code, ran.out) == (2, "")

@@ -26,18 +26,22 @@ def file(tmp_path):
 
 def test_it_writes_the_report_of_the_library(file, tmp_path):
     page = tmp_path / "page.html"
-    ran = run("report", file, "--no-tune", "--method", "dbr", "-o", page)
+    ran = run("report", file, "--no-tune", "--no-compare", "--method", "dbr", "-o", page)
     assert (ran.code, ran.out, ran.err) == (0, "", f"note: wrote {page}\n")
     consortium = tradefl.load(file)
     assert page.read_text("utf-8") == report(consortium, tradefl.solve(consortium, "dbr"))
     assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
 
 
-def test_without_a_name_it_writes_report_html_with_the_curve(file, tmp_path, monkeypatch):
+def test_without_a_name_it_writes_report_html_with_the_curve_and_the_rules(
+    file, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     ran = run("report", file, "-m", "dbr")
     assert (ran.code, ran.err) == (0, "note: wrote report.html\n")
-    assert 'id="gamma"' in (tmp_path / "report.html").read_text("utf-8")
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert 'id="gamma"' in text
+    assert 'id="rules"' in text
 
 
 def test_it_reports_the_contributions_of_a_document(file, tmp_path):
@@ -47,7 +51,9 @@ def test_it_reports_the_contributions_of_a_document(file, tmp_path):
     profile = tmp_path / "solution.json"
     profile.write_text(json.dumps(solution), "utf-8")
     page = tmp_path / "page.html"
-    assert run("report", file, "--profile", profile, "--no-tune", "-o", page).code == 0
+    assert (
+        run("report", file, "--profile", profile, "--no-tune", "--no-compare", "-o", page).code == 0
+    )
     text = page.read_text("utf-8")
     assert text.count("0.062500") == 3
     assert "somebody would gain by changing alone" in text
@@ -58,8 +64,11 @@ def test_it_reads_what_train_and_settle_write(file, tmp_path):
     assert run("train", file, "--rounds", 1, "-o", training).code == 0
     assert run("settle", file, "-o", settlement).code == 0
     ran = run(
-        "report", file, "--no-tune", "--training", training, "--settlement", settlement, "-o", page
-    )  # fmt: skip
+        "report",
+        file,
+        *("--no-tune", "--no-compare", "--training", training),
+        *("--settlement", settlement, "-o", page),
+    )
     assert ran.code == 0, ran.err
     text = page.read_text("utf-8")
     settled = json.loads(settlement.read_text("utf-8"))
@@ -76,7 +85,7 @@ def test_a_document_of_something_else_is_refused_and_nothing_is_written(file, tm
     wrong.write_text('{"schema": "tradefl/tune/1"}', "utf-8")
     page = tmp_path / "page.html"
     page.write_text("as it was", "utf-8")
-    ran = run("report", file, option, wrong, "--no-tune", "-o", page)
+    ran = run("report", file, option, wrong, "--no-tune", "--no-compare", "-o", page)
     assert ran.code == 2
     assert all(line.startswith(f"error: {wrong}") for line in ran.err.splitlines())
     assert page.read_text("utf-8") == "as it was"

@@ -32,12 +32,13 @@ from tradefl.negotiation.in_process import negotiate as in_process
 from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import Proposal, Standing
-from tradefl.settlement.agreement import Agreement, Report, checksum
+from tradefl.settlement.agreement import Agreement, checksum
 from tradefl.settlement.chain import KeySigner, NodeSigner, RpcChain
 from tradefl.settlement.contract import Phase
 from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.settle import Settlement, deploy, read_phase
 from tradefl.settlement.stand_ins import stand_in_key
+from tradefl.settlement.terms import Report
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASSWORD = "correct horse battery"  # noqa: S105

@@ -27,11 +27,11 @@ from tests.settlement.nodes import (
 )
 
 from tradefl.negotiation.protocol import initial_reports, replay
-from tradefl.settlement.agreement import Report
 from tradefl.settlement.chain import KeySigner, NoAnswerError
 from tradefl.settlement.contract import Phase, RevertedError, encoded_call
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
+from tradefl.settlement.terms import Report
 
 __all__ = ["node", "proxy", "shared_node"]
 
@@ -117,7 +117,7 @@ def test_who_has_contributed_in_every_phase(three):
         ("payoffCalculate", Phase.CALCULATED),
         ("payoffTransfer", Phase.SETTLED),
     ):
-        arguments = [0, three.agreement.competition_blocks[0]] if "Calc" in step else []
+        arguments = [0, three.agreement.pair_blocks[0]] if "Calc" in step else []
         settlement.call(operator, step, *arguments)
         assert (three.phase, contributed()) == (phase, [True] * 3)
 

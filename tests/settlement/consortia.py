@@ -20,6 +20,7 @@ from tradefl.consortium import schema as sections
 from tradefl.consortium.organizations import Organizations
 from tradefl.game import DenseCompetition
 from tradefl.settlement import Agreement, Report
+from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 ZERO = "0x" + 40 * "0"
@@ -109,9 +110,6 @@ def agreement(
         "addresses": tuple(accounts(n) if addresses is None else addresses),
         "data_bits": tuple(data_bits),
         "cpu_levels_hz": tuple(tuple(levels) for levels in cpu_levels_hz),
-        "rho_ppb": tuple(rho_ppb),
-        "gamma": 5_120_000 * 10**18,
-        "lambda_ppb": 1_600_000_000,
         "min_data_ppb": 10_000_000,
         "wei_per_payoff": 10**15,
         "verifier": ZERO,
@@ -124,7 +122,24 @@ def agreement(
             {"consortium": "integers", "organizations": names, "turn_seconds": 60}
         ).encode(),
     }
-    return Agreement(**(fields | terms))
+    rule = LinearTerms(
+        gamma=terms.pop("gamma", 5_120_000 * 10**18),
+        lambda_ppb=terms.pop("lambda_ppb", 1_600_000_000),
+        rho_ppb=tuple(rho_ppb),
+    )
+    return Agreement(**(fields | {"rule": rule} | terms))
+
+
+def linear(agreed: Agreement) -> LinearTerms:
+    """Return the rule of an agreement of which the test knows that it is linear."""
+    assert isinstance(agreed.rule, LinearTerms)
+    return agreed.rule
+
+
+def efficient(agreed: Agreement) -> EfficientTerms:
+    """Return the rule of an agreement of which the test knows that it is efficient."""
+    assert isinstance(agreed.rule, EfficientTerms)
+    return agreed.rule
 
 
 def below(rng: np.random.Generator, limit: int) -> int:
@@ -207,7 +222,7 @@ def cut(numerator: int, denominator: int) -> int:
 
 def contributions(agreed: Agreement, reports: Sequence[Report]) -> list[int]:
     return [
-        report.data_ppb * s + agreed.lambda_ppb * report.cpu_hz
+        report.data_ppb * s + linear(agreed).lambda_ppb * report.cpu_hz
         for report, s in zip(reports, agreed.data_bits, strict=True)
     ]
 
@@ -215,20 +230,21 @@ def contributions(agreed: Agreement, reports: Sequence[Report]) -> list[int]:
 def judged(agreed: Agreement, reports: Sequence[Report]) -> list[int]:
     """Return every ``R_i``, wei: each pair from both of its sides."""
     x = contributions(agreed, reports)
-    rho = full(agreed.rho_ppb, len(x))
+    rule = linear(agreed)
+    rho = full(rule.rho_ppb, len(x))
     return [
-        sum(cut(agreed.gamma * rho[i][j] * (x[i] - x[j]), 10**36) for j in range(len(x)))
+        sum(cut(rule.gamma * rho[i][j] * (x[i] - x[j]), 10**36) for j in range(len(x)))
         for i in range(len(x))
     ]
 
 
 def judged_bonds(agreed: Agreement) -> list[int]:
     """Return every bond, wei: the quotient rounded up."""
-    n = len(agreed)
+    n, rule = len(agreed), linear(agreed)
     caps = [
-        10**9 * s + agreed.lambda_ppb * max(levels)
+        10**9 * s + rule.lambda_ppb * max(levels)
         for s, levels in zip(agreed.data_bits, agreed.cpu_levels_hz, strict=True)
     ]
-    rho = full(agreed.rho_ppb, n)
-    owed = [agreed.gamma * sum(rho[i][j] * caps[j] for j in range(n)) for i in range(n)]
+    rho = full(rule.rho_ppb, n)
+    owed = [rule.gamma * sum(rho[i][j] * caps[j] for j in range(n)) for i in range(n)]
     return [one // 10**36 + (one % 10**36 > 0) for one in owed]

@@ -22,6 +22,7 @@ from tests.settlement.consortia import (
     consortium,
     example,
     judged_bonds,
+    linear,
     organization,
     pair,
     random_agreement,
@@ -34,6 +35,7 @@ from tradefl.game import StrategyProfile
 from tradefl.settlement import Agreement, Report
 from tradefl.settlement.agreement import rounded
 from tradefl.settlement.stand_ins import addresses_or_stand_ins, stand_in, stand_in_key
+from tradefl.settlement.terms import LinearTerms
 
 EXACT = Context(prec=200)
 TYPES = [
@@ -44,6 +46,10 @@ TYPES = [
 
 
 # --- every integer, from the text of the file ----------------------------------------------------
+
+
+def rho_of(agreed, i, j):
+    return linear(agreed).rho(len(agreed), i, j)
 
 
 def nearest(number, factor=1):
@@ -74,15 +80,15 @@ def test_every_integer_of_the_examples_is_the_decimal_of_the_file(path):
     wei = document.get("settlement", {}).get("wei_per_payoff", 10**15)
 
     assert agreed.wei_per_payoff == wei
-    assert agreed.gamma == nearest(mechanism["incentive_intensity"], wei * 10**18)
-    assert agreed.lambda_ppb == nearest(mechanism["compute_weight"], 10**9)
+    assert agreed.rule.gamma == nearest(mechanism["incentive_intensity"], wei * 10**18)
+    assert agreed.rule.lambda_ppb == nearest(mechanism["compute_weight"], 10**9)
     assert agreed.min_data_ppb == nearest(mechanism["min_data_fraction"], 10**9)
     assert agreed.names == tuple(one["name"] for one in who)
     assert agreed.data_bits == tuple(nearest(one["data_bits"]) for one in who)
     assert agreed.cpu_levels_hz == tuple(
         tuple(nearest(level) for level in one["cpu_levels_hz"]) for one in who
     )
-    assert agreed.rho_ppb == tuple(nearest(rho, 10**9) for rho in decimal_rho(document))
+    assert agreed.rule.rho_ppb == tuple(nearest(rho, 10**9) for rho in decimal_rho(document))
     assert list(agreed.bonds) == judged_bonds(agreed)
     assert agreed.consortium == document["name"]
     assert (agreed.verifier, agreed.arbiter) == (ZERO, ZERO)
@@ -90,10 +96,10 @@ def test_every_integer_of_the_examples_is_the_decimal_of_the_file(path):
 
 def test_the_interface_s_gamma():
     agreed = Agreement.of(example("paper"), accounts(10))
-    assert agreed.gamma == 5_120_000 * 10**18
-    assert agreed.rho(0, 1) == agreed.rho(1, 0) == 46_900_000
-    assert agreed.rho(8, 9) == 32_600_000
-    assert agreed.rho(3, 3) == 0
+    assert agreed.rule.gamma == 5_120_000 * 10**18
+    assert rho_of(agreed, 0, 1) == rho_of(agreed, 1, 0) == 46_900_000
+    assert rho_of(agreed, 8, 9) == 32_600_000
+    assert rho_of(agreed, 3, 3) == 0
 
 
 @pytest.mark.parametrize(
@@ -135,7 +141,7 @@ def test_settlement_section_goes_into_the_terms():
         "turn_seconds": 9,
     }
     agreed = Agreement.of(pair(settlement=settlement, incentive_intensity=0.1))
-    assert agreed.gamma == 7 * 10**17
+    assert agreed.rule.gamma == 7 * 10**17
     assert agreed.terms[:-1] == (
         2, 7 * 10**17, 1_600_000_000, 10_000_000, 7, account(50), account(51), 1, 2, 3, 2**32 - 1
     )  # fmt: skip
@@ -157,7 +163,7 @@ def test_published_turns_that_are_no_time_are_refused(turn):
     annex = json.dumps(json.loads(agreed.annex) | {"turn_seconds": turn}).encode()
     organizations = list(zip(agreed.addresses, agreed.data_bits, agreed.cpu_levels_hz, strict=True))
     with pytest.raises(ValueError, match="turn_seconds"):
-        Agreement.decode(agreed.terms, organizations, agreed.competition_blocks, annex)
+        Agreement.decode(agreed.terms, organizations, agreed.rule, annex)
 
 
 def test_rho_is_that_of_the_game_after_rescaling(tmp_path):
@@ -167,7 +173,7 @@ def test_rho_is_that_of_the_game_after_rescaling(tmp_path):
     crowded = tradefl.load(path)
     agreed = Agreement.of(crowded, accounts(6))
     assert crowded.competition_factor < 1.0
-    assert agreed.rho(0, 3) == rounded(0.9 * crowded.competition_factor, 10**9) < 900_000_000
+    assert rho_of(agreed, 0, 3) == rounded(0.9 * crowded.competition_factor, 10**9) < 900_000_000
 
 
 def test_addresses_of_the_file_or_given_get_checksum_capitals():
@@ -196,14 +202,15 @@ def packed_organizations(agreed):
 
 def packed_competition(agreed):
     n = len(agreed)
-    text = "".join(f"{agreed.rho(i, j):08x}" for i in range(n) for j in range(i + 1, n))
+    text = "".join(f"{rho_of(agreed, i, j):08x}" for i in range(n) for j in range(i + 1, n))
     size = 8 * 8192
     return [bytes.fromhex(text[k : k + size]) for k in range(0, len(text), size)]
 
 
 def independent_hash(agreed):
     terms = (
-        len(agreed), agreed.gamma, agreed.lambda_ppb, agreed.min_data_ppb, agreed.wei_per_payoff,
+        len(agreed), agreed.rule.gamma, agreed.rule.lambda_ppb,
+        agreed.min_data_ppb, agreed.wei_per_payoff,
         agreed.verifier, agreed.arbiter, agreed.join_seconds, agreed.report_seconds,
         agreed.dispute_seconds, agreed.ruling_seconds, keccak(agreed.annex),
     )  # fmt: skip
@@ -225,7 +232,7 @@ def unpacked_organizations(block):
 def test_canonical_bytes_by_hand():
     rho = [1, 2**24, 10**9]
     agreed = agreement([1, 256, 2**64 - 1], [[1], [2, 3], [2**64 - 1]], rho, lambda_ppb=0)
-    assert agreed.competition_blocks == (bytes.fromhex("00000001010000003b9aca00"),)
+    assert agreed.pair_blocks == (bytes.fromhex("00000001010000003b9aca00"),)
     (block,) = agreed.organization_blocks
     assert block.hex() == (
         "00000000000000000000000000000000a0000000" "0000000000000001" "01" "0000000000000001"
@@ -240,7 +247,7 @@ def test_canonical_bytes_by_hand():
 def test_bytes_and_hash_are_those_of_an_independent_encoder(seed, size):
     agreed = random_agreement(np.random.default_rng(seed), size)
     assert list(agreed.organization_blocks) == packed_organizations(agreed)
-    assert list(agreed.competition_blocks) == packed_competition(agreed)
+    assert list(agreed.pair_blocks) == packed_competition(agreed)
     assert agreed.hash == independent_hash(agreed)
 
 
@@ -258,10 +265,10 @@ def test_hash_of_the_examples_is_that_of_an_independent_encoder(path):
 def test_blocks_break_where_the_contract_breaks_them(size, listings, blocks):
     agreed = random_agreement(np.random.default_rng(size), size)
     assert len(agreed.organization_blocks) == listings
-    assert len(agreed.competition_blocks) == blocks
+    assert len(agreed.pair_blocks) == blocks
     pairs = size * (size - 1) // 2
-    assert sum(map(len, agreed.competition_blocks)) == 4 * pairs
-    assert len(agreed.competition_blocks[0]) == 4 * min(pairs, 8192)
+    assert sum(map(len, agreed.pair_blocks)) == 4 * pairs
+    assert len(agreed.pair_blocks[0]) == 4 * min(pairs, 8192)
 
 
 @examples(25)
@@ -271,20 +278,21 @@ def test_what_a_contract_publishes_is_the_agreement_again(seed, size):
     encoded = abi_encode(TYPES, agreed.constructor_arguments)
     terms, listings, competition = abi_decode(TYPES, encoded)
     assert list(listings) == [keccak(block) for block in agreed.organization_blocks]
-    assert list(competition) == [keccak(block) for block in agreed.competition_blocks]
+    assert list(competition) == [keccak(block) for block in agreed.pair_blocks]
     entries = [one for block in agreed.organization_blocks for one in unpacked_organizations(block)]
-    again = Agreement.decode(terms, entries, agreed.competition_blocks, agreed.annex)
+    rule = LinearTerms.decode(terms, agreed.pair_blocks)
+    again = Agreement.decode(terms, entries, rule, agreed.annex)
     assert again == agreed
     assert again.hash == agreed.hash
     assert again.bonds == agreed.bonds
-    assert all(type(rho) is int for rho in again.rho_ppb)
+    assert all(type(rho) is int for rho in again.rule.rho_ppb)
 
 
 def test_decoding_refuses_a_wrong_number_of_organizations():
     agreed = agreement([1, 2], [[1], [1]], [0])
     entries = [(who, 1, [1]) for who in agreed.addresses]
     with pytest.raises(ValueError, match="1 accounts and 2 names for 2"):
-        Agreement.decode(agreed.terms, entries[:1], agreed.competition_blocks, agreed.annex)
+        Agreement.decode(agreed.terms, entries[:1], agreed.rule, agreed.annex)
 
 
 def test_golden_hash():
@@ -343,8 +351,10 @@ def test_the_json_holds_large_integers_as_text(seed, size):
     assert all(one < 2**53 for one in leaves(document) if isinstance(one, int))
     assert document["schema"] == "tradefl/agreement/1"
     assert document["hash"] == agreed.hash
-    for name in ("gamma", "lambda_ppb", "wei_per_payoff"):
-        assert document[name] == str(getattr(agreed, name))
+    assert document["rule"] == "linear"
+    assert document["wei_per_payoff"] == str(agreed.wei_per_payoff)
+    for name in ("gamma", "lambda_ppb"):
+        assert document[name] == str(getattr(agreed.rule, name))
     assert [int(one["data_bits"]) for one in document["organizations"]] == list(agreed.data_bits)
     assert [int(one["bond_wei"]) for one in document["organizations"]] == list(agreed.bonds)
     assert [one["address"] for one in document["organizations"]] == list(agreed.addresses)
@@ -354,7 +364,7 @@ def test_the_json_holds_large_integers_as_text(seed, size):
     listed = {(a, b): rho for a, b, rho in document["rho_ppb"]}
     for i, a in enumerate(agreed.names):
         for j in range(i + 1, size):
-            assert listed.get((a, agreed.names[j]), 0) == agreed.rho(i, j)
+            assert listed.get((a, agreed.names[j]), 0) == rho_of(agreed, i, j)
 
 
 def test_the_json_of_an_agreement_by_hand():
@@ -363,6 +373,7 @@ def test_the_json_of_an_agreement_by_hand():
         "schema": "tradefl/agreement/1",
         "consortium": "integers",
         "hash": agreed.hash,
+        "rule": "linear",
         "gamma": "5120000000000000000000000",
         "lambda_ppb": "1600000000",
         "min_data_ppb": 10_000_000,
@@ -452,7 +463,7 @@ def test_as_many_organizations_as_a_contract_takes():
     built = consortium([organization(f"o{i}") for i in range(1024)], 0.0)
     agreed = Agreement.of(built, accounts(1024))
     assert len(agreed.organization_blocks) == 26
-    assert len(agreed.competition_blocks) == 64
+    assert len(agreed.pair_blocks) == 64
 
 
 def test_a_number_of_levels_that_no_contract_takes():
@@ -532,7 +543,7 @@ def test_the_largest_terms_that_fit():
     windows = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
     settlement = {"wei_per_payoff": 2**128 - 1} | dict.fromkeys(windows, 2**32 - 1)
     agreed = Agreement.of(pair(settlement=settlement, incentive_intensity=1e-18))
-    assert agreed.gamma == agreed.wei_per_payoff == 2**128 - 1
+    assert agreed.rule.gamma == agreed.wei_per_payoff == 2**128 - 1
     assert agreed.ruling_seconds == 2**32 - 1
     assert agreed.hash == independent_hash(agreed)
 
@@ -640,7 +651,7 @@ def test_nothing_is_silence_whatever_the_frequency(awkward):
     assert silent == Report(data_ppb=0, cpu_hz=0)
     assert silent.silent
     assert not awkward.report(0, 1.0, 2e9).silent
-    assert awkward.contribution(0, silent) == 0
+    assert awkward.score(0, silent) == 0
 
 
 def test_a_profile_becomes_reports(awkward):

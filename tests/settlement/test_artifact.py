@@ -8,34 +8,40 @@ import pytest
 
 from tradefl.settlement import mirror
 from tradefl.settlement.agreement import TERMS, keccak
-from tradefl.settlement.contract import Phase, artifact
+from tradefl.settlement.contract import CONTRACTS, Phase, artifact
+from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 SOURCES = Path(__file__).parents[2] / "contracts" / "src"
-ABI = artifact()["abi"]
 
 
 def source(name):
     return (SOURCES / f"{name}.sol").read_text("utf-8")
 
 
-def code(kind):
-    text = artifact()[kind]
+def code(kind, rule):
+    text = artifact(rule)[kind]
     assert text.startswith("0x")
     return bytes.fromhex(text[2:])
 
 
-def constant(name):
+def constant(name, *files):
     """The value of a constant, from the text of the sources."""
     found = re.findall(
         rf"uint256 (?:internal|public|private) constant {name} = ([^;]+);",
-        source("TradeFL") + source("TradeMath"),
+        "".join(map(source, files)),
     )
     assert len(found) == 1, name
     (text,) = found
+    if shift := re.fullmatch(r"1 << (\d+)", text):
+        return 1 << int(shift[1])
     if bits := re.fullmatch(r"type\(uint(\d+)\)\.max", text):
         return 2 ** int(bits[1]) - 1
     digits, _, power = text.partition("e")
     return int(digits.replace("_", "")) * 10 ** int(power or 0)
+
+
+def entries(rule, kind):
+    return {one["name"]: one for one in artifact(rule)["abi"] if one["type"] == kind}
 
 
 def types(parameters):
@@ -43,21 +49,27 @@ def types(parameters):
     return [parameter["internalType"].rsplit(" ", 1)[-1] for parameter in parameters]
 
 
-def test_the_hash_is_that_of_the_bytecode():
-    assert hashlib.sha256(code("bytecode")).hexdigest() == artifact()["sha256"]
+RULES = pytest.mark.parametrize("rule", CONTRACTS)
 
 
-def test_the_code_fits_every_chain():
-    assert len(code("deployedBytecode")) < 24_576  # EIP-170
-    assert len(code("bytecode")) < 49_152  # EIP-3860, before the arguments
-    longest = 32 * (12 + 2 + 2 + 26 + 64)  # terms, offsets, lengths, the hashes at N = 1,024
-    assert len(code("bytecode")) + longest < 49_152
+@RULES
+def test_the_hash_is_that_of_the_bytecode(rule):
+    assert hashlib.sha256(code("bytecode", rule)).hexdigest() == artifact(rule)["sha256"]
 
 
-def test_the_code_runs_on_chains_before_shanghai():
-    assert artifact()["evmVersion"] == "paris"
+@RULES
+def test_the_code_fits_every_chain(rule):
+    assert len(code("deployedBytecode", rule)) < 24_576  # EIP-170
+    assert len(code("bytecode", rule)) < 49_152  # EIP-3860, before the arguments
+    longest = 32 * (12 + 2 + 2 + 86 + 128)  # terms, offsets, lengths, the hashes at N = 1,024
+    assert len(code("bytecode", rule)) + longest < 49_152
+
+
+@RULES
+def test_the_code_runs_on_chains_before_shanghai(rule):
+    assert artifact(rule)["evmVersion"] == "paris"
     push0 = 0x5F
-    runtime, k, found = code("deployedBytecode"), 0, False
+    runtime, k, found = code("deployedBytecode", rule), 0, False
     while k < len(runtime):
         found |= runtime[k] == push0
         k += 1 + (runtime[k] - 0x5F if 0x60 <= runtime[k] <= 0x7F else 0)
@@ -65,23 +77,30 @@ def test_the_code_runs_on_chains_before_shanghai():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("name", "file", "value"),
     [
-        ("PPB", mirror.PPB),
-        ("SCALE", mirror.SCALE),
-        ("BLOCK_PAIRS", mirror.BLOCK_PAIRS),
-        ("BLOCK_ORGANIZATIONS", mirror.BLOCK_ORGANIZATIONS),
-        ("MAX_SIZE", mirror.MAX_SIZE),
-        ("MAX_LEVELS", mirror.MAX_LEVELS),
-        ("MAX_DEPOSIT", mirror.MAX_DEPOSIT),
+        ("PPB", "TradeMath", mirror.PPB),
+        ("SCALE", "TradeMath", mirror.SCALE),
+        ("BLOCK_PAIRS", "TradeMath", LinearTerms.block_pairs),
+        ("PAIR_BYTES", "TradeMath", LinearTerms.pair_bytes),
+        ("BLOCK_ORGANIZATIONS", "TradeFL", LinearTerms.block_organizations),
+        ("BLOCK_PAIRS", "ScheduleMath", EfficientTerms.block_pairs),
+        ("PAIR_BYTES", "ScheduleMath", EfficientTerms.pair_bytes),
+        ("BLOCK_ORGANIZATIONS", "TradeFLEfficient", EfficientTerms.block_organizations),
+        ("MAX_BREAKPOINTS", "ScheduleMath", mirror.MAX_BREAKPOINTS),
+        ("LIMIT", "ScheduleMath", mirror.LIMIT),
+        ("MAX_SIZE", "Settlement", mirror.MAX_SIZE),
+        ("MAX_LEVELS", "Settlement", mirror.MAX_LEVELS),
+        ("MAX_DEPOSIT", "Settlement", mirror.MAX_DEPOSIT),
     ],
 )
-def test_the_constants_are_those_of_the_contract(name, value):
-    assert constant(name) == value
+def test_the_constants_are_those_of_the_contract(name, file, value):
+    assert constant(name, file) == value
 
 
+@RULES
 @pytest.mark.parametrize("kind", ["event", "error"])
-def test_every_event_and_error_of_the_interface_is_in_the_abi(kind):
+def test_every_event_and_error_of_the_interface_is_in_the_abi(kind, rule):
     declared = {
         name: [part.split()[0] for part in arguments.split(",") if part.strip()]
         for name, arguments in re.findall(
@@ -89,34 +108,38 @@ def test_every_event_and_error_of_the_interface_is_in_the_abi(kind):
         )
     }
     assert len(declared) >= 16
-    compiled = {entry["name"]: types(entry["inputs"]) for entry in ABI if entry["type"] == kind}
+    compiled = {name: types(entry["inputs"]) for name, entry in entries(rule, kind).items()}
     local = {"Terms": "ITradeFL.Terms", "Phase": "ITradeFL.Phase"}
     for name, arguments in declared.items():
         assert compiled[name] == [local.get(one, one) for one in arguments], name
 
 
-def test_every_function_of_the_interface_is_in_the_abi():
+@RULES
+def test_every_function_of_the_interface_is_in_the_abi(rule):
     declared = re.findall(r"^ {4}function (\w+)\(", source("ITradeFL"), re.MULTILINE)
     assert len(declared) >= 20
-    assert set(declared) <= {entry["name"] for entry in ABI if entry["type"] == "function"}
+    assert set(declared) <= entries(rule, "function").keys()
 
 
-def test_names_of_events_errors_and_functions_are_unique():
+@RULES
+def test_names_of_events_errors_and_functions_are_unique(rule):
     # They are looked up by name: an overload would hide another.
     for kind in ("event", "error", "function"):
-        names = [entry["name"] for entry in ABI if entry["type"] == kind]
+        names = [entry["name"] for entry in artifact(rule)["abi"] if entry["type"] == kind]
         assert len(names) == len(set(names))
 
 
-def test_selectors_and_topics_are_unique():
+@RULES
+def test_selectors_and_topics_are_unique(rule):
     from tradefl.settlement import contract
 
-    errors = [contract._selector(entry) for entry in ABI if entry["type"] == "error"]
+    errors = [contract._selector(entry) for entry in entries(rule, "error").values()]
     assert len(errors) == len(set(errors))
 
 
-def test_the_terms_are_encoded_as_the_constructor_takes_them():
-    (constructor,) = (entry for entry in ABI if entry["type"] == "constructor")
+@RULES
+def test_the_terms_are_encoded_as_the_constructor_takes_them(rule):
+    (constructor,) = (entry for entry in artifact(rule)["abi"] if entry["type"] == "constructor")
     terms, *blocks = constructor["inputs"]
     assert "(" + ",".join(one["type"] for one in terms["components"]) + ")" == TERMS
     assert [one["type"] for one in blocks] == ["bytes32[]", "bytes32[]"]
@@ -132,3 +155,15 @@ def test_the_phases_are_those_of_the_contract():
 def test_keccak_is_that_of_ethereum():
     empty = "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
     assert keccak(b"").hex() == empty
+
+
+def test_what_both_contracts_have_is_the_same_in_both():
+    # Calls, events and errors are looked up by name, whichever contract it is.
+    linear, efficient = (
+        {(one["type"], one.get("name")): one for one in artifact(rule)["abi"]}
+        for rule in ("linear", "efficient")
+    )
+    assert linear.keys() <= efficient.keys()
+    assert all(efficient[key] == one for key, one in linear.items())
+    own = {name for _, name in efficient.keys() - linear.keys()}
+    assert own == {"schedule", "ScheduleListed"}

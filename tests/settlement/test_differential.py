@@ -40,8 +40,8 @@ class Revm:
         self("annexPublish", agreed.annex)
         for k, block in enumerate(agreed.organization_blocks):
             self("organizationsPublish", k, block)
-        for k, block in enumerate(agreed.competition_blocks):
-            self("competitionPublish", k, block)
+        for k, block in enumerate(agreed.pair_blocks):
+            self("pairsPublish", k, block)
         self.bonds = [self.view("organization", i)["bond"] for i in range(len(agreed))]
         hash_ = bytes.fromhex(agreed.hash[2:])
         for who, deposit in zip(agreed.addresses, self.deposits, strict=True):
@@ -70,7 +70,7 @@ class Revm:
                 self(*call, sender=who)
         self.time(START + agreed.report_seconds + 1)
         self("profileRecord")
-        for k, block in enumerate(agreed.competition_blocks):
+        for k, block in enumerate(agreed.pair_blocks):
             self("payoffCalculate", k, block)
         self("payoffTransfer")
         places = [self.view("organization", i) for i in range(len(agreed))]
@@ -92,7 +92,7 @@ def assert_settles(chain, reports):
     expected = judged(agreed, reports)
     assert agreed.redistribution(reports) == expected
     assert [place["redistribution"] for place in places] == expected
-    assert [place["contribution"] for place in places] == contributions(agreed, reports)
+    assert [place["score"] for place in places] == contributions(agreed, reports)
     assert paid == [a + wei for a, wei in zip(chain.deposits, expected, strict=True)]
     return expected
 
@@ -115,13 +115,13 @@ def test_contract_mirror_and_judge_agree_to_the_wei(batch):
 def test_the_random_agreements_are_worth_the_trouble():
     rng = np.random.default_rng(2)
     drawn = [random_agreement(rng, int(rng.integers(2, 9))) for _ in range(300)]
-    gammas = [one.gamma for one in drawn]
+    gammas = [one.rule.gamma for one in drawn]
     assert max(gammas) == 2**128 - 1
     assert min(gammas) == 0
     assert any(max(one.bonds) > MOST - 10**6 for one in drawn)
     assert all(max(one.bonds) <= MOST for one in drawn)
     assert any(max(one.caps) > 2**95 for one in drawn)
-    rho = {rho for one in drawn for rho in one.rho_ppb}
+    rho = {rho for one in drawn for rho in one.rule.rho_ppb}
     assert {0, 1, 10**9} <= rho
     reports = [random_reports(rng, one) for one in drawn]
     received = [wei for a, b in zip(drawn, reports, strict=True) for wei in judged(a, b)]
@@ -134,7 +134,7 @@ def test_several_blocks(size, listings, blocks):
     rng = np.random.default_rng([3, size])
     agreed = random_agreement(rng, size)
     assert len(agreed.organization_blocks) == listings
-    assert len(agreed.competition_blocks) == blocks
+    assert len(agreed.pair_blocks) == blocks
     chain = Revm(agreed)
     assert chain.bonds == judged_bonds(agreed) == list(agreed.bonds)
     for silence in (0.0, 0.3, 1.0):

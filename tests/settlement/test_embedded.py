@@ -10,7 +10,6 @@ from tests.settlement import nodes  # noqa: F401  web3 with its warnings silence
 
 import tradefl
 from tradefl.errors import InputError
-from tradefl.settlement.agreement import Report
 from tradefl.settlement.attestation import attestation
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chain import KeySigner
@@ -18,6 +17,7 @@ from tradefl.settlement.contract import Phase, RevertedError
 from tradefl.settlement.parties import embedded
 from tradefl.settlement.profile import read_reports
 from tradefl.settlement.settle import deploy, read_state
+from tradefl.settlement.terms import Report
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 ARBITER = "0x" + "ab" * 20
@@ -63,12 +63,12 @@ def truncated(gamma, rho, x_i, x_j):
 def wei_of(agreement, reports):
     """R of everybody, written a second time, from rows instead of pairs."""
     x = [
-        r.data_ppb * s + agreement.lambda_ppb * r.cpu_hz
+        r.data_ppb * s + agreement.rule.lambda_ppb * r.cpu_hz
         for r, s in zip(reports, agreement.data_bits, strict=True)
     ]
-    n = len(x)
+    n, rule = len(x), agreement.rule
     return [
-        sum(truncated(agreement.gamma, agreement.rho(i, j), x[i], x[j]) for j in range(n))
+        sum(truncated(rule.gamma, rule.rho(n, i, j), x[i], x[j]) for j in range(n))
         for i in range(n)
     ]
 
@@ -148,7 +148,7 @@ def test_the_document_is_that_of_the_interface(tmp_path):
         "deployment",
         "annexPublish",
         "organizationsPublish",
-        "competitionPublish",
+        "pairsPublish",
         *["depositSubmit"] * 3,
         *["contributionSubmit"] * 3,
         "profileRecord",

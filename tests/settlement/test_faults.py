@@ -580,7 +580,7 @@ def test_an_event_with_our_hash_and_broken_data_stops_nobody(node, tmp_path):
 def test_the_contract_of_another_agreement(node, tmp_path):
     path = save(tmp_path, document())
     agreement = parties_on(node.url, path).agreement
-    other = dataclasses.replace(agreement, gamma=agreement.gamma + 1)
+    other = dataclasses.replace(agreement, wei_per_payoff=agreement.wei_per_payoff + 1)
     chain = RpcChain(node.url, [NodeSigner(checksum(node.accounts[9]))])
     contract = str(deploy(chain, other, checksum(node.accounts[9])).contract)
     assert chain.code(contract)  # our code, other arguments
@@ -610,7 +610,7 @@ def test_whoever_deploys_writes_the_annex(node, tmp_path, annex):
     settlement = Settlement(chain, agreement, contract, {})
     settlement.call(sender, "annexPublish", annex)
     settlement.call(sender, "organizationsPublish", 0, agreement.organization_blocks[0])
-    settlement.call(sender, "competitionPublish", 0, agreement.competition_blocks[0])
+    settlement.call(sender, "pairsPublish", 0, agreement.pair_blocks[0])
     for arguments in (["audit"], ["audit", path], ["settle", path]):
         assert run(*arguments, "--rpc", node.url, "--contract", contract).code in (1, 2)
 

@@ -12,13 +12,14 @@ from tests.settlement.nodes import anvil, deployments, node, shared_node
 
 import tradefl
 from tradefl.consortium import write
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import attestation, attested_by
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chain import KeySigner, RpcChain
 from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
+from tradefl.settlement.terms import Report
 
 __all__ = ["node", "shared_node"]
 PASSWORD = "correct horse battery"  # noqa: S105

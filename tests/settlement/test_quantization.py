@@ -15,6 +15,7 @@ from tests.settlement.consortia import (
     example,
     judged,
     judged_bonds,
+    linear,
     organization,
 )
 from tests.support import dense_rho, examples, random_profile, seeds
@@ -107,7 +108,7 @@ def test_the_bound_is_of_the_size_of_the_worst_difference():
     shares = []
     for seed in range(40):
         built = awkward_consortium(seed)
-        if not any(Agreement.of(built, accounts(len(built))).rho_ppb):
+        if not any(Agreement.of(built, accounts(len(built))).rule.rho_ppb):
             continue
         found = [assert_bounded(built, random_profile(built.game, k)) for k in range(20)]
         shares.append(max(found))
@@ -205,7 +206,7 @@ def test_a_rho_below_half_a_ppb_is_in_the_bound():
         incentive_intensity=1e-6,
     )
     agreed = Agreement.of(built, accounts(2))
-    assert agreed.rho_ppb == (0,)
+    assert agreed.rule.rho_ppb == (0,)
     share = assert_bounded(built, StrategyProfile([1.0, 0.02], [2e9, 1e9]))
     assert 0.5 < share <= 1.0
 
@@ -218,7 +219,7 @@ def test_a_gamma_of_few_digits_is_in_the_bound():
         incentive_intensity=2.5e-18,
         settlement={"wei_per_payoff": 1},
     )
-    assert Agreement.of(built, accounts(2)).gamma == 2
+    assert Agreement.of(built, accounts(2)).rule.gamma == 2
     share = assert_bounded(built, StrategyProfile([1.0, 0.01], [1e9, 1e9]))
     assert 0.5 < share <= 1.0
 
@@ -254,14 +255,15 @@ def test_the_lines_of_the_statement_sum_to_the_redistribution(seed, profile_seed
         assert one.organization == agreed.names[i]
         assert sum(line.wei for line in one.lines) == one.redistribution_wei
         assert [line.counterparty for line in one.lines] == [
-            agreed.names[j] for j in range(len(agreed)) if agreed.rho(i, j) > 0
+            agreed.names[j] for j in range(len(agreed)) if linear(agreed).rho(len(agreed), i, j) > 0
         ]
         for line in one.lines:
             assert calculated(line.calculation) == line.wei
-            assert line.rho_ppb == agreed.rho(i, agreed.names.index(line.counterparty))
-            assert line.x_i == one.x
+            j = agreed.names.index(line.counterparty)
+            assert line.inputs["rho_ppb"] == linear(agreed).rho(len(agreed), i, j)
+            assert line.inputs["x_i"] == one.score
         d, s, weight, f = map(int, re.findall(r"\d+", one.contribution))
-        assert (d * s + weight * f, weight) == (one.x, agreed.lambda_ppb)
+        assert (d * s + weight * f, weight) == (one.score, agreed.rule.lambda_ppb)
         assert (Report(data_ppb=d, cpu_hz=f), s) == (reports[i], agreed.data_bits[i])
 
 
@@ -284,7 +286,7 @@ def test_the_json_of_a_statement_in_wei():
     one = paper_statement()
     document = json.loads(json.dumps(one.to_dict()))
     assert document["organization"] == "o1"
-    assert document["contribution_ppb_bits"] == str(one.x)
+    assert document["contribution_ppb_bits"] == str(one.score)
     assert document["gamma"] == "5120000000000000000000000"
     assert document["redistribution_wei"] == str(one.redistribution_wei)
     assert document["bond_wei"] == str(one.bond_wei)
@@ -295,9 +297,9 @@ def test_the_json_of_a_statement_in_wei():
     for line, shown in zip(one.lines, document["lines"], strict=True):
         assert shown == {
             "counterparty": line.counterparty,
-            "rho_ppb": line.rho_ppb,
-            "x_i": str(line.x_i),
-            "x_j": str(line.x_j),
+            "rho_ppb": line.inputs["rho_ppb"],
+            "x_i": str(line.inputs["x_i"]),
+            "x_j": str(line.inputs["x_j"]),
             "calculation": line.calculation,
             "wei": str(line.wei),
         }
@@ -314,7 +316,7 @@ def test_the_text_of_a_statement_in_wei():
         assert f" {'from' if line.wei > 0 else 'to'} {line.counterparty} " in row
     assert f"{one.redistribution_wei:,}" in text
     assert f"bond {one.bond_wei:,} wei" in text
-    assert f"= {one.x} ppb of a bit" in text
+    assert f"= {one.score} ppb of a bit" in text
     assert f"at most {one.bound_wei:,}" in text
 
 

@@ -65,7 +65,7 @@ contract EmptyProofs is Test {
         );
         settlement.annexPublish(ANNEX);
         settlement.organizationsPublish(0, list);
-        settlement.competitionPublish(0, abi.encodePacked(RHO));
+        settlement.pairsPublish(0, abi.encodePacked(RHO));
     }
 
     /// Nobody can get stuck, everybody gets deposit + R, R_A = -R_B, and the contract ends empty.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ITradeFL} from "../../src/ITradeFL.sol";
-
 /// @title Builds the bytes and hashes of an agreement, from its description alone.
 /// @notice Shares no code with the contract, so that each can be wrong on its own.
 library Agreement {
@@ -13,18 +11,6 @@ library Agreement {
         uint64[] levels;
     }
 
-    uint256 internal constant ORGANIZATIONS_PER_BLOCK = 40;
-    uint256 internal constant PAIRS_PER_BLOCK = 8192;
-
-    /// @notice Returns the list, 40 organizations a block.
-    function organizationBlocks(Organization[] memory list) internal pure returns (bytes[] memory blocks) {
-        blocks = new bytes[]((list.length + ORGANIZATIONS_PER_BLOCK - 1) / ORGANIZATIONS_PER_BLOCK);
-        for (uint256 i = 0; i < list.length; ++i) {
-            uint256 b = i / ORGANIZATIONS_PER_BLOCK;
-            blocks[b] = bytes.concat(blocks[b], entry(list[i]));
-        }
-    }
-
     /// @notice Returns one entry of the list: account (20 bytes), data (8), number of levels (1), each level (8).
     function entry(Organization memory one) internal pure returns (bytes memory packed) {
         packed = bytes.concat(bytes20(one.account), bytes8(one.dataBits), bytes1(uint8(one.levels.length)));
@@ -33,19 +19,39 @@ library Agreement {
         }
     }
 
-    /// @notice Returns the competition matrix, given as its upper triangle row by row, 8,192 pairs a block.
-    function competitionBlocks(uint32[] memory rho) internal pure returns (bytes[] memory blocks) {
-        blocks = new bytes[]((rho.length + PAIRS_PER_BLOCK - 1) / PAIRS_PER_BLOCK);
+    /// @notice Returns a list of entries, cut into blocks of so many.
+    function listBlocks(bytes[] memory entries, uint256 perBlock)
+        internal
+        pure
+        returns (bytes[] memory blocks)
+    {
+        blocks = new bytes[]((entries.length + perBlock - 1) / perBlock);
+        for (uint256 i = 0; i < entries.length; ++i) {
+            uint256 b = i / perBlock;
+            blocks[b] = bytes.concat(blocks[b], entries[i]);
+        }
+    }
+
+    /// @notice Returns what is known of each pair, an upper triangle row by row, cut into blocks of so many pairs.
+    /// @param width how many bytes each value takes, big-endian
+    function pairBlocks(uint256[] memory triangle, uint256 perBlock, uint256 width)
+        internal
+        pure
+        returns (bytes[] memory blocks)
+    {
+        blocks = new bytes[]((triangle.length + perBlock - 1) / perBlock);
         for (uint256 b = 0; b < blocks.length; ++b) {
-            uint256 first = b * PAIRS_PER_BLOCK;
-            uint256 count = rho.length - first < PAIRS_PER_BLOCK ? rho.length - first : PAIRS_PER_BLOCK;
-            bytes memory packed = new bytes(4 * count);
+            uint256 first = b * perBlock;
+            uint256 count = triangle.length - first < perBlock ? triangle.length - first : perBlock;
+            bytes memory packed = new bytes(width * count + 32); // room for the last word
             for (uint256 k = 0; k < count; ++k) {
-                uint32 value = rho[first + k];
-                packed[4 * k] = bytes1(uint8(value >> 24));
-                packed[4 * k + 1] = bytes1(uint8(value >> 16));
-                packed[4 * k + 2] = bytes1(uint8(value >> 8));
-                packed[4 * k + 3] = bytes1(uint8(value));
+                uint256 value = triangle[first + k] << (256 - 8 * width);
+                assembly ("memory-safe") {
+                    mstore(add(add(packed, 32), mul(width, k)), value)
+                }
+            }
+            assembly ("memory-safe") {
+                mstore(packed, mul(width, count))
             }
             blocks[b] = packed;
         }
@@ -57,15 +63,6 @@ library Agreement {
         for (uint256 b = 0; b < blocks.length; ++b) {
             list[b] = keccak256(blocks[b]);
         }
-    }
-
-    /// @notice Returns the agreement hash.
-    function hash(ITradeFL.Terms memory terms, bytes[] memory organizations, bytes[] memory competition)
-        internal
-        pure
-        returns (bytes32)
-    {
-        return keccak256(abi.encode(terms, hashes(organizations), hashes(competition)));
     }
 
     /// @notice Returns where the pair i, j (in either order, i != j) stands in the upper triangle, in closed form.

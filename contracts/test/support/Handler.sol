@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {ITradeFL} from "../../src/ITradeFL.sol";
-import {Agreement} from "./Agreement.sol";
 import {SettlementTest} from "./SettlementTest.sol";
 
 /// @title An organization that keeps to nothing: it calls what it is told to, and receives ether as it likes.
@@ -39,13 +38,13 @@ contract Rogue {
 /// @notice Each action makes one call (or a few), never reverts when the contract is right, and asserts around every
 /// call: it succeeds exactly when {_mayCall} says so, and the state differs only by what its caller has a say in.
 /// So the campaigns run with fail_on_revert. What must hold between calls is asserted by {conserves} and the
-/// functions after it; {finish} drives the settlement to its end as a stranger would.
-contract Handler is SettlementTest {
+/// functions after it; {finish} drives the settlement to its end as a stranger would. Nothing here knows the rule.
+abstract contract Handler is SettlementTest {
     /// @dev Every call that changes state.
     enum Step {
         Annex,
         Organizations,
-        Competition,
+        Pairs,
         Cancel,
         Deposit,
         Propose,
@@ -121,7 +120,7 @@ contract Handler is SettlementTest {
             actors.push(size - 1 - k * (size - 1) / (acting - 1)); // spread out, the first and the last among them
         }
         lists = organizationBlocks();
-        blocks = competitionBlocks();
+        blocks = pairBlocks();
         bonds = expectedBonds();
         allBlocks = (1 << blocks.length) - 1;
         draft();
@@ -177,7 +176,7 @@ contract Handler is SettlementTest {
         bytes4[16] memory selectors = [
             ITradeFL.annexPublish.selector,
             ITradeFL.organizationsPublish.selector,
-            ITradeFL.competitionPublish.selector,
+            ITradeFL.pairsPublish.selector,
             ITradeFL.cancel.selector,
             ITradeFL.depositSubmit.selector,
             ITradeFL.propose.selector,
@@ -255,7 +254,7 @@ contract Handler is SettlementTest {
     /// below minus the bond; and what each may withdraw follows from it.
     function redistributes() external {
         (,,,,,, uint256 done) = settlement.progress();
-        int256[] memory expected = _reference(done);
+        int256[] memory expected = expectedRedistributionsOf(done);
         ITradeFL.Phase phase = settlement.phase();
         int256 sum = 0;
         for (uint256 i = 0; i < expected.length; ++i) {
@@ -310,7 +309,7 @@ contract Handler is SettlementTest {
 
     function _empty() private {
         ITradeFL.Phase phase = settlement.phase();
-        int256[] memory expected = _reference(phase == ITradeFL.Phase.Settled ? allBlocks : 0);
+        int256[] memory expected = expectedRedistributionsOf(phase == ITradeFL.Phase.Settled ? allBlocks : 0);
         uint256 left = forced;
         for (uint256 i = 0; i < agreed.size; ++i) {
             uint256 owed = _owed(i, phase, expected);
@@ -353,7 +352,7 @@ contract Handler is SettlementTest {
             reports[whose] = Report(c.dataPpb, c.cpuHz);
             assertEq(a.dataPpb, c.dataPpb, "d is not what was sent");
             assertEq(a.cpuHz, c.cpuHz, "f is not what was sent");
-            assertEq(a.contribution, expectedContributions()[whose], "X");
+            assertEq(a.score, expectedScore(whose, reports[whose]), "score");
         }
     }
 
@@ -485,8 +484,8 @@ contract Handler is SettlementTest {
         if (x.reported != y.reported) {
             assertTrue(reporting && own && b.phase == ITradeFL.Phase.Open, "reported");
         }
-        if (x.dataPpb != y.dataPpb || x.cpuHz != y.cpuHz || x.contribution != y.contribution) {
-            assertTrue(reporting || ruling, "a report changed");
+        if (x.dataPpb != y.dataPpb || x.cpuHz != y.cpuHz || x.score != y.score) {
+            assertTrue(reporting || ruling || (b.listed <= i && a.listed > i), "a report changed");
         }
         if (x.redistribution != y.redistribution) assertTrue(a.calculated != b.calculated, "R changed");
         if (x.withdrawn != y.withdrawn) assertTrue(own && y.withdrawn, "withdrawn");
@@ -510,10 +509,9 @@ contract Handler is SettlementTest {
         bool court = agreed.arbiter != address(0);
         if (c.step == Step.Annex) return drafting && !s.annexIsPublished && c.proper;
         if (c.step == Step.Organizations) {
-            return drafting && c.proper && s.listed < agreed.size
-                && c.i == s.listed / Agreement.ORGANIZATIONS_PER_BLOCK;
+            return drafting && c.proper && s.listed < agreed.size && c.i == s.listed / organizationsPerBlock();
         }
-        if (c.step == Step.Competition) {
+        if (c.step == Step.Pairs) {
             return drafting && c.proper && s.listed == agreed.size && c.i < blocks.length
                 && s.published >> c.i & 1 == 0;
         }
@@ -563,8 +561,8 @@ contract Handler is SettlementTest {
         if (c.step == Step.Organizations) {
             return abi.encodeCall(ITradeFL.organizationsPublish, (c.i, _bytes(lists, c)));
         }
-        if (c.step == Step.Competition) {
-            return abi.encodeCall(ITradeFL.competitionPublish, (c.i, _bytes(blocks, c)));
+        if (c.step == Step.Pairs) {
+            return abi.encodeCall(ITradeFL.pairsPublish, (c.i, _bytes(blocks, c)));
         }
         if (c.step == Step.Cancel) return abi.encodeCall(ITradeFL.cancel, ());
         if (c.step == Step.Deposit) {
@@ -615,8 +613,8 @@ contract Handler is SettlementTest {
         seed = _next(seed);
         if (step == Step.Organizations) {
             (, c.i,,,,,) = settlement.progress();
-            c.i /= Agreement.ORGANIZATIONS_PER_BLOCK;
-        } else if (step == Step.Competition || step == Step.Calculate) {
+            c.i /= organizationsPerBlock();
+        } else if (step == Step.Pairs || step == Step.Calculate) {
             c.i = seed % blocks.length;
         } else {
             c.i = _actor(seed);
@@ -669,9 +667,8 @@ contract Handler is SettlementTest {
         } else if (s.phase == ITradeFL.Phase.Drafting) {
             actor = stranger;
             c.i = 0;
-            c.step = !s.annexIsPublished
-                ? Step.Annex
-                : s.listed < agreed.size ? Step.Organizations : Step.Competition;
+            c.step =
+                !s.annexIsPublished ? Step.Annex : s.listed < agreed.size ? Step.Organizations : Step.Pairs;
         } else if (s.phase == ITradeFL.Phase.Joining) {
             for (uint256 k = 0; k < actors.length && s.accounts[i].joined && !again; ++k) {
                 i = actors[k];
@@ -743,24 +740,6 @@ contract Handler is SettlementTest {
         if (phase == ITradeFL.Phase.Cancelled) return deposited[i];
         if (phase == ITradeFL.Phase.Settled) return uint256(int256(deposited[i]) + expected[i]);
         return 0;
-    }
-
-    /// @dev R from the reports over the blocks in `mask`: each row on its own, every pair from both sides.
-    function _reference(uint256 mask) private returns (int256[] memory r) {
-        if (mask == allBlocks) return expectedRedistributions();
-        r = new int256[](agreed.size);
-        if (mask == 0) return r;
-        uint256[] memory x = expectedContributions();
-        uint32[] memory values = rho;
-        int256 gamma = int256(uint256(agreed.gamma));
-        for (uint256 i = 0; i < r.length; ++i) {
-            for (uint256 j = 0; j < r.length; ++j) {
-                if (i == j) continue;
-                uint256 k = Agreement.place(i, j, r.length);
-                if (mask >> (k / Agreement.PAIRS_PER_BLOCK) & 1 == 0) continue;
-                r[i] += gamma * int256(uint256(values[k])) * (int256(x[i]) - int256(x[j])) / 1e36;
-            }
-        }
     }
 
     function _until(uint256 deadline) private {

@@ -2,15 +2,16 @@
 pragma solidity 0.8.37;
 
 import {Test} from "forge-std/Test.sol";
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ITradeFL} from "../../src/ITradeFL.sol";
-import {TradeFL} from "../../src/TradeFL.sol";
+import {Settlement} from "../../src/Settlement.sol";
 import {Agreement} from "./Agreement.sol";
 
 /// @title Drafts a settlement, walks it to any phase, and computes on its own what must come out.
-/// @notice `setUp` prepares an agreement of four organizations. Change `agreed`, `organizations`, `rho`, `annex`
-/// and `reports` as a test needs, or `prepare(size)` anew; then call one of the `to...` functions. Each of them
-/// does only what is still missing.
+/// @notice `setUp` prepares an agreement of four organizations. Change `agreed`, `organizations`, `annex`, `reports`
+/// and the rule's own figures as a test needs, or `prepare(size)` anew; then call one of the `to...` functions. Each
+/// of them does only what is still missing.
+/// @dev A test says under which rule it runs by inheriting from {Linear} or {Efficient}, which provide the functions
+/// at the end.
 abstract contract SettlementTest is Test {
     /// @notice What an organization will report in {toRecorded}; dataPpb 0: it stays silent.
     struct Report {
@@ -26,31 +27,34 @@ abstract contract SettlementTest is Test {
     address internal arbiter = makeAddr("arbiter");
     address internal stranger = makeAddr("stranger");
 
+    // Who takes part in what {prepare} fills in; a test contract sets them in its constructor.
+    address internal usualVerifier;
+    address internal usualArbiter;
+
     ITradeFL.Terms internal agreed;
     Agreement.Organization[] internal organizations;
-    uint32[] internal rho; // the upper triangle i < j, row by row, ppb
     bytes internal annex;
     Report[] internal reports;
-    TradeFL internal settlement;
+    Settlement internal settlement;
 
-    function setUp() public virtual {
+    function setUp() public {
         vm.warp(START);
         prepare(4);
     }
 
     // --- the agreement -------------------------------------------------------------------------------------------
 
-    /// @dev Fills in an agreement of `size` organizations without verifier and arbiter, and what they will report.
+    /// @dev Fills in an agreement of `size` organizations, and what they will report.
     function prepare(uint256 size) internal noGasMetering {
         annex = "names and the accuracy model";
         agreed = ITradeFL.Terms({
             size: uint16(size),
-            gamma: 5e27,
-            lambdaPpb: 1e8,
+            gamma: 0,
+            lambdaPpb: 0,
             minDataPpb: 1e7,
             weiPerPayoff: 1e15,
-            verifier: address(0),
-            arbiter: address(0),
+            verifier: usualVerifier,
+            arbiter: usualArbiter,
             joinSeconds: 1 days,
             reportSeconds: 2 days,
             disputeSeconds: 3 days,
@@ -66,16 +70,14 @@ abstract contract SettlementTest is Test {
             one.levels = [uint64(1e9), 2e9, 3e9];
             reports.push(Report(uint32(1e9 - (i % 10) * 9e7), one.levels[i % 3]));
         }
-        uint32[] memory values = new uint32[](size * (size - 1) / 2);
-        for (uint256 k = 0; k < values.length; ++k) {
-            values[k] = uint32(uint256(keccak256(abi.encode(k))) % (1e9 + 1));
-        }
-        rho = values;
+        prepareRule(size);
         delete settlement;
     }
 
-    function setRho(uint256 i, uint256 j, uint32 value) internal {
-        rho[Agreement.place(i, j, agreed.size)] = value;
+    /// @dev The least size whose pairs fill more than one block.
+    function twoBlocks() internal pure returns (uint256 size) {
+        while (size * (size + 1) / 2 <= pairsPerBlock()) ++size;
+        ++size;
     }
 
     function account(uint256 i) internal view returns (address) {
@@ -83,23 +85,21 @@ abstract contract SettlementTest is Test {
     }
 
     function organizationBlocks() internal noGasMetering returns (bytes[] memory) {
-        return Agreement.organizationBlocks(organizations);
-    }
-
-    function competitionBlocks() internal noGasMetering returns (bytes[] memory) {
-        return Agreement.competitionBlocks(rho);
+        bytes[] memory entries = new bytes[](organizations.length);
+        for (uint256 i = 0; i < entries.length; ++i) {
+            entries[i] = bytes.concat(Agreement.entry(organizations[i]), ruleEntry(i));
+        }
+        return Agreement.listBlocks(entries, organizationsPerBlock());
     }
 
     function agreementHash() internal noGasMetering returns (bytes32) {
-        return Agreement.hash(agreed, organizationBlocks(), competitionBlocks());
+        return hashOf(agreed, Agreement.hashes(organizationBlocks()), Agreement.hashes(pairBlocks()));
     }
 
     // --- the life of a settlement --------------------------------------------------------------------------------
 
     function draft() internal {
-        settlement = new TradeFL(
-            agreed, Agreement.hashes(organizationBlocks()), Agreement.hashes(competitionBlocks())
-        );
+        settlement = deploy(agreed, Agreement.hashes(organizationBlocks()), Agreement.hashes(pairBlocks()));
     }
 
     function toJoining() internal {
@@ -109,13 +109,13 @@ abstract contract SettlementTest is Test {
         if (!annexIsPublished) settlement.annexPublish(annex);
         if (listed < agreed.size) {
             bytes[] memory list = organizationBlocks();
-            for (uint256 b = listed / Agreement.ORGANIZATIONS_PER_BLOCK; b < list.length; ++b) {
+            for (uint256 b = listed / organizationsPerBlock(); b < list.length; ++b) {
                 settlement.organizationsPublish(b, list[b]);
             }
         }
-        bytes[] memory blocks = competitionBlocks();
+        bytes[] memory blocks = pairBlocks();
         for (uint256 b = 0; b < blocks.length; ++b) {
-            if (published >> b & 1 == 0) settlement.competitionPublish(b, blocks[b]);
+            if (published >> b & 1 == 0) settlement.pairsPublish(b, blocks[b]);
         }
     }
 
@@ -148,7 +148,7 @@ abstract contract SettlementTest is Test {
         if (settlement.phase() != ITradeFL.Phase.Recorded) return;
         (,,, uint256 deadline) = settlement.deadlines();
         vm.warp(deadline + 1);
-        bytes[] memory blocks = competitionBlocks();
+        bytes[] memory blocks = pairBlocks();
         for (uint256 b = 0; b < blocks.length; ++b) {
             settlement.payoffCalculate(b, blocks[b]);
         }
@@ -201,47 +201,59 @@ abstract contract SettlementTest is Test {
 
     // --- what must come out --------------------------------------------------------------------------------------
 
-    /// @dev X of every organization by `reports`; a test that has the arbiter rule changes `reports` first.
-    function expectedContributions() internal noGasMetering returns (uint256[] memory x) {
-        x = new uint256[](agreed.size);
-        for (uint256 i = 0; i < x.length; ++i) {
-            x[i] = uint256(reports[i].dataPpb) * organizations[i].dataBits + uint256(agreed.lambdaPpb)
-                * reports[i].cpuHz;
-        }
+    /// @dev R of every organization, Eq. (10), by `reports`; a test that has the arbiter rule changes `reports` first.
+    function expectedRedistributions() internal returns (int256[] memory) {
+        return expectedRedistributionsOf(type(uint256).max);
     }
 
-    /// @dev R of every organization, Eq. (9) and (10): each row on its own, every pair computed from both sides.
-    function expectedRedistributions() internal noGasMetering returns (int256[] memory r) {
-        uint256[] memory x = expectedContributions();
-        uint32[] memory values = rho;
-        r = new int256[](x.length);
-        for (uint256 i = 0; i < x.length; ++i) {
-            for (uint256 j = 0; j < x.length; ++j) {
-                if (i == j) continue;
-                int256 weight =
-                    int256(uint256(agreed.gamma)) * int256(uint256(values[Agreement.place(i, j, x.length)]));
-                r[i] += weight * (int256(x[i]) - int256(x[j])) / 1e36;
-            }
-        }
-    }
+    // --- what a rule provides ------------------------------------------------------------------------------------
 
-    /// @dev The most that each could owe, rounded up: gamma sum_j rho_ij Xmax_j / 1e36.
-    function expectedBonds() internal noGasMetering returns (uint256[] memory bonds) {
-        uint256 size = agreed.size;
-        uint32[] memory values = rho;
-        uint256[] memory caps = new uint256[](size);
-        for (uint256 i = 0; i < size; ++i) {
-            uint64[] memory levels = organizations[i].levels;
-            caps[i] = 1e9 * uint256(organizations[i].dataBits) + uint256(agreed.lambdaPpb)
-                * levels[levels.length - 1];
-        }
-        bonds = new uint256[](size);
-        for (uint256 i = 0; i < size; ++i) {
-            uint256 weight = 0;
-            for (uint256 j = 0; j < size; ++j) {
-                if (i != j) weight += values[Agreement.place(i, j, size)] * caps[j];
-            }
-            bonds[i] = Math.mulDiv(agreed.gamma, weight, 1e36, Math.Rounding.Ceil);
-        }
-    }
+    /// @dev Fills in the rule's figures for so many organizations.
+    function prepareRule(uint256 size) internal virtual;
+
+    function deploy(
+        ITradeFL.Terms memory terms,
+        bytes32[] memory organizationHashes,
+        bytes32[] memory pairHashes
+    ) internal virtual returns (Settlement);
+
+    /// @dev Where the creation code of the rule's contract is.
+    function creationCode() internal view virtual returns (bytes memory);
+
+    function organizationsPerBlock() internal pure virtual returns (uint256);
+
+    function pairsPerBlock() internal pure virtual returns (uint256);
+
+    /// @dev What the rule adds to an organization's entry.
+    function ruleEntry(uint256 i) internal virtual returns (bytes memory);
+
+    function pairBlocks() internal virtual returns (bytes[] memory);
+
+    /// @dev Changes what is agreed of one pair.
+    function disturbPair(uint256 place) internal virtual;
+
+    /// @dev Makes the pairs one too many, or takes the last away.
+    function resizePairs(bool more) internal virtual;
+
+    function hashOf(
+        ITradeFL.Terms memory terms,
+        bytes32[] memory organizationHashes,
+        bytes32[] memory pairHashes
+    ) internal pure virtual returns (bytes32);
+
+    /// @dev The score that this report of organization i has; {0, 0}: silence.
+    function expectedScore(uint256 i, Report memory said) internal virtual returns (int256);
+
+    /// @dev The most that organization i's score can be.
+    function expectedCap(uint256 i) internal virtual returns (int256);
+
+    /// @dev R of every organization over the blocks of pairs in `mask`: each row on its own, every pair computed from
+    /// both sides.
+    function expectedRedistributionsOf(uint256 mask) internal virtual returns (int256[] memory);
+
+    /// @dev The most that each could owe.
+    function expectedBonds() internal virtual returns (uint256[] memory);
+
+    /// @dev How much more than the worst case a bond may be, wei: what rounding leaves.
+    function bondSlack() internal view virtual returns (uint256);
 }

@@ -17,6 +17,7 @@ from tradefl.charts.consortium import (
     gamma_curve,
     payment_network,
     payoff_waterfall,
+    rule_gains,
     training_curves,
 )
 from tradefl.charts.distributions import histogram, marked, scatter
@@ -49,6 +50,7 @@ __all__ = [
     "payment_network",
     "payoff_waterfall",
     "png",
+    "rule_gains",
     "save",
     "scatter",
     "svg",

@@ -23,6 +23,7 @@ STEPS: Mapping[str, str] = {
     "payoff": "#757575",
 }
 NET = {"receives": "#0072B2", "pays": "#D55E00", "neither": "#757575"}
+UPRIGHT_NAMES = 16  # around a circle; more would stand on each other
 LABEL_PIXELS = 140  # of a name; a longer one ends in an ellipsis
 
 
@@ -153,9 +154,9 @@ def payment_network(
     title
         Text above.
     """
-    import pandas as pd
-
     count = max(len(net), 1)
+    # Then names stand like the spokes of a wheel, which needs room above and below.
+    crowded = count > UPRIGHT_NAMES
     places = {}
     nodes: list[dict[str, Any]] = []
     for k, (name, amount, label) in enumerate(
@@ -164,11 +165,12 @@ def payment_network(
         turn = 2.0 * math.pi * k / count
         x, y = math.sin(turn), math.cos(turn)
         places[name] = (x, y)
-        side = "middle" if abs(x) < 0.15 else "right" if x > 0.0 else "left"
+        side = "middle" if abs(x) < 0.15 and not crowded else "right" if x >= 0.0 else "left"
         role = "receives" if amount > 0.0 else "pays" if amount < 0.0 else "neither"
         nodes.append(
             {"organization": name, "x": x, "y": y, "side": side, "in all it": role}
             | {"text": f"{name} {label}", "tx": 1.09 * x, "ty": 1.09 * y}
+            | {"tilt": math.degrees(turn) + (-90.0 if x >= 0.0 else 90.0) if crowded else 0.0}
         )
     edges = [
         _arrow(places[payer], places[receiver], amount) | {"payer": payer, "receiver": receiver}
@@ -177,14 +179,15 @@ def payment_network(
         )
     ]
     # As many pixels for a unit in both directions, and room for the names on both sides.
-    spans = {alt.X: alt.Scale(domain=[-1.6, 1.6]), alt.Y: alt.Scale(domain=[-1.2, 1.2])}
+    reach = 1.8 if crowded else 1.2
+    spans = {alt.X: alt.Scale(domain=[-1.6, 1.6]), alt.Y: alt.Scale(domain=[-reach, reach])}
 
     def at(field: str, channel: Any) -> Any:
         return channel(field, type="quantitative", scale=spans[channel], axis=None)
 
     layers: list[Any] = []
     if edges:
-        drawn = alt.Chart(pd.DataFrame(edges))
+        drawn = alt.Chart(alt.InlineData(values=edges))
         width = alt.Scale(domain=[0.0, max(edge["amount"] for edge in edges)], range=[0.6, 5.0])
         tooltip = ["payer:N", "receiver:N", alt.Tooltip("amount:Q", format=",.5g")]
         layers.append(
@@ -210,7 +213,9 @@ def payment_network(
                 tooltip=tooltip,
             )
         )
-    points = alt.Chart(pd.DataFrame(nodes))
+    # Not a data frame: Altair would look through it anew for every layer, which takes longer than
+    # all the rest.
+    points = alt.Chart(alt.InlineData(values=nodes))
     layers.append(
         points.mark_point(filled=True, size=160, opacity=1).encode(
             x=at("x", alt.X),
@@ -229,10 +234,15 @@ def payment_network(
         layers.append(
             points.transform_filter(alt.datum.side == side)
             .mark_text(color=INK, align=cast(Any, align), limit=LABEL_PIXELS + 40)
-            .encode(x=at("tx", alt.X), y=at("ty", alt.Y), text="text:N")
+            .encode(
+                x=at("tx", alt.X),
+                y=at("ty", alt.Y),
+                text="text:N",
+                **({"angle": alt.Angle("tilt:Q", scale=None)} if crowded else {}),
+            )
         )
     chart = cast(alt.LayerChart, alt.layer(*layers))
-    return chart.properties(width=640, height=480, title=title)
+    return chart.properties(width=640, height=400.0 * reach, title=title)
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], amount: float) -> dict[str, Any]:
@@ -314,6 +324,43 @@ def gamma_curve(
         )
     chart = cast(alt.LayerChart, alt.layer(*layers))
     return chart.properties(width=WIDTH + 60, height=HEIGHT, title=title)
+
+
+def rule_gains(gains: pd.DataFrame, *, title: str = "") -> alt.LayerChart:
+    """Return what each organization gains under each rule, bars side by side around zero.
+
+    Parameters
+    ----------
+    gains
+        With the columns ``organization``, ``rule`` and ``gain``.
+    title
+        Text above.
+    """
+    names = list(dict.fromkeys(gains["organization"]))
+    rules = list(dict.fromkeys(gains["rule"]))
+    colour = alt.Scale(domain=rules, range=list(PALETTE[: len(rules)]))
+    bars_ = (
+        alt.Chart(gains)
+        .mark_bar()
+        .encode(
+            y=alt.Y(
+                "organization:N", sort=names, title=None, axis=alt.Axis(labelLimit=LABEL_PIXELS)
+            ),
+            yOffset=alt.YOffset("rule:N", sort=rules),
+            x=alt.X("gain:Q", title="gain over no payments, payoff"),
+            color=alt.Color(
+                "rule:N",
+                title=None,
+                sort=rules,
+                scale=colour,
+                legend=alt.Legend(orient="bottom", direction="vertical", labelLimit=400),
+            ),
+            tooltip=["organization:N", "rule:N", alt.Tooltip("gain:Q", format=",.6g")],
+        )
+    )
+    zero = alt.Chart(gains).mark_rule(color=INK, aria=False).encode(x=alt.datum(0))
+    chart = cast(alt.LayerChart, alt.layer(bars_, zero))
+    return chart.properties(width=WIDTH, height=alt.Step(12), title=title)
 
 
 def training_curves(rounds: pd.DataFrame, *, title: str = "") -> alt.HConcatChart:

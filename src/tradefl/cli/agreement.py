@@ -55,17 +55,18 @@ def agreement(file: File, as_json: Json = False) -> None:
         ],
         left=(0, 1),
     )
-    say("Competition intensities, ppb")
+    heading, symbol, pairs = signed.rule.pairs(signed.names)
+    say(heading)
     print_table(
-        ["organization", "organization", "rho"],
-        [[one, other, f"{rho:,}"] for one, other, rho in document["rho_ppb"]],
+        ["organization", "organization", symbol],
+        [[one, other, f"{whole:,}"] for one, other, whole in pairs],
         left=(0, 1),
     )
     print_facts(
         [
             ("hash", signed.hash),
-            ("gamma", f"{signed.gamma:,} (wei per bit, times 10^18)"),
-            ("lambda", f"{signed.lambda_ppb:,} ppb of bit/Hz"),
+            ("rule", signed.rule.name),
+            *signed.rule.facts(),
             ("D_min", f"{signed.min_data_ppb:,} ppb"),
             ("exchange rate", f"{signed.wei_per_payoff:,} wei for one unit of payoff"),
             ("verifier", document["verifier"] or "none: reports are taken as they come"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
 from tradefl.errors import InputError
+from tradefl.solvers import solve
 
 if TYPE_CHECKING:
     from tradefl.negotiation.verification import Verification
@@ -39,27 +40,39 @@ def audit(
 ) -> None:
     """Recompute a settlement from the chain's events and compare it to the wei; no key needed.
 
+    Without --rpc and --contract it is a rehearsal: the file is settled on an embedded chain first.
+
     Example: tradefl audit consortium.toml --rpc http://127.0.0.1:8545 --contract 0x...
+    Example: tradefl audit examples/drug_discovery.toml
     """
-    if rpc is None or contract is None:
+    rehearsed = rpc is None and contract is None and file is not None
+    if not rehearsed and (rpc is None or contract is None):
         missing = "--rpc" if rpc is None else "--contract"
-        raise InputError.at(missing, "is needed: an audit reads a chain")
+        raise InputError.at(
+            missing, "is needed: an audit reads a chain, or rehearses with a FILE alone"
+        )
+    if rehearsed and (negotiation or from_block):
+        option = "--negotiation" if negotiation else "--from-block"
+        raise InputError.at(option, "needs --rpc: the embedded chain is its own world")
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl audit"):
         from tradefl.settlement.agreement import parsed_address
         from tradefl.settlement.audit import audit as audited
         from tradefl.settlement.chain import RpcChain
-    with progress(f"auditing {contract}"):
-        contract = parsed_address("--contract", contract)
+    replayed = None
+    with progress(f"auditing {contract or file}"):
         consortium = None if file is None else load(file)
-        chain = RpcChain(rpc)
-        verdict = audited(chain, contract, consortium, from_block)
-        replayed = None
-        if negotiation:
-            from tradefl.negotiation.verification import verify
+        if rpc is None or contract is None:
+            verdict = _rehearsed(consortium)
+        else:
+            contract = parsed_address("--contract", contract)
+            chain = RpcChain(rpc)
+            verdict = audited(chain, contract, consortium, from_block)
+            if negotiation:
+                from tradefl.negotiation.verification import verify
 
-            replayed = verify(chain, contract, consortium, first_block=from_block)
+                replayed = verify(chain, contract, consortium, first_block=from_block)
     if as_json:
         part = {} if replayed is None else {"negotiation": replayed.to_dict()}
         print_json(verdict.to_dict() | part)
@@ -70,6 +83,20 @@ def audit(
             _print_negotiation(replayed)
     if not verdict.agrees or not (replayed is None or replayed.agrees):
         raise typer.Exit(1)
+
+
+def _rehearsed(consortium: Any) -> Audit:
+    """Settle on an embedded chain, and audit that."""
+    from tradefl.settlement.audit import audit as audited
+    from tradefl.settlement.parties import embedded
+
+    parties = embedded(consortium)
+    solution = solve(consortium)
+    agreement = parties.agreement
+    reports = agreement.reports(solution.profile)
+    settlement = parties.settlement(dict(zip(agreement.addresses, reports, strict=True)))
+    settlement.run(operator=parties.operator)
+    return audited(settlement.chain, settlement.contract, parties.consortium)
 
 
 def _print(verdict: Audit, file: Path | None) -> None:

@@ -62,6 +62,7 @@ def check(file: File, as_json: Json = False) -> None:
                 f"{document['min_performance']:.6g} .. {document['max_performance']:.6g}",
             ),
             ("smallest z / p", f"{document['min_z_share']:.6g}"),
+            *([("rule", "efficient")] if document["rule"] == "efficient" else []),
         ]
     )
     if onset is None or onset >= document["max_omega"]:
@@ -104,6 +105,7 @@ def report(consortium: Consortium) -> dict[str, Any]:
     return {
         "schema": "tradefl/check/1",
         "consortium": consortium.name,
+        "rule": consortium.mechanism.rule,
         "competition_factor": consortium.competition_factor,
         "min_data_fraction": game.min_data_fraction,
         "min_omega": min_omega,

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tradefl.cli.options import File, Json, OneOf
-from tradefl.cli.output import note, print_facts, print_json, print_table, say, status
+from tradefl.cli.output import (
+    note,
+    print_facts,
+    print_json,
+    print_table,
+    require_distinct,
+    require_writable,
+    say,
+    status,
+)
 from tradefl.comparison import Comparison
 from tradefl.comparison import compare as compare_rules
 from tradefl.consortium import load
+from tradefl.consortium.files import atomic_write
 from tradefl.design import TARGETS
 from tradefl.errors import InputError
 from tradefl.statement import decimals, money
+
+DRAWN = (".svg", ".png", ".html")
 
 
 def compare(
@@ -28,11 +41,19 @@ def compare(
         ),
     ] = None,
     as_json: Json = False,
+    chart: Annotated[
+        Path | None,
+        typer.Option(
+            "--chart", help="Draw what each gains under each rule here: .svg, .png or .html."
+        ),
+    ] = None,
 ) -> None:
     """Compare no compensation, the paper's gamma, the best gamma, and the efficient rule.
 
     Example: tradefl compare examples/drug_discovery.toml
     """
+    if chart is not None:
+        _require_drawable(file, chart)
     with status(f"comparing {file}") as show:
         consortium = load(file)
         try:
@@ -49,10 +70,34 @@ def compare(
             ) from None
     for remark in found.remarks:
         note(remark)
+    if chart is not None:
+        _draw(found, chart)
     if as_json:
         print_json(found.to_dict())
     else:
         print_comparison(found)
+
+
+def _require_drawable(file: Path, chart: Path) -> None:
+    """Refuse a place where no chart can be drawn, before the work is done."""
+    if chart.suffix not in DRAWN:
+        what = f"expected a name that ends in one of {', '.join(DRAWN)}, got {chart.name!r}"
+        raise InputError.at("--chart", what)
+    require_distinct({"FILE": file, "--chart": chart})
+    require_writable(chart)
+    import tradefl.charts  # noqa: F401  says what to install where it is missing
+
+
+def _draw(found: Comparison, place: Path) -> None:
+    from tradefl import charts
+    from tradefl.report import frames
+
+    drawn = charts.rule_gains(
+        frames.rule_gains(found, frames.chosen(found.optimum)), title=found.optimum.game.title
+    )
+    content = getattr(charts, place.suffix.removeprefix("."))(drawn)
+    atomic_write(place, content if isinstance(content, bytes) else content.encode())
+    note(f"wrote {place}")
 
 
 def print_comparison(found: Comparison) -> None:

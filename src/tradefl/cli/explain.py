@@ -195,7 +195,7 @@ def _document(
 def _contributions(solution: Solution) -> list[list[str]]:
     """Return what everybody contributes, as it enters Omega and the redistribution."""
     game, profile = solution.game, solution.profile
-    x = game.resource(profile)
+    score = game.rule.score(game, profile)
     return [
         [
             game.name_of(i),
@@ -203,13 +203,14 @@ def _contributions(solution: Solution) -> list[list[str]]:
             number(float(game.data_units[i])),
             number(float(profile.data_fraction[i] * game.data_units[i])),
             number(float(profile.cpu_hz[i])),
-            number(float(x[i])),
+            number(float(score[i])),
         ]
         for i in range(game.size)
     ]
 
 
-CONTRIBUTIONS = ["organization", "d", "u", "d u", "f (Hz)", "x (bit)"]
+def _headings(solution: Solution) -> list[str]:
+    return ["organization", "d", "u", "d u", "f (Hz)", solution.game.rule.score_name]
 
 
 def _with_wei(
@@ -234,10 +235,10 @@ def _print(
         f"max regret {solution.certificate.max_regret:.3g}\n"
     )
     say(f"What everybody contributes; Omega = sum of d u = {number(game.omega(solution.profile))}")
-    print_table(CONTRIBUTIONS, _contributions(solution))
+    print_table(_headings(solution), _contributions(solution))
     for one in _with_wei(statements, in_wei):
         say(f"{one}\n")
-    say("Who pays whom, Eq. (9)")
+    say(f"Who pays whom, {game.rule.equation}")
     transfers = _transfers(solution, who)
     digits = decimals(amount for *_, amount in transfers)
     if transfers:
@@ -269,7 +270,7 @@ def _markdown(
         "",
         f"Omega = sum of d u = {number(game.omega(solution.profile))}",
         "",
-        f"| {' | '.join(CONTRIBUTIONS)} |",
+        f"| {' | '.join(_headings(solution))} |",
         "|---|---:|---:|---:|---:|---:|",
         *(
             f"| {' | '.join([escaped(name), *figures])} |"

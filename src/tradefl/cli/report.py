@@ -10,6 +10,7 @@ import typer
 from tradefl.cli.explain import settled_solution
 from tradefl.cli.options import File, Method, NoTune
 from tradefl.cli.output import note, require_distinct, require_writable, status
+from tradefl.comparison import Comparison, compare
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write, read_json
 from tradefl.errors import InputError
@@ -17,6 +18,9 @@ from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.tuning import Tuning
 from tradefl.tuning import tune as tune_game
+
+# Up to here a report compares the rules: seconds.
+COMPARED_UP_TO = 50
 
 
 def report(
@@ -41,6 +45,9 @@ def report(
         typer.Option("--settlement", help="Add the receipts of this tradefl settle document."),
     ] = None,
     no_tune: NoTune = False,
+    no_compare: Annotated[
+        bool, typer.Option("--no-compare", help="Leave out the rules side by side.")
+    ] = False,
 ) -> None:
     """Write one page that shows who contributes what, who pays whom, why, and how it is proven.
 
@@ -67,9 +74,21 @@ def report(
         tuning = None
         if not no_tune:
             show(f"tuning {file}; --no-tune leaves it out")
-            tuning = _tuned(consortium, method)
+            # The optimum does not depend on gamma: its curve is that of the equilibria.
+            tuning = _tuned(consortium, DEFAULT_METHOD if method == "planner" else method)
+        comparison = None
+        if not no_compare:
+            show(f"comparing rules on {file}; --no-compare leaves them out")
+            comparison = _compared(consortium)
         show(f"drawing {output}")
-        page = reported(consortium, solution, tuning=tuning, training=trained, settlement=settled)
+        page = reported(
+            consortium,
+            solution,
+            tuning=tuning,
+            comparison=comparison,
+            training=trained,
+            settlement=settled,
+        )
         atomic_write(output, page.encode())
     note(f"wrote {output}")
     _exit_with(solution)
@@ -87,6 +106,25 @@ def _tuned(consortium: Consortium, method: str) -> Tuning:
         return tune_game(consortium.game, method=method)
     except ValueError as error:
         raise InputError.at(f"--method {method}", str(error)) from None
+
+
+def _compared(consortium: Consortium) -> Comparison | None:
+    """Return the rules side by side, or say why there are none.
+
+    The planner proves its bound by mixed-integer programs: of a large consortium that takes
+    longer than a report should.
+    """
+    if len(consortium) > COMPARED_UP_TO:
+        note(
+            f"the rules are compared up to {COMPARED_UP_TO} organizations; tradefl compare "
+            "does it for any number"
+        )
+    if not 2 <= len(consortium) <= COMPARED_UP_TO:
+        return None
+    try:
+        return compare(consortium.game, rule=consortium.efficient_rule)
+    except ValueError as error:
+        raise InputError.at(consortium.source, str(error)) from None
 
 
 def _exit_with(solution: Solution) -> None:

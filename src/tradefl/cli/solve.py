@@ -209,7 +209,8 @@ def print_solution(solution: Solution) -> None:
         d, ghz, *amounts, regret = values
         return [f"{d:.6f}", f"{ghz:.4g}", *(money(a, digits) for a in amounts), f"{regret:.3g}"]
 
-    say(f"{game.title}: {game.size:,} organizations, method {solution.method}\n")
+    rule = "" if game.rule.name == "linear" else f", {game.rule.name} rule"
+    say(f"{game.title}: {game.size:,} organizations, method {solution.method}{rule}\n")
     totals = cells([float(column.sum()) for column in columns])
     totals[1], totals[-1] = "", f"{certificate.max_regret:.3g}"
     print_table(

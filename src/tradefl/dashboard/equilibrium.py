@@ -30,6 +30,7 @@ LARGE = 100
 TABS = ("Contributions", "Payoffs", "Proof", "Methods", "Move by move")
 TAB, MOVE, PLAY = "tab", "move", "play"
 SECONDS_A_MOVE = 0.7
+MOVES_MARKED = 50  # the points of more would hide the lines
 
 
 def page() -> None:
@@ -38,14 +39,14 @@ def page() -> None:
     solution = view.solution
     st.title("Equilibrium")
     _summary(solution)
-    # Only the tab that is open is worked out.
-    contributions, payoffs, proof, methods, moves = st.tabs(TABS, key=TAB, on_change="rerun")
     who = frames.chosen(solution)
     if len(who) < solution.game.size:
         aside(
             f"Of {solution.game.size:,} organizations {len(who)} are drawn: those that receive "
             "most, pay most, contribute most and have the lowest payoff. The tables have all."
         )
+    # Only the tab that is open is worked out.
+    contributions, payoffs, proof, methods, moves = st.tabs(TABS, key=TAB, on_change="rerun")
     if contributions.open:
         with contributions:
             _contributions(solution, who)
@@ -202,6 +203,7 @@ def _played(found: state.Moves, playing: bool) -> None:
     at_move = st.select_slider("Move", found.drawn, key=MOVE)
     st.write(plain(found.said[at_move]))
     x = axis("move", "single moves", zero=True)
+    few = len(found.drawn) <= MOVES_MARKED
     potential = found.potential[found.potential["move"] <= at_move]
     payoffs = found.payoffs[found.payoffs["move"] <= at_move]
     show_chart(
@@ -213,7 +215,7 @@ def _played(found: state.Moves, playing: bool) -> None:
                     axis("potential", "potential U"),
                     series="scheme",
                     title="Potential (Fig. 4)",
-                    points=True,
+                    points=few,
                 ),
                 charts.lines(
                     payoffs,
@@ -221,7 +223,7 @@ def _played(found: state.Moves, playing: bool) -> None:
                     axis("payoff", "payoff"),
                     series="organization",
                     title="Payoffs (Fig. 5)",
-                    points=True,
+                    points=few,
                 ),
             ],
             columns=1,

@@ -10,6 +10,7 @@ from tradefl.dashboard import sidebar, state
 from tradefl.dashboard.parts import aside, csv_of, offer, plain, show_section
 from tradefl.report import frames
 from tradefl.report.proof import gamma_section
+from tradefl.report.rules import gains_text, rules_section
 
 # From here on the search takes longer than a person wants to wait without having asked.
 ASK_FROM = 50
@@ -18,8 +19,38 @@ NEGATIVE = "somebody's payoff is negative"
 
 def page() -> None:
     """Draw the page."""
-    view = state.view()
     st.title("Incentive")
+    _gamma()
+    _rules()
+
+
+def _rules() -> None:
+    """Draw the rules side by side; asked for, as the planner takes seconds."""
+    view = state.view()
+    if view.consortium.game.size < 2:
+        return
+    st.subheader("The rules side by side")
+    asked = st.session_state.get("_compared") == view.key
+    if st.button("Compare the rules") or asked:
+        st.session_state["_compared"] = view.key
+    else:
+        aside("No payments, this gamma, the best gamma, and the efficient rule: takes seconds.")
+        return
+    try:
+        comparison = state.compared(view.key, view.consortium)
+    except ValueError as error:
+        st.warning(plain(str(error)))
+        return
+    who = frames.chosen(view.solution)
+    gains = frames.rule_gains(comparison, who)
+    live = {"rule-gains-chart": (charts.rule_gains(gains), gains_text(comparison))}
+    show_section(rules_section(comparison, who), live, heading=False)
+    offer("Gains, CSV", csv_of(gains, "gains.csv"), key="csv-rules")
+
+
+def _gamma() -> None:
+    """Draw welfare over gamma."""
+    view = state.view()
     method = view.solution.method
     game = view.consortium.game
     aside(f"Every gamma is solved with the method {method}, at the slider's rho and deadline.")
@@ -41,7 +72,8 @@ def page() -> None:
     curve = frames.gamma_curve(tuning)
     best = tuning.best
     # The solution's own gamma may be another: some methods pay no redistribution.
-    marks = [("gamma now", game.incentive_intensity)]
+    linear = game.rule.name == "linear"
+    marks = [("gamma now", game.incentive_intensity)] if linear else []
     if best is not None:
         marks.append(("gamma*, the best", best.game.incentive_intensity))
         st.button(

@@ -10,6 +10,7 @@ from tradefl.dashboard import state
 from tradefl.dashboard.parts import aside, csv_of, offer, plain, show_chart, show_facts
 from tradefl.report import frames
 from tradefl.report.blocks import amounts, digits_of
+from tradefl.report.payoffs import payment_words
 from tradefl.solvers import Solution
 from tradefl.statement import decimals, money
 
@@ -20,10 +21,7 @@ def page() -> None:
     """Draw the page."""
     solution = state.view().solution
     st.title("Payments")
-    st.write(
-        "Of two rivals, the one that contributes less pays the other: gamma times rho times the "
-        "difference of what they contribute, Eq. (9). What one pays the other receives."
-    )
+    st.write(payment_words(solution.game.rule))
     _network(solution)
     _statement(solution)
 
@@ -43,13 +41,13 @@ def _network(solution: Solution) -> None:
             (
                 "Payments",
                 f"{len(paid):,}" if complete else f"more than {len(paid):,}",
-                "Eq. (9)",
+                solution.game.rule.equation,
                 "pairs of which one pays the other",
             ),
             (
                 "Largest payment",
                 money(float(largest), digits),
-                "Eq. (9)",
+                solution.game.rule.equation,
                 f"{payer} pays {receiver}",
             ),
         ]

@@ -13,6 +13,7 @@ import pandas as pd
 import streamlit as st
 import tomli_w
 
+from tradefl.comparison import Comparison, compare
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.writing import to_document
 from tradefl.dashboard import settings
@@ -177,6 +178,12 @@ def solved(key: str, method: str, _consortium: Consortium) -> Solution:  # noqa:
 def tuned(key: str, method: str, _consortium: Consortium) -> Tuning:  # noqa: ARG001
     """Return the curve of welfare over gamma, and gamma*; the consortium's own does not matter."""
     return tune(_consortium.game, method=method)
+
+
+@st.cache_data(show_spinner="Comparing the rules", max_entries=16)
+def compared(key: str, _consortium: Consortium) -> Comparison:  # noqa: ARG001
+    """Return the rules side by side; the efficient one is the file's, or designed here."""
+    return compare(_consortium.game, rule=_consortium.efficient_rule)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -89,7 +89,12 @@ class Rule(ABC):
 
     name: ClassVar[str]
     equation: ClassVar[str]  # of r_ij, as statements name it
-    concave: bool = True
+    score_name: ClassVar[str]  # with its unit
+
+    @property
+    @abstractmethod
+    def concave(self) -> bool:
+        """Whether ``own_i`` is concave in d everywhere; otherwise between corners only."""
 
     @abstractmethod
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
@@ -152,6 +157,8 @@ class LinearRule(Rule):
 
     name = "linear"
     equation = "Eq. (9)"
+    score_name = "x (bit)"
+    concave = True
 
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``x_i = d_i s_i + lambda f_i``, shape ``(N,)``, bit-equivalents."""
@@ -298,6 +305,7 @@ class EfficientRule(Rule):
 
     name = "efficient"
     equation = "Eq. (9e)"
+    score_name = "phi (payoff)"
 
     def __post_init__(self) -> None:
         constants = np.array(self.constants, dtype=float)
@@ -336,6 +344,14 @@ class EfficientRule(Rule):
         run = np.diff(shares, axis=1)
         slopes = np.divide(np.diff(values, axis=1), run, out=np.zeros_like(run), where=run > 0.0)
         return shares, values, slopes
+
+    @cached_property
+    def concave(self) -> bool:
+        """Whether no slope rises, not even by as little as a schedule may."""
+        return all(
+            bool(np.all(np.diff(np.diff(one.values) / np.diff(one.shares)) <= 0.0))
+            for one in self.schedules
+        )
 
     def _piece(self, i: Indices, d: Array, side: Any) -> Indices:
         """Return which piece of i's schedule d lies on; at a breakpoint, the one on that side."""

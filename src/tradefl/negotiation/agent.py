@@ -18,8 +18,9 @@ import numpy as np
 from tradefl.game import StrategyProfile, payoffs, potential
 from tradefl.negotiation.knowledge import KnownGame, PrivateFigures, known_game
 from tradefl.negotiation.protocol import Proposal, Standing, replay
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.mirror import PPB
+from tradefl.settlement.terms import Report
 from tradefl.solvers.best_response import best_response
 
 # As in DBR: a move must change Omega by more than this share of it.

@@ -8,7 +8,8 @@ from tradefl.consortium import Consortium
 from tradefl.negotiation.agent import OrganizationAgent, View
 from tradefl.negotiation.knowledge import PrivateFigures, private_figures
 from tradefl.negotiation.protocol import Proposal, Standing, replay
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
+from tradefl.settlement.terms import Report
 
 START = 1_000_000
 LIMIT = 1_000_000

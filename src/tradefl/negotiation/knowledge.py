@@ -36,9 +36,18 @@ from tradefl.consortium.schema import (
     suggestion,
 )
 from tradefl.errors import InputError, Problem
-from tradefl.game import CoopetitionGame, DenseCompetition, InvalidGameError
+from tradefl.game import (
+    CoopetitionGame,
+    DenseCompetition,
+    EfficientRule,
+    InvalidGameError,
+    InvalidScheduleError,
+    Schedule,
+)
+from tradefl.settlement import mirror
 from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
 from tradefl.settlement.mirror import PPB
+from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 Array = npt.NDArray[np.float64]
 
@@ -179,15 +188,11 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
             # So little effort that every level of the others is feasible.
             cycles_per_bit=real(private.cycles_per_bit, 1e-100),
             cpu_levels_hz=padded([list(map(float, own)) for own in agreement.cpu_levels_hz]),
-            competition=DenseCompetition(_matrix(agreement)),
             accuracy=accuracy_model(accuracy, None if points is None else np.array(points)),
             data_units=np.array(measured, dtype=float) / accuracy.unit,
             download_seconds=real(private.download_seconds, 0.0),
             upload_seconds=real(private.upload_seconds, 0.0),
-            incentive_intensity=float(
-                Fraction(agreement.gamma, GAMMA_SCALE * agreement.wei_per_payoff)
-            ),
-            compute_weight=agreement.lambda_ppb / PPB,
+            **_rule(agreement),
             min_data_fraction=agreement.min_data_ppb / PPB,
             overhead_weight=terms["overhead_weight"],
             deadline_seconds=terms["deadline_seconds"],
@@ -206,9 +211,59 @@ def _annex(agreement: Agreement) -> dict[str, Any]:
     return document
 
 
-def _matrix(agreement: Agreement) -> Array:
+def _rule(agreement: Agreement) -> dict[str, Any]:
+    """Return what the agreement says of the rule, as the game takes it.
+
+    Under the efficient rule rho is in no agreement, and nothing at ``me`` depends on it: damage
+    takes the estimate of ``sum_j rho_ij p_j``.
+    """
+    match agreement.rule:
+        case EfficientTerms() as efficient:
+            return {
+                "competition": DenseCompetition(np.zeros((len(agreement), len(agreement)))),
+                "compensation": _efficient(agreement, efficient),
+            }
+        case LinearTerms() as linear:
+            return {
+                "competition": DenseCompetition(_matrix(agreement, linear)),
+                "incentive_intensity": float(
+                    Fraction(linear.gamma, GAMMA_SCALE * agreement.wei_per_payoff)
+                ),
+                "compute_weight": linear.lambda_ppb / PPB,
+            }
+        case other:
+            raise TypeError(f"rule: {other.name} cannot be played")
+
+
+def _efficient(agreement: Agreement, rule: EfficientTerms) -> EfficientRule:
+    """Return the efficient rule in units of payoff: what the contract will pay."""
+
+    def payoff(wei: int) -> float:
+        return float(Fraction(wei, agreement.wei_per_payoff))
+
+    schedules, problems = [], []
+    for name, points in zip(agreement.names, rule.schedules, strict=True):
+        shares, values = zip(*points, strict=True)
+        try:
+            schedules.append(
+                Schedule(np.array(shares) / PPB, np.array([payoff(value) for value in values]))
+            )
+        except InvalidScheduleError as error:  # the contract takes what is not concave
+            problems.append(Problem(f"{agreement.consortium}: schedule of {name}", str(error)))
+    if problems:
+        raise InputError(problems)
+    n = len(agreement)
+    constants = zip(mirror.pairs(n), rule.constants, strict=True)
+    return EfficientRule(
+        tuple(schedules),
+        np.zeros(n),
+        tuple((i, j, payoff(wei)) for (i, j), wei in constants if wei),
+    )
+
+
+def _matrix(agreement: Agreement, rule: LinearTerms) -> Array:
     """Return rho, shape ``(N, N)``."""
     n = len(agreement)
     matrix = np.zeros((n, n))
-    matrix[np.triu_indices(n, 1)] = np.array(agreement.rho_ppb) / PPB
+    matrix[np.triu_indices(n, 1)] = np.array(rule.rho_ppb) / PPB
     return matrix + matrix.T

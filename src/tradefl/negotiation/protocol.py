@@ -16,8 +16,9 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Literal
 
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.mirror import PPB
+from tradefl.settlement.terms import Report
 
 QUIET_ROUNDS = 2
 # Proposals have nine digits: a regret within this share of a payoff's terms is rounding.

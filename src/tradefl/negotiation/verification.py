@@ -22,10 +22,11 @@ from tradefl.negotiation.protocol import (
     Standing,
     initial_reports,
 )
-from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, Report
+from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chain import Chain
 from tradefl.settlement.contract import ChainError
 from tradefl.settlement.settle import published_agreement, read_state
+from tradefl.settlement.terms import Report
 
 
 @dataclasses.dataclass(frozen=True)

@@ -66,7 +66,7 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
             _terms(consortium, measured),
         )
     )
-    if terms.incentive_intensity != solution.game.incentive_intensity:
+    if terms.rule == "linear" and terms.incentive_intensity != solution.game.incentive_intensity:
         blocks.append(
             Text(
                 f"The method {solution.method} pays no redistribution: everything below is with "
@@ -117,13 +117,20 @@ def _levels(levels: Sequence[float]) -> str:
 
 def _terms(consortium: Consortium, measured: str) -> list[tuple[str, ...]]:
     terms, energy = consortium.mechanism, consortium.energy
+    rule = (
+        "of two rivals the one that contributes less pays, Eq. (9)"
+        if terms.rule == "linear"
+        else "everybody is paid what its data is worth to the others, Eq. (9e)"
+    )
     return [
+        ("rule", "r", terms.rule, "", rule),
         (
             "incentive intensity",
             "gamma",
             f"{terms.incentive_intensity:g}",
             "payoff per bit",
-            "the price of a bit of difference between two full rivals, Eq. (9)",
+            "the price of a bit of difference between two full rivals, Eq. (9)"
+            + ("" if terms.rule == "linear" else "; not in force"),
         ),
         (
             "compute weight",

@@ -31,6 +31,11 @@ EQUATIONS = {
         "r_ij = gamma rho_ij (x_i - x_j); x = d s + lambda f",
         "What i receives from j; j pays it. Negative: i pays.",
     ),
+    "Eq. (9e)": (
+        "r_ij = (phi_i - phi_j) / (N - 1) + k_ij; phi_i is read off i's schedule at d_i",
+        "The same under the efficient rule. phi_i is what i's data is worth to all others, counted "
+        "from what is agreed on; at what is agreed on the constants k_ij are all that is paid.",
+    ),
     "Eq. (10)": (
         "R_i = sum over j of r_ij; the sum of all R_i is 0",
         "What i receives in all, less what it pays.",
@@ -63,7 +68,7 @@ EQUATIONS = {
 
 def anchor(equation: str) -> str:
     """Return the place on the page of the equation, or of the first of several."""
-    found = re.search(r"[0-9]+", equation)
+    found = re.search(r"[0-9]+e?", equation)
     kind = "definition" if equation.startswith("Definition") else "eq"
     return f"{kind}-{found[0] if found else equation}"
 

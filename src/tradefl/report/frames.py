@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tradefl.charts import STEPS
+from tradefl.comparison import Comparison
 from tradefl.game import CoopetitionGame
 from tradefl.report.blocks import digits_of, signed
 from tradefl.solvers import Solution
@@ -234,6 +235,15 @@ def payments_of_sectors(
         }
     )
     return pd.DataFrame(rows, columns=["payer", "receiver", "amount"]), net
+
+
+def rule_gains(comparison: Comparison, who: Sequence[int]) -> pd.DataFrame:
+    """Return what the chosen gain under each rule: ``organization``, ``rule``, ``gain``."""
+    name_of = comparison.optimum.game.name_of
+    rows = [
+        (name_of(i), one.title, float(one.gain[i])) for i in who for one in comparison.outcomes[1:]
+    ]
+    return pd.DataFrame(rows, columns=["organization", "rule", "gain"])
 
 
 def net_payments(solution: Solution, drawn: pd.DataFrame) -> pd.DataFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 
 from tradefl._version import __version__
+from tradefl.comparison import Comparison
 from tradefl.consortium import Consortium
 from tradefl.errors import MissingExtraError
 from tradefl.report import equations
@@ -14,6 +15,7 @@ from tradefl.report.frames import chosen
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
 from tradefl.report.proof import certificate_section, gamma_section, status_words
 from tradefl.report.records import Settlement, Training, settlement_section, training_section
+from tradefl.report.rules import rules_section
 from tradefl.solvers import Solution
 from tradefl.tuning import Tuning
 
@@ -29,6 +31,7 @@ def report(
     solution: Solution,
     *,
     tuning: Tuning | None = None,
+    comparison: Comparison | None = None,
     training: Training | None = None,
     settlement: Settlement | None = None,
 ) -> str:
@@ -42,6 +45,8 @@ def report(
         Its contributions, solved or as settled.
     tuning
         The gamma curve; without it that section is left out.
+    comparison
+        The rules side by side; likewise.
     training, settlement
         What has happened since; their sections are left out without them.
     """
@@ -56,6 +61,8 @@ def report(
     ]
     if tuning is not None:
         sections.append(gamma_section(tuning, solution))
+    if comparison is not None:
+        sections.append(rules_section(comparison, who))
     if training is not None:
         sections.append(training_section(training))
     if settlement is not None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tradefl import charts
+from tradefl.game import Rule
 from tradefl.report import frames
 from tradefl.report.agreed import chosen_words
 from tradefl.report.blocks import (
@@ -156,16 +157,27 @@ def _spread(solution: Solution) -> Table:
     )
 
 
+def payment_words(rule: Rule) -> str:
+    """Return how a rule makes organizations pay each other, in words."""
+    if rule.name == "efficient":
+        return (
+            "Each organization's data is worth something to all others; how much, its schedule "
+            "says. Of two, the one whose data is worth less than was agreed on, against the "
+            "other's, pays the other a share of the difference, and both settle the constant "
+            "that they have agreed on, Eq. (9e). What one pays the other receives, so nobody has "
+            "to put money in."
+        )
+    return (
+        "Of two rivals, the one that contributes less pays the other: gamma times rho times the "
+        "difference of what they contribute, Eq. (9). What one pays the other receives, so nobody "
+        "has to put money in."
+    )
+
+
 def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Section:
     """Return who pays whom, and how much."""
-    heading, anchor = "Who pays whom", "payments"
-    blocks: list[Block] = [
-        Text(
-            "Of two rivals, the one that contributes less pays the other: gamma times rho times "
-            "the difference of what they contribute, Eq. (9). What one pays the other "
-            "receives, so nobody has to put money in."
-        )
-    ]
+    heading, anchor, rule = "Who pays whom", "payments", solution.game.rule
+    blocks: list[Block] = [Text(payment_words(rule))]
     paid, complete = frames.payments(solution)
     if not len(paid):
         blocks.append(Text("Nobody pays anybody.", strong=True))
@@ -188,13 +200,13 @@ def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Secti
                 Fact(
                     "payments",
                     f"{len(paid):,}" if complete else f"more than {len(paid):,}",
-                    "Eq. (9)",
+                    rule.equation,
                     "pairs of which one pays the other",
                 ),
                 Fact(
                     "largest payment",
                     money(float(largest), digits),
-                    "Eq. (9)",
+                    rule.equation,
                     f"{payer} pays {receiver}",
                 ),
             )
@@ -207,7 +219,9 @@ def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Secti
                 "are those in which the organizations take part that this report shows."
             )
         )
-    caption = "Who pays whom, Eq. (9): an arrow points to the receiver, a thicker one is more."
+    caption = (
+        f"Who pays whom, {rule.equation}: an arrow points to the receiver, a thicker one is more."
+    )
     if len(top) < len(paid):
         share = float(top["amount"].sum() / paid["amount"].sum())
         caption += (
@@ -224,7 +238,7 @@ def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Secti
             (
                 Column("from", text=True),
                 Column("to", text=True),
-                Column("amount", "Eq. (9)"),
+                Column("amount", rule.equation),
             ),
             [
                 (one, other, money(float(amount), digits))
@@ -267,13 +281,14 @@ def _between_sectors(solution: Solution, sectors: Sequence[str | None]) -> list[
         return []
     paid, net = found
     digits = digits_of(paid["amount"])
-    caption = "What sectors pay each other, all their organizations together, sums of Eq. (9)."
+    equation = solution.game.rule.equation
+    caption = f"What sectors pay each other, all their organizations together, sums of {equation}."
     return [
         _network("sectors", paid, net, "What sectors pay each other", caption),
         Table(
             "sector-transfers",
             "What sectors pay each other",
-            (Column("from", text=True), Column("to", text=True), Column("amount", "Eq. (9)")),
+            (Column("from", text=True), Column("to", text=True), Column("amount", equation)),
             [
                 (one, other, money(float(amount), digits))
                 for one, other, amount in paid.itertuples(index=False)

@@ -162,7 +162,8 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
     own, best = solution.game.incentive_intensity, tuning.best
     largest = tuning.largest_individually_rational
     everywhere = largest == float("inf")
-    facts = [Fact("gamma now", f"{own:g}", "Eq. (9)", "payoff per bit")]
+    efficient = solution.game.rule.name == "efficient"
+    facts = [] if efficient else [Fact("gamma now", f"{own:g}", "Eq. (9)", "payoff per bit")]
     blocks: list[Block] = [
         Text(
             "gamma is the price of a bit. A higher one rewards contributing more, which makes "
@@ -170,9 +171,15 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
             "those who cannot contribute much pay ever more. Below, the equilibrium is "
             f"computed anew for {len(tuning.curve):,} values of gamma with the method "
             f"{tuning.without.method}."
+            + (
+                " The efficient rule is in force here, which knows no gamma: this is what the "
+                "paper's rule would bring."
+                if efficient
+                else ""
+            )
         )
     ]
-    marks = [("gamma now", own)] if own > 0.0 else []
+    marks = [("gamma now", own)] if own > 0.0 and not efficient else []
     if best is None:
         blocks.append(
             Text("At no gamma that was tried is everybody's payoff non-negative.", strong=True)

@@ -6,8 +6,9 @@ but a hash function; the chain (``contract``, ``chain``, ``keys``, ``settle``, `
 """
 
 from tradefl.settlement import recursion as _recursion  # before anything brings web3
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.quantization import quantization_bounds
+from tradefl.settlement.terms import Report
 from tradefl.settlement.wei import WeiStatement, wei_statement
 
 del _recursion

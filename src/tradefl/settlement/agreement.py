@@ -21,8 +21,10 @@ import numpy as np
 
 from tradefl.consortium.schema import Settlement
 from tradefl.errors import InputError, MissingExtraError, Problem
+from tradefl.game import EfficientRule, InvalidScheduleError, Schedule
 from tradefl.settlement import mirror
 from tradefl.settlement.mirror import PPB
+from tradefl.settlement.terms import EfficientTerms, LinearTerms, Member, Report, RuleTerms
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -34,19 +36,6 @@ GAMMA_SCALE = 10**18
 UINT32, UINT64, UINT96, UINT128 = 2**32, 2**64, 2**96, 2**128
 # The types of ITradeFL.Terms, in its order.
 TERMS = "(uint16,uint128,uint64,uint32,uint128,address,address,uint32,uint32,uint32,uint32,bytes32)"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Report:
-    """What one organization contributed, in the contract's integers; silent if it is zero."""
-
-    data_ppb: int
-    cpu_hz: int
-
-    @property
-    def silent(self) -> bool:
-        """Whether there is nothing to report."""
-        return self.data_ppb == 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,12 +52,8 @@ class Agreement:
         ``s_i``, bit.
     cpu_levels_hz
         ``F_i``, Hz, ascending.
-    rho_ppb
-        ``rho_ij`` for ``i < j``, row by row, ppb.
-    gamma
-        wei per bit, times 10^18.
-    lambda_ppb
-        ppb of bit/Hz.
+    rule
+        What the rule of payments needs, in integers.
     min_data_ppb
         ``D_min``, ppb.
     wei_per_payoff
@@ -85,9 +70,7 @@ class Agreement:
     addresses: tuple[str, ...]
     data_bits: tuple[int, ...]
     cpu_levels_hz: tuple[tuple[int, ...], ...]
-    rho_ppb: tuple[int, ...]
-    gamma: int
-    lambda_ppb: int
+    rule: RuleTerms
     min_data_ppb: int
     wei_per_payoff: int
     verifier: str
@@ -121,7 +104,7 @@ class Agreement:
         cls,
         terms: Sequence[Any],
         organizations: Sequence[tuple[str, int, Sequence[int]]],
-        competition: Sequence[bytes],
+        rule: RuleTerms,
         annex: bytes,
     ) -> Agreement:
         """Return the agreement that a contract published.
@@ -132,19 +115,17 @@ class Agreement:
             ``ITradeFL.Terms``, in its order.
         organizations
             The account, the data size and the levels of each.
-        competition
-            The blocks of the upper triangle.
+        rule
+            What the rule of that contract needs, decoded.
         annex
             The bytes of the annex.
 
         Raises
         ------
         ValueError, TypeError, KeyError
-            The annex is not one of this version.
+            The annex is not one of this version, or of another rule.
         """
-        (size, gamma, lambda_ppb, min_data_ppb, wei_per_payoff, verifier, arbiter, *seconds, _) = (
-            terms
-        )
+        size, _, _, min_data_ppb, wei_per_payoff, verifier, arbiter, *seconds, _ = terms
         document = json.loads(annex)
         names = document["organizations"]
         if not all(isinstance(one, str) for one in (*names, document["consortium"])):
@@ -152,6 +133,8 @@ class Agreement:
         turn = document["turn_seconds"]
         if type(turn) is not int or turn < 1:
             raise ValueError(f"annex: expected turn_seconds >= 1, got {turn!r}")
+        if document.get("rule", LinearTerms.name) != rule.name:
+            raise ValueError(f"annex: expected the rule {rule.name}, got {document['rule']!r}")
         if not size == len(organizations) == len(names):
             raise ValueError(f"{len(organizations)} accounts and {len(names)} names for {size}")
         return cls(
@@ -159,9 +142,7 @@ class Agreement:
             addresses=tuple(checksum(address) for address, _, _ in organizations),
             data_bits=tuple(s for _, s, _ in organizations),
             cpu_levels_hz=tuple(tuple(levels) for *_, levels in organizations),
-            rho_ppb=tuple(np.frombuffer(b"".join(competition), dtype=">u4").tolist()),
-            gamma=gamma,
-            lambda_ppb=lambda_ppb,
+            rule=rule,
             min_data_ppb=min_data_ppb,
             wei_per_payoff=wei_per_payoff,
             verifier=checksum(verifier),
@@ -189,36 +170,27 @@ class Agreement:
     # --- what the contract derives ---------------------------------------------------------------
 
     @cached_property
+    def members(self) -> tuple[Member, ...]:
+        """The organizations, as far as their scores depend on them."""
+        return tuple(map(Member, self.data_bits, self.cpu_levels_hz))
+
+    @cached_property
     def caps(self) -> tuple[int, ...]:
-        """``Xmax_i``, ppb of a bit: all its data and its fastest level."""
-        return tuple(
-            mirror.contribution(PPB, s, self.lambda_ppb, levels[-1])
-            for s, levels in zip(self.data_bits, self.cpu_levels_hz, strict=True)
-        )
+        """The highest score of each organization, in the rule's unit."""
+        return tuple(self.rule.cap(i, member) for i, member in enumerate(self.members))
 
     @cached_property
     def bonds(self) -> tuple[int, ...]:
         """The least deposit of each organization, wei: the most that it could owe."""
-        return tuple(mirror.bond(self.gamma, w) for w in mirror.weights(self.caps, self.rho_ppb))
+        return tuple(self.rule.bonds(self.members))
 
-    def contribution(self, i: int, report: Report) -> int:
-        """Return ``X_i`` of a report, ppb of a bit."""
-        return mirror.contribution(
-            report.data_ppb, self.data_bits[i], self.lambda_ppb, report.cpu_hz
-        )
+    def score(self, i: int, report: Report) -> int:
+        """Return what a report of organization i counts for, in the rule's unit."""
+        return self.rule.score(i, self.members[i], report)
 
     def redistribution(self, reports: Sequence[Report]) -> list[int]:
         """Return ``R_i`` of every organization, wei, Eq. (10)."""
-        x = [self.contribution(i, report) for i, report in enumerate(reports)]
-        return mirror.redistribution(self.gamma, self.rho_ppb, x)
-
-    def rho(self, i: int, j: int) -> int:
-        """Return ``rho_ij``, ppb."""
-        if i == j:
-            return 0
-        i, j = min(i, j), max(i, j)
-        n = len(self)
-        return self.rho_ppb[i * n - i * (i + 1) // 2 + j - i - 1]
+        return self.rule.redistribution([self.score(i, one) for i, one in enumerate(reports)])
 
     def reports(self, profile: StrategyProfile) -> list[Report]:
         """Return a strategy profile in the contract's integers.
@@ -259,35 +231,33 @@ class Agreement:
 
     @cached_property
     def organization_blocks(self) -> tuple[bytes, ...]:
-        """The list of organizations, packed, 40 to a block."""
+        """The list of organizations, packed, so many to a block."""
         entries = [
             bytes.fromhex(address[2:])
             + s.to_bytes(8, "big")
             + bytes([len(levels)])
             + b"".join(level.to_bytes(8, "big") for level in levels)
-            for address, s, levels in zip(
-                self.addresses, self.data_bits, self.cpu_levels_hz, strict=True
+            + self.rule.entry(i)
+            for i, (address, s, levels) in enumerate(
+                zip(self.addresses, self.data_bits, self.cpu_levels_hz, strict=True)
             )
         ]
+        size = self.rule.block_organizations
         return tuple(
-            b"".join(entries[start : start + mirror.BLOCK_ORGANIZATIONS])
-            for start in range(0, len(entries), mirror.BLOCK_ORGANIZATIONS)
+            b"".join(entries[start : start + size]) for start in range(0, len(entries), size)
         )
 
-    @cached_property
-    def competition_blocks(self) -> tuple[bytes, ...]:
-        """The upper triangle of rho, a big-endian uint32 a pair, 8,192 pairs to a block."""
-        packed = np.array(self.rho_ppb, dtype=">u4").tobytes()
-        size = 4 * mirror.BLOCK_PAIRS
-        return tuple(packed[start : start + size] for start in range(0, len(packed), size))
+    @property
+    def pair_blocks(self) -> tuple[bytes, ...]:
+        """What the rule knows of each pair, packed, so many pairs to a block."""
+        return self.rule.pair_blocks
 
     @cached_property
     def terms(self) -> tuple[Any, ...]:
         """``ITradeFL.Terms``, in its order."""
         return (
             len(self),
-            self.gamma,
-            self.lambda_ppb,
+            *self.rule.coefficients,
             self.min_data_ppb,
             self.wei_per_payoff,
             self.verifier,
@@ -305,15 +275,22 @@ class Agreement:
         return (
             self.terms,
             [keccak(block) for block in self.organization_blocks],
-            [keccak(block) for block in self.competition_blocks],
+            [keccak(block) for block in self.pair_blocks],
         )
 
     @cached_property
     def hash(self) -> str:
-        """``keccak256(abi.encode(terms, organizationBlocks, competitionBlocks))``."""
+        """``keccak256(abi.encode(terms, organizationBlocks, pairBlocks))``.
+
+        Under the efficient rule the word ``efficient`` stands before the terms, so that no two
+        rules share a hash.
+        """
         with settlement_extra("the agreement's hash"):
             from eth_abi.abi import encode
-        encoded = encode([TERMS, "bytes32[]", "bytes32[]"], self.constructor_arguments)
+        types, values = zip(*self.rule.hashed, strict=True) if self.rule.hashed else ((), ())
+        encoded = encode(
+            [*types, TERMS, "bytes32[]", "bytes32[]"], [*values, *self.constructor_arguments]
+        )
         return "0x" + keccak(encoded).hex()
 
     def to_dict(self) -> dict[str, Any]:
@@ -322,8 +299,7 @@ class Agreement:
             "schema": SCHEMA,
             "consortium": self.consortium,
             "hash": self.hash,
-            "gamma": str(self.gamma),
-            "lambda_ppb": str(self.lambda_ppb),
+            "rule": self.rule.name,
             "min_data_ppb": self.min_data_ppb,
             "wei_per_payoff": str(self.wei_per_payoff),
             "verifier": None if self.verifier == ZERO_ADDRESS else self.verifier,
@@ -339,21 +315,20 @@ class Agreement:
                     "data_bits": str(s),
                     "cpu_levels_hz": [str(level) for level in levels],
                     "bond_wei": str(bond),
+                    **self.rule.member_to_dict(i),
                 }
-                for name, address, s, levels, bond in zip(
-                    self.names,
-                    self.addresses,
-                    self.data_bits,
-                    self.cpu_levels_hz,
-                    self.bonds,
-                    strict=True,
+                for i, (name, address, s, levels, bond) in enumerate(
+                    zip(
+                        self.names,
+                        self.addresses,
+                        self.data_bits,
+                        self.cpu_levels_hz,
+                        self.bonds,
+                        strict=True,
+                    )
                 )
             ],
-            "rho_ppb": [
-                [self.names[i], self.names[j], rho]
-                for (i, j), rho in zip(mirror.pairs(len(self)), self.rho_ppb, strict=True)
-                if rho
-            ],
+            **self.rule.to_dict(self.names),
             "annex": self.annex.decode(),
         }
 
@@ -454,7 +429,7 @@ class _Quantized:
             )
             raise InputError(self.problems)
         accounts = self._addresses(who.addresses if addresses is None else addresses)
-        weight = mechanism.incentive_intensity
+        rule = self._rule(section.wei_per_payoff)
         agreement = Agreement(
             names=consortium.names,
             addresses=accounts,
@@ -463,17 +438,7 @@ class _Quantized:
                 for name, s in zip(consortium.names, who.data_bits, strict=True)
             ),
             cpu_levels_hz=tuple(self._levels(i) for i in range(n)),
-            rho_ppb=self._rho(),
-            gamma=self.integer(
-                "mechanism.incentive_intensity",
-                weight,
-                section.wei_per_payoff * GAMMA_SCALE,
-                0,
-                UINT128,
-            ),
-            lambda_ppb=self.integer(
-                "mechanism.compute_weight", mechanism.compute_weight, PPB, 0, UINT64
-            ),
+            rule=rule,
             min_data_ppb=self.integer(
                 "mechanism.min_data_fraction", mechanism.min_data_fraction, PPB, 1, PPB + 1
             ),
@@ -486,7 +451,7 @@ class _Quantized:
                 key: self.whole(f"settlement.{key}", getattr(section, key), 1, UINT32)
                 for key in ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
             },
-            annex=annex(consortium),
+            annex=annex(consortium, rule),
         )
         if not self.problems:
             self._ranges(agreement)
@@ -526,15 +491,64 @@ class _Quantized:
             self.problem(f"{name}: cpu_levels_hz", f"{what}, got {len(levels)}")
         return tuple(levels)
 
+    def _rule(self, wei_per_payoff: int) -> RuleTerms:
+        rule = self.consortium.game.rule
+        if isinstance(rule, EfficientRule):
+            return self._efficient(rule, wei_per_payoff)
+        mechanism = self.consortium.mechanism
+        return LinearTerms(
+            gamma=self.integer(
+                "mechanism.incentive_intensity",
+                mechanism.incentive_intensity,
+                wei_per_payoff * GAMMA_SCALE,
+                0,
+                UINT128,
+            ),
+            lambda_ppb=self.integer(
+                "mechanism.compute_weight", mechanism.compute_weight, PPB, 0, UINT64
+            ),
+            rho_ppb=self._rho(),
+        )
+
     def _rho(self) -> tuple[int, ...]:
         triangle: list[int] = []
         for row in upper_rows(self.consortium):
             triangle += map_unique(lambda rho: rounded(rho, PPB), row)
         return tuple(triangle)
 
+    def _efficient(self, rule: EfficientRule, wei_per_payoff: int) -> EfficientTerms:
+        constants: list[int] = []
+        for i in range(rule.size):
+            row = rule.constants_row(i)[i + 1 :]
+            constants += map_unique(lambda k: rounded(k, wei_per_payoff), row)
+        terms = EfficientTerms(
+            schedules=tuple(
+                tuple(
+                    (rounded(share, PPB), rounded(value, wei_per_payoff))
+                    for share, value in zip(one.shares.tolist(), one.values.tolist(), strict=True)
+                )
+                for one in rule.schedules
+            ),
+            constants=tuple(constants),
+        )
+        limit = "in magnitude, got %s; a smaller settlement.wei_per_payoff helps"
+        for name, points in zip(self.consortium.names, terms.schedules, strict=True):
+            place = f"compensation.schedules.{name}"
+            largest = max(abs(value) for _, value in points)
+            if largest >= mirror.LIMIT:
+                what = f"expected less than 2^95 wei {limit}"
+                self.problem(place, what % f"{_size(largest)}")
+            elif (problem := unsuitable(points, wei_per_payoff)) is not None:
+                self.problem(place, f"{problem}: a larger settlement.wei_per_payoff helps")
+        largest = max(map(abs, constants))
+        if largest >= mirror.LIMIT:
+            what = f"expected less than 2^95 wei between any two {limit}"
+            self.problem("compensation.constants", what % f"{_size(largest)}")
+        return terms
+
     def _ranges(self, agreement: Agreement) -> None:
         for name, cap, bond in zip(agreement.names, agreement.caps, agreement.bonds, strict=True):
-            if cap >= UINT96:
+            if isinstance(agreement.rule, LinearTerms) and cap >= UINT96:
                 self.problem(
                     name,
                     f"its largest contribution, s + lambda f, is {cap / PPB:.3g} bit; "
@@ -567,7 +581,25 @@ def map_unique(
     return [converted[k] for k in where.tolist()]
 
 
-def annex(consortium: Consortium) -> bytes:
+def unsuitable(points: mirror.Schedule, wei_per_payoff: int) -> str | None:
+    """Return why a schedule in wei is none of the game's; ``None`` if it is one.
+
+    The contract checks that it does not fall. That it is concave, up to rounding, is checked here.
+    """
+    if not mirror.is_schedule(points):
+        return "in wei it is none that the contract takes"
+    shares, values = zip(*points, strict=True)
+    try:
+        Schedule(
+            np.array([share / PPB for share in shares]),
+            np.array([float(Fraction(value, wei_per_payoff)) for value in values]),
+        )
+    except InvalidScheduleError as error:
+        return f"rounded to wei: {error}"
+    return None
+
+
+def annex(consortium: Consortium, rule: RuleTerms) -> bytes:
     """Return the terms that matter off the chain, as JSON with sorted keys and no blanks.
 
     Public, so that an agent that has nothing but the chain can compute its best response;
@@ -587,5 +619,6 @@ def annex(consortium: Consortium) -> bytes:
         "overhead_weight": mechanism.overhead_weight,
         "energy": consortium.energy.model_dump(),
         "turn_seconds": (consortium.settlement or Settlement()).turn_seconds,
+        **rule.annex(),
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

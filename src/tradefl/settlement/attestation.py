@@ -10,8 +10,9 @@ from eth_account.messages import encode_typed_data
 from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chain import KeySigner
+from tradefl.settlement.terms import Report
 
 
 def attestations(
@@ -55,6 +56,7 @@ def attested_by(
 def _typed_data(
     chain_id: int, contract: str, account: str, report: Report
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    # Of both rules: the contract is part of it, so nothing signed for one holds for another.
     domain = {
         "name": "TradeFL",
         "version": "1",

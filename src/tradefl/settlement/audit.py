@@ -17,16 +17,17 @@ import numpy as np
 
 from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
-from tradefl.settlement.agreement import Agreement, Report, checksum, keccak
+from tradefl.settlement.agreement import Agreement, checksum, keccak, unsuitable
 from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chain import Chain
-from tradefl.settlement.contract import Event, Phase, called
+from tradefl.settlement.contract import Deployment, Event, Phase, called
 from tradefl.settlement.settle import (
     State,
     decoded_agreement,
     drafted,
     read_state,
 )
+from tradefl.settlement.terms import EfficientTerms, Report
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -146,9 +147,9 @@ def audit(
         There is no settlement of ours at the address, or the node does not answer.
     """
     with chain.pinned():
-        event, arguments = drafted(chain, contract, first_block)
+        event, deployed = drafted(chain, contract, first_block)
         book = _Book(chain, contract, chain.events(contract, event.block))
-        return book.audited(arguments, consortium)
+        return book.audited(deployed, consortium)
 
 
 class _Book:
@@ -169,8 +170,8 @@ class _Book:
         if expected != found:
             self.differences.append(Difference(place, _shown(expected), _shown(found)))
 
-    def audited(self, arguments: tuple[Any, ...], consortium: Consortium | None) -> Audit:
-        agreement = self._published(arguments)
+    def audited(self, deployed: Deployment, consortium: Consortium | None) -> Audit:
+        agreement = self._published(deployed)
         size = len(self.named("OrganizationListed")) if agreement is None else len(agreement)
         state = read_state(self.chain, self.contract, size)
         reports: tuple[Report, ...] = ()
@@ -205,21 +206,21 @@ class _Book:
 
     # --- the agreement ---------------------------------------------------------------------------
 
-    def _published(self, arguments: tuple[Any, ...]) -> Agreement | None:
+    def _published(self, deployed: Deployment) -> Agreement | None:
         """Return the agreement that the events hold, its hash checked; ``None``: not complete."""
-        terms, organization_hashes, competition_hashes = arguments
-        agreement = decoded_agreement(arguments, self.events)
+        terms = deployed.terms
+        agreement = decoded_agreement(deployed, self.events)
         if agreement is None:
             return None
         self.compare("annex hash", terms[-1], keccak(agreement.annex))
         for k, (expected, block) in enumerate(
-            zip(organization_hashes, agreement.organization_blocks, strict=True)
+            zip(deployed.organization_hashes, agreement.organization_blocks, strict=True)
         ):
             self.compare(f"hash of block {k} of the organizations", expected, keccak(block))
         for k, (expected, block) in enumerate(
-            zip(competition_hashes, agreement.competition_blocks, strict=True)
+            zip(deployed.pair_hashes, agreement.pair_blocks, strict=True)
         ):
-            self.compare(f"hash of block {k} of the competition", expected, keccak(block))
+            self.compare(f"hash of block {k} of the pairs", expected, keccak(block))
         own = self.chain.read(self.contract, "agreementHash")
         self.compare("agreement hash", agreement.hash, "0x" + own.hex())
         for one in self.named("AgreementDrafted"):
@@ -230,7 +231,16 @@ class _Book:
             given = [value.lower() if isinstance(value, str) else value for value in terms]
             self.compare("terms, event", given, event_terms)
             self.compare("agreement hash, event", agreement.hash, "0x" + one["agreementHash"].hex())
+        if isinstance(agreement.rule, EfficientTerms):
+            self._schedules(agreement, agreement.rule)
         return agreement
+
+    def _schedules(self, agreement: Agreement, rule: EfficientTerms) -> None:
+        """Say whose schedule is not concave: the contract leaves that to whoever agrees."""
+        for name, points in zip(agreement.names, rule.schedules, strict=True):
+            problem = unsuitable(points, agreement.wei_per_payoff)
+            if problem is not None:
+                self.notes.append(f"{name}: its schedule is not as the rule wants it; {problem}")
 
     def _against_file(self, agreement: Agreement, consortium: Consortium) -> None:
         """Compare the agreement with a file, figure by figure."""
@@ -254,6 +264,7 @@ class _Book:
         # An address of the file may be another organization's on the chain.
         apart = len({one.lower() for one in filled}) == len(filled)
         expected = Agreement.of(consortium, filled if apart else agreement.addresses)
+        self.compare(f"{consortium.source}: rule", expected.rule.name, agreement.rule.name)
         for place, mine, theirs in _figures(expected, agreement):
             self.compare(f"{consortium.source}: {place}", mine, theirs)
         self.compare(f"{consortium.source}: agreement hash", expected.hash, agreement.hash)
@@ -341,7 +352,7 @@ class _Book:
             strict=True,
         ):
             self.compare(f"{name}: address", address, place.account)
-            self.compare(f"{name}: largest contribution", cap, place.cap)
+            self.compare(f"{name}: highest score", cap, place.cap)
             self.compare(f"{name}: bond_wei", bond, place.bond)
             self.compare(f"{name}: has deposited", address in deposits, place.joined)
             self.compare(f"{name}: deposit_wei", deposits.get(address, 0), place.deposit)
@@ -371,8 +382,8 @@ class _Book:
                 continue
             report = Report(data_ppb=one["dataPpb"], cpu_hz=one["cpuHz"])
             name = agreement.names[index[address]]
-            x = agreement.contribution(index[address], report)
-            self.compare(f"{name}: contribution", x, one["contribution"])
+            score = agreement.score(index[address], report)
+            self.compare(f"{name}: score", score, one["score"])
             if not (ruled and report == nothing):
                 self._feasible(agreement, index[address], report)
             if verified and not ruled:
@@ -385,8 +396,8 @@ class _Book:
             self.compare(f"{name}: has reported", address in submitted, place.reported)
             self.compare(f"{name}: is disputed", address in accused, place.disputed)
             self.compare(f"{name}: report", current[address], place.report)
-            x = agreement.contribution(index[address], current[address])
-            self.compare(f"{name}: contribution, storage", x, place.contribution)
+            score = agreement.score(index[address], current[address])
+            self.compare(f"{name}: score, storage", score, place.score)
         return tuple(current[address] for address in agreement.addresses)
 
     def _feasible(self, agreement: Agreement, i: int, report: Report) -> None:
@@ -467,8 +478,6 @@ class _Book:
 def _figures(mine: Agreement, theirs: Agreement) -> Iterator[tuple[str, Any, Any]]:
     """Yield every figure of two agreements of the same organizations: place, mine, theirs."""
     for key in (
-        "gamma",
-        "lambda_ppb",
         "min_data_ppb",
         "wei_per_payoff",
         "verifier",
@@ -485,9 +494,11 @@ def _figures(mine: Agreement, theirs: Agreement) -> Iterator[tuple[str, Any, Any
             ("cpu_levels_hz", "cpu_levels_hz"),
         ):
             yield f"{name}: {key}", getattr(mine, column)[i], getattr(theirs, column)[i]
-    pairs = ((i, j) for i in range(len(mine)) for j in range(i + 1, len(mine)))
-    for (i, j), a, b in zip(pairs, mine.rho_ppb, theirs.rho_ppb, strict=True):
-        yield f"rho_ppb of {mine.names[i]} and {mine.names[j]}", a, b
+    if mine.rule.name == theirs.rule.name:  # otherwise nothing stands for the same
+        for (place, a), (_, b) in zip(
+            mine.rule.figures(mine.names), theirs.rule.figures(theirs.names), strict=True
+        ):
+            yield place, a, b
     yield from _annex_figures(json.loads(mine.annex), json.loads(theirs.annex), "annex")
 
 

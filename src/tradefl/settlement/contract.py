@@ -1,9 +1,13 @@
-"""The contract as the package ships it: its ABI, its bytecode, and what its reverts mean."""
+"""The contracts as the package ships them: ABI, bytecode, and what their reverts mean.
+
+There is one for each rule, with one life cycle: names that both have mean the same in both.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from enum import IntEnum
 from functools import cache
 from importlib.resources import files
@@ -19,8 +23,11 @@ from eth_utils.abi import (
 
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import TERMS, Agreement
+from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 _CONSTRUCTOR = (TERMS, "bytes32[]", "bytes32[]")
+# The contract of each rule.
+CONTRACTS = {one.name: one.contract for one in (LinearTerms, EfficientTerms)}
 
 
 class Phase(IntEnum):
@@ -84,17 +91,43 @@ class Event:
     block_hash: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Deployment:
+    """What a contract of ours was deployed with.
+
+    Attributes
+    ----------
+    rule
+        Whose contract it is: ``linear`` or ``efficient``.
+    terms
+        ``ITradeFL.Terms``, in its order.
+    organization_hashes, pair_hashes
+        The hash of each block of the two lists.
+    """
+
+    rule: str
+    terms: tuple[Any, ...]
+    organization_hashes: Sequence[bytes]
+    pair_hashes: Sequence[bytes]
+
+
 @cache
-def artifact() -> dict[str, Any]:
-    """Return the compiled contract; its sources are in ``contracts/`` of the repository."""
-    text = files("tradefl.settlement").joinpath("artifact", "TradeFL.json").read_text("utf-8")
-    document: dict[str, Any] = json.loads(text)
+def artifact(rule: str = LinearTerms.name) -> dict[str, Any]:
+    """Return the compiled contract of a rule; the sources are in ``contracts/``."""
+    path = files("tradefl.settlement").joinpath("artifact", f"{CONTRACTS[rule]}.json")
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return document
 
 
 @cache
 def _entries(kind: str) -> dict[str, dict[str, Any]]:
-    return {entry["name"]: entry for entry in artifact()["abi"] if entry["type"] == kind}
+    """Return what either contract has, by name; what both have is the same in both."""
+    return {
+        entry["name"]: entry
+        for rule in CONTRACTS
+        for entry in artifact(rule)["abi"]
+        if entry["type"] == kind
+    }
 
 
 def _selector(entry: dict[str, Any]) -> bytes:
@@ -112,16 +145,16 @@ def _types(parameters: list[dict[str, Any]]) -> list[str]:
 def creation_code(agreement: Agreement) -> bytes:
     """Return what a deployment of this agreement sends: the bytecode and the arguments."""
     arguments = encode(_CONSTRUCTOR, agreement.constructor_arguments)
-    return bytes.fromhex(artifact()["bytecode"][2:]) + arguments
+    return bytes.fromhex(artifact(agreement.rule.name)["bytecode"][2:]) + arguments
 
 
-def constructor_arguments(code: bytes) -> tuple[Any, ...] | None:
-    """Return the terms and the block hashes that a creation carries; ``None``: not our bytecode."""
-    bytecode = bytes.fromhex(artifact()["bytecode"][2:])
-    if not code.startswith(bytecode):
-        return None
-    decoded: tuple[Any, ...] = decode(_CONSTRUCTOR, code[len(bytecode) :])
-    return decoded
+def deployment(code: bytes) -> Deployment | None:
+    """Return what a creation deploys; ``None``: not our bytecode, of neither rule."""
+    for rule in CONTRACTS:
+        bytecode = bytes.fromhex(artifact(rule)["bytecode"][2:])
+        if code.startswith(bytecode):
+            return Deployment(rule, *decode(_CONSTRUCTOR, code[len(bytecode) :]))
+    return None
 
 
 def encoded_call(name: str, *arguments: Any) -> bytes:

@@ -1,5 +1,6 @@
-r"""The arithmetic of the contract, Eq. (9) and (10) in integers: ``contracts/src/TradeMath.sol``.
+r"""The arithmetic of the contracts, in integers.
 
+Eq. (9) and (10) are ``contracts/src/TradeMath.sol``, the efficient rule is ``ScheduleMath.sol``.
 Every function here has its twin of the same meaning there, and tests hold the two to each
 other to the wei. Shares, rho and lambda are in parts per billion (ppb: 10^9 is one), gamma in
 wei per bit times 10^18, a contribution in ppb of a bit, money in wei.
@@ -7,12 +8,18 @@ wei per bit times 10^18, a contribution in ppb of a bit, money in wei.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 PPB = 10**9
 SCALE = 10**36  # gamma by 10^18, rho by 10^9, X by 10^9
 BLOCK_PAIRS = 8192
 BLOCK_ORGANIZATIONS = 40
+SCHEDULE_BLOCK_PAIRS = 4096
+SCHEDULE_BLOCK_ORGANIZATIONS = 12
+MAX_BREAKPOINTS = 32
+LIMIT = 2**95  # what the magnitude of a schedule's value or a constant stays below, wei
 MAX_SIZE = 1024
 MAX_LEVELS = 32
 MAX_DEPOSIT = 2**112 - 1
@@ -64,9 +71,82 @@ def weights(caps: Sequence[int], rho_ppb: Sequence[int]) -> list[int]:
 
 def redistribution(gamma: int, rho_ppb: Sequence[int], x: Sequence[int]) -> list[int]:
     """Return ``R_i``, wei, Eq. (10): each pair computed once, so the sum is exactly zero."""
-    received = [0] * len(x)
-    for (i, j), rho in zip(pairs(len(x)), rho_ppb, strict=True):
-        wei = compensation(gamma, rho, x[i], x[j])
+    return _added_up(
+        len(x),
+        (
+            compensation(gamma, rho, x[i], x[j])
+            for (i, j), rho in zip(pairs(len(x)), rho_ppb, strict=True)
+        ),
+    )
+
+
+def _added_up(size: int, payments: Iterable[int]) -> list[int]:
+    """Return what each receives of payments, one for each pair: j pays i."""
+    received = [0] * size
+    for (i, j), wei in zip(pairs(size), payments, strict=True):
         received[i] += wei
         received[j] -= wei
     return received
+
+
+# --- the efficient rule ---------------------------------------------------------------------------
+
+Schedule = Sequence[tuple[int, int]]  # breakpoints: share, ppb, and value, wei
+
+
+def is_schedule(points: Schedule) -> bool:
+    """Return whether these are a schedule, as far as the contract knows."""
+    if not 2 <= len(points) <= MAX_BREAKPOINTS:
+        return False
+    shares, values = zip(*points, strict=True)
+    return (
+        (shares[0], shares[-1]) == (0, PPB)
+        and all(b < c for b, c in pairwise(shares))
+        and all(v <= w for v, w in pairwise(values))
+        and values[0] > -LIMIT
+        and values[-1] < LIMIT
+    )
+
+
+def value_at(points: Schedule, data_ppb: int) -> int:
+    """Return ``phi(d)``, wei: on the straight line between two breakpoints, rounded down."""
+    k = max(bisect_left(points, data_ppb, key=lambda point: point[0]), 1)
+    (left, low), (right, high) = points[k - 1], points[k]
+    return low + (high - low) * (data_ppb - left) // (right - left)
+
+
+def efficient_compensation(rivals: int, phi_i: int, phi_j: int, constant: int) -> int:
+    """Return ``t_ij = (phi_i - phi_j) / (N - 1) + k_ij``, wei: what j pays i.
+
+    The division truncates toward zero, as Solidity's does.
+    """
+    wei = abs(phi_i - phi_j) // rivals
+    return (wei if phi_i >= phi_j else -wei) + constant
+
+
+def efficient_redistribution(constants: Sequence[int], phi: Sequence[int]) -> list[int]:
+    """Return ``R_i``, wei: each pair computed once, so the sum is exactly zero."""
+    n = len(phi)
+    return _added_up(
+        n,
+        (
+            efficient_compensation(n - 1, phi[i], phi[j], constant)
+            for (i, j), constant in zip(pairs(n), constants, strict=True)
+        ),
+    )
+
+
+def efficient_bonds(
+    constants: Sequence[int], least: Sequence[int], most: Sequence[int]
+) -> list[int]:
+    """Return what each owes with its own schedule at its least and all others at their most, wei.
+
+    No rounding is in it: every payment grows with the own value and falls with the other's. Who
+    receives even then owes nothing.
+    """
+    n = len(least)
+    worst = [0] * n
+    for (i, j), constant in zip(pairs(n), constants, strict=True):
+        worst[i] += efficient_compensation(n - 1, least[i], most[j], constant)
+        worst[j] += efficient_compensation(n - 1, least[j], most[i], -constant)
+    return [max(0, -wei) for wei in worst]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tradefl.consortium import Consortium
 from tradefl.errors import InputError, Problem
-from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, Report, checksum
+from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, checksum
 from tradefl.settlement.chain import (
     Chain,
     EmbeddedChain,
@@ -30,6 +30,7 @@ from tradefl.settlement.settle import (
     published_agreement,
     read_phase,
 )
+from tradefl.settlement.terms import Report
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,8 +10,9 @@ from typing import Any
 from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.mirror import PPB
+from tradefl.settlement.terms import Report
 
 SCHEMAS = ("tradefl/solution/1", "tradefl/training/1")
 # Where a document says how much of its data an organization used: measured before pledged.

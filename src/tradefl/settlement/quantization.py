@@ -4,6 +4,10 @@ Rounding gamma, rho, the data sizes, lambda and the levels is known once the agr
 rounding a data fraction moves it by at most half a ppb; each payment is cut by less than one
 wei. With ``g r D`` the exact product of a pair, ``D = |X_i - X_j|``, and ``e`` the error of each
 factor, the product is off by at most ``g r e_D + g e_r (D + e_D) + e_g (r + e_r) (D + e_D)``.
+
+Under the efficient rule a value and a constant are each off by at most half a wei and what the
+decimal number differs from its double, a value between breakpoints is rounded down to a wei, and
+half a ppb of data moves it by half the steepest slope.
 """
 
 from __future__ import annotations
@@ -16,8 +20,11 @@ import numpy as np
 
 from tradefl.settlement import mirror
 from tradefl.settlement.agreement import GAMMA_SCALE, Agreement, upper_rows
+from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from tradefl.consortium import Consortium
 
 # Double precision of the real-valued statement itself: N terms, each rounded a few times.
@@ -31,19 +38,59 @@ def quantization_bounds(consortium: Consortium, agreement: Agreement) -> list[in
     statement's lines in double precision. Where competition comes by sectors with exceptions of
     zero, the sum that a solution reports carries a rounding of its own, which is not in it.
     """
+    match agreement.rule:
+        case EfficientTerms() as efficient:
+            bounds = _efficient_bounds(agreement, efficient)
+        case LinearTerms() as linear:
+            bounds = _linear_bounds(consortium, agreement, linear)
+        case other:
+            raise TypeError(f"rule: {other.name} has no bound")
+    return [math.ceil(bound * (1.0 + 1e-9)) for bound in bounds.tolist()]
+
+
+def _efficient_bounds(agreement: Agreement, rule: EfficientTerms) -> npt.NDArray[np.float64]:
+    n = len(agreement)
+    largest, error = np.zeros(n), np.zeros(n)
+    for i, points in enumerate(rule.schedules):
+        shares, values = (np.array(part, dtype=float) for part in zip(*points, strict=True))
+        largest[i] = np.abs(values).max()
+        steepest = float((np.diff(values) / np.diff(shares)).max())
+        # The share is off by half a ppb, and by what a double cannot hold of it.
+        error[i] = 0.5 + 2.0**-52 * largest[i] + 1.0 + steepest * (0.5 + 1e-6)
+    bounds = np.zeros(n)
+    constants = np.abs(np.array(rule.constants, dtype=float))
+    start = 0
+    for i in range(n - 1):
+        constant = constants[start : start + n - 1 - i]
+        start += constant.size
+        gross = 2.0 * (largest[i] + largest[i + 1 :]) / (n - 1) + constant
+        pair = (
+            (error[i] + error[i + 1 :]) / (n - 1)
+            + (0.5 + 2.0**-52 * constant)
+            + DOUBLE * gross
+            + 1.0  # the quotient is cut by less than a wei
+        )
+        bounds[i] += pair.sum()
+        bounds[i + 1 :] += pair
+    return bounds
+
+
+def _linear_bounds(
+    consortium: Consortium, agreement: Agreement, rule: LinearTerms
+) -> npt.NDArray[np.float64]:
     who, mechanism = consortium.organizations, consortium.mechanism
     n = len(agreement)
     scale = agreement.wei_per_payoff * GAMMA_SCALE
-    gamma = float(agreement.gamma)
-    gamma_error = _error(agreement.gamma, mechanism.incentive_intensity, scale)
-    lambda_error = _error(agreement.lambda_ppb, mechanism.compute_weight, mirror.PPB)
+    gamma = float(rule.gamma)
+    gamma_error = _error(rule.gamma, mechanism.incentive_intensity, scale)
+    lambda_error = _error(rule.lambda_ppb, mechanism.compute_weight, mirror.PPB)
     caps = np.array(agreement.caps, dtype=float)
     x_error = np.array(
         [
             0.5 * agreement.data_bits[i]  # d, by at most half a ppb
             + mirror.PPB * _error(agreement.data_bits[i], float(who.data_bits[i]), 1)
             + lambda_error * max(who.levels(i))
-            + agreement.lambda_ppb
+            + rule.lambda_ppb
             * max(
                 _error(whole, f, 1)
                 for whole, f in zip(agreement.cpu_levels_hz[i], who.levels(i), strict=True)
@@ -54,7 +101,7 @@ def quantization_bounds(consortium: Consortium, agreement: Agreement) -> list[in
     bounds = np.zeros(n)
     start = 0
     for i, row in enumerate(upper_rows(consortium)):
-        whole = np.array(agreement.rho_ppb[start : start + row.size], dtype=float)
+        whole = np.array(rule.rho_ppb[start : start + row.size], dtype=float)
         start += row.size
         real = row * mirror.PPB
         # The subtraction is of nearly equal numbers; its own rounding is added.
@@ -70,7 +117,7 @@ def quantization_bounds(consortium: Consortium, agreement: Agreement) -> list[in
         pair = np.where((whole > 0) | (real > 0), product + DOUBLE * gross + 1.0, 0.0)
         bounds[i] += pair.sum()
         bounds[i + 1 :] += pair
-    return [math.ceil(bound * (1.0 + 1e-9)) for bound in bounds.tolist()]
+    return bounds
 
 
 def _error(whole: int, value: float, factor: int) -> float:

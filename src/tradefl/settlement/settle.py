@@ -11,21 +11,22 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tradefl.settlement import mirror
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import attestation
 from tradefl.settlement.chain import Chain, KeySigner, Receipt, StateChangedError
 from tradefl.settlement.contract import (
     ChainError,
+    Deployment,
     Event,
     Phase,
     RevertedError,
     called,
-    constructor_arguments,
     creation_code,
+    deployment,
     encoded_call,
     topic,
 )
+from tradefl.settlement.terms import EfficientTerms, LinearTerms, Report, RuleTerms
 
 SCHEMA = "tradefl/settlement/1"
 NO_STATEMENT = bytes(32)
@@ -46,7 +47,7 @@ class Place:
     deposit: int
     reported: bool
     report: Report
-    contribution: int
+    score: int
     disputed: bool
     ruled: bool
     redistribution: int
@@ -57,7 +58,7 @@ class Place:
 class State:
     """Where a settlement stands.
 
-    ``published`` and ``calculated`` hold one bit for each block of the competition matrix.
+    ``published`` and ``calculated`` hold one bit for each block of the pairs.
     """
 
     phase: Phase
@@ -144,7 +145,7 @@ def _place(account: dict[str, Any]) -> Place:
         deposit=account["deposit"],
         reported=account["reported"],
         report=Report(data_ppb=account["dataPpb"], cpu_hz=account["cpuHz"]),
-        contribution=account["contribution"],
+        score=account["score"],
         disputed=account["disputed"],
         ruled=account["ruled"],
         redistribution=account["redistribution"],
@@ -178,7 +179,7 @@ def due(agreement: Agreement, state: State, reports: Mapping[str, Report]) -> li
         case Phase.RECORDED if state.now > _calculable_after(agreement, state):
             return [
                 Step("payoffCalculate", (k, block))
-                for k, block in enumerate(agreement.competition_blocks)
+                for k, block in enumerate(agreement.pair_blocks)
                 if not state.calculated >> k & 1
             ]
         case Phase.CALCULATED:
@@ -197,11 +198,11 @@ def _publications(agreement: Agreement, state: State) -> list[Step]:
     steps += [
         Step("organizationsPublish", (k, block))
         for k, block in enumerate(agreement.organization_blocks)
-        if k * mirror.BLOCK_ORGANIZATIONS >= state.listed
+        if k * agreement.rule.block_organizations >= state.listed
     ]
     steps += [
-        Step("competitionPublish", (k, block))
-        for k, block in enumerate(agreement.competition_blocks)
+        Step("pairsPublish", (k, block))
+        for k, block in enumerate(agreement.pair_blocks)
         if not state.published >> k & 1
     ]
     return steps
@@ -254,8 +255,8 @@ def find(chain: Chain, agreement: Agreement, first_block: int = 0) -> list[str]:
     ]
 
 
-def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, tuple[Any, ...]]:
-    """Return the event of a contract's deployment, and the arguments that it was deployed with.
+def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, Deployment]:
+    """Return the event of a contract's deployment, and what was deployed: by which rule, and how.
 
     The transaction that created it must carry exactly the package's bytecode. Code alone would
     prove less: whoever writes the code of a creation can give it any storage.
@@ -272,11 +273,13 @@ def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, t
         what = f"no deployment of it from block {first_block:,} on; begin earlier"
         raise ChainError("--from-block", what)
     for event in found:
-        arguments = constructor_arguments(_created(chain, event))
-        if arguments is not None:
-            return event, arguments
+        deployed = deployment(_created(chain, event))
+        if deployed is not None:
+            return event, deployed
     raise ChainError(
-        contract, "is no TradeFL settlement: its creation does not carry this version's bytecode"
+        contract,
+        "is no TradeFL settlement, of neither rule: its creation does not carry this version's "
+        "bytecode",
     )
 
 
@@ -293,28 +296,35 @@ def published_agreement(chain: Chain, contract: str, first_block: int = 0) -> Ag
     ChainError
         There is no settlement of ours at the address.
     """
-    event, arguments = drafted(chain, contract, first_block)
-    return decoded_agreement(arguments, chain.events(contract, event.block))
+    event, deployed = drafted(chain, contract, first_block)
+    return decoded_agreement(deployed, chain.events(contract, event.block))
 
 
-def decoded_agreement(arguments: tuple[Any, ...], events: Sequence[Event]) -> Agreement | None:
+def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreement | None:
     """Return the agreement that a contract's events hold; ``None`` while parts are missing."""
-    terms, _, competition_hashes = arguments
+    terms = deployed.terms
 
     def named(name: str) -> list[dict[str, Any]]:
         return [one.arguments for one in events if one.name == name]
 
     annexes = [one["annex"] for one in named("AnnexPublished")]
     listed = sorted(named("OrganizationListed"), key=lambda one: int(one["index"]))
-    blocks = {one["blockIndex"]: one["rho"] for one in named("CompetitionPublished")}
-    complete = annexes and len(listed) == terms[0] and len(blocks) == len(competition_hashes)
+    published = {one["blockIndex"]: one["data"] for one in named("PairsPublished")}
+    complete = annexes and len(listed) == terms[0] and len(published) == len(deployed.pair_hashes)
     if not complete:
         return None
+    blocks = [published[k] for k in sorted(published)]
+    rule: RuleTerms
+    if deployed.rule == EfficientTerms.name:
+        schedules = sorted(named("ScheduleListed"), key=lambda one: int(one["index"]))
+        rule = EfficientTerms.decode([(one["shares"], one["values"]) for one in schedules], blocks)
+    else:
+        rule = LinearTerms.decode(terms, blocks)
     try:
         return Agreement.decode(
             terms,
             [(one["account"], one["dataBits"], one["levels"]) for one in listed],
-            [blocks[k] for k in sorted(blocks)],
+            rule,
             annexes[0],
         )
     except (ValueError, TypeError, KeyError):

@@ -1,6 +1,6 @@
 r"""The redistribution in wei, line by line: what the contract computes, with its numbers.
 
-One line a pair, in the words of ``TradeMath.compensation``: an auditor recomputes it with any
+One line a pair, in the words of the rule's ``compensation``: an auditor recomputes it with any
 calculator of whole numbers.
 """
 
@@ -10,22 +10,21 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from tradefl.settlement import mirror
-from tradefl.settlement.agreement import Agreement, Report
+from tradefl.settlement.agreement import Agreement
+from tradefl.settlement.terms import Report, RuleTerms
 from tradefl.statement import escaped
 
 
 @dataclasses.dataclass(frozen=True)
 class WeiLine:
-    """What one rival pays, Eq. (9), wei; negative when it is paid.
+    """What one rival pays, wei; negative when it is paid.
 
-    ``calculation`` holds the integers as they enter; the quotient is cut toward zero.
+    ``inputs`` holds the integers by name, ``calculation`` as they enter; the quotient is cut
+    toward zero.
     """
 
     counterparty: str
-    rho_ppb: int
-    x_i: int
-    x_j: int
+    inputs: dict[str, int]
     calculation: str
     wei: int
 
@@ -38,12 +37,12 @@ class WeiStatement:
     ----------
     organization
         Whose.
+    rule
+        The rule, in integers.
     contribution
-        How its ``X`` came about, as a calculation.
-    x
-        ``X_i``, ppb of a bit.
-    gamma
-        wei per bit, times 10^18.
+        How its score came about, as a calculation.
+    score
+        What it counts for: ``X_i``, ppb of a bit, or ``phi_i``, wei.
     lines
         One for each rival.
     redistribution_wei
@@ -57,9 +56,9 @@ class WeiStatement:
     """
 
     organization: str
+    rule: RuleTerms
     contribution: str
-    x: int
-    gamma: int
+    score: int
     lines: tuple[WeiLine, ...]
     redistribution_wei: int
     bond_wei: int
@@ -75,14 +74,12 @@ class WeiStatement:
         """Return the statement for JSON; integers that may exceed 2^53 as text."""
         return {
             "organization": self.organization,
-            "contribution_ppb_bits": str(self.x),
-            "gamma": str(self.gamma),
+            "rule": self.rule.name,
+            **self.rule.score_to_dict(self.score),
             "lines": [
                 {
                     "counterparty": line.counterparty,
-                    "rho_ppb": line.rho_ppb,
-                    "x_i": str(line.x_i),
-                    "x_j": str(line.x_j),
+                    **self.rule.inputs_to_dict(line.inputs),
                     "calculation": line.calculation,
                     "wei": str(line.wei),
                 }
@@ -106,11 +103,7 @@ class WeiStatement:
         return [*rows, ("R, Eq. (10)", "sum of the lines", f"{self.redistribution_wei:,}")]
 
     def _facts(self) -> list[str]:
-        return [
-            f"X = d s + lambda f = {self.contribution} = {self.x} ppb of a bit",
-            f"each line: gamma * rho_ij * (X_i - X_j) / 10^36, cut toward zero; "
-            f"gamma = {self.gamma}",
-        ]
+        return self.rule.explanation(self.contribution, self.score)
 
     def _remark(self) -> str:
         return (
@@ -125,7 +118,7 @@ class WeiStatement:
         text += [f"  {fact}" for fact in self._facts()]
         text.append("")
         text += [
-            f"Eq. (9)   {who:<{widths[0]}}  {how:<{widths[1]}}  {wei:>{widths[2]}}"
+            f"{self.rule.equation:<8}  {who:<{widths[0]}}  {how:<{widths[1]}}  {wei:>{widths[2]}}"
             for who, how, wei in rows[:-1]
         ]
         who, how, wei = rows[-1]
@@ -161,31 +154,17 @@ def wei_statement(
     bound
         The most that both may differ, wei: :func:`~tradefl.settlement.quantization_bounds`.
     """
-    x = [agreement.contribution(j, report) for j, report in enumerate(reports)]
+    scores = [agreement.score(j, report) for j, report in enumerate(reports)]
     lines = []
     for j, rival in enumerate(agreement.names):
-        rho = agreement.rho(i, j)
-        if rho == 0:
-            continue
-        lines.append(
-            WeiLine(
-                counterparty=rival,
-                rho_ppb=rho,
-                x_i=x[i],
-                x_j=x[j],
-                calculation=f"{agreement.gamma} * {rho} * ({x[i]} - {x[j]}) / 10^36",
-                wei=mirror.compensation(agreement.gamma, rho, x[i], x[j]),
-            )
-        )
-    report = reports[i]
+        term = None if j == i else agreement.rule.payment(len(agreement), i, j, scores)
+        if term is not None:
+            lines.append(WeiLine(rival, term.inputs, term.calculation, term.wei))
     return WeiStatement(
         organization=agreement.names[i],
-        contribution=(
-            f"{report.data_ppb} * {agreement.data_bits[i]} "
-            f"+ {agreement.lambda_ppb} * {report.cpu_hz}"
-        ),
-        x=x[i],
-        gamma=agreement.gamma,
+        rule=agreement.rule,
+        contribution=agreement.rule.score_calculation(i, agreement.members[i], reports[i]),
+        score=scores[i],
         lines=tuple(lines),
         redistribution_wei=sum(line.wei for line in lines),
         bond_wei=agreement.bonds[i],

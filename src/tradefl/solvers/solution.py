@@ -220,6 +220,7 @@ class Solution:
             "cpu_hz": self.profile.cpu_hz,
             "contribution_bits": self.profile.data_fraction * game.data_bits,
             "resource_bit_equivalents": game.resource(self.profile),
+            "score": game.rule.score(game, self.profile),
             "revenue": terms.revenue,
             "overhead": terms.overhead,
             "damage": terms.damage,
@@ -243,6 +244,7 @@ class Solution:
         return {
             "schema": SCHEMA,
             "consortium": self.game.title,
+            "rule": self.game.rule.name,
             "method": self.method,
             "status": self.status,
             "iterations": self.iterations,
