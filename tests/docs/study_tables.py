@@ -136,6 +136,39 @@ def promises(rows: pd.DataFrame) -> str:
     )
 
 
+def phrases(rows: pd.DataFrame) -> list[str]:
+    """Return what the text of the page says in numbers, besides its tables."""
+    unequal = rows[rows["kind"] == HETEROGENEOUS]
+    data = (rows["data_none"] / rows["data_optimum"]).groupby(rows["kind"]).median()
+
+    def together(column: str, other: str) -> str:
+        return f"{unequal[column].corr(unequal[other], method='spearman'):.2f}"
+
+    each = by_organization(unequal)
+    place = each.groupby("seed")["without"].rank()
+    loses = each["tuned"] < -1e-6
+    corners = (unequal["at_deadline"] + unequal["all_their_data"] == 10).sum()
+    lost = unequal.loc[unequal["losers_tuned"] > 0, "largest_loss_tuned"]
+    anarchy, closed, losers = "price_of_anarchy", "gap_closed_linear", "losers_tuned"
+    apart, rivalry = "heterogeneity", "rivalry"
+    return [
+        f"{100.0 * data[KINDS[0]]:.0f} % of the optimum's data in Table II's consortia",
+        f"{100.0 * data[KINDS[1]]:.0f} % in heterogeneous ones",
+        f"grows with rivalry (rank correlation {together(anarchy, rivalry)})",
+        f"hardly with heterogeneity ({together(anarchy, apart)})",
+        f"In {corners} of {len(unequal)} heterogeneous consortia everybody is at such a corner",
+        f"what it closes falls with heterogeneity ({together(closed, apart)})",
+        f"grows with heterogeneity (rank correlation {together(losers, apart)})",
+        f"not with rivalry ({together(losers, rivalry)})",
+        f"{100.0 * loses[place == 1].mean():.0f} % of the poorest of each consortium lose at γ*",
+        f"and {loses[place >= 8].sum()} of the three richest",
+        f"the largest loss is {100.0 * lost.median():.1f} % of a payoff",
+        f"the worst hit loses {100.0 * lost.max():.0f} % of its payoff",
+        f"{100.0 * loses.mean():.1f} % of the organizations",
+        f"{_preferring(unequal)} heterogeneous ones",
+    ]
+
+
 TABLES = {"rules": rules, "thirds": thirds, "promises": promises}
 
 
