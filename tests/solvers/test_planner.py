@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -180,9 +181,9 @@ def assert_equals_scip(game):
     return solution
 
 
-@pytest.mark.parametrize("n", [2, 5, 10])
+@pytest.mark.parametrize("n", [2, 5, 10, 20])
 def test_equals_scip(n):
-    for seed in range(2):
+    for seed in range(2 if n < 20 else 1):
         assert_equals_scip(heterogeneous_game(seed, n))
 
 
@@ -202,10 +203,12 @@ def test_equals_scip_many(n):
 @pytest.mark.slow
 def test_two_hundred_firms_are_certified_in_half_a_minute():
     for seed in range(2):
-        solution = solve(heterogeneous_game(seed, 200), "planner")
+        game = heterogeneous_game(seed, 200)
+        began = time.process_time()  # the wall clock is everybody's
+        solution = solve(game, "planner")
+        assert time.process_time() - began < 30.0
         gap = solution.welfare_bound - solution.social_welfare
         assert gap <= 1e-6 * abs(solution.welfare_bound)
-        assert solution.runtime_seconds < 30.0
 
 
 # --- the bound and the options ------------------------------------------------------------------

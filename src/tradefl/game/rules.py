@@ -386,7 +386,7 @@ class EfficientRule(Rule):
 
     def constants_row(self, i: int) -> Array:
         """Return ``k_ij`` for every j, shape ``(N,)``; 0 at i itself."""
-        row = (self.constants[i] - self.constants) / self.size
+        row = (self.constants[i] - self.constants) / self.size + 0.0  # 0 has no sign
         for j, amount in self._extra.get(i, {}).items():
             row[j] += amount
         return np.asarray(row)
