@@ -328,7 +328,7 @@ def test_an_audit_while_it_goes_on_raises_no_false_alarm(node, proxy, tmp_path):
     settlement = settlement_of(parties)
 
     def watch(step):
-        if step.step.call == "competitionPublish":
+        if step.step.call == "pairsPublish":
             raise Stopped
 
     with pytest.raises(Stopped):
@@ -385,7 +385,7 @@ def test_a_cancelled_one_agrees(node, tmp_path, joined):
     def watch(step):
         nonlocal count
         count += step.step.call == "depositSubmit"
-        if count == joined and step.step.call in ("competitionPublish", "depositSubmit"):
+        if count == joined and step.step.call in ("pairsPublish", "depositSubmit"):
             raise Stopped
 
     with pytest.raises(Stopped):

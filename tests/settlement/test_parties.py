@@ -133,7 +133,7 @@ def test_who_has_no_part_sends_only_what_anyone_may(node, consortium):
     assert (ran.code, ran.json["phase"]) == (1, "joining")
     assert "waiting for Alpha, Beta, Gamma" in ran.err
     assert {call for call, _ in senders(node, ran.json)} == {
-        "deployment", "annexPublish", "organizationsPublish", "competitionPublish"
+        "deployment", "annexPublish", "organizationsPublish", "pairsPublish"
     }  # fmt: skip
 
 

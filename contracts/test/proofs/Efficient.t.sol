@@ -93,8 +93,8 @@ contract EfficientProofs is Test {
         (, uint256 largest) = this.weigh(zero, zero, new int256[](3), 0, abi.encodePacked(k[0], k[1], k[2]));
         unchecked {
             for (uint256 n = 0; n < 3; ++n) {
-                int256 one = k[n];
-                assert(largest >= uint256(one < 0 ? -one : one));
+                // Both signs: at least the magnitude, without a branch.
+                assert(int256(largest) >= k[n] && int256(largest) >= -int256(k[n]));
             }
         }
     }
