@@ -235,9 +235,3 @@ def test_what_is_no_table(tmp_path):
 def test_check_reads_it(tmp_path):
     path = save(tmp_path, document(EFFICIENT))
     assert run("check", path).code == 0
-
-
-def test_constants_that_do_not_sum_to_zero(tmp_path):
-    changes = {**EFFICIENT, "compensation.constants.Alpha": 4.0}
-    with pytest.raises(tradefl.InputError, match=r"constants that sum to zero.*their sum is 1"):
-        tradefl.load(save(tmp_path, document(changes)))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tradefl.consortium.schema import Compensation, shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.game import EfficientRule, InvalidScheduleError, Schedule
-
-# What is left of the constants' sum, as a share of the largest, is rounding up to here.
-SUM_TOLERANCE = 1e-9
 
 
 def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> EfficientRule:
@@ -40,11 +36,6 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
             schedules.append(Schedule(shares, values))  # type: ignore[arg-type]
         except InvalidScheduleError as error:
             problems.append(Problem(f"{file}: compensation.schedules.{name}", str(error)))
-    total = math.fsum(section.constants.values())
-    largest = max(map(abs, section.constants.values()), default=0.0)
-    if set(section.constants) == set(names) and abs(total) > SUM_TOLERANCE * largest:
-        what = f"expected constants that sum to zero, as payments do; their sum is {total:.6g}"
-        problems.append(Problem(f"{file}: compensation.constants", what))
     extra, seen = [], set()
     for k, entry in enumerate(section.pairs):
         problem = _pair_problem(entry, names)
