@@ -160,7 +160,7 @@ contract ReachTest is Handlers {
         _reach(true);
     }
 
-    function test_EfficientCampaignsReachEveryPhaseAndCall() public {
+    function test_CampaignsReachEveryPhaseAndCallUnderTheEfficientRule() public {
         handler = deployHandler("Efficient", 3, true);
         _reach(true);
     }

@@ -337,6 +337,18 @@ contract ScheduleMathTest is Test {
         }
     }
 
+    function testFuzz_WeighFindsTheLargestMagnitude(int128[6] memory k) public view {
+        int256[] memory zero = new int256[](4);
+        (, uint256 largest) =
+            math.weigh(zero, zero, new int256[](4), 0, abi.encodePacked(k[0], k[1], k[2], k[3], k[4], k[5]));
+        uint256 expected = 0;
+        for (uint256 n = 0; n < 6; ++n) {
+            uint256 magnitude = uint256(k[n] < 0 ? -int256(k[n]) : int256(k[n]));
+            if (magnitude > expected) expected = magnitude;
+        }
+        assertEq(largest, expected);
+    }
+
     // --- inputs --------------------------------------------------------------------------------------------------
 
     function isSchedule(uint256[3] memory shares, int256[3] memory values, uint256 count)
