@@ -80,9 +80,9 @@ contract TradeFL is Settlement {
         TradeMath.redistribute(_GAMMA, x, r, firstPair, data);
     }
 
-    function _silence(uint256) internal pure override returns (int128) {
-        return 0;
-    }
+    /// @dev Nothing contributed: X = 0, which is what the value begins with.
+    // solhint-disable-next-line no-empty-blocks
+    function _silence(uint256) internal pure override returns (int128 nothing) {}
 
     function _hash(Terms memory terms_, bytes32[] memory organizationBlocks, bytes32[] memory pairBlocks)
         internal
