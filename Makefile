@@ -13,13 +13,14 @@ TORCH := torch==2.13.0
 # The figures whose every row is kept: they take an hour.
 TRAINING := fig2 fig12-accuracy fig13 fig14 fig15
 
-.PHONY: demo test lint pytest contracts contracts-test contracts-prove bench reproduction docs clean help
+.PHONY: demo test lint pytest contracts contracts-test contracts-prove bench reproduction compensation docs clean help
 
 help:
 	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml; the report is in build/demo"
 	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests"
 	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
 	@echo "make reproduction DATA=folder  the paper's figures, trainings included: an hour"
+	@echo "make compensation  the study of the efficient rule: a quarter of an hour"
 	@echo "make bench  the benchmarks: ratios measured in one run"
 	@echo "make docs   the documentation site, in build/site"
 	@echo "make clean  remove the environment and all caches"
@@ -59,6 +60,14 @@ reproduction: $(VENV)/.installed-dev
 	$(BIN)/tradefl reproduce all --out build/reproduction --data-dir "$(DATA)"
 	cp build/reproduction/*.svg build/reproduction/*.summary.csv build/reproduction/scorecard.* docs/reproduction
 	for figure in $(TRAINING); do cp build/reproduction/$$figure.csv docs/reproduction; done
+
+# Everything that docs/explanation/efficient-compensation.md shows; the figures share their rows.
+compensation: $(VENV)/.installed-dev
+	$(BIN)/tradefl reproduce compensation --seeds 200 --out build/compensation
+	mkdir -p docs/compensation
+	cp build/compensation/*.svg build/compensation/*.summary.csv docs/compensation
+	cp build/compensation/gains.csv docs/compensation/study.csv
+	$(BIN)/python -m tests.docs.study_tables
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks

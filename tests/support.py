@@ -20,8 +20,10 @@ from tradefl.game import (
     Competition,
     CoopetitionGame,
     DenseCompetition,
+    EfficientRule,
     Empirical,
     PowerLaw,
+    Schedule,
     SectorCompetition,
     SparseCompetition,
     SqrtLoss,
@@ -267,6 +269,124 @@ def games(max_organizations: int = 6, min_organizations: int = 1, **fixed: Any) 
     return st.builds(random_game, **drawn)
 
 
+# --- random rules -------------------------------------------------------------------------------
+
+
+def random_schedule(
+    game: CoopetitionGame, i: int, rng: np.random.Generator, pieces: int | None = None
+) -> Schedule:
+    """Return a schedule of which data is worth about what it is worth through P, or much less.
+
+    Breakpoints fall anywhere, on D_min, and where the deadline ends a level. Some pieces go on
+    as the one before, some are level.
+    """
+    pieces = int(rng.integers(1, 5)) if pieces is None else pieces
+    marks = [game.min_data_fraction, *(h for _, h in Eq11(game).levels(i))]
+    inside = {
+        round(float(rng.choice(marks) if rng.random() < 0.3 else rng.random()), 9)
+        for _ in range(pieces - 1)
+    }
+    shares = np.array([0.0, *sorted(inside - {0.0, 1.0}), 1.0])
+    worth = float(game.potential_weights[i]) * abs(
+        float(game.accuracy.value(float(game.data_units.sum())))
+    )
+    worth = worth if worth > 0.0 else float(game.profitability[i])
+    slopes = worth * np.exp(rng.uniform(-6.0, 2.0, shares.size - 1))
+    slopes[rng.random(slopes.size) < 0.1] = 0.0
+    slopes = np.sort(slopes)[::-1]
+    if slopes.size > 1 and rng.random() < 0.2:
+        slopes[1] = slopes[0]
+    values = np.append(0.0, np.cumsum(slopes * np.diff(shares)))
+    return Schedule(shares, values - rng.choice(values))
+
+
+def random_rule(
+    game: CoopetitionGame,
+    seed: int | np.random.Generator,
+    *,
+    pieces: int | None = None,
+    equal: bool = False,
+) -> EfficientRule:
+    """Return an efficient rule of no design: any schedules, constants, and extra payments."""
+    rng = np.random.default_rng(seed)
+    n = game.size
+    schedules = [random_schedule(game, 0 if equal else i, rng, pieces) for i in range(n)]
+    money = float(np.mean(game.profitability))
+    extra = [
+        (*((i, j) if rng.random() < 0.5 else (j, i)), float(rng.normal(0.0, 0.1 * money)))
+        for i in range(n)
+        for j in range(i + 1, n)
+        if rng.random() < 0.3
+    ]
+    constants = rng.normal(0.0, 0.1 * money, n) * rng.choice([0.0, 1.0])
+    return EfficientRule(tuple(schedules[:1] * n if equal else schedules), constants, tuple(extra))
+
+
+def efficient_game(
+    seed: int, organizations: int = 4, *, pieces: int | None = None, **fixed: Any
+) -> CoopetitionGame:
+    """Return a :func:`random_game` under a :func:`random_rule`."""
+    game = random_game(seed, organizations, **fixed)
+    equal = bool(fixed.get("equal", False))
+    return game.with_compensation(random_rule(game, seed + 1, pieces=pieces, equal=equal))
+
+
+def efficient_games(max_organizations: int = 5, **fixed: Any) -> Any:
+    """A hypothesis strategy over :func:`efficient_game`; there are always two or more."""
+    drawn: dict[str, Any] = {
+        "seed": st.integers(0, 2**31),
+        "organizations": st.integers(2, max_organizations),
+        "levels": st.integers(1, 4),
+        "accuracy": st.sampled_from(ACCURACIES),
+        "competition": st.sampled_from(COMPETITIONS),
+        "deadline": st.sampled_from(["loose", "tight"]),
+        "start": st.sampled_from(["concave", "flat"]),
+        "equal": st.booleans(),
+    }
+    drawn |= {name: st.just(value) for name, value in fixed.items()}
+    return st.builds(efficient_game, **drawn)
+
+
+def heterogeneous_game(
+    seed: int,
+    organizations: int,
+    *,
+    spread: float = 0.8,
+    within: float = 0.1,
+    across: float = 0.02,
+    levels: int = 5,
+) -> CoopetitionGame:
+    """Return a consortium of firms of log-normal sizes in three sectors, in Gbit."""
+    rng = np.random.default_rng(seed)
+    n = organizations
+    size = np.exp(spread * rng.standard_normal(n))
+    p = 1500.0 * np.exp(spread * rng.standard_normal(n))
+    sector = rng.integers(0, 3, n)
+    rho = np.where(sector[:, None] == sector[None, :], within, across) * 10.0 / n
+    rho = np.triu(rho * np.exp(0.2 * rng.standard_normal((n, n))), 1)
+    rho += rho.T
+    rho *= min(1.0, 0.8 / max(float(np.max(rho @ p / p)), 0.1))
+    fastest = rng.uniform(3e9, 5e9, n) * np.maximum(size, 0.3)
+    return CoopetitionGame(
+        profitability=p,
+        data_bits=2e10 * size,
+        data_units=20.0 * size,
+        cycles_per_bit=2.0,
+        cpu_levels_hz=fastest[:, None] * np.arange(1, levels + 1) / levels,
+        competition=DenseCompetition(np.minimum(rho, 1.0)),
+        accuracy=SqrtLoss(5.2, 0.79),
+        download_seconds=1.0,
+        upload_seconds=1.0,
+        incentive_intensity=5e-9,
+        compute_weight=2.25,
+        overhead_weight=0.32,
+        min_data_fraction=0.01,
+        deadline_seconds=22.6,
+        download_watts=0.1,
+        upload_watts=0.1,
+    )
+
+
 def seeds() -> Any:
     """A hypothesis strategy: seeds of whatever else a test draws."""
     return st.integers(0, 2**32 - 1)
@@ -396,12 +516,51 @@ class Eq11:
         overhead = g.overhead_weight * (training + transfer)
         competitors = math.fsum(self.rho[i, j] * g.profitability[j] for j in range(self.n))
         damage = competitors * (with_i - self.performance(rest))
-        x_i = d * g.data_bits[i] + g.compute_weight * f
-        received = []
-        for j in range(self.n):
-            x_j = profile.data_fraction[j] * g.data_bits[j] + g.compute_weight * profile.cpu_hz[j]
-            received.append(g.incentive_intensity * self.rho[i, j] * (x_i - x_j))
+        received = self.received(profile, i, d, f)
         return revenue, overhead, damage, received
+
+    def received(self, profile: StrategyProfile, i: int, d: Any, f: float) -> list[Any]:
+        """Return r_ij for every j: Eq. (9), or the efficient rule, THEORY.md section 8."""
+        g, rule = self.game, self.game.compensation
+        received = []
+        if rule is None:
+            x_i = d * g.data_bits[i] + g.compute_weight * f
+            for j in range(self.n):
+                x_j = profile.data_fraction[j] * g.data_bits[j]
+                x_j += g.compute_weight * profile.cpu_hz[j]
+                received.append(g.incentive_intensity * self.rho[i, j] * (x_i - x_j))
+            return received
+        for j in range(self.n):
+            if j == i:
+                received.append(0.0 * d)
+                continue
+            phi_i, phi_j = self.phi(i, d), self.phi(j, profile.data_fraction[j])
+            received.append((phi_i - phi_j) / (self.n - 1) + self.constant(i, j))
+        return received
+
+    def phi(self, i: int, d: Any) -> Any:
+        """Return what lies between i's breakpoints at d."""
+        schedule = self.game.compensation.schedules[i]
+        return np.interp(d, schedule.shares, schedule.values)
+
+    def constant(self, i: int, j: int) -> float:
+        """Return k_ij of the efficient rule."""
+        rule = self.game.compensation
+        k = (rule.constants[i] - rule.constants[j]) / self.n
+        for to, by, amount in rule.extra:
+            k += amount * ((to, by) == (i, j)) - amount * ((to, by) == (j, i))
+        return float(k)
+
+    def payoff0(self, profile: StrategyProfile, i: int, d: Any = None, f: Any = None) -> Any:
+        """Return C_i without redistribution."""
+        d = profile.data_fraction[i] if d is None else d
+        f = profile.cpu_hz[i] if f is None else f
+        revenue, overhead, damage, _ = self.terms(profile, i, d, f)
+        return revenue - overhead - damage
+
+    def welfare(self, profile: StrategyProfile) -> float:
+        """Return the sum of all payoffs; what is redistributed cancels."""
+        return math.fsum(float(self.payoff0(profile, i)) for i in range(self.n))
 
     def payoff(self, profile: StrategyProfile, i: int, d: Any = None, f: Any = None) -> Any:
         """Return C_i of Eq. (11), where i alone plays ``(d, f)`` if given; d may be an array."""
@@ -418,7 +577,13 @@ class Eq11:
         d = profile.data_fraction[i] if d is None else d
         f = profile.cpu_hz[i] if f is None else f
         revenue, overhead, damage, received = self.terms(profile, i, d, f)
-        return float(revenue + overhead + abs(damage) + np.abs(received).sum())
+        gross = float(np.abs(received).sum())
+        if self.game.compensation is not None:  # phi and k may cancel in what is received
+            others = [j for j in range(self.n) if j != i]
+            gross = abs(float(self.phi(i, d))) + sum(abs(self.constant(i, j)) for j in others)
+            own = [abs(float(self.phi(j, profile.data_fraction[j]))) for j in others]
+            gross += sum(own) / (self.n - 1)
+        return float(revenue + overhead + abs(damage) + gross)
 
     def best_gain(self, profile: StrategyProfile, i: int, points: int = 101) -> tuple[float, float]:
         """Return the most that i can gain by deviating alone, and the scale of that payoff.
@@ -435,6 +600,8 @@ class Eq11:
         model = g.accuracy
         bends = model.knots if isinstance(model, Empirical) else np.array([model.onset])
         bends = (bends - rest) / g.data_units[i]
+        if g.compensation is not None:
+            bends = np.append(bends, g.compensation.schedules[i].shares)
         best, scale = 0.0, self.scale(profile, i)
         for f, high in self.levels(i):
             low = g.min_data_fraction

@@ -262,3 +262,62 @@ def test_many_names_stand_like_spokes_and_none_upside_down(count, tilted):
             # From the centre outwards, or on the left inwards, as it is read.
             outwards = math.degrees(math.atan2(-one["y"], one["x"]))
             assert math.cos(math.radians(2 * (one["tilt"] - outwards))) == pytest.approx(1.0)
+
+
+# --- of a study --------------------------------------------------------------------------------
+
+
+def consortia():
+    return pd.DataFrame(
+        {
+            "kind": ["alike", "alike", "unequal", "unequal", "unequal"],
+            "gain": [1.0, 1.2, 3.1, 3.4, math.nan],
+            "rivalry": [0.1, 0.2, 0.3, 0.4, 0.5],
+        }
+    )
+
+
+def bars_of(chart):
+    """Return the heights, counts and kinds of the filled bars, as a screen reader hears them."""
+    words = re.findall(r'aria-label="([^"]*)" role="graphics-symbol"', charts.svg(chart))
+    return sorted(word for word in words if word.startswith("gain"))
+
+
+def test_a_histogram_counts_each_kind_by_itself_and_no_missing_value():
+    chart = charts.histogram(
+        consortia(), charts.axis("gain", "gain"), series="kind", count="how many", step=1.0
+    )
+    spoken = bars_of(chart)
+    assert len(spoken) == 4  # two bars, each filled and edged
+    assert all("how many: 2" in one for one in spoken)
+    assert {re.search("kind: (\\w+)", one)[1] for one in spoken} == {"alike", "unequal"}
+
+
+def test_a_scatter_has_a_point_a_row_and_a_shape_a_kind():
+    chart = charts.scatter(
+        consortia(), charts.axis("rivalry", "rivalry"), charts.axis("gain", "gain"), series="kind"
+    )
+    drawn = charts.svg(chart)
+    assert drawn.count('aria-roledescription="point"') == 4
+    shape = chart.to_dict()["layer"][-1]["encoding"]["shape"]["scale"]
+    assert shape == {"domain": ["alike", "unequal"], "range": ["circle", "triangle-up"]}
+
+
+def test_the_diagonal_is_where_both_are_the_same():
+    chart = charts.scatter(
+        consortia(),
+        charts.axis("rivalry", "rivalry"),
+        charts.axis("gain", "gain"),
+        series="kind",
+        diagonal=True,
+    )
+    assert chart.layer[0].data["same"].tolist() == [0.1, 3.4]
+
+
+def test_marks_stand_at_their_values():
+    chart = charts.scatter(
+        consortia(), charts.axis("rivalry", "rivalry"), charts.axis("gain", "gain"), series="kind"
+    )
+    drawn = charts.svg(charts.marked(chart, {2.0: "half way"}, axis="y"))
+    assert ">half way<" in drawn
+    assert charts.svg(chart).count("<line") < drawn.count("<line")

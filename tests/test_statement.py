@@ -7,7 +7,15 @@ import re
 
 import pytest
 from hypothesis import given
-from tests.support import Eq11, examples, games, random_game, random_profile, seeds
+from tests.support import (
+    Eq11,
+    efficient_games,
+    examples,
+    games,
+    random_game,
+    random_profile,
+    seeds,
+)
 
 import tradefl
 from tradefl.game import SectorCompetition
@@ -32,6 +40,11 @@ def scale_of(line):
     return abs(line.amount)
 
 
+def efficient_scale(line):
+    values = line.inputs
+    return max(abs(values["phi_i"]), abs(values["phi_j"]), abs(values["k_ij"]), 1e-300)
+
+
 def statements(game, profile):
     return [statement(game, profile, i) for i in range(game.size)]
 
@@ -50,9 +63,50 @@ def test_the_printed_calculations_give_the_amounts(accuracy, kind):
     check()
 
 
+@examples(50)
+@given(efficient_games(accuracy="sqrt-loss"), seeds())
+def test_under_the_efficient_rule_the_lines_are_recomputed_and_sum_to_what_is_received(game, seed):
+    profile, judge = random_profile(game, seed), Eq11(game)
+    for i, one in enumerate(statements(game, profile)):
+        lines = one.section("redistribution")
+        assert [line.counterparty for line in lines] == [
+            game.name_of(j) for j in range(game.size) if j != i
+        ]
+        d, f = profile.data_fraction[i], profile.cpu_hz[i]
+        received = judge.received(profile, i, d, f)
+        expected = [float(received[j]) for j in range(game.size) if j != i]
+        for line, amount in zip(lines, expected, strict=True):
+            assert line.equation == "Eq. (9e)"
+            rounding = 1e-9 * efficient_scale(line)
+            assert evaluate(line.calculation) == pytest.approx(line.amount, rel=0.0, abs=rounding)
+            assert line.amount == pytest.approx(amount, rel=0.0, abs=rounding)
+        total = math.fsum(line.amount for line in lines)
+        size = sum(efficient_scale(line) for line in lines)
+        assert one.totals["redistribution"] == pytest.approx(total, rel=0.0, abs=1e-12 * size)
+        payoff = math.fsum(line.amount for line in one.lines)
+        assert one.payoff == pytest.approx(payoff, rel=0.0, abs=1e-12 * judge.scale(profile, i))
+        (phi,) = [row for row in one.quantities if row[0] == "phi(d)"]
+        assert phi[2] == pytest.approx(float(judge.phi(i, d)), rel=0.0, abs=1e-12 * size)
+        numbers = phi[1].removeprefix("v + (v' - v) * (d - b) / (b' - b) = ").split(" = ")[0]
+        largest = float(abs(game.rule.schedules[i].values).max())
+        assert evaluate(numbers) == pytest.approx(phi[2], rel=0.0, abs=1e-8 * max(largest, 1e-300))
+        assert "Eq. (9e)" in str(one)
+        assert "Eq. (9e)" in one.to_markdown()
+
+
 @examples(40)
 @given(games(), seeds())
 def test_calculations_are_the_formulas_with_the_inputs_put_in(game, seed):
+    assert_formulas(game, seed)
+
+
+@examples(20)
+@given(efficient_games(), seeds())
+def test_calculations_are_the_formulas_of_the_efficient_rule_too(game, seed):
+    assert_formulas(game, seed)
+
+
+def assert_formulas(game, seed):
     for one in statements(game, random_profile(game, seed)):
         for line in one.lines:
             symbols = sorted(line.inputs, key=len, reverse=True)
@@ -60,6 +114,7 @@ def test_calculations_are_the_formulas_with_the_inputs_put_in(game, seed):
 
             def number(found, inputs=line.inputs):
                 text = f"{inputs[found[0]]:.12g}"
+                text = f"({text})" if text.startswith("-") else text
                 return f"{text}^2" if found[0].endswith("^2") else text
 
             assert re.sub(pattern, number, line.formula) == line.calculation

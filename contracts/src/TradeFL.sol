@@ -68,11 +68,6 @@ contract TradeFL is Settlement {
         return int128(uint128(TradeMath.contribution(dataPpb, dataBits, _LAMBDA_PPB, cpuHz)));
     }
 
-    /// @dev X of a contribution of nothing.
-    function _silence(uint256 index) internal view override returns (int128) {
-        return _score(index, 0, 0, 0);
-    }
-
     function _bond(uint256 index) internal view override returns (uint256) {
         return TradeMath.bond(_GAMMA, _exposures[index].weight);
     }
@@ -84,6 +79,10 @@ contract TradeFL is Settlement {
         }
         TradeMath.redistribute(_GAMMA, x, r, firstPair, data);
     }
+
+    /// @dev Nothing contributed: X = 0, which is what the value begins with.
+    // solhint-disable-next-line no-empty-blocks
+    function _silence(uint256) internal pure override returns (int128 nothing) {}
 
     function _hash(Terms memory terms_, bytes32[] memory organizationBlocks, bytes32[] memory pairBlocks)
         internal

@@ -22,8 +22,9 @@ from tradefl.tuning import tune
 Array = npt.NDArray[np.float64]
 
 SCHEMA = "tradefl/compare/1"
-# A gain or loss is one from this share of the terms of a payoff on; less is rounding.
-ROUNDING = 1e-11
+# A gain or loss is one from this share of the terms of a payoff on; less is what stating data in
+# parts per billion costs.
+ROUNDING = 1e-8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -108,7 +109,7 @@ class Outcome:
             "gainers": self.gainers,
             "losers": self.losers,
             "largest_gain": float(gain.max()),
-            "largest_loss": float(max(-gain.min(), 0.0)),
+            "largest_loss": float(max(0.0, -gain.min())),
             "organizations": [
                 {"name": game.name_of(i), "payoff": payoff, "gain": more}
                 for i, (payoff, more) in enumerate(
@@ -202,7 +203,14 @@ def compare(
         title = f"the efficient rule, {target}"
     else:
         title = "the efficient rule of the file"
-    found.append(("efficient", title, solve(game.with_compensation(rule))))
+    efficient = solve(game.with_compensation(rule))
+    found.append(("efficient", title, efficient))
+    short = optimum.social_welfare - efficient.social_welfare
+    if short > ROUNDING * float(efficient.certificate.payoff_scale.sum()):
+        remarks.append(
+            f"the efficient rule's equilibrium is {short:.6g} below the optimum: if figures have "
+            "changed since it was designed, design it anew"
+        )
     return Comparison(
         optimum=optimum,
         outcomes=tuple(Outcome(*one, optimum=optimum, without=without) for one in found),

@@ -238,6 +238,9 @@ def design(
         raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
     if not 4 <= breakpoints <= MAX_BREAKPOINTS:
         raise ValueError(f"breakpoints: expected 4 to {MAX_BREAKPOINTS}, got {breakpoints!r}")
+    for name, number in (("seed", seed), ("random_starts", random_starts)):
+        if number < 0:
+            raise ValueError(f"{name}: expected an integer >= 0, got {number!r}")
     if game.size < 2:
         raise ValueError("organizations: expected at least two, to compensate each other")
     watch("the optimum")
@@ -382,7 +385,7 @@ def _breakpoints(
             chosen.sort()
 
     add(float(np.round(game.min_data_fraction, DECIMALS)))
-    ends = game.max_data_fraction(game.cpu_levels_hz[[i]])[0]
+    ends = game.max_data_fraction(game.cpu_levels_hz)[i]
     feasible = ends[ends >= game.min_data_fraction]
     for end in sorted(feasible.tolist(), key=lambda one: abs(one - agreed)):
         add(float(np.floor(end * 10.0**DECIMALS) / 10.0**DECIMALS))
@@ -435,34 +438,26 @@ def _constants(
 def _least_cash(surplus: Array) -> tuple[tuple[int, int, float], ...]:
     """Return the payments of the smallest sum that leave nobody a negative surplus.
 
-    A transport from those with a surplus to those without: the linear program
+    The linear program is a transport from those with a surplus to those without,
 
         min sum x_ij   subject to   sum_i x_ij >= -surplus_j,   sum_j x_ij <= surplus_i,   x >= 0.
-    """
-    from scipy.optimize import linprog
-    from scipy.sparse import eye_array, kron, vstack
 
-    givers, takers = np.flatnonzero(surplus > 0.0), np.flatnonzero(surplus < 0.0)
-    if not takers.size:
-        return ()
-    size = float(np.abs(surplus).max())
-    given = kron(eye_array(givers.size), np.ones((1, takers.size)))
-    taken = kron(np.ones((1, givers.size)), eye_array(takers.size))
-    result = linprog(
-        np.ones(givers.size * takers.size),
-        A_ub=vstack([given, -taken]).tocsr(),
-        b_ub=np.concatenate([surplus[givers], surplus[takers]]) / size,
-        method="highs-ds",
-    )
-    if result.x is None:
-        raise RuntimeError(f"HiGHS found no payments: {result.message}")
-    flow = size * np.maximum(result.x.reshape(givers.size, takers.size), 0.0)
-    # HiGHS serves everybody to 1e-7 of the largest surplus: make it exact.
-    flow *= -surplus[takers] / flow.sum(axis=0)
-    return tuple(
-        (int(takers[k]), int(givers[g]), float(flow[g, k]))
-        for g, k in zip(*np.nonzero(flow), strict=True)
-    )
+    Whoever lacks something must receive that much, so no sum is smaller than that of all that is
+    lacking; filling one after another from one after another pays no more, to the last bit, with
+    fewer payments than there are organizations.
+    """
+    givers = [(int(i), float(surplus[i])) for i in np.flatnonzero(surplus > 0.0)]
+    payments = []
+    for taker in np.flatnonzero(surplus < 0.0).tolist():
+        lacking = -float(surplus[taker])
+        while lacking > 0.0 and givers:  # rounding may leave all of them a little short
+            giver, left = givers.pop()
+            amount = min(lacking, left)
+            payments.append((taker, giver, amount))
+            lacking -= amount
+            if left > amount:
+                givers.append((giver, left - amount))
+    return tuple(payments)
 
 
 # --- from where best responses lead there --------------------------------------------------------

@@ -30,6 +30,7 @@ OPTIONS = {
     "master": "traversal",
     "epsilon": "1e-6",
     "max_iterations": "500",
+    "time_limit": "300",
     "step": "0.2",
     "greedy_hz": "3e9",
 }
@@ -58,9 +59,16 @@ def test_json_is_one_document_of_the_documented_shape(tmp_path, method, accuracy
     if method in ("exact", "cgbd"):
         assert found["status"] == "optimal"
         assert 0.0 <= found["upper_bound"] - found["potential"] <= 1e-8
+    elif method == "planner":
+        assert found["status"] == "optimal"
+        assert found["upper_bound"] is None
+        gap = found["social_welfare_upper_bound"] - found["social_welfare"]
+        assert 0.0 <= gap <= 1e-9 * abs(found["social_welfare_upper_bound"])
     else:
         assert found["status"] in ("equilibrium", "feasible")
         assert found["upper_bound"] is None
+    if method != "planner":
+        assert found["social_welfare_upper_bound"] is None
     if method == "wpr":
         assert {one["redistribution"] for one in found["organizations"]} == {0.0}
         assert found["transfers"] == []

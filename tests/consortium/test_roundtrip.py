@@ -245,7 +245,7 @@ def test_load_write_load_is_the_identity(drawn):
         for consortium in (loaded, again):
             who, entries = consortium.organizations, given["organization"]
             assert consortium.name == given["name"]
-            assert consortium.mechanism.model_dump() == given["mechanism"]
+            assert consortium.mechanism.model_dump() == {"rule": "linear"} | given["mechanism"]
             assert consortium.energy.model_dump() == given["energy"]
             assert list(who.names) == [entry["name"] for entry in entries]
             for column in ("profitability", "data_bits", "samples", "download_seconds"):

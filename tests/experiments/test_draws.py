@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from tradefl.consortium import load
-from tradefl.experiments.draws import GAMMA_STAR, OURS, draw
+from tradefl.experiments.draws import (
+    ACROSS,
+    GAMMA_STAR,
+    OURS,
+    draw,
+    draw_heterogeneous,
+    rivalry_of,
+)
 
 PAPER = Path(__file__).parents[2] / "examples" / "paper.toml"
 
@@ -98,3 +105,84 @@ def test_the_example_has_the_same_calibration():
     np.testing.assert_allclose(game.cpu_levels_hz, game.cpu_levels_hz[:, -1:] * steps, rtol=1e-12)
     pairs = rho_of(game)[np.triu_indices(10, 1)]
     assert pairs.mean() == pytest.approx(ours.mean_intensity, abs=4 * 0.01 / np.sqrt(45))
+
+
+# --- heterogeneous -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("spread", "rivalry"), [(0.1, 0.9), (0.7, 0.5), (1.2, 0.1)])
+def test_unequal_organizations_have_the_means_of_table_ii_and_the_rivalry_asked_for(
+    spread, rivalry
+):
+    game = draw_heterogeneous(5, spread=spread, rivalry=rivalry)
+    rho = rho_of(game)
+    assert game.profitability.mean() == pytest.approx(1500.0)
+    assert game.data_bits.mean() == pytest.approx(20e9)
+    np.testing.assert_array_equal(rho, rho.T)
+    assert not np.diag(rho).any()
+    assert rho[np.triu_indices(10, 1)].min() > 0.0
+    assert rho.max() <= rivalry  # the poorer of two rivals suffers at least that much
+    assert rivalry_of(rho, game.profitability) == pytest.approx(rivalry, rel=1e-12)
+    assert np.all(game.potential_weights > 0.0)
+    assert game.level_is_feasible().any(axis=1).all()
+
+
+def test_the_spread_is_that_of_the_logarithms():
+    drawn = [draw_heterogeneous(seed, spread=0.8, rivalry=0.5) for seed in range(200)]
+    for values in ("profitability", "data_bits"):
+        logs = np.log([getattr(game, values) for game in drawn])
+        assert np.sqrt(logs.var(axis=1, ddof=1).mean()) == pytest.approx(0.8, rel=0.06)
+    both = np.log([[game.profitability, game.data_bits] for game in drawn])
+    apart = both - both.mean(axis=2, keepdims=True)
+    assert abs(np.corrcoef(apart[:, 0].ravel(), apart[:, 1].ravel())[0, 1]) < 0.1
+
+
+def test_rivals_sit_in_the_same_sector():
+    rho = rho_of(draw_heterogeneous(5, spread=0.7, rivalry=0.5))
+    pairs = np.sort(rho[np.triu_indices(10, 1)])
+    # Two groups, a factor of five apart, each within exp(0.2 e).
+    gaps = np.diff(np.log(pairs))
+    within = pairs[np.argmax(gaps) + 1 :]
+    across = pairs[: np.argmax(gaps) + 1]
+    assert within.size >= 12  # three sectors of 4, 3 and 3 have the fewest pairs
+    ratio = np.exp(np.log(across).mean() - np.log(within).mean())
+    assert ratio == pytest.approx(ACROSS, rel=0.2)
+
+
+def test_without_a_spread_all_are_equally_large():
+    game = draw_heterogeneous(2, spread=0.0, rivalry=0.3)
+    np.testing.assert_allclose(game.profitability, 1500.0)
+    np.testing.assert_allclose(game.data_bits, 20e9)
+
+
+def test_the_large_ones_cannot_train_all_their_data_in_time():
+    game = draw_heterogeneous(5, spread=1.2, rivalry=0.5)
+    most = game.max_data_fraction(game.cpu_levels_hz[:, -1])
+    order = np.argsort(game.data_bits)
+    assert most[order[-1]] < 1.0
+    assert most[order[0]] == 1.0
+
+
+def test_the_same_seed_has_the_same_deviates_under_any_spread_and_rivalry():
+    first, second = (
+        draw_heterogeneous(7, spread=spread, rivalry=rivalry)
+        for spread, rivalry in ((0.4, 0.2), (0.8, 0.6))
+    )
+    for values in ("profitability", "data_bits"):
+        low, high = (np.log(getattr(game, values)) for game in (first, second))
+        np.testing.assert_allclose(2.0 * (low - low[0]), high - high[0], atol=1e-12)
+    ratio = rho_of(first)[np.triu_indices(10, 1)] / rho_of(second)[np.triu_indices(10, 1)]
+    np.testing.assert_allclose(ratio, ratio[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"spread": -0.1, "rivalry": 0.5}, "spread: expected a number >= 0"),
+        ({"spread": 0.5, "rivalry": 0.0}, "rivalry: expected a number between 0 and 1"),
+        ({"spread": 0.5, "rivalry": 1.0}, "rivalry: expected a number between 0 and 1"),
+    ],
+)
+def test_what_no_heterogeneous_consortium_has(options, what):
+    with pytest.raises(ValueError, match=what):
+        draw_heterogeneous(0, **options)

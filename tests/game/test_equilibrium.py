@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 from hypothesis import given
-from tests.support import Eq11, examples, games, random_game, random_profile, seeds
+from tests.support import (
+    Eq11,
+    efficient_game,
+    efficient_games,
+    examples,
+    games,
+    random_game,
+    random_profile,
+    seeds,
+)
 
 from tradefl.game import (
     CoopetitionGame,
@@ -33,6 +42,19 @@ def test_regret_is_what_a_dense_search_finds(game, seed):
 @given(games(max_organizations=4, start="flat"), seeds())
 def test_regret_is_what_a_dense_search_finds_where_performance_may_start_flat(game, seed):
     assert_regret_is_the_best_gain(game, random_profile(game, seed))
+
+
+@examples(80)
+@given(efficient_games(max_organizations=4), seeds())
+def test_regret_under_the_efficient_rule_is_what_a_dense_search_finds(game, seed):
+    assert_regret_is_the_best_gain(game, random_profile(game, seed))
+
+
+@pytest.mark.parametrize("accuracy", ["sqrt-loss", "power-law"])
+def test_regret_under_the_efficient_rule_sees_past_the_flat_part_of_performance(accuracy):
+    for seed in range(25):
+        game = efficient_game(seed, 2, accuracy=accuracy, start="flat")
+        assert_regret_is_the_best_gain(game, random_profile(game, seed, kind="low"))
 
 
 @pytest.mark.parametrize("accuracy", ["sqrt-loss", "power-law"])

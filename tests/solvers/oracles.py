@@ -27,7 +27,10 @@ from tradefl.game import CoopetitionGame, Empirical, PowerLaw, SqrtLoss, Strateg
 
 @dataclasses.dataclass(frozen=True)
 class Level:
-    """One feasible level: ``v = slope w + constant`` for ``low <= w <= high``."""
+    """One piece of a feasible level: ``v = slope w + constant`` for ``low <= w <= high``.
+
+    The paper's rule has one piece a level; the efficient one, one between two breakpoints.
+    """
 
     f: float
     slope: float
@@ -56,27 +59,41 @@ def levels_of(game: CoopetitionGame) -> list[list[Level]]:
     for i in range(judge.n):
         # z_i is a difference that may cancel: its rounding is the game's business.
         weight = float(game.potential_weights[i])
-        rho = math.fsum(judge.rho[i])
         u, s = float(game.data_units[i]), float(game.data_bits[i])
         energy = game.overhead_weight * game.capacitance * float(game.cycles_per_bit[i]) * s
-        gain = game.incentive_intensity * rho / weight
         out.append(
             [
                 Level(
                     f,
-                    float((gain * s - energy * f * f / weight) / u),
-                    float(gain * game.compute_weight * f),
-                    u * game.min_data_fraction,
-                    u * high,
+                    float((gain - energy * f * f) / weight / u),
+                    float((constant + per_hz * f) / weight),
+                    u * max(begin, game.min_data_fraction),
+                    u * min(end, high),
                 )
                 for f, high in zip(
                     game.cpu_levels_hz[i][feasible[i]].tolist(),
                     reach[i][feasible[i]].tolist(),
                     strict=True,
                 )
+                for begin, end, gain, constant, per_hz in pieces_of(judge, i)
+                if max(begin, game.min_data_fraction) <= min(end, high)
             ]
         )
     return out
+
+
+def pieces_of(judge: Eq11, i: int) -> list[tuple[float, float, float, float, float]]:
+    """Return ``(begin, end, gain, constant, per_hz)`` of what i's own strategy brings it."""
+    game, rule = judge.game, judge.game.compensation
+    if rule is None:
+        gain = game.incentive_intensity * math.fsum(judge.rho[i])
+        return [(0.0, 1.0, gain * float(game.data_bits[i]), 0.0, gain * game.compute_weight)]
+    schedule, pieces = rule.schedules[i], []
+    for k in range(schedule.shares.size - 1):
+        (b, e), (v, to) = schedule.shares[k : k + 2].tolist(), schedule.values[k : k + 2].tolist()
+        slope = (to - v) / (e - b)
+        pieces.append((b, e, slope, v - slope * b, 0.0))
+    return pieces
 
 
 def own_model(game: CoopetitionGame) -> Any:
@@ -91,9 +108,17 @@ def potential_of(game: CoopetitionGame, profile: StrategyProfile) -> tuple[float
     """Return U of a profile, summed exactly, and the sum of the sizes of its terms."""
     terms = []
     for i, levels in enumerate(levels_of(game)):
-        (level,) = [one for one in levels if one.f == profile.cpu_hz[i]]
         w = float(game.data_units[i] * profile.data_fraction[i])
-        assert level.low * (1.0 - 1e-9) <= w <= level.high * (1.0 + 1e-9)
+        # Beside a breakpoint two pieces are near enough: the right one is the lower line.
+        level = min(
+            (
+                one
+                for one in levels
+                if one.f == profile.cpu_hz[i]
+                and one.low * (1.0 - 1e-9) <= w <= one.high * (1.0 + 1e-9)
+            ),
+            key=lambda one: one.slope * w + one.constant,
+        )
         terms += [level.slope * w, level.constant]
     omega = math.fsum(profile.data_fraction * game.data_units)
     value = float(plain_performance(own_model(game), omega))

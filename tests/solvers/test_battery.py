@@ -7,15 +7,16 @@ import math
 
 import numpy as np
 import pytest
-from tests.support import Eq11, dense_rho, plain_performance, random_game
+from tests.support import Eq11, dense_rho, efficient_game, plain_performance, random_game
 
 from tradefl.game import StrategyProfile
 from tradefl.solvers import METHODS, BoundTrace, Trace, solve
 
 TOP_LEVEL = {
     "schema", "consortium", "method", "status", "iterations", "runtime_seconds", "potential",
-    "upper_bound", "social_welfare", "performance", "total_data_fraction", "max_regret",
-    "budget_imbalance", "individually_rational", "organizations", "transfers",
+    "upper_bound", "social_welfare", "social_welfare_upper_bound", "performance",
+    "total_data_fraction", "max_regret", "budget_imbalance", "individually_rational",
+    "organizations", "transfers",
 }  # fmt: skip
 PER_ORGANIZATION = {
     "name", "data_fraction", "cpu_hz", "contribution_bits", "revenue", "overhead", "damage",
@@ -106,6 +107,13 @@ CONSORTIA = {
     "little-weight": almost_no_weight,
     "small-money": lambda: in_other_money(random_game(22, 4, accuracy="sqrt-loss"), 1e-6),
     "large-money": lambda: in_other_money(random_game(23, 4, accuracy="power-law"), 1e6),
+    "efficient": lambda: efficient_game(25, 5, accuracy="sqrt-loss", competition="dense"),
+    "efficient-two": lambda: efficient_game(26, 2, levels=3, accuracy="power-law"),
+    "efficient-measured": lambda: efficient_game(27, 4, accuracy="empirical", deadline="tight"),
+    "efficient-user": lambda: efficient_game(28, 4, accuracy="user-exp"),
+    "efficient-flat-start": lambda: efficient_game(29, 4, start="flat", accuracy="sqrt-loss"),
+    "efficient-equal": lambda: efficient_game(30, 6, equal=True, accuracy="power-law"),
+    "efficient-many-pieces": lambda: efficient_game(31, 4, levels=4, pieces=31),
     "free-compute": lambda: dataclasses.replace(random_game(24, 4), overhead_weight=0.0),
 }  # fmt: skip
 
@@ -144,10 +152,14 @@ def plain_potential(game, profile):
     rho = dense_rho(game.competition)
     z = game.profitability - rho @ game.profitability
     d, f, s = profile.data_fraction, profile.cpu_hz, game.data_bits
-    data = game.incentive_intensity * rho.sum(axis=1) * (d * s + game.compute_weight * f) / z
+    if game.compensation is None:
+        own = game.incentive_intensity * rho.sum(axis=1) * (d * s + game.compute_weight * f)
+    else:
+        own = np.array([Eq11(game).phi(i, one) for i, one in enumerate(d)])
+    data = own / z
     energy = game.overhead_weight * game.capacitance * f**2 * game.cycles_per_bit * d * s / z
     value = float(plain_performance(game.accuracy, math.fsum(d * game.data_units)))
-    return value + math.fsum(data - energy), value + math.fsum(data + energy)
+    return value + math.fsum(data - energy), value + math.fsum(np.abs(data) + energy)
 
 
 def test_the_restricted_baselines_play_most_of_these_consortia():
@@ -222,6 +234,13 @@ def test_the_status_is_no_more_than_is_so(method, name):
     else:
         assert solution.status in STATUSES
     worst = float(np.max(solution.certificate.regret / solution.certificate.payoff_scale))
+    if method == "planner":
+        assert solution.status == "optimal"
+        gap = solution.welfare_bound - solution.social_welfare
+        assert 0.0 <= gap <= 1e-9 * abs(solution.welfare_bound)
+        assert solution.upper_bound is None
+        return
+    assert solution.welfare_bound is None
     if solution.status == "optimal":
         assert method in PROVES
         gap, bound = solution.upper_bound - solution.potential, abs(solution.upper_bound)
@@ -266,6 +285,9 @@ def test_the_trace_is_monotone_and_leads_to_the_solution(method, name):
     trace = solution.trace
     if method == "tos":
         assert (trace, solution.iterations) == (None, 0)
+        return
+    if method == "planner":  # it climbs in welfare, not in the potential
+        assert trace is None
         return
     if method in ("exact", "cgbd", "cgbd-as-printed"):
         assert isinstance(trace, BoundTrace)

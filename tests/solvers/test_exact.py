@@ -28,6 +28,8 @@ from tests.support import (
     LogAccuracy,
     ScalarExpAccuracy,
     WithoutInverse,
+    efficient_game,
+    efficient_games,
     examples,
     games,
     random_game,
@@ -36,14 +38,16 @@ from tests.support import (
 
 from tradefl.game import (
     CoopetitionGame,
+    EfficientRule,
     Empirical,
     PowerLaw,
+    Schedule,
     SectorCompetition,
     SqrtLoss,
     StrategyProfile,
     certify,
 )
-from tradefl.solvers import exact
+from tradefl.solvers import cgbd, exact
 
 # U is a sum of rounded terms: what their sizes add up to, times this, is rounding.
 ROUNDING = 1e-13
@@ -162,6 +166,34 @@ def test_equals_enumeration(game):
 @given(games(max_organizations=6, start="flat", accuracy="power-law"))
 def test_equals_enumeration_where_the_start_is_flat(game):
     assert_maximum(game, brute_force(game))
+
+
+@examples(80)
+@given(efficient_games(max_organizations=3))
+def test_equals_enumeration_under_the_efficient_rule(game):
+    """Levels times pieces, all combinations; and the paper's decomposition proves the same."""
+    oracle = brute_force(game)
+    solution = assert_maximum(game, oracle)
+    other = cgbd.solve(game)
+    scale = max(1.0, abs(oracle.value))
+    assert abs(other.potential - oracle.value) <= 2e-8 * scale + 1e-8 * oracle.size
+    assert other.upper_bound >= oracle.value - 2e-8 * scale - 1e-8 * oracle.size
+    assert solution.upper_bound >= other.potential - ROUNDING * oracle.size
+
+
+@pytest.mark.parametrize("n", [6, 30])
+def test_equals_scip_under_the_efficient_rule(n):
+    for accuracy in ("sqrt-loss", "empirical"):
+        game = efficient_game(n, n, accuracy=accuracy, start="concave", levels=3)
+        assert_maximum(game, scip_maximum(game))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", range(4))
+def test_equals_enumeration_under_the_efficient_rule_thousands(block):
+    for seed in range(500 * block, 500 * block + 500):
+        game = efficient_game(20_000 + seed, 2 + seed % 3, pieces=1 + seed % 4)
+        assert_maximum(game, brute_force(game))
 
 
 @pytest.mark.slow
@@ -362,6 +394,21 @@ def test_equal_organizations(n, types):
     solution = exact.solve(game)
     assert solution.status == "optimal"
     assert solution.iterations < 10_000  # of m^N: they are branched on together
+
+
+@pytest.mark.parametrize("types", [1, 2])
+@pytest.mark.parametrize("n", [4, 40])
+def test_equal_organizations_under_the_efficient_rule(n, types):
+    """Equal figures and equal schedules: they are branched on together."""
+    game = alike(n, 0.0, types=types)
+    schedule = Schedule([0.0, 0.2, 0.4, 0.75, 1.0], [-0.2, 0.0, 0.15, 0.3, 0.35])
+    rule = EfficientRule((schedule,) * n, np.zeros(n))
+    game = dataclasses.replace(game, overhead_weight=2.0 * game.overhead_weight, compensation=rule)
+    solution = exact.solve(game)
+    assert solution.status == "optimal"
+    assert solution.iterations < 10_000
+    if n == 4:
+        assert_maximum(game, brute_force(game))
 
 
 @pytest.mark.parametrize("apart", [1e-12, 1e-9, 1e-6, 1e-4, 1e-2])

@@ -20,6 +20,7 @@ from tradefl.charts.consortium import (
     rule_gains,
     training_curves,
 )
+from tradefl.charts.distributions import histogram, marked, scatter
 from tradefl.charts.drawing import html, inline_svg, png, save, svg
 from tradefl.charts.figures import bars, dots, fitted, grouped_bars, heat_map, lines, panels
 from tradefl.charts.theme import FAINT, INK, PALETTE, SCHEMES, axis, colours
@@ -40,15 +41,18 @@ __all__ = [
     "gamma_curve",
     "grouped_bars",
     "heat_map",
+    "histogram",
     "html",
     "inline_svg",
     "lines",
+    "marked",
     "panels",
     "payment_network",
     "payoff_waterfall",
     "png",
     "rule_gains",
     "save",
+    "scatter",
     "svg",
     "training_curves",
 ]

@@ -83,7 +83,11 @@ def design(
             )
         except ValueError as error:
             name, _, what = str(error).partition(": ")
-            place = {"target": "--target", "wei_per_payoff": f"{file}: settlement.wei_per_payoff"}
+            place = {
+                "target": "--target",
+                "seed": "--seed",
+                "wei_per_payoff": f"{file}: settlement.wei_per_payoff",
+            }
             raise InputError.at(place.get(name, f"{file}: {name}"), what) from None
     for remark in found.optimum.remarks:
         note(remark)

@@ -1,7 +1,8 @@
 """The paper's figures, made again: one file a figure, many draws, a verdict on every claim.
 
 ``tradefl reproduce`` runs them (:mod:`.runner`), and sums up what became of each claim
-(:mod:`.scorecard`). A new figure is one file with a ``FIGURE``, and its name here.
+(:mod:`.scorecard`). A new figure is one file with a ``FIGURE``, and its name here. The figures of
+:mod:`.compensation` go beyond the paper.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ SIMULATION: tuple[str, ...] = (
 TRAINING = ("fig2", "fig12-accuracy", "fig13", "fig14", "fig15")
 # What takes minutes and belongs to no figure.
 FURTHER = ("calibration",)
+# The paper's figures, and what judges them.
 FIGURES = (*SIMULATION, *TRAINING, *FURTHER)
-GROUPS = {"simulation": SIMULATION, "training": TRAINING, "all": FIGURES}
+# Beyond the paper: the study of the efficient rule.
+COMPENSATION = ("price-of-anarchy", "gap-closed", "losers", "gains")
+GROUPS = {
+    "simulation": SIMULATION,
+    "training": TRAINING,
+    "compensation": COMPENSATION,
+    "all": FIGURES,
+}
 
 
 def figure(name: str) -> Figure:
@@ -35,13 +44,15 @@ def figure(name: str) -> Figure:
     ValueError
         There is none.
     """
-    if name not in FIGURES:
-        raise ValueError(f"figure: expected one of {', '.join(FIGURES)}, got {name!r}")
+    known = (*FIGURES, *COMPENSATION)
+    if name not in known:
+        raise ValueError(f"figure: expected one of {', '.join(known)}, got {name!r}")
     found: Figure = import_module(f"tradefl.experiments.{name.replace('-', '_')}").FIGURE
     return found
 
 
 __all__ = [
+    "COMPENSATION",
     "FIGURES",
     "GROUPS",
     "SIMULATION",

@@ -1,4 +1,8 @@
-"""Random consortia of Table II, with our calibration of what the paper leaves out (erratum E9)."""
+"""Random consortia, with our calibration of what the paper leaves out (erratum E9).
+
+Those of Table II are alike: nobody is much larger or richer than another, and all compete equally.
+The heterogeneous ones are not: their sizes are log-normal, and rivals sit in the same sector.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,10 @@ from tradefl.game import CoopetitionGame, DenseCompetition, SqrtLoss
 
 # The paper's incentive intensity of highest welfare, payoff per bit.
 GAMMA_STAR = 5.12e-9
+# Heterogeneous consortia: sectors, and how much weaker competition is across them than within.
+SECTORS = 3
+ACROSS = 0.2
+INTENSITY_SPREAD = 0.2  # of the logarithms of the intensities
 # After so many draws of profitabilities without z > 0 there is none worth waiting for.
 DRAWS = 100_000
 
@@ -109,14 +117,110 @@ def draw(
             break
     else:
         raise ValueError(f"mean_intensity: no draw has every z_i > 0 at mu = {largest:g}")
+    return _game(
+        calibration,
+        incentive_intensity,
+        profitability=profitability,
+        bits=bits,
+        fastest=fastest,
+        rho=intensities(mu),
+        title=f"table-ii-{seed}",
+    )
+
+
+def draw_heterogeneous(
+    seed: int,
+    calibration: Calibration = OURS,
+    *,
+    spread: float,
+    rivalry: float,
+    incentive_intensity: float = GAMMA_STAR,
+    organizations: int = 10,
+) -> CoopetitionGame:
+    """Return a consortium of unequal organizations in sectors.
+
+    Data and profitability are log-normal and independent, scaled so that their means are those of
+    Table II: consortia of any spread have as much of both. CPUs grow as the square root of the
+    data, so that the large ones cannot train all of theirs in time. Each organization is in one of
+    three sectors; competition across sectors is a fifth of that within, times ``exp(0.2 e_ij)``
+    with standard normal ``e_ij = e_ji``, all scaled so that the rivalry is the one asked for.
+
+    Parameters
+    ----------
+    seed
+        The same seed gives the same deviates under any spread and rivalry.
+    calibration
+        What the paper leaves out; its mean intensity does not matter.
+    spread
+        ``sigma``: the standard deviation of the logarithms, at least 0; 0: all are equally large.
+    rivalry
+        ``max_i sum_j rho_ij p_j / p_i``, above 0; below 1 every ``z_i`` is positive (erratum E1).
+    incentive_intensity
+        gamma.
+    organizations
+        N, at least 2.
+
+    Raises
+    ------
+    ValueError
+        An option is out of range.
+    """
+    if not spread >= 0.0:
+        raise ValueError(f"spread: expected a number >= 0, got {spread!r}")
+    if not 0.0 < rivalry < 1.0:
+        raise ValueError(f"rivalry: expected a number between 0 and 1, got {rivalry!r}")
+    rng = np.random.default_rng(seed)
+    size = _log_normal(rng, spread, organizations)
+    profitability = 1500.0 * _log_normal(rng, spread, organizations)
+    fastest = rng.uniform(3e9, 5e9, organizations) * np.sqrt(size)
+    sector = rng.integers(0, SECTORS, organizations)
+    noise = np.triu(rng.standard_normal((organizations, organizations)), 1)
+    rho = np.where(sector[:, None] == sector, 1.0, ACROSS)
+    rho *= np.exp(INTENSITY_SPREAD * (noise + noise.T))
+    np.fill_diagonal(rho, 0.0)
+    # No intensity exceeds the rivalry: the poorer of two rivals suffers at least that much.
+    rho *= rivalry / rivalry_of(rho, profitability)
+    return _game(
+        calibration,
+        incentive_intensity,
+        profitability=profitability,
+        bits=20e9 * size,
+        fastest=fastest,
+        rho=rho,
+        title=f"heterogeneous-{seed}",
+    )
+
+
+def rivalry_of(rho: Any, profitability: Any) -> float:
+    """Return ``max_i sum_j rho_ij p_j / p_i``: the largest part of a gain that rivals undo."""
+    return float(np.max(rho @ profitability / profitability))
+
+
+def _log_normal(rng: np.random.Generator, spread: float, count: int) -> Any:
+    """Return log-normal numbers whose mean is 1."""
+    numbers = np.exp(spread * rng.standard_normal(count))
+    return numbers / numbers.mean()
+
+
+def _game(
+    calibration: Calibration,
+    incentive_intensity: float,
+    *,
+    profitability: Any,
+    bits: Any,
+    fastest: Any,
+    rho: Any,
+    title: str,
+) -> CoopetitionGame:
+    """Return the game of drawn organizations."""
     steps = np.arange(1, calibration.levels + 1) / calibration.levels
     return CoopetitionGame(
         profitability=profitability,
         data_bits=bits,
         data_units=bits / calibration.unit,
-        cycles_per_bit=np.full(organizations, calibration.cycles_per_bit),
+        cycles_per_bit=np.full(bits.size, calibration.cycles_per_bit),
         cpu_levels_hz=fastest[:, None] * steps,
-        competition=DenseCompetition(intensities(mu)),
+        competition=DenseCompetition(rho),
         accuracy=SqrtLoss(epochs=calibration.epochs, untrained_loss=calibration.untrained_loss),
         download_seconds=calibration.transfer_seconds,
         upload_seconds=calibration.transfer_seconds,
@@ -128,5 +232,5 @@ def draw(
         capacitance=1e-27,
         download_watts=calibration.transfer_watts,
         upload_watts=calibration.transfer_watts,
-        title=f"table-ii-{seed}",
+        title=title,
     )

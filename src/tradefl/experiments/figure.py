@@ -19,8 +19,16 @@ if TYPE_CHECKING:
 
     from tradefl.experiments.training import TrainingSettings
 
-Group = Literal["simulation", "training"]
-Verdict = Literal["reproduced", "reproduced after correction", "not reproduced", "not determinable"]
+Group = Literal["simulation", "training", "compensation"]
+# Of the paper's claims; the last two of what we say ourselves.
+Verdict = Literal[
+    "reproduced",
+    "reproduced after correction",
+    "not reproduced",
+    "not determinable",
+    "holds",
+    "does not hold",
+]
 # The band that is shown around a median: nine draws of ten lie in it.
 LOW, HIGH = 0.05, 0.95
 
@@ -63,14 +71,14 @@ class Unit:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What became of one claim of the paper.
+    """What became of one claim of the paper, or of our own.
 
     Attributes
     ----------
     claim
         The claim, in our words.
     paper
-        The paper's figure or number.
+        The paper's figure or number; where the paper has none, what was expected.
     ours
         Our number, with its band.
     verdict
@@ -100,7 +108,8 @@ class Figure:
     title
         What it shows.
     group
-        ``simulation`` needs the game alone, ``training`` trains models.
+        ``simulation`` needs the game alone, ``training`` trains models; ``compensation`` needs
+        the game alone and is no figure of the paper.
     units
         The work for given settings.
     compute

@@ -68,7 +68,7 @@ def reproduce(
         findings=findings,
         titles={one.name: one.title for one in figures},
         commands={one.name: command_of(one, settings) for one in figures},
-        draws=settings.seeds if any(one.group == "simulation" for one in figures) else ENOUGH_DRAWS,
+        draws=settings.seeds if any(one.group != "training" for one in figures) else ENOUGH_DRAWS,
     )
     document = json.dumps(scorecard.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)
     atomic_write(out / "scorecard.json", (document + "\n").encode())
@@ -80,7 +80,7 @@ def command_of(one: Figure, settings: Settings) -> str:
     """Return the command that makes a figure with these settings; DATA is the data sets' folder."""
     words = ["tradefl reproduce", one.name]
     training = settings.training
-    if one.group == "simulation":
+    if one.group != "training":
         words.append(f"--seeds {settings.seeds}")
     elif training is not None:
         words.append(f"--profile {training.profile}")

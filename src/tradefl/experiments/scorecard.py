@@ -18,6 +18,8 @@ VERDICTS: tuple[Verdict, ...] = (
     "not reproduced",
     "not determinable",
 )
+# Where the paper claims nothing.
+OWN: tuple[Verdict, ...] = ("holds", "does not hold")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +44,14 @@ class Scorecard:
     draws: int
 
     def counts(self) -> dict[Verdict, int]:
-        """Return how many claims got each verdict."""
+        """Return how many claims got each verdict; the paper's verdicts, ours, or both."""
         found = Counter(one.verdict for each in self.findings.values() for one in each)
-        return {verdict: found[verdict] for verdict in VERDICTS}
+        kinds = [kind for kind in (VERDICTS, OWN) if found.keys() & set(kind)] or [VERDICTS]
+        return {verdict: found[verdict] for kind in kinds for verdict in kind}
+
+    @property
+    def _of_the_paper(self) -> bool:
+        return not self.counts().keys() <= set(OWN)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document ``tradefl/scorecard/1``."""
@@ -62,12 +69,15 @@ class Scorecard:
         """Return a table a figure."""
         counted = ", ".join(f"{count} {verdict}" for verdict, count in self.counts().items())
         few = f" **{FEW}**" if self.draws < ENOUGH_DRAWS else ""
-        parts = [f"# Scorecard of the paper's claims\n\n{counted}.{few}\n"]
+        title, said = ("of the paper's claims", "paper")
+        if not self._of_the_paper:
+            title, said = ("beyond the paper", "expected")
+        parts = [f"# Scorecard {title}\n\n{counted}.{few}\n"]
         for name, each in self.findings.items():
             rows = "\n".join(_row(one) for one in each)
             parts.append(
                 f"## {name}: {self.titles[name]}\n\n`{self.commands[name]}`\n\n"
-                f"| claim | paper | ours | verdict |\n|---|---|---|---|\n{rows}\n"
+                f"| claim | {said} | ours | verdict |\n|---|---|---|---|\n{rows}\n"
             )
         return "\n".join(parts)
 

@@ -90,7 +90,11 @@ class Rule(ABC):
     name: ClassVar[str]
     equation: ClassVar[str]  # of r_ij, as statements name it
     score_name: ClassVar[str]  # with its unit
-    concave: bool = True
+
+    @property
+    @abstractmethod
+    def concave(self) -> bool:
+        """Whether ``own_i`` is concave in d everywhere; otherwise between corners only."""
 
     @abstractmethod
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
@@ -154,6 +158,7 @@ class LinearRule(Rule):
     name = "linear"
     equation = "Eq. (9)"
     score_name = "x (bit)"
+    concave = True
 
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``x_i = d_i s_i + lambda f_i``, shape ``(N,)``, bit-equivalents."""
@@ -340,6 +345,14 @@ class EfficientRule(Rule):
         slopes = np.divide(np.diff(values, axis=1), run, out=np.zeros_like(run), where=run > 0.0)
         return shares, values, slopes
 
+    @cached_property
+    def concave(self) -> bool:
+        """Whether no slope rises, not even by as little as a schedule may."""
+        return all(
+            bool(np.all(np.diff(np.diff(one.values) / np.diff(one.shares)) <= 0.0))
+            for one in self.schedules
+        )
+
     def _piece(self, i: Indices, d: Array, side: Any) -> Indices:
         """Return which piece of i's schedule d lies on; at a breakpoint, the one on that side."""
         shares, _, slopes = self._table
@@ -373,7 +386,7 @@ class EfficientRule(Rule):
 
     def constants_row(self, i: int) -> Array:
         """Return ``k_ij`` for every j, shape ``(N,)``; 0 at i itself."""
-        row = (self.constants[i] - self.constants) / self.size
+        row = (self.constants[i] - self.constants) / self.size + 0.0  # 0 has no sign
         for j, amount in self._extra.get(i, {}).items():
             row[j] += amount
         return np.asarray(row)

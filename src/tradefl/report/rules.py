@@ -47,6 +47,12 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
                     _bound_words(comparison, digits),
                 ),
                 Fact(
+                    "price of anarchy",
+                    f"{without.price_of_anarchy:.4f}",
+                    "Eq. (11)",
+                    "the optimum, over the welfare without payments",
+                ),
+                Fact(
                     "missing without payments",
                     amounts([missing], digits)[0],
                     "Eq. (11)",

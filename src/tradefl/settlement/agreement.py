@@ -213,7 +213,10 @@ class Agreement:
         """
         if data_fraction == 0.0:
             return Report(data_ppb=0, cpu_hz=0)
-        report = Report(data_ppb=rounded(data_fraction, PPB), cpu_hz=rounded(cpu_hz))
+        report = Report(
+            data_ppb=self.rule.share(i, Fraction(repr(float(data_fraction))) * PPB),
+            cpu_hz=rounded(cpu_hz),
+        )
         if not self.min_data_ppb <= report.data_ppb <= PPB:
             least = self.min_data_ppb / PPB
             raise InputError.at(

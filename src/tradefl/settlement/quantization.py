@@ -7,7 +7,7 @@ factor, the product is off by at most ``g r e_D + g e_r (D + e_D) + e_g (r + e_r
 
 Under the efficient rule a value and a constant are each off by at most half a wei and what the
 decimal number differs from its double, a value between breakpoints is rounded down to a wei, and
-half a ppb of data moves it by half the steepest slope.
+a ppb of data, up to which a share counts as the next breakpoint, moves it by the steepest slope.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def _efficient_bounds(agreement: Agreement, rule: EfficientTerms) -> npt.NDArray
         shares, values = (np.array(part, dtype=float) for part in zip(*points, strict=True))
         largest[i] = np.abs(values).max()
         steepest = float((np.diff(values) / np.diff(shares)).max())
-        # The share is off by half a ppb, and by what a double cannot hold of it.
-        error[i] = 0.5 + 2.0**-52 * largest[i] + 1.0 + steepest * (0.5 + 1e-6)
+        # The share is off by a ppb where it is a breakpoint, and by what a double cannot hold.
+        error[i] = 0.5 + 2.0**-52 * largest[i] + 1.0 + steepest * (1.0 + 1e-6)
     bounds = np.zeros(n)
     constants = np.abs(np.array(rule.constants, dtype=float))
     start = 0

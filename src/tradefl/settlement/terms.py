@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
@@ -75,6 +76,11 @@ class RuleTerms(ABC):
         return 0, 0
 
     # --- scores and payments ----------------------------------------------------------------------
+
+    def share(self, i: int, data_ppb: Fraction) -> int:
+        """Return the whole number of ppb that a share of organization i's data is reported as."""
+        del i
+        return round(data_ppb)
 
     @abstractmethod
     def score(self, i: int, member: Member, report: Report) -> int:
@@ -351,6 +357,15 @@ class EfficientTerms(RuleTerms):
             return 0
         whole = self.constants[place(min(i, j), max(i, j), size)]
         return whole if i < j else -whole
+
+    def share(self, i: int, data_ppb: Fraction) -> int:
+        """Return the whole number of ppb: a breakpoint where one is within 1 ppb.
+
+        What is agreed on is a breakpoint, cut to what can be trained in time; solved anew it is
+        reached to rounding, and then it is what is meant.
+        """
+        near = [share for share, _ in self.schedules[i] if abs(share - data_ppb) < 1]
+        return min(near, key=lambda share: abs(share - data_ppb), default=round(data_ppb))
 
     def score(self, i: int, member: Member, report: Report) -> int:
         """Return ``phi_i(d_i)``, wei."""

@@ -147,7 +147,8 @@ def _maximize(
     most, least = everyone.data_units * reach, everyone.data_units * game.min_data_fraction
     low, high = max(float(accuracy.onset), float(least.sum())), float(most.sum())
     if not low <= high:  # P is zero wherever they can get: what all like best is the maximum
-        return _Optimum(best, best_value, 0.0, 1, _trace([(best_value, best_value)]))
+        rounding = ULPS * np.finfo(float).eps * float(np.abs(generous.v).sum())
+        return _Optimum(best, best_value, rounding, 1, _trace([(best_value, best_value)]))
 
     found = _search(game, everyone, generous, low, high)
     chosen = choose(everyone, found.price)

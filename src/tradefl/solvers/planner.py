@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.payoff import payoffs
 from tradefl.game.strategy import StrategyProfile
 from tradefl.game.welfare import deviation_welfare, social_welfare, welfare_gradient
 from tradefl.solvers import exact
@@ -85,15 +86,23 @@ def solve(
         raise ValueError(f"time_limit: expected a number > 0, got {time_limit!r}")
     began = time.perf_counter()
     choices = _Choices.of(game)
-    best = _climb(game, choices, choices.cheapest(_equilibrium_data(game)))
+    best = max(
+        (
+            _climb(game, choices, choices.cheapest(_equilibrium_data(game))),
+            choices.cheapest(np.full(game.size, game.min_data_fraction)),
+        ),
+        key=lambda profile: social_welfare(game, profile),
+    )
     best_value = social_welfare(game, best)
-    master = _Master(game, choices)
-    master.tangents_at(best)
-    bound, iterations, previous = np.inf, 0, np.inf
-    while iterations < max_iterations:
+    bound, iterations, previous = _ceiling(game, choices), 0, np.inf
+    master: _Master | None = None
+    while iterations < max_iterations and bound - best_value > tolerance * abs(bound):
         left = time_limit - (time.perf_counter() - began)
         if left <= 0.0:
             break
+        if master is None:
+            master = _Master(game, choices)
+            master.tangents_at(best)
         proposed, proven = master.propose(left)
         iterations += 1
         bound = min(bound, proven)
@@ -104,12 +113,11 @@ def solve(
                     best, best_value = candidate, value
                 master.tangents_at(candidate)
         gap = bound - best_value
-        if gap <= tolerance * abs(bound) or proposed is None:
-            break
-        if not gap < 0.999 * previous and iterations > 3:
-            break  # what is left is HiGHS's own precision
+        if proposed is None or (iterations > 3 and not gap < 0.999 * previous):
+            break  # the time is over, or what is left is HiGHS's own precision
         previous = gap
-    bound = max(bound, best_value)
+    # The sum of the payoffs rounds in its own way; nor does that pass the bound.
+    bound = max(bound, best_value, payoffs(game, best).social_welfare)
     allowed = tolerance * abs(bound)
     remarks: tuple[str, ...] = ()
     if bound - best_value > allowed:
@@ -128,6 +136,25 @@ def solve(
         gap=allowed,
         remarks=remarks,
     )
+
+
+def _ceiling(game: CoopetitionGame, choices: _Choices) -> float:
+    """Return what no profile is worth more than: all data for P, and the least of it to pay for.
+
+    Where compute is free, or P is zero wherever they can get, it is the optimum.
+    """
+    value, u = game.accuracy.value, game.data_units
+    most = u * choices.high[choices.first[1:] - 1]
+    without = np.asarray(value(np.maximum(most.sum() - most, 0.0)), dtype=float)
+    together = float(game.potential_weights.sum()) * float(value(most.sum()))
+    gained = together + float(game.competitors_profitability @ without)
+    return gained - choices.least_cost - _fixed_cost(game)
+
+
+def _fixed_cost(game: CoopetitionGame) -> float:
+    """Return the overhead of sending the model, which nobody can save."""
+    joules = game.download_watts * game.download_seconds + game.upload_watts * game.upload_seconds
+    return game.overhead_weight * float(joules.sum())
 
 
 def _equilibrium_data(game: CoopetitionGame) -> Array:
@@ -178,6 +205,11 @@ class _Choices:
             cost=game.overhead_weight * joules,
             first=np.searchsorted(who, np.arange(game.size + 1)),
         )
+
+    @property
+    def least_cost(self) -> float:
+        """The overhead of everybody's least data at its slowest level."""
+        return float((self.cost * self.low)[self.first[:-1]].sum())
 
     def cheapest(self, d: Array) -> StrategyProfile:
         """Return the profile with these data fractions, each at the slowest level that does it."""
@@ -306,7 +338,7 @@ class _Master:
         cost[s : 2 * s] = choices.cost * choices.low
         cost[self.t] = -factor * UNIT * self.top
         # The objective of order 1e4: the gap at which HiGHS stops, 1e-6, is then 1e-10 of it.
-        self.scale = 1e-4 * max(float(factor.sum()) * self.top, np.finfo(float).tiny)
+        self.scale = 1e-4 * max(float(factor.sum()) * self.top, choices.least_cost)
         self.cost = cost / self.scale
 
         at = np.arange(s)
@@ -400,15 +432,9 @@ class _Master:
             ),
             options={"mip_rel_gap": 1e-11, "time_limit": seconds},
         )
-        fixed = self.game.overhead_weight * float(
-            (
-                self.game.download_watts * self.game.download_seconds
-                + self.game.upload_watts * self.game.upload_seconds
-            ).sum()
-        )
         proven = np.inf
         if result.mip_dual_bound is not None:
-            proven = -self.scale * float(result.mip_dual_bound) - fixed
+            proven = -self.scale * float(result.mip_dual_bound) - _fixed_cost(self.game)
         if result.x is None:
             if result.status == 1:  # the time is over
                 return None, proven

@@ -1,0 +1,85 @@
+"""``tradefl compare``: the document, the table, whose rule is compared, and what is refused."""
+
+import pytest
+from tests.cli.command import run
+from tests.consortium.documents import NAMES, document, save
+
+import tradefl
+from tradefl.comparison import compare
+
+RUINOUS = {"energy.upload_watts": 1e6}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return save(tmp_path, document())
+
+
+def test_json_is_the_comparison(path):
+    ran = run("compare", path, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    found = ran.json
+    expected = compare(tradefl.load(path).game).to_dict()
+    assert found == expected
+    assert (found["schema"], found["consortium"]) == ("tradefl/compare/1", "three")
+    assert [one["rule"] for one in found["rules"]] == ["none", "linear", "tuned", "efficient"]
+    for row in found["rules"]:
+        assert [one["name"] for one in row["organizations"]] == list(NAMES)
+
+
+def test_the_tables(path):
+    ran = run("compare", path)
+    found = compare(tradefl.load(path).game)
+    assert (ran.code, ran.err) == (0, "")
+    for one in found.outcomes:
+        assert one.title in ran.out
+        assert f"{one.solution.social_welfare:,.3f}" in ran.out
+        assert f"{one.price_of_anarchy:.6f}" in ran.out
+    assert f"{100.0 * found.outcomes[1].gap_closed:.2f} %" in ran.out
+    for name in NAMES:
+        assert name in ran.out
+    assert f"{found.optimum.welfare_bound:,.3f}" in ran.out
+
+
+def test_a_designed_file_is_compared_with_its_own_rule_unless_a_target_is_given(path, tmp_path):
+    designed = tmp_path / "designed.toml"
+    assert (
+        run("design", path, "-o", designed, "-q", "--target", "least-cash", "--starts", 0).code == 0
+    )
+    own = run("compare", designed, "--json").json["rules"][-1]
+    other = run("compare", designed, "--json", "--target", "equal-gain").json["rules"][-1]
+    assert own["title"] == "the efficient rule of the file"
+    assert other["title"] == "the efficient rule, equal-gain"
+    least = run("compare", path, "--json", "--target", "least-cash").json["rules"][-1]
+    for one, two in zip(own["organizations"], least["organizations"], strict=True):
+        assert one["gain"] == pytest.approx(two["gain"], abs=1e-6)
+    assert own["losers"] == other["losers"] == 0
+
+
+def test_where_no_gamma_is_rational_it_says_so(tmp_path):
+    path = save(tmp_path, document(RUINOUS))
+    ran = run("compare", path, "--json")
+    assert ran.code == 0
+    assert ran.err == "note: no gamma is individually rational, so none is tuned\n"
+    assert [one["rule"] for one in ran.json["rules"]] == ["none", "linear", "efficient"]
+    assert ran.json["remarks"] == ["no gamma is individually rational, so none is tuned"]
+    table = run("compare", path, "--quiet")
+    assert (table.code, table.err) == (0, "")
+
+
+def test_what_is_refused(path, tmp_path):
+    ran = run("compare", path, "--target", "fair")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--target" in ran.words
+    poor = save(tmp_path, document(RUINOUS))
+    ran = run("compare", poor, "--target", "proportional-gain")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.startswith("error: --target: proportional-gain needs a positive payoff")
+    entries = document({"competition": {}})
+    entries["organization"] = entries["organization"][:1]
+    alone = save(tmp_path, entries)
+    ran = run("compare", alone)
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        f"error: {alone}: organizations: expected at least two, to compensate each other\n"
+    )

@@ -1,0 +1,75 @@
+"""HiGHS without what it prints: standard output is one document's, and comes back."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+from tradefl.solvers import highs
+
+
+def place_of(descriptor):
+    found = os.fstat(descriptor)
+    return found.st_dev, found.st_ino
+
+
+def test_what_is_written_meanwhile_goes_to_standard_error(capfd, monkeypatch):
+    def chatty(*arguments, **options):
+        os.write(1, b"tmpSolver.run();\n")
+        return arguments, options
+
+    monkeypatch.setattr("scipy.optimize.milp", chatty)
+    before = place_of(1)
+    assert highs.milp(1, two=2) == ((1,), {"two": 2})
+    assert place_of(1) == before
+    os.write(1, b"the document\n")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("the document\n", "tmpSolver.run();\n")
+
+
+def test_standard_output_comes_back_after_an_error(capfd, monkeypatch):
+    def broken():
+        raise ArithmeticError("no luck")
+
+    monkeypatch.setattr("scipy.optimize.milp", broken)
+    before = place_of(1)
+    with pytest.raises(ArithmeticError, match="no luck"):
+        highs.milp()
+    assert place_of(1) == before
+
+
+def test_threads_do_not_take_each_others_diversion_for_standard_output(capfd):
+    """The first one in is the first one out, while the second is still inside."""
+    before, inside, leave = place_of(1), threading.Event(), threading.Event()
+
+    def second():
+        with highs._output_to_errors():
+            inside.set()
+            assert leave.wait(10.0)
+
+    thread = threading.Thread(target=second)
+    with highs._output_to_errors():
+        thread.start()
+        assert inside.wait(10.0)
+        assert place_of(1) == place_of(2)
+    assert place_of(1) == place_of(2)  # the second still needs it
+    leave.set()
+    thread.join()
+    assert place_of(1) == before
+
+
+def test_it_works_where_standard_output_is_closed():
+    script = (
+        "import os, numpy as np; os.close(1)\n"
+        "from tradefl.solvers.highs import milp\n"
+        "raise SystemExit(int(milp(np.array([-1.0]), bounds=(0, 3)).x[0]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, env=dict(os.environ))
+    assert done.returncode == 3
+
+
+def test_it_solves():
+    assert highs.milp(np.array([-1.0, -1.0]), bounds=(0, 2)).fun == -4.0
