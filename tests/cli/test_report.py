@@ -79,6 +79,17 @@ def test_it_reads_what_train_and_settle_write(file, tmp_path):
     assert f"{json.loads(training.read_text('utf-8'))['accuracy'][0]:.6g}" in text
 
 
+def test_a_settlement_of_other_terms_is_refused(file, tmp_path):
+    settlement, page = tmp_path / "s.json", tmp_path / "page.html"
+    assert run("settle", file, "-o", settlement).code == 0
+    other = save(tmp_path, document({"mechanism.incentive_intensity": 6e-9}))
+    ran = run("report", other, "--no-tune", "--no-compare", "--settlement", settlement, "-o", page)
+    assert ran.code == 2
+    assert f"error: {settlement}: agreement_hash: expected that of" in ran.err
+    assert "other terms were settled" in ran.words
+    assert not page.exists()
+
+
 @pytest.mark.parametrize("option", ["--training", "--settlement", "--profile"])
 def test_a_document_of_something_else_is_refused_and_nothing_is_written(file, tmp_path, option):
     wrong = tmp_path / "wrong.json"

@@ -79,12 +79,16 @@ def contributions(given: pd.DataFrame, *, title: str = "") -> alt.HConcatChart:
 
     def part(field: str, what: str, colour: str, first: bool) -> alt.Chart:
         axis_ = alt.Axis(labelLimit=LABEL_PIXELS) if first else None
+        # A share is read against all data, not in thousandths.
+        share = field == "data_fraction"
+        scale = alt.Scale(domain=[0.0, 1.0]) if share else alt.Scale()
+        ticks = alt.Axis(format="~g" if share else "~s", tickCount=5)
         chart: alt.Chart = (
             alt.Chart(given)
             .mark_bar(color=colour)
             .encode(
                 y=alt.Y("organization:N", sort=names, title=None, axis=axis_),
-                x=alt.X(f"{field}:Q", title=what, axis=alt.Axis(format="~s", tickCount=5)),
+                x=alt.X(f"{field}:Q", title=what, scale=scale, axis=ticks),
                 tooltip=["organization:N", alt.Tooltip(f"{field}:Q", format=",.6g")],
             )
             .properties(width=180, height=alt.Step(18))

@@ -55,7 +55,7 @@ def report(
 
     Example: tradefl report examples/drug_discovery.toml -o report.html
     """
-    from tradefl.report import read_settlement, read_training
+    from tradefl.report import read_settlement, read_training, require_agreement_of
     from tradefl.report import report as reported
 
     read = {"FILE": file, "--profile": profile, "--training": training, "--settlement": settlement}
@@ -66,7 +66,10 @@ def report(
     with status(f"solving {file}") as show:
         consortium = load(file)
         trained = None if training is None else read_training(training, consortium)
-        settled = None if settlement is None else read_settlement(settlement, consortium)
+        settled = None
+        if settlement is not None:
+            settled = read_settlement(settlement, consortium)
+            require_agreement_of(settled, consortium, settlement)
         if profile is None:
             solution = solve_game(consortium, method)
         else:

@@ -234,8 +234,8 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
                 + "; ".join(f"{name}: {gamma:.4g}" for name, gamma in marks)
                 + ".",
             ),
-            "Social welfare, Eq. (11), at the equilibrium of each gamma, Eq. (9). Left of it "
-            "nothing changes any more.",
+            "Social welfare, Eq. (11), at the equilibrium of each gamma, Eq. (9). At "
+            "gammas below those drawn nothing changes any more.",
         ),
         _curve_table(tuning, curve),
     ]

@@ -153,6 +153,27 @@ def read_settlement(path: Path, consortium: Consortium) -> Settlement:
     return _read(path, Settlement, consortium)
 
 
+def require_agreement_of(settlement: Settlement, consortium: Consortium, path: Path) -> None:
+    """Refuse a settlement that was agreed on under other terms than the consortium's.
+
+    What is private (profitability, effort, transfer times) is in no agreement.
+
+    Raises
+    ------
+    InputError
+        The hash of the consortium's agreement, with the accounts of the settlement, is another.
+    MissingExtraError
+        The settlement extra, which computes it, is not installed.
+    """
+    from tradefl.settlement import Agreement
+
+    account = {one.name: one.address for one in settlement.organizations}
+    expected = Agreement.of(consortium, [account[name] for name in consortium.names]).hash
+    if settlement.agreement_hash != expected:
+        what = f"expected that of {consortium.source}, {expected}, got {settlement.agreement_hash}"
+        raise InputError.at(f"{path}: agreement_hash", f"{what}: other terms were settled")
+
+
 def _read(path: Path, kind: type[Read], consortium: Consortium) -> Read:
     content = read_json(path)
     try:

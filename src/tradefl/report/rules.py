@@ -71,7 +71,7 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
                 Column("of what is missing it brings"),
                 Column("data, sum of d"),
                 Column("performance P", "Eq. (4)"),
-                Column("paid in all", "Eq. (10)"),
+                Column("sum of all payments", outcomes[-1].solution.game.rule.equation),
                 Column("gain"),
                 Column("lose"),
                 Column("largest loss"),
