@@ -23,7 +23,7 @@ from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
 from tradefl.tuning import tune
 
 HOSTILE = "<script>alert('x')</script> & \"Sons\""
-VOID = {"meta", "br", "hr", "link"}
+VOID = {"meta", "br", "hr", "link", "wbr"}
 
 
 class Page(HTMLParser):
