@@ -6,6 +6,10 @@ over every gamma that matters, then ever finer grids around the best cells, unti
 narrower than the wanted precision.
 
 Redistribution cancels from welfare; gamma matters through what organizations contribute.
+Where everybody is at a deadline or at all its data, gamma changes nothing for a while, so
+welfare has plateaus. Of gammas that serve welfare equally, the smallest moves the least money;
+the search goes on to the lower end of the plateau.
+
 Individual rationality (Definition 3) is not automatic (erratum E6), so by default only a
 gamma at which nobody's payoff is negative may win.
 """
@@ -34,6 +38,8 @@ DECADES = 8
 BEST_CELLS = 4
 CELL_POINTS = 8
 PRECISION = 1e-4
+# Welfare is equal to within this share of all payoffs' terms; less is the order of summation.
+ROUNDING = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,9 +205,11 @@ class _Search:
         self.game, self.method, self.rational = game, method, rational
         self.points: dict[float, Point] = {}
         self.finest = 0.0  # cells this narrow are not split, however near to zero
+        self.scale = 0.0  # the largest sum of all payoffs' terms
 
     def at(self, gamma: float) -> Solution:
         solution = solve(self.game.with_incentive_intensity(gamma), self.method)
+        self.scale = max(self.scale, float(solution.certificate.payoff_scale.sum()))
         self.points[gamma] = Point(
             incentive_intensity=gamma,
             social_welfare=solution.social_welfare,
@@ -218,30 +226,29 @@ class _Search:
             if float(gamma) not in self.points:
                 self.at(float(gamma))
 
-    def best(self) -> float | None:
-        """Return the gamma with the highest welfare that may win; of equals the smallest."""
-        allowed = [
-            point
-            for point in self.points.values()
-            if point.individually_rational or not self.rational
-        ]
-        if not allowed:
-            return None
-        winner = max(allowed, key=lambda point: (point.social_welfare, -point.incentive_intensity))
-        return winner.incentive_intensity
-
-    def refine(self) -> bool:
-        """Try finer grids in the best cells; return whether any was still wide."""
-        gammas = sorted(self.points)
-        # A cell is as good as the better of its allowed ends.
-        value = {
+    def merits(self) -> dict[float, float]:
+        """Return the welfare of each gamma, ascending; -inf for who may not win, one for equals."""
+        merits = {
             gamma: point.social_welfare
             if point.individually_rational or not self.rational
             else -np.inf
-            for gamma, point in self.points.items()
+            for gamma, point in sorted(self.points.items())
         }
+        equal = max(merits.values()) - ROUNDING * self.scale
+        return {gamma: min(merit, equal) for gamma, merit in merits.items()}
+
+    def best(self) -> float | None:
+        """Return the gamma with the highest welfare that may win; of equals the smallest."""
+        merits = self.merits()
+        winner = max(merits, key=lambda gamma: merits[gamma])
+        return None if merits[winner] == -np.inf else winner
+
+    def refine(self) -> bool:
+        """Try finer grids in the best cells; return whether any was still wide."""
+        value = self.merits()
+        # A cell is as good as the better of its allowed ends; of equals the lowest comes first.
         cells = sorted(
-            itertools.pairwise(gammas),
+            itertools.pairwise(value),
             key=lambda cell: max(value[cell[0]], value[cell[1]]),
             reverse=True,
         )
