@@ -20,7 +20,7 @@ help:
 	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests"
 	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
 	@echo "make reproduction DATA=folder  the paper's figures, trainings included: an hour"
-	@echo "make compensation  the study of the efficient rule: a quarter of an hour"
+	@echo "make compensation  the study of the efficient rule: a few minutes"
 	@echo "make bench  the benchmarks: ratios measured in one run"
 	@echo "make docs   the documentation site, in build/site"
 	@echo "make clean  remove the environment and all caches"

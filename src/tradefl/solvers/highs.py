@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
+
+# HiGHS 1.8 to 1.12 print this when they repair a solution, even when told to be silent.
+CHATTER = re.compile(rb"^HighsMipSolverData::.*\n?", re.MULTILINE)
 
 
 def milp(*arguments: Any, **options: Any) -> Any:
     """Return what :func:`scipy.optimize.milp` returns, and keep standard output clean."""
     from scipy.optimize import milp as solve
 
-    with _output_to_errors():
+    with _without_chatter():
         return solve(*arguments, **options)
 
 
 class _Diversion:
-    """Standard output sent to standard error; the first one in diverts, the last one out ends it.
+    """Standard output sent to a file; the first one in diverts, the last one out ends it.
 
     The descriptors are the process's own: were each thread to keep what it found, it might find
     what another one has diverted, and leave it so.
@@ -29,6 +34,7 @@ class _Diversion:
         self._lock = threading.Lock()
         self._inside = 0
         self._kept: int | None = None
+        self._written: IO[bytes] | None = None
 
     def begin(self) -> None:
         with self._lock:
@@ -36,32 +42,40 @@ class _Diversion:
             if self._inside > 1:
                 return
             try:
-                self._kept = os.dup(1)
+                kept = os.dup(1)
             except OSError:  # standard output is closed: nothing can be printed to it
                 return
+            try:
+                written = tempfile.TemporaryFile()  # noqa: SIM115 - end() closes it
+            except OSError:  # nowhere to keep it: a line too many does less harm than no answer
+                os.close(kept)
+                return
             sys.stdout.flush()
-            os.dup2(2, 1)
+            self._kept, self._written = kept, written
+            os.dup2(written.fileno(), 1)
 
     def end(self) -> None:
         with self._lock:
             self._inside -= 1
-            if self._inside or self._kept is None:
+            if self._inside or self._kept is None or self._written is None:
                 return
             os.dup2(self._kept, 1)
             os.close(self._kept)
             self._kept = None
+            with self._written as file:
+                file.seek(0)
+                text = CHATTER.sub(b"", file.read())
+            # What other threads have printed meanwhile is late, but not lost.
+            with os.fdopen(os.dup(1), "wb") as output:
+                output.write(text)
 
 
 _diversion = _Diversion()
 
 
 @contextmanager
-def _output_to_errors() -> Iterator[None]:
-    """Send what the process writes to standard output to standard error meanwhile.
-
-    HiGHS 1.8 to 1.12 print a line of their own when they repair a solution, even when told to be
-    silent, and ``--json`` promises one document on standard output.
-    """
+def _without_chatter() -> Iterator[None]:
+    """Keep what HiGHS prints off standard output: ``--json`` promises one document."""
     _diversion.begin()
     try:
         yield
