@@ -113,8 +113,13 @@ def solve(
                     best, best_value = candidate, value
                 master.tangents_at(candidate)
         gap = bound - best_value
-        if proposed is None or (iterations > 3 and not gap < 0.999 * previous):
-            break  # the time is over, or what is left is HiGHS's own precision
+        if proposed is None:  # the time is over
+            break
+        # What does not shrink any more is HiGHS's own precision.
+        if iterations > 3 and not gap < 0.999 * previous:
+            if not master.sharpen(tolerance * abs(bound)):
+                break
+            gap = np.inf
         previous = gap
     # The sum of the payoffs rounds in its own way; nor does that pass the bound.
     bound = max(bound, best_value, payoffs(game, best).social_welfare)
@@ -338,8 +343,9 @@ class _Master:
         cost[s : 2 * s] = choices.cost * choices.low
         cost[self.t] = -factor * UNIT * self.top
         # The objective of order 1e4: the gap at which HiGHS stops, 1e-6, is then 1e-10 of it.
-        self.scale = 1e-4 * max(float(factor.sum()) * self.top, choices.least_cost)
-        self.cost = cost / self.scale
+        self.largest = max(float(factor.sum()) * self.top, choices.least_cost)
+        self.scale = 1e-4 * self.largest
+        self.cost = cost
 
         at = np.arange(s)
         omega = 2 * s
@@ -365,6 +371,18 @@ class _Master:
             self.cuts.append(([int(self.t[k]), self.side[k]], [1.0, -1.0 / UNIT], 0.0))
         for share in np.linspace(0.0, 1.0, FIRST_TANGENTS):
             self._tangents(self.lowest + share * (self.highest - self.lowest))
+
+    def sharpen(self, wanted: float) -> bool:
+        """Count welfare in finer units, for a gap so small; return whether that is of use.
+
+        Where the optimum is small against what P could be worth, the usual units are too coarse.
+        Units finer still would ask for more digits than HiGHS has.
+        """
+        finer = max(1e5 * wanted, 1e-6 * self.largest)
+        if finer >= self.scale:
+            return False
+        self.scale = finer
+        return True
 
     def tangents_at(self, profile: StrategyProfile) -> None:
         """Add the tangents of all functions where a profile leads them."""
@@ -422,7 +440,7 @@ class _Master:
         least, most = np.zeros(self.columns), np.ones(self.columns)
         least[self.t], most[self.t] = -1.0 / UNIT, 1.0 / UNIT
         result = milp(
-            self.cost,
+            self.cost / self.scale,
             integrality=integrality,
             bounds=Bounds(least, most),
             constraints=LinearConstraint(
