@@ -16,6 +16,7 @@ from tradefl.dashboard.editing import (
     ROW,
     Terms,
     adjusted,
+    beside,
     consortium_file,
     edited,
     largest_intensity,
@@ -133,6 +134,24 @@ def test_every_problem_is_told(consortium: Consortium) -> None:
         "row 1 (Alpha), cycles_per_bit",
         "row 10 (Kappa), cycles_per_bit",
     ]
+
+
+def test_what_is_wrong_stands_in_its_row(consortium: Consortium) -> None:
+    table = table_of(consortium)
+    table.loc[1, ["profitability", "samples"]] = [-1.0, 0]
+    table.loc[3, "cpu_levels_hz"] = "fast"
+    table.loc[5, "name"] = "Alpha"  # whose cell it is, the first or the sixth, is not told
+    with pytest.raises(InputError) as refused:
+        edited(consortium, table)
+    told = beside(table, refused.value.problems)
+    assert told == [
+        "",
+        "profitability: expected a number > 0, got -1.0; samples: expected a number >= 1, got 0",
+        "",
+        "cpu_levels_hz: expected a number, got 'fast'",
+        *6 * [""],
+    ]
+    assert beside(table, ()) == 10 * [""]
 
 
 def test_nobody_left(consortium: Consortium) -> None:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from tradefl import charts
 from tradefl.consortium.organizations import COLUMNS, NUMBERS, organizations_csv
 from tradefl.dashboard import state
-from tradefl.dashboard.editing import LEVELS, ROW, Download, consortium_file, edited
+from tradefl.dashboard.editing import LEVELS, ROW, Download, beside, consortium_file, edited
 from tradefl.dashboard.parts import offer, show_chart, show_problems
 from tradefl.errors import InputError
 from tradefl.report import frames
 from tradefl.report import report as html_report
 
 EDITOR, INPUT = "organizations", "_editor_input"
+# A table of no more rows stands whole; of a longer one some rows are scrolled out of sight.
+WHOLE_ROWS = 20
+ROW_HEIGHT, BORDER = 35, 2  # px
 HELP = {
     "profitability": "p, payoff per unit of performance, Eq. (4)",
     "data_bits": "s, Eq. (2)",
@@ -34,7 +38,8 @@ def page() -> None:
         "What is shown everywhere follows at once; the file itself stays as it is."
     )
     _editor()
-    show_problems(state.table_problems(), "The table is not valid; shown is its last valid state.")
+    told = InputError(state.table_problems()).lines()
+    show_problems(told, "The table is not valid; shown is its last valid state.")
     if st.button("Back to the file's table", disabled=not _changed()):
         state.forget_edits()
         for key in (EDITOR, INPUT):
@@ -53,11 +58,21 @@ def _editor() -> None:
     # for as long as the page is shown, and when the page is opened again what was edited.
     if EDITOR not in st.session_state or INPUT not in st.session_state:
         st.session_state[INPUT] = state.table()
-    found = st.data_editor(
-        st.session_state[INPUT],
+    shown = st.session_state[INPUT]
+    notes = beside(state.table(), state.table_problems())
+    # The last row of the editor is the one that adds a row, and one may be added in sight.
+    rows = min(len(shown), WHOLE_ROWS) + 1
+    aside = any(notes) and len(notes) <= rows
+    left, *right = st.columns([2, 1] if aside else 1)
+    for place in right:
+        _aside(place, notes)
+    found = left.data_editor(
+        shown,
         key=EDITOR,
         num_rows="dynamic",
         hide_index=True,
+        height=_height(rows + 1),
+        row_height=ROW_HEIGHT,
         column_order=COLUMNS,
         column_config={
             ROW: None,
@@ -74,10 +89,26 @@ def _editor() -> None:
     try:
         made = edited(state.original(), found)
     except InputError as error:
-        state.keep_table(found, None, error.lines())
+        state.keep_table(found, None, error.problems)
     else:
         state.keep_table(found, made, ())
     st.rerun()  # the sidebar and the solution come before the page
+
+
+def _aside(place: DeltaGenerator, notes: list[str]) -> None:
+    """Show what is wrong with each row beside it, on the same line."""
+    place.dataframe(
+        pd.DataFrame({"what is wrong": notes}),
+        key="beside",
+        hide_index=True,
+        height=_height(len(notes)),
+        row_height=ROW_HEIGHT,
+    )
+
+
+def _height(rows: int) -> int:
+    """Return the height in px of a table of some rows and its header."""
+    return (rows + 1) * ROW_HEIGHT + BORDER
 
 
 def _same(one: pd.DataFrame, other: pd.DataFrame) -> bool:

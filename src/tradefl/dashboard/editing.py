@@ -11,7 +11,7 @@ import io
 import re
 import tomllib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -30,6 +30,22 @@ from tradefl.errors import InputError, Problem
 ROW = "row"
 LEVELS = "cpu_levels_hz"
 FILE = "consortium.toml"
+
+
+@dataclasses.dataclass(frozen=True)
+class CellProblem(Problem):
+    """What is wrong with a cell of the table.
+
+    Attributes
+    ----------
+    row
+        Its row, counted from 0.
+    column
+        Its column; empty if the whole row is meant.
+    """
+
+    row: int
+    column: str
 
 
 def table_of(consortium: Consortium) -> pd.DataFrame:
@@ -90,10 +106,7 @@ def edited(original: Consortium, table: pd.DataFrame) -> Consortium:
         try:
             found = load(path)
         except InputError as error:
-            raise InputError(
-                Problem(_place(problem.place, path, entries), problem.message)
-                for problem in error.problems
-            ) from None
+            raise InputError(_in_table(one, path, entries) for one in error.problems) from None
     return dataclasses.replace(found, source=original.source)
 
 
@@ -144,23 +157,34 @@ def _matrix(matrix: np.ndarray[Any, Any], labels: list[int | None]) -> np.ndarra
     return found
 
 
-def _place(place: str, path: Path, entries: list[dict[str, Any]]) -> str:
-    """Return where a problem is, in the words of the table: row and column."""
-    key = place.removeprefix(f"{path}: ").removeprefix(f"{path.parent}/")
+def _in_table(problem: Problem, path: Path, entries: list[dict[str, Any]]) -> Problem:
+    """Return a problem of the file with its place in the words of the table: row and column."""
+    key = problem.place.removeprefix(f"{path}: ").removeprefix(f"{path.parent}/")
     by_index = re.fullmatch(r"organization\[(\d+)\]\.?(.*)", key)
     if by_index:
-        return _cell(int(by_index[1]), by_index[2], entries)
+        return _cell(int(by_index[1]), by_index[2], problem.message, entries)
     by_name = re.fullmatch(r"organization ('.*'|\".*\"): (\w+)", key)
     if by_name:
         for k, entry in enumerate(entries):
             if repr(entry.get("name")) == by_name[1]:
-                return _cell(k, by_name[2], entries)
-    return key
+                return _cell(k, by_name[2], problem.message, entries)
+    return Problem(key, problem.message)
 
 
-def _cell(k: int, column: str, entries: list[dict[str, Any]]) -> str:
+def _cell(k: int, where: str, message: str, entries: list[dict[str, Any]]) -> CellProblem:
     name = entries[k].get("name")
-    return f"row {k + 1}{f' ({name})' if name else ''}{f', {column}' if column else ''}"
+    place = f"row {k + 1}{f' ({name})' if name else ''}{f', {where}' if where else ''}"
+    column = re.match(r"\w*", where)
+    return CellProblem(place, message, k, column[0] if column else "")
+
+
+def beside(table: pd.DataFrame, problems: Sequence[Problem]) -> list[str]:
+    """Return what is wrong with the cells of each row, in order; empty where nothing is."""
+    found: list[list[str]] = [[] for _ in range(len(table))]
+    for one in problems:
+        if isinstance(one, CellProblem):
+            found[one.row].append(f"{one.column}: {one.message}" if one.column else one.message)
+    return ["; ".join(texts) for texts in found]
 
 
 # --- the sliders -------------------------------------------------------------------------------

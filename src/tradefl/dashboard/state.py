@@ -18,7 +18,7 @@ from tradefl.consortium import Consortium, load
 from tradefl.consortium.writing import to_document
 from tradefl.dashboard import settings
 from tradefl.dashboard.editing import Terms, adjusted, table_of
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Problem
 from tradefl.report.frames import chosen
 from tradefl.solvers import Solution, Trace, solve
 from tradefl.tuning import Tuning, tune
@@ -91,14 +91,14 @@ def table() -> pd.DataFrame:
     return found
 
 
-def table_problems() -> tuple[str, ...]:
+def table_problems() -> tuple[Problem, ...]:
     """Return what is wrong with the table."""
-    found: tuple[str, ...] = st.session_state.get(TABLE_PROBLEMS, ())
+    found: tuple[Problem, ...] = st.session_state.get(TABLE_PROBLEMS, ())
     return found
 
 
 def keep_table(
-    edited_table: pd.DataFrame, found: Consortium | None, problems: Sequence[str]
+    edited_table: pd.DataFrame, found: Consortium | None, problems: Sequence[Problem]
 ) -> None:
     """Keep a table, and the consortium that it makes; with problems the last one stays."""
     st.session_state[TABLE] = edited_table
