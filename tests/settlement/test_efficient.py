@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -410,15 +411,26 @@ def test_an_audit_names_the_schedule_and_the_constant_that_differ():
     settlement = parties.settlement(dict.fromkeys(parties.agreement.addresses, SILENT))
     settlement.run(operator=parties.operator)
     rule = parties.consortium.game.rule
-    first = rule.schedules[0]
+    first, second = rule.schedules[:2]
+    lower = second.values - 1e-9 * (np.arange(len(second.values)) == 0)
     changed = EfficientRule(
-        (Schedule(first.shares, first.values - 1e-9), *rule.schedules[1:]),
+        (
+            Schedule(first.shares, first.values - 1e-9),
+            Schedule(second.shares, lower),
+            *rule.schedules[2:],
+        ),
         rule.constants,
         ((0, 1, rule.extra[0][2] + 1e-6),),
     )
     other = parties.consortium.designed(changed)
-    places = [one.place for one in audit(parties.chain, settlement.contract, other).differences]
+    found = audit(parties.chain, settlement.contract, other).differences
+    places = [one.place for one in found]
     assert any(place.endswith("o0: schedule") for place in places)
+    # Of two schedules that differ in one breakpoint no more is told than that one.
+    (told,) = [one for one in found if one.place.endswith("o1: schedule")]
+    for text in (told.expected, told.found):
+        assert re.fullmatch(r"-[\d,]+ wei at 0 ppb", text)
+    assert told.expected != told.found
     assert any(place.endswith("constant_wei of o0 and o1") for place in places)
     assert not any(place.endswith("constant_wei of o0 and o2") for place in places)
 

@@ -168,6 +168,7 @@ class _Book:
     def compare(self, place: str, expected: Any, found: Any) -> None:
         self.checks += 1
         if expected != found:
+            expected, found = _apart(expected, found)
             self.differences.append(Difference(place, _shown(expected), _shown(found)))
 
     def audited(self, deployed: Deployment, consortium: Consortium | None) -> Audit:
@@ -511,6 +512,15 @@ def _annex_figures(mine: Any, theirs: Any, place: str) -> Iterator[tuple[str, An
             yield from _annex_figures(a, b, f"{place}[{k}]")
     else:
         yield place, mine, theirs
+
+
+def _apart(mine: Any, theirs: Any) -> tuple[Any, Any]:
+    """Return of two schedules the breakpoints that the other has not; anything else whole."""
+    if not all(
+        isinstance(one, tuple) and all(isinstance(x, str) for x in one) for one in (mine, theirs)
+    ):
+        return mine, theirs
+    return tuple(x for x in mine if x not in theirs), tuple(x for x in theirs if x not in mine)
 
 
 def _shown(value: Any) -> str:

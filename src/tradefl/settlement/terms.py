@@ -431,7 +431,7 @@ class EfficientTerms(RuleTerms):
     def figures(self, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
         """Yield every schedule and every constant."""
         for name, points in zip(names, self.schedules, strict=True):
-            yield f"{name}: schedule", tuple(f"{v} wei at {b} ppb" for b, v in points)
+            yield f"{name}: schedule", tuple(f"{v:,} wei at {b:,} ppb" for b, v in points)
         for (i, j), constant in zip(mirror.pairs(len(names)), self.constants, strict=True):
             yield f"constant_wei of {names[i]} and {names[j]}", constant
 
