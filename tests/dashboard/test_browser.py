@@ -152,7 +152,8 @@ def change_the_cell_of_gamma(page: Any, text: str) -> None:
     """The table is drawn on a canvas: the cell of Gamma's profitability is where it is seen."""
     from playwright.sync_api import TimeoutError as TooLong
 
-    # A table that has just come is measured once more, and forgets which cell was chosen.
+    # A table that has just come is measured once more: it forgets which cell was chosen, and
+    # closes one that was opened.
     cell = page.locator("#portal input")
     for _ in range(10):
         quiet(page)
@@ -162,14 +163,17 @@ def change_the_cell_of_gamma(page: Any, text: str) -> None:
         page.keyboard.press("Enter")
         try:
             cell.wait_for(timeout=5000)
-            break
+            cell.fill(text, timeout=5000)
+            cell.press("Enter", timeout=5000)
+            return
         except TooLong:
-            continue
-    cell.fill(text)
-    cell.press("Enter")
+            page.keyboard.press("Escape")
+    raise AssertionError(f"no cell took {text!r}")
 
 
 def test_a_bad_cell_is_told_beside_it_and_below_the_table(console: tuple[Any, str]) -> None:
+    from playwright.sync_api import expect
+
     what = "profitability: expected a number > 0, got -5.0"
     with first_page(console) as page:
         alert = page.get_by_test_id("stAlert")
@@ -188,9 +192,18 @@ def test_a_bad_cell_is_told_beside_it_and_below_the_table(console: tuple[Any, st
         beside.wait_for(state="detached")
         change_the_cell_of_gamma(page, "-5")
         alert.wait_for()
-        page.get_by_role("button", name="Back to the file's table").click()
+        back = page.get_by_role("button", name="Back to the file's table")
+        back.click()
         alert.wait_for(state="detached")
         beside.wait_for(state="detached")
+        # Back it stays, whatever is moved next.
+        gamma = page.get_by_test_id("stDataFrame").first.get_by_test_id("glide-cell-2-2")
+        expect(gamma).to_have_text("1900")
+        page.get_by_role("slider", name="Incentive intensity gamma").press("ArrowRight")
+        page.get_by_role("button", name="Back to the file's terms").click()
+        quiet(page)
+        expect(gamma).to_have_text("1900")
+        expect(back).to_be_disabled()
 
 
 def test_what_is_downloaded(console: tuple[Any, str], tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def turnover(solution: Solution) -> str:
 def edit(app: Any, **changes: Any) -> Any:
     """Do in the table what the browser would."""
     nothing: dict[str, Any] = {"edited_rows": {}, "added_rows": [], "deleted_rows": []}
-    app.session_state["organizations"] = nothing | changes
+    app.session_state["organizations-0"] = nothing | changes
     return checked(app.run())
 
 

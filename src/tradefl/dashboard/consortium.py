@@ -15,7 +15,7 @@ from tradefl.errors import InputError
 from tradefl.report import frames
 from tradefl.report import report as html_report
 
-EDITOR, INPUT = "organizations", "_editor_input"
+EDITOR, INPUT, RETURNS = "organizations", "_editor_input", "_editor_returns"
 # A table of no more rows stands whole; of a longer one some rows are scrolled out of sight.
 WHOLE_ROWS = 20
 ROW_HEIGHT, BORDER = 35, 2  # px
@@ -40,11 +40,7 @@ def page() -> None:
     _editor()
     told = InputError(state.table_problems()).lines()
     show_problems(told, "The table is not valid; shown is its last valid state.")
-    if st.button("Back to the file's table", disabled=not _changed()):
-        state.forget_edits()
-        for key in (EDITOR, INPUT):
-            st.session_state.pop(key, None)
-        st.rerun()
+    st.button("Back to the file's table", disabled=not _changed(), on_click=_back)
     _downloads()
     _competition()
 
@@ -53,10 +49,19 @@ def _changed() -> bool:
     return state.EDITED in st.session_state or bool(state.table_problems())
 
 
+def _back() -> None:
+    state.forget_edits()
+    st.session_state.pop(INPUT, None)
+    # The browser keeps the changes to an editor, and would make them to the file's table again:
+    # it gets a new editor.
+    st.session_state[RETURNS] = st.session_state.get(RETURNS, 0) + 1
+
+
 def _editor() -> None:
+    key = f"{EDITOR}-{st.session_state.get(RETURNS, 0)}"
     # The editor forgets its changes when it gets another table, so it gets the same one
     # for as long as the page is shown, and when the page is opened again what was edited.
-    if EDITOR not in st.session_state or INPUT not in st.session_state:
+    if key not in st.session_state or INPUT not in st.session_state:
         st.session_state[INPUT] = state.table()
     shown = st.session_state[INPUT]
     notes = beside(state.table(), state.table_problems())
@@ -68,7 +73,7 @@ def _editor() -> None:
         _aside(place, notes)
     found = left.data_editor(
         shown,
-        key=EDITOR,
+        key=key,
         num_rows="dynamic",
         hide_index=True,
         height=_height(rows + 1),
