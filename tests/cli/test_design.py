@@ -63,10 +63,10 @@ def test_a_start_that_leads_elsewhere_is_named(path, monkeypatch):
 
 
 def test_the_file_is_solved_compared_and_designed_again(path, tmp_path):
-    output = tmp_path / "designed.toml"
+    output = tmp_path / "as designed.toml"
     ran = run("design", path, "-o", output, "--json", *FEW)
     assert ran.code == 0
-    assert ran.err == f"note: wrote {output}; try: tradefl compare {output}\n"
+    assert ran.err == f"note: wrote {output}; try: tradefl compare '{output}'\n"
     solved = run("solve", output, "--json")
     assert solved.code == 0
     for one, agreed in zip(solved.json["organizations"], ran.json["organizations"], strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -100,7 +101,7 @@ def design(
         raise typer.Exit(1)
     if output is not None:
         write(consortium.designed(found.rule, target), output)
-        note(f"wrote {output}; try: tradefl compare {output}")
+        note(f"wrote {output}; try: tradefl compare {quote(str(output))}")
 
 
 def print_design(found: Design) -> None:

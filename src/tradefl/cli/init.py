@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -32,4 +33,4 @@ def init(
             raise InputError.at(file, f"is {what} and is not replaced")
         raise InputError.at(file, "already exists; --force replaces it")
     atomic_write(file, sample().encode())
-    note(f"wrote {file}; try: tradefl check {file}")
+    note(f"wrote {file}; try: tradefl check {quote(str(file))}")
