@@ -19,7 +19,7 @@ from tests.negotiation.processes import (
     driven,
     three_hospitals,
 )
-from tests.settlement.nodes import RpcError, anvil, node, proxy, shared_node
+from tests.settlement.nodes import HANGUP, RpcError, anvil, node, proxy, shared_node
 
 from tradefl.negotiation import load_private
 from tradefl.negotiation.protocol import initial_reports
@@ -114,24 +114,31 @@ def test_a_proposal_that_the_chain_loses_is_made_again_in_its_turn(three, node, 
     assert three.contributions() == undisturbed(three)
 
 
-def test_a_node_that_refuses_for_a_while_is_asked_again(three, proxy):
-    """A load balancer may lead to a node that does not have the block yet."""
+@pytest.mark.parametrize("when", ["from the start", "under way"])
+@pytest.mark.parametrize(
+    ("answer", "told"), [(RpcError("header not found"), "header not found"), (HANGUP, "no answer")]
+)
+def test_a_node_that_fails_for_a_while_is_asked_again(three, proxy, answer, told, when):
+    """A load balancer may lead to a node that does not have the block yet, or to none."""
     until = time.monotonic() + 600.0
 
     def rule(method, _params, forward):
         if method == "eth_getLogs" and time.monotonic() < until:
-            return RpcError("header not found")
+            return answer
         return forward()
 
     with three.alone() as nodes:
-        nodes.start(1, 2)
+        if when == "from the start":
+            proxy.rule = rule
         [refused] = nodes.start(0, url=proxy.url)
-        nodes.until(lambda: any(one.entries() for one in nodes.started))
-        proxy.rule = rule
+        if when == "under way":  # the others are not there yet: it waits
+            nodes.until(lambda: bool(refused.entries()))
+            proxy.rule = rule
+        nodes.start(1, 2)
         nodes.until(lambda: any(one["event"] == "trouble" for one in refused.entries()))
         until = time.monotonic() + 1.0
         nodes.finish()
-    assert any("header not found" in one.get("what", "") for one in refused.entries())
+    assert any(told in one.get("what", "") for one in refused.entries())
     assert three.contributions() == undisturbed(three)
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -25,7 +25,10 @@ from tradefl.errors import InputError
 
 if TYPE_CHECKING:
     from tradefl.negotiation import OrganizationAgent, Outlook
+    from tradefl.settlement.agreement import Agreement
     from tradefl.settlement.settle import Settlement
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 1.0  # then an outage is told; the agent goes on asking
@@ -71,11 +74,11 @@ def node(
                 keystore,
                 password_file,
                 from_block,
-                show,
+                _Watcher(show, log),
             )
         who = agent.name
         with status(who) as show:
-            ended = _negotiate(agent, settlement, account, _Watcher(agent, show, log))
+            ended = _negotiate(agent, settlement, account, _Watcher(show, log))
     except KeyboardInterrupt:
         say(f"{who}: stopped; the same command goes on from where the chain stands")
         raise typer.Exit(INTERRUPTED) from None
@@ -91,7 +94,7 @@ def _joined(
     keystore: Path | None,
     password_file: Path | None,
     first_block: int,
-    show: Callable[[str], None],
+    watch: _Watcher,
 ) -> tuple[OrganizationAgent, Settlement, str]:
     """Return the agent, and the settlement with this organization's key alone."""
     from tradefl.settlement.agreement import settlement_extra
@@ -108,9 +111,14 @@ def _joined(
     private = load_private(file)
     contract = parsed_address("--contract", contract)
     chain = RpcChain(rpc, patience=PATIENCE_SECONDS)
-    while (agreement := published_agreement(chain, contract, first_block)) is None:
-        show(f"{contract} has not published its agreement yet")
-        time.sleep(POLL_SECONDS)
+
+    def published() -> Agreement | None:
+        found = published_agreement(chain, contract, first_block)
+        if found is None:
+            watch.show(f"{contract} has not published its agreement yet")
+        return found
+
+    agreement = _patiently(published, private.organization, watch)
     known_game(agreement, private, file)  # before a key is opened
     me = agreement.names.index(private.organization)
     account = agreement.addresses[me]
@@ -132,60 +140,73 @@ def _joined(
 def _negotiate(
     agent: OrganizationAgent, settlement: Settlement, account: str, watch: _Watcher
 ) -> bool:
-    """Step until the contribution is submitted; a node that does not answer is asked again.
+    """Step until the contribution is submitted.
 
     Returns whether there was a negotiation: not if somebody failed to join in time.
     """
-    from tradefl.settlement.chain import NoAnswerError, RefusedError, StateChangedError
     from tradefl.settlement.contract import Phase
     from tradefl.settlement.settle import read_phase
+
+    def step() -> bool | None:
+        phase = read_phase(settlement.chain, settlement.contract)
+        if phase in (Phase.DRAFTING, Phase.JOINING, Phase.CANCELLED):
+            # What nobody has published yet, the deposit; too late, the way back.
+            phase = settlement.run(operator=account).phase
+        if phase == Phase.CANCELLED:
+            return False
+        outlook = agent.step()
+        watch.look(agent, outlook)
+        return True if outlook.done else None
+
+    return _patiently(step, agent.name, watch)
+
+
+def _patiently(step: Callable[[], T | None], who: str, watch: _Watcher) -> T:
+    """Step until there is a result; a node that does not answer is asked again.
+
+    Raises
+    ------
+    ChainError
+        The node has refused for a minute whatever it was asked, or answers what no node would.
+    """
+    from tradefl.settlement.chain import NoAnswerError, RefusedError, StateChangedError
 
     refused_since = 0.0
     while True:
         try:
-            phase = read_phase(settlement.chain, settlement.contract)
-            if phase in (Phase.DRAFTING, Phase.JOINING, Phase.CANCELLED):
-                # What nobody has published yet, the deposit; too late, the way back.
-                phase = settlement.run(operator=account).phase
-            if phase == Phase.CANCELLED:
-                return False
-            outlook = agent.step()
+            result = step()
         except NoAnswerError as error:
-            watch.trouble(str(error))
+            watch.trouble(who, str(error))
         except RefusedError as error:
             # Nodes behind a load balancer refuse what they will know in a moment.
             refused_since = refused_since or time.monotonic()
             if time.monotonic() - refused_since > REFUSAL_SECONDS:
                 raise
-            watch.trouble(str(error))
+            watch.trouble(who, str(error))
         except StateChangedError:
             pass  # read again
         else:
             refused_since = 0.0
-            watch.look(outlook)
-            if outlook.done:
-                return True
+            if result is not None:
+                return result
         time.sleep(POLL_SECONDS)
 
 
 class _Watcher:
     """Shows the present line, and keeps a log of what changes."""
 
-    def __init__(
-        self, agent: OrganizationAgent, show: Callable[[str], None], log: Path | None
-    ) -> None:
-        self.agent = agent
+    def __init__(self, show: Callable[[str], None], log: Path | None) -> None:
         self.show = show
         self.log = log
         self._last: dict[str, Any] = {}
 
-    def look(self, outlook: Outlook) -> None:
+    def look(self, agent: OrganizationAgent, outlook: Outlook) -> None:
         """Show an outlook; log it if it says anything new."""
         standing, report = outlook.standing, outlook.report
-        entry: dict[str, Any] = {"event": "waiting", "organization": self.agent.name}
+        entry: dict[str, Any] = {"event": "waiting", "organization": agent.name}
         text = "waiting until everybody has joined"
         if standing is not None and report is not None:
-            whose = "over" if standing.over else self.agent.agreement.names[standing.whose]
+            whose = "over" if standing.over else agent.agreement.names[standing.whose]
             entry |= {
                 "event": "done" if outlook.done else "standing",
                 "round": standing.round,
@@ -202,12 +223,12 @@ class _Watcher:
                 f"f = {report.cpu_hz / 1e9:g} GHz, payoff {outlook.payoff:,.3f}, "
                 f"last move +{outlook.gain:.3g} potential"
             )
-        self._tell(entry, f"{self.agent.name}: {text}")
+        self._tell(entry, f"{agent.name}: {text}")
 
-    def trouble(self, what: str) -> None:
-        """Show and log what keeps the agent from going on."""
-        entry = {"event": "trouble", "organization": self.agent.name, "what": what}
-        self._tell(entry, f"{self.agent.name}: {what}; trying again")
+    def trouble(self, who: str, what: str) -> None:
+        """Show and log what keeps an agent from going on."""
+        entry = {"event": "trouble", "organization": who, "what": what}
+        self._tell(entry, f"{who}: {what}; trying again")
 
     def _tell(self, entry: dict[str, Any], text: str) -> None:
         self.show(text)
