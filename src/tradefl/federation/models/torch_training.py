@@ -170,6 +170,12 @@ def _random_numbers(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _repeatable() -> Iterator[None]:
-    """Let a GPU choose the same algorithms each time."""
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+    """Let a GPU choose the same algorithms each time, and calculate in float32 as a processor does.
+
+    Its shorter formats lose three digits, and with them the agreement between organizations that
+    train on different machines.
+    """
+    with torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    ):
         yield
