@@ -130,11 +130,16 @@ def test_a_timeout_is_survived(node, proxy, tmp_path):
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404])
 def test_what_will_not_get_better_is_not_asked_again(node, proxy, tmp_path, code):
-    proxy.rule = lambda *_: Status(code)
-    started = time.monotonic()
+    asked = []
+
+    def rule(method, _params, _forward):
+        asked.append(method)
+        return Status(code)
+
+    proxy.rule = rule
     line = refused("settle", save(tmp_path, document()), "--rpc", proxy.url)
     assert str(code) in line
-    assert time.monotonic() - started < 10.0
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
@@ -158,11 +163,21 @@ def test_what_is_no_node_is_refused(node, proxy, tmp_path, body):
 def test_an_outage_ends_with_the_timeout(node, proxy, tmp_path):
     """No multiple of it, although a search for events could be split."""
     node.mine(1000)
-    proxy.rule = lambda method, _, forward: HANGUP if method == "eth_getLogs" else forward()
-    started = time.monotonic()
+    asked = 0
+
+    def rule(method, _params, forward):
+        nonlocal asked
+        if method != "eth_getLogs":
+            return forward()
+        asked += 1
+        return HANGUP
+
+    proxy.rule = rule
     line = refused("settle", save(tmp_path, document()), "--rpc", proxy.url, "--timeout", 1)
     assert "no answer from the node" in line
-    assert time.monotonic() - started < 6.0
+    # With pauses of 0.05, 0.1, 0.2, 0.4 and 0.8 s between them. Each part of a search would add so
+    # many, and 1,000 blocks have many parts.
+    assert 1 <= asked <= 6
 
 
 def test_a_node_that_limits_the_search_is_asked_in_parts(node, proxy, tmp_path):
@@ -441,13 +456,13 @@ def test_a_transaction_that_no_block_takes(node, tmp_path):
 
 def test_a_deadline_passes_on_a_chain_without_new_blocks(node, tmp_path):
     """anvil, or a geth with period 0, makes a block when there is a transaction, and not before."""
-    path = save(tmp_path, document({"settlement": {"report_seconds": 2}}))
+    path = save(tmp_path, document({"settlement": {"report_seconds": 6}}))
     profile = tmp_path / "profile.json"
     rows = [{"name": name, "data_fraction": 0.5, "cpu_hz": 1e9} for name in ("Alpha", "Beta")]
     rows.append({"name": "Gamma", "data_fraction": 0, "cpu_hz": 1e9})
     profile.write_text(json.dumps({"organizations": rows}))
     assert run("settle", path, "--rpc", node.url, "--profile", profile).code == 1
-    time.sleep(3.5)
+    time.sleep(7.5)
     assert run("settle", path, "--rpc", node.url, "--profile", profile).code == 0
 
 
