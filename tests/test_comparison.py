@@ -13,6 +13,7 @@ from tests.support import Eq11, heterogeneous_game
 import tradefl
 from tradefl.comparison import compare
 from tradefl.design import design
+from tradefl.game import SqrtLoss
 from tradefl.solvers import solve
 from tradefl.tuning import tune
 
@@ -140,11 +141,41 @@ def test_where_no_gamma_is_rational_none_is_tuned():
     assert tune(ruinous).best is None
     found = compare(ruinous)
     assert list(by_rule(found)) == ["none", "linear", "efficient"]
-    assert found.remarks == ("no gamma is individually rational, so none is tuned",)
+    assert found.remarks == (
+        "no gamma is individually rational, so none is tuned",
+        "welfare without compensation is not positive, so there is no price of anarchy",
+    )
+    for one in found.outcomes:
+        positive = one.solution.social_welfare > 0.0
+        assert (one.price_of_anarchy is not None) == positive
+    assert by_rule(found)["none"].price_of_anarchy is None
+    assert design(ruinous, random_starts=0).price_of_anarchy is None
     for one in found.outcomes:
         assert not one.solution.certificate.individually_rational
     assert by_rule(found)["efficient"].losers == 0
     json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_model_that_is_worth_nothing():
+    """Welfare is 0 whatever anybody does."""
+    worthless = dataclasses.replace(
+        game(), overhead_weight=0.0, accuracy=SqrtLoss(epochs=5.0, untrained_loss=0.2)
+    )
+    found = compare(worthless)
+    assert {one.solution.social_welfare for one in found.outcomes[:1]} == {0.0}
+    assert found.outcomes[0].price_of_anarchy is None
+    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(design(worthless, random_starts=2).to_dict(), allow_nan=False)
+
+
+def test_a_rule_of_other_figures_that_leaves_a_loser_is_told():
+    stale = design(game(), random_starts=0).rule
+    assert compare(game(), rule=stale).remarks == ()
+    moved = stale.constants + np.array([-1e3, *np.full(game().size - 1, 1e3 / (game().size - 1))])
+    other = dataclasses.replace(stale, constants=moved)
+    [remark] = compare(game(), rule=other).remarks
+    assert remark.startswith("1 of 5 organizations lose under the efficient rule of the file")
+    assert "design it anew" in remark
 
 
 def test_where_nothing_is_missing_no_share_of_it_is_told():

@@ -265,6 +265,21 @@ def test_starts_are_reported_as_they_end(name):
     assert again.starts == found.starts
 
 
+def test_levels_that_cost_nothing_are_as_good():
+    """Without overhead the optimum is reached at any level that trains in time."""
+    free = dataclasses.replace(game_of("drug_discovery"), overhead_weight=0.0)
+    found = design(free, random_starts=4)
+    levels = [
+        solve(found.agreed.game, "dbr", initial=start).profile.cpu_hz
+        for start in (found.agreed.profile, free.initial_profile())
+    ]
+    assert len(found.starts) == found.reached == 8
+    assert {round(start.social_welfare, 6) for start in found.starts} == {
+        round(found.agreed.social_welfare, 6)
+    }
+    assert all(level.shape == (free.size,) for level in levels)
+
+
 # --- what cannot be designed --------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from tests.consortium.documents import document, organization, save
 
 import tradefl
 from tradefl.charts import drawing
+from tradefl.design import design
 from tradefl.errors import InputError
 from tradefl.game import StrategyProfile
 from tradefl.report import equations, frames, read_settlement, read_training, report
@@ -445,6 +446,25 @@ def test_a_method_without_redistribution_says_so(three):
     page = page_of(three, tradefl.solve(three, method="wpr"))
     assert "The method wpr pays no redistribution" in page.words
     assert "Nobody pays anybody." in page.words
+
+
+def test_the_rule_in_force_is_the_one_in_words(three):
+    linear = page_of(three).words
+    designed = three.designed(design(three.game, random_starts=0).rule)
+    efficient = page_of(designed).words
+    for words in (
+        "the one that contributes less pays the one",
+        "So they can be paid with one price",
+    ):
+        assert words in linear
+        assert words not in efficient
+    for words in (
+        "everybody is paid what its data is worth to the others, as far as",
+        "phi_i stands",
+    ):
+        assert words in efficient
+    assert "This rule pays for data alone" in efficient
+    assert "This rule pays for data alone" not in linear
 
 
 def test_a_consortium_of_one(tmp_path):

@@ -14,17 +14,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.design import Target, design
+from tradefl.design import ROUNDING, Target, design
 from tradefl.game import CoopetitionGame, EfficientRule
+from tradefl.game.welfare import price_of_anarchy
 from tradefl.solvers import Solution, solve
 from tradefl.tuning import tune
 
 Array = npt.NDArray[np.float64]
 
 SCHEMA = "tradefl/compare/1"
-# A gain or loss is one from this share of the terms of a payoff on; less is what stating data in
-# parts per billion costs.
-ROUNDING = 1e-8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -69,9 +67,9 @@ class Outcome:
         return int(np.sum(self.gain < -self._rounding))
 
     @property
-    def price_of_anarchy(self) -> float:
-        """``W(pi*) / W``: 1 at the optimum."""
-        return self.optimum.social_welfare / self.solution.social_welfare
+    def price_of_anarchy(self) -> float | None:
+        """``W(pi*) / W``: 1 at the optimum; ``None`` where the welfare is not positive."""
+        return price_of_anarchy(self.optimum.social_welfare, self.solution.social_welfare)
 
     @property
     def gap_closed(self) -> float | None:
@@ -197,6 +195,7 @@ def compare(
     else:
         tuned = best.game.incentive_intensity
         found.append(("tuned", f"the paper's rule, gamma* = {tuned:g}", best))
+    given = rule is not None
     if rule is None:
         watch("the efficient rule")
         rule = design(game, target, optimum=optimum, without=without, random_starts=0).rule
@@ -211,8 +210,19 @@ def compare(
             f"the efficient rule's equilibrium is {short:.6g} below the optimum: if figures have "
             "changed since it was designed, design it anew"
         )
+    outcomes = tuple(Outcome(*one, optimum=optimum, without=without) for one in found)
+    losers = outcomes[-1].losers
+    if given and losers:
+        remarks.append(
+            f"{losers:,} of {game.size:,} organizations lose under the efficient rule of the file, "
+            "which is designed to leave no loser: if figures have changed since, design it anew"
+        )
+    if without.social_welfare <= 0.0:
+        remarks.append(
+            "welfare without compensation is not positive, so there is no price of anarchy"
+        )
     return Comparison(
         optimum=optimum,
-        outcomes=tuple(Outcome(*one, optimum=optimum, without=without) for one in found),
+        outcomes=outcomes,
         remarks=tuple(remarks),
     )

@@ -35,7 +35,7 @@ from tradefl.game import (
 )
 from tradefl.game.externality import Externality
 from tradefl.game.rules import MAX_BREAKPOINTS
-from tradefl.game.welfare import payoffs_without_redistribution
+from tradefl.game.welfare import payoffs_without_redistribution, price_of_anarchy
 from tradefl.solvers import Solution, dbr, solve
 
 Array = npt.NDArray[np.float64]
@@ -55,6 +55,9 @@ RANDOM_STARTS = 20
 SETTLED_TOLERANCE = 1e-6
 # Best responses have reached pi* if nobody's data differs by more.
 REACHED = 1e-6
+# A difference of less than this share of the terms of a payoff is what stating data in parts per
+# billion costs.
+ROUNDING = 1e-8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Start:
     name
         What everybody contributes at the start.
     reached
-        Whether they led to ``pi*``.
+        Whether they led to ``pi*``, or to what pays everybody the same with the same data: at CPU
+        levels that cost nobody anything.
     moves
         How many single moves it took.
     social_welfare
@@ -126,9 +130,9 @@ class Design:
         return float(sum(amount for *_, amount in self.agreed.transfers()))
 
     @property
-    def price_of_anarchy(self) -> float:
-        """``W(pi*) / W`` without compensation, as THEORY.md has it."""
-        return self.optimum.social_welfare / self.without.social_welfare
+    def price_of_anarchy(self) -> float | None:
+        """``W(pi*) / W`` without compensation; ``None`` where that welfare is not positive."""
+        return price_of_anarchy(self.optimum.social_welfare, self.without.social_welfare)
 
     def verified(self, tolerance: float = SETTLED_TOLERANCE) -> bool:
         """Return whether nobody gains by deviating, and nobody is worse off than without.
@@ -277,7 +281,7 @@ def design(
         agreed=agreed,
         exact_regret=exact,
         settled_regret=settled,
-        starts=tuple(_starts(designed, profile, without.profile, seed, random_starts, watch)),
+        starts=tuple(_starts(agreed, without.profile, seed, random_starts, watch)),
     )
 
 
@@ -464,13 +468,13 @@ def _least_cash(surplus: Array) -> tuple[tuple[int, int, float], ...]:
 
 
 def _starts(
-    game: CoopetitionGame,
-    agreed: StrategyProfile,
+    expected: Solution,
     without: StrategyProfile,
     seed: int,
     count: int,
     watch: Callable[[str], None],
 ) -> list[Start]:
+    game, agreed = expected.game, expected.profile
     fastest = game.initial_profile()
     everything = StrategyProfile(game.max_data_fraction(fastest.cpu_hz), fastest.cpu_hz)
     named = {
@@ -487,10 +491,14 @@ def _starts(
         watch(f"best responses from {name}")
         end = dbr.solve(game, initial=profile, trace=False)
         away = np.abs(end.profile.data_fraction - agreed.data_fraction).max()
+        rounding = ROUNDING * expected.certificate.payoff_scale
+        alike = np.all(end.profile.cpu_hz == agreed.cpu_hz) or np.all(
+            np.abs(end.payoffs - expected.payoffs) <= rounding
+        )
         starts.append(
             Start(
                 name=name,
-                reached=bool(away <= REACHED and np.all(end.profile.cpu_hz == agreed.cpu_hz)),
+                reached=bool(away <= REACHED and alike),
                 moves=end.iterations,
                 social_welfare=end.social_welfare,
                 settled=end.status in ("equilibrium", "feasible"),

@@ -60,9 +60,13 @@ def test_where_no_gamma_is_rational_it_says_so(tmp_path):
     path = save(tmp_path, document(RUINOUS))
     ran = run("compare", path, "--json")
     assert ran.code == 0
-    assert ran.err == "note: no gamma is individually rational, so none is tuned\n"
+    assert ran.err == (
+        "note: no gamma is individually rational, so none is tuned\n"
+        "note: welfare without compensation is not positive, so there is no price of anarchy\n"
+    )
     assert [one["rule"] for one in ran.json["rules"]] == ["none", "linear", "efficient"]
-    assert ran.json["remarks"] == ["no gamma is individually rational, so none is tuned"]
+    assert ran.err == "".join(f"note: {remark}\n" for remark in ran.json["remarks"])
+    assert ran.json["rules"][0]["price_of_anarchy"] is None
     table = run("compare", path, "--quiet")
     assert (table.code, table.err) == (0, "")
 

@@ -146,7 +146,7 @@ def test_what_is_no_schedule(tmp_path, points, what):
 @pytest.mark.parametrize(
     ("path", "value", "place", "what"),
     [
-        ("schedules.Beta", [[0.0]], "schedules.Beta[0]", "must not be empty"),
+        ("schedules.Beta", [[0.0]], "schedules.Beta[0]", "a pair [share, payoff], got [0.0]"),
         ("schedules.Beta", [[0.0, 1.0, 2.0]], "schedules.Beta[0]", "a pair [share, payoff]"),
         ("schedules.Beta", [[0.0, "1"]], "schedules.Beta[0][1]", "expected a number, got '1'"),
         ("schedules.Beta", 3.0, "schedules.Beta", "expected a list, got 3.0"),
@@ -235,3 +235,18 @@ def test_what_is_no_table(tmp_path):
 def test_check_reads_it(tmp_path):
     path = save(tmp_path, document(EFFICIENT))
     assert run("check", path).code == 0
+
+
+@pytest.mark.parametrize("rule", ["linear", "efficient"])
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        ("constants.Alpha", 1e20, "constants.Alpha"),
+        ("constants.Beta", -1e20, "constants.Beta"),
+        ("pairs", [["Gamma", "Alpha", 1e20]], "pairs[0]"),
+    ],
+)
+def test_constants_that_payoffs_would_drown_in(tmp_path, rule, path, value, place):
+    what = "a million times all revenue, overhead and damage together, got "
+    changes = {f"compensation.{path}": value, "mechanism.rule": rule}
+    refused(tmp_path, changes, **{f"compensation.{place}": what})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -189,6 +190,16 @@ def test_a_chart_is_made_of_the_stored_summary_alone(name, rows):
     assert drawn.startswith("<svg")
     for kind in KINDS:
         assert kind in drawn
+
+
+def test_both_panels_of_losers_have_the_same_colours(rows):
+    some = several(rows)
+    some["losers_tuned"] = some["losers_tuned"].where(some["kind"] == HETEROGENEOUS, 0)
+    losers = figure("losers")
+    drawn = json.dumps(losers.chart(losers.summary(some)).to_dict())
+    found = re.findall(r'"color": \{[^}]*"scale": (\{"domain": [^}]*\})', drawn)
+    assert len(found) >= 2
+    assert len(set(found)) == 1
 
 
 def test_the_histogram_of_losers_counts_every_consortium(rows):

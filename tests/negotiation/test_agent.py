@@ -253,6 +253,16 @@ def test_figures_that_do_not_fit_the_agreement_are_refused(
     assert what in str(error.value)
 
 
+def test_levels_are_whole_hertz_on_the_chain() -> None:
+    consortium, agreement = agreed(ROOT / "examples" / "hospitals.toml")
+    figures = private_figures(consortium, 1)
+    fractions = figures.model_copy(
+        update={"cpu_levels_hz": [level + 0.4 for level in figures.cpu_levels_hz]}
+    )
+    exact, rounded = (known_game(agreement, one, "own.toml") for one in (figures, fractions))
+    np.testing.assert_array_equal(exact.cpu_levels_hz, rounded.cpu_levels_hz)
+
+
 def test_the_annex_alone_has_no_private_figure() -> None:
     _, agreement = agreed(ROOT / "examples" / "drug_discovery.toml")
     assert set(json.loads(agreement.annex)) == {

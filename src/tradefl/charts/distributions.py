@@ -18,6 +18,7 @@ def histogram(
     x: Mapping[str, Any],
     *,
     series: str,
+    names: Sequence[str] | None = None,
     count: str,
     step: float,
     title: str = "",
@@ -33,6 +34,8 @@ def histogram(
         As :func:`axis` makes it.
     series
         The column whose names have a colour each.
+    names
+        All names, in the order of the colours; default: those that are there.
     count
         What is counted: the title of the other axis.
     step
@@ -40,9 +43,8 @@ def histogram(
     title, legend
         Texts; the legend's default is the column's name.
     """
-    colour = alt.Color(
-        f"{series}:N", scale=colours(rows[series]), title=legend or series, sort=None
-    )
+    known = colours(rows[series] if names is None else names)
+    colour = alt.Color(f"{series}:N", scale=known, title=legend or series, sort=None)
     base = alt.Chart(rows.dropna(subset=_field(x))).encode(
         x=alt.X(x["shorthand"], title=x["title"], bin=alt.Bin(step=step)), color=colour
     )

@@ -114,7 +114,7 @@ def print_comparison(found: Comparison) -> None:
             [
                 one.title,
                 f"{one.solution.social_welfare:,.{digits}f}",
-                f"{one.price_of_anarchy:.6f}",
+                "-" if one.price_of_anarchy is None else f"{one.price_of_anarchy:.6f}",
                 "-" if one.gap_closed is None else f"{100.0 * one.gap_closed:.2f} %",
                 f"{one.solution.profile.data_fraction.sum():.4f}",
                 f"{one.solution.terms.performance:.6f}",

@@ -142,6 +142,7 @@ def print_design(found: Design) -> None:
     scale = agreed.certificate.payoff_scale
     bound = found.optimum.welfare_bound
     reached = f"{found.reached} of {len(found.starts)}"
+    anarchy = found.price_of_anarchy
     print_facts(
         [
             (
@@ -149,7 +150,7 @@ def print_design(found: Design) -> None:
                 f"{agreed.social_welfare:,.{digits}f} (proven: at most {bound:,.{digits}f})",
             ),
             ("  without compensation", f"{found.without.social_welfare:,.{digits}f}"),
-            ("price of anarchy", f"{found.price_of_anarchy:.6f}"),
+            ("price of anarchy", "-" if anarchy is None else f"{anarchy:.6f}"),
             (
                 "max regret",
                 f"{(found.exact_regret / scale).max():.3g} of the payoff's terms with the exact "

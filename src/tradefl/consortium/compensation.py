@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tradefl.consortium.schema import Compensation, shown, suggestion
 from tradefl.errors import InputError, Problem
-from tradefl.game import EfficientRule, InvalidScheduleError, Schedule
+from tradefl.game import (
+    CoopetitionGame,
+    EfficientRule,
+    InvalidScheduleError,
+    Schedule,
+    StrategyProfile,
+)
+from tradefl.game.payoff import damage, overhead, revenue
+
+# Of all revenue, overhead and damage together; beyond it a payoff has less than ten digits left.
+MOST_CONSTANT = 1e6
 
 
 def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> EfficientRule:
@@ -51,6 +63,34 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
         raise InputError(problems)
     constants = [section.constants[name] for name in names]
     return EfficientRule(tuple(schedules), constants, tuple(extra))  # type: ignore[arg-type]
+
+
+def require_moderate(rule: EfficientRule, game: CoopetitionGame, file: str) -> None:
+    """Require of constants that payoffs keep their digits beside them.
+
+    Raises
+    ------
+    InputError
+        Somebody's constants are above :data:`MOST_CONSTANT` times all that the game is about.
+    """
+    fastest = game.initial_profile().cpu_hz
+    everything = StrategyProfile(game.max_data_fraction(fastest), fastest)
+    terms = revenue(game, everything), overhead(game, everything), damage(game, everything)
+    most = MOST_CONSTANT * float(sum(np.abs(one).sum() for one in terms))
+    single = {
+        f"constants.{game.name_of(i)}": float(amount) for i, amount in enumerate(rule.constants)
+    } | {f"pairs[{k}]": amount for k, (*_, amount) in enumerate(rule.extra)}
+    problems = [
+        Problem(
+            f"{file}: compensation.{key}",
+            f"expected at most {most:.3g}, a million times all revenue, overhead and damage "
+            f"together, got {amount:g}",
+        )
+        for key, amount in single.items()
+        if abs(amount) > most > 0.0
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def compensation_section(

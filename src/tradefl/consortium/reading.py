@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from tradefl.consortium import schema
-from tradefl.consortium.compensation import efficient_rule
+from tradefl.consortium.compensation import efficient_rule, require_moderate
 from tradefl.consortium.competitors import competition, read_matrix, section_problems
 from tradefl.consortium.consortium import Consortium
 from tradefl.consortium.files import read_csv, read_text
@@ -127,6 +127,9 @@ class _Reader:
         ascending = not descending_levels(organizations.cpu_levels_hz).size
         if not self.problems or (rho is None and ascending):
             self._attempt(lambda: consortium.game)
+        if not self.problems and consortium.efficient_rule is not None:
+            rule, path = consortium.efficient_rule, str(self.path)
+            self._attempt(lambda: require_moderate(rule, consortium.game, path))
         if self.problems:
             raise InputError(self.problems)
         return consortium

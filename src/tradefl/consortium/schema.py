@@ -159,6 +159,8 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
         return f"expected {what}, got {got}"
     if kind == "literal_error":
         return f"expected {context['expected']}, got {got}"
+    if kind == "too_short" and context.get("min_length", 1) > 1:
+        kind = "too_long"  # either way it is no pair
     if kind in ("too_short", "string_too_short"):
         return f"must not be empty, got {got}"
     expected = _EXPECTED.get(kind, error["msg"])

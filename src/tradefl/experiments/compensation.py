@@ -115,7 +115,8 @@ def _rules(compared: Comparison) -> dict[str, Any]:
         row |= {f"{name}_{rule}": value for name, value in columns.items()}
     tuned = found.get("tuned")
     row["gamma_tuned"] = np.nan if tuned is None else tuned.solution.game.incentive_intensity
-    row["price_of_anarchy"] = found["none"].price_of_anarchy
+    anarchy = found["none"].price_of_anarchy
+    row["price_of_anarchy"] = np.nan if anarchy is None else anarchy
     return row
 
 

@@ -54,6 +54,7 @@ def chart(summed: pd.DataFrame) -> alt.ConcatChart:
                 loss[["kind", "seed", "loss", "shown"]],
                 axis("shown", f"largest loss (% of its payoff without; {LARGEST:g}: or more)"),
                 series="kind",
+                names=list(dict.fromkeys(number["kind"])),  # both panels have the same colours
                 count="consortia with a loser",
                 step=1.0,
                 title="How much the largest loser loses",

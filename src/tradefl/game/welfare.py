@@ -29,6 +29,14 @@ def social_welfare(game: CoopetitionGame, profile: StrategyProfile) -> float:
     return float(payoffs_without_redistribution(game, profile).sum())
 
 
+def price_of_anarchy(optimum: float, welfare: float) -> float | None:
+    """Return ``W(pi*) / W``: 1 at the optimum, more below it.
+
+    ``None`` where the welfare is not positive: there the ratio compares nothing.
+    """
+    return optimum / welfare if welfare > 0.0 else None
+
+
 def welfare_gradient(game: CoopetitionGame, profile: StrategyProfile) -> Array:
     """Return ``dW / dd_i`` at everybody's level, shape ``(N,)``.
 

@@ -158,7 +158,7 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
         )
     me = agreement.names.index(private.organization)
     levels = [float(level) for level in agreement.cpu_levels_hz[me]]
-    if private.cpu_levels_hz != levels:
+    if [float(round(level)) for level in private.cpu_levels_hz] != levels:  # whole hertz on chain
         what = f"expected the agreement's, {levels}, got {private.cpu_levels_hz}"
         raise InputError.at(f"{place}: cpu_levels_hz", what)
     if not private.competitors_weight < private.profitability:

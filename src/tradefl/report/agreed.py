@@ -45,8 +45,13 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
         "at home: training visits the data, and only the model travels. Together they hold "
         f"{quantity(float(members.data_bits.sum()), 'bit')} in {int(members.samples.sum()):,} "
         "samples. All get the same model, and some of them sell to the same customers. So each "
-        "asks what its data is worth to its rivals, and the agreement answers with money: of two "
-        "rivals, the one that contributes less pays the one that contributes more."
+        "asks what its data is worth to its rivals, and the agreement answers with money: "
+    )
+    words += (
+        "of two rivals, the one that contributes less pays the one that contributes more."
+        if solution.game.rule.name == "linear"
+        else "everybody is paid what its data is worth to the others, as far as that differs from "
+        "what was agreed on, and agreed constants share among all what they gain together."
     )
     blocks: list[Block] = [Text(words)]
     if sectors:
@@ -261,8 +266,12 @@ def contributions_section(solution: Solution, who: Sequence[int]) -> Section:
         Text(
             "Each organization chooses two things: d, the share of its data that it lets the "
             "training use, and f, the CPU frequency it trains at. Data improves the model for "
-            "everybody; computing costs energy. x counts both in bits, so that they can be paid "
-            "with one price: x = d s + lambda f."
+            "everybody; computing costs energy. x counts both in bits: x = d s + lambda f."
+            + (
+                " So they can be paid with one price."
+                if game.rule.name == "linear"
+                else " This rule pays for data alone, by each organization's schedule."
+            )
         ),
         Facts(
             (

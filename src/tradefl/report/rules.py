@@ -28,6 +28,7 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
     """Return the rules side by side: welfare, distance from the best, gains and losses."""
     optimum, outcomes = comparison.optimum, comparison.outcomes
     without = outcomes[0]
+    anarchy = without.price_of_anarchy
     welfare = [one.solution.social_welfare for one in outcomes]
     digits = digits_of([optimum.social_welfare, *welfare])
     missing = optimum.social_welfare - without.solution.social_welfare
@@ -48,16 +49,17 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
                 ),
                 Fact(
                     "price of anarchy",
-                    f"{without.price_of_anarchy:.4f}",
+                    "-" if anarchy is None else f"{anarchy:.4f}",
                     "Eq. (11)",
-                    "the optimum, over the welfare without payments",
+                    "the optimum, over the welfare without payments"
+                    + ("" if anarchy is not None else ", where that is positive"),
                 ),
                 Fact(
                     "missing without payments",
                     amounts([missing], digits)[0],
                     "Eq. (11)",
                     f"{missing / optimum.social_welfare:.2%} of the optimum"
-                    if optimum.social_welfare
+                    if optimum.social_welfare > 0.0
                     else "",
                 ),
             )
