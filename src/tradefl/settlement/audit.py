@@ -17,14 +17,16 @@ import numpy as np
 
 from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
-from tradefl.settlement.agreement import Agreement, checksum, keccak, unsuitable
+from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, checksum, keccak
 from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import Deployment, Event, Phase, called
+from tradefl.settlement.drafting import unsuitable
 from tradefl.settlement.settle import (
     State,
     decoded_agreement,
     drafted,
+    is_derived,
     read_state,
 )
 from tradefl.settlement.terms import EfficientTerms, Report
@@ -36,6 +38,7 @@ SCHEMA = "tradefl/audit/1"
 # Reports are rounded to a ppb, so they are an equilibrium to that precision only.
 EQUILIBRIUM_TOLERANCE = 1e-7
 SHOWN = 5
+NOTHING = Report(data_ppb=0, cpu_hz=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -222,6 +225,8 @@ class _Book:
             zip(deployed.pair_hashes, agreement.pair_blocks, strict=True)
         ):
             self.compare(f"hash of block {k} of the pairs", expected, keccak(block))
+        attempt = is_derived(self.chain, agreement, self.contract)
+        self.compare("address follows from the agreement", True, attempt is not None)
         own = self.chain.read(self.contract, "agreementHash")
         self.compare("agreement hash", agreement.hash, "0x" + own.hex())
         for one in self.named("AgreementDrafted"):
@@ -264,7 +269,9 @@ class _Book:
         ]
         # An address of the file may be another organization's on the chain.
         apart = len({one.lower() for one in filled}) == len(filled)
-        expected = Agreement.of(consortium, filled if apart else agreement.addresses)
+        expected = Agreement.of(
+            consortium, filled if apart else agreement.addresses, chain_id=self.chain.chain_id
+        )
         self.compare(f"{consortium.source}: rule", expected.rule.name, agreement.rule.name)
         for place, mine, theirs in _figures(expected, agreement):
             self.compare(f"{consortium.source}: {place}", mine, theirs)
@@ -318,18 +325,13 @@ class _Book:
 
     def _windows(self, state: State) -> None:
         """Compare the deadlines of the events with the contract's, and count the milestones."""
-        recorded = Phase.RECORDED <= state.phase < Phase.CANCELLED
+        recorded = None if state.phase == Phase.CANCELLED else state.phase >= Phase.RECORDED
         for name, due, deadlines in (
-            ("JoiningOpened", None, {"joinDeadline": state.join_deadline}),
+            ("JoiningOpened", None, {}),
+            ("JoinDeadlineSet", state.joined > 0, {"joinDeadline": state.join_deadline}),
             ("ReportingOpened", None, {"reportDeadline": state.report_deadline}),
-            (
-                "ProfileRecorded",
-                recorded,
-                {
-                    "disputeDeadline": state.dispute_deadline,
-                    "rulingDeadline": state.ruling_deadline,
-                },
-            ),
+            ("ProfileRecorded", recorded, {"disputeDeadline": state.dispute_deadline}),
+            ("RulingOpened", state.ruling_begun, {"rulingDeadline": state.ruling_deadline}),
             ("SettlementCompleted", state.phase == Phase.SETTLED, {}),
             ("SettlementCancelled", state.phase == Phase.CANCELLED, {}),
         ):
@@ -368,8 +370,7 @@ class _Book:
 
     def _reports(self, agreement: Agreement, state: State) -> tuple[Report, ...]:
         """Return what counts for each organization, from reports and rulings."""
-        nothing = Report(data_ppb=0, cpu_hz=0)
-        current = dict.fromkeys(agreement.addresses, nothing)
+        current = dict.fromkeys(agreement.addresses, NOTHING)
         index = {address: i for i, address in enumerate(agreement.addresses)}
         verified = int(agreement.verifier, 16) != 0
         for event in self.events:
@@ -385,7 +386,7 @@ class _Book:
             name = agreement.names[index[address]]
             score = agreement.score(index[address], report)
             self.compare(f"{name}: score", score, one["score"])
-            if not (ruled and report == nothing):
+            if not (ruled and report == NOTHING):
                 self._feasible(agreement, index[address], report)
             if verified and not ruled:
                 self._attested(agreement, name, address, report, event.transaction)
@@ -416,8 +417,13 @@ class _Book:
         if call is None or call[0] != "contributionSubmit":
             self.notes.append(f"{name}: its report came by way of another contract, {hash_}")
             return
-        signature = call[1]["attestation"]
-        signer = attested_by(self.chain.chain_id, self.contract, address, report, signature)
+        if self.chain.code(agreement.verifier):
+            self.notes.append(f"{name}: the verifier is a contract, which has accepted its report")
+            return
+        signature, serial, expiry = (call[1][key] for key in ("attestation", "serial", "expiry"))
+        signer = attested_by(
+            self.chain.chain_id, self.contract, address, report, signature, serial, expiry
+        )
         self.compare(f"{name}: signed by the verifier", agreement.verifier, signer)
 
     # --- the profile and the money ---------------------------------------------------------------
@@ -439,7 +445,49 @@ class _Book:
                 if report.silent:
                     self.notes.append(f"{name} reported nothing: it compensates in full")
 
+    def _stakes(self, agreement: Agreement, state: State) -> list[int]:
+        """Return what each has won less what it has lost by rulings, and compare who lost."""
+        index = {address: i for i, address in enumerate(agreement.addresses)}
+        by = {one["accused"]: one["by"] for one in self.named("DisputeRaised")}
+        scores = [agreement.score(i, NOTHING) for i in range(len(agreement))]
+        stakes, forfeited = [0] * len(agreement), [0] * len(agreement)
+        for event in self.events:
+            one = event.arguments
+            address = one.get("account", one.get("accused"))
+            if event.name not in ("ContributionSubmitted", "DisputeRuled") or address not in index:
+                continue
+            i, score = index[address], one["score"]
+            before, scores[i] = scores[i], score
+            if event.name != "DisputeRuled":
+                continue
+            raiser = by.get(address)
+            loser = address if score < before else raiser if score == before else None
+            name = agreement.names[i]
+            self.compare(f"{name}: loser of its dispute", loser or ZERO_ADDRESS, one["loser"])
+            if loser is None or loser not in index or raiser not in index:
+                continue
+            k = index[loser]
+            free = state.places[k].deposit - agreement.bonds[k] - forfeited[k]
+            forfeit = min(agreement.dispute_stake_wei, free)
+            if score == before and raiser == address:  # its own silence: all others share
+                share = forfeit // (len(agreement) - 1)
+                winners = [j for j in range(len(agreement)) if j != k]
+                forfeit = share * len(winners)
+            else:
+                winners = [index[raiser] if k == i else i]
+                share = forfeit
+            self.compare(f"{name}: forfeit", forfeit, one["forfeit"])
+            forfeited[k] += forfeit
+            stakes[k] -= forfeit
+            for j in winners:
+                stakes[j] += share
+        if state.phase != Phase.CANCELLED:
+            for name, stake, place in zip(agreement.names, stakes, state.places, strict=True):
+                self.compare(f"{name}: stakes_wei, storage", stake, place.stakes)
+        return stakes
+
     def _money(self, agreement: Agreement, state: State, redistribution: Sequence[int]) -> None:
+        stakes = self._stakes(agreement, state)
         settled = state.phase == Phase.SETTLED
         transfers = {one["account"]: one for one in self.named("PayoffTransferred")}
         withdrawals: dict[str, list[int]] = {}
@@ -450,10 +498,11 @@ class _Book:
             credit = place.deposit
             if settled:
                 wei = redistribution[i]
-                credit += wei
+                credit += wei + stakes[i]
                 paid = transfers.get(place.account, {})
                 self.compare(f"{name}: redistribution_wei", wei, paid.get("redistribution"))
                 self.compare(f"{name}: deposit_wei, credited", place.deposit, paid.get("deposit"))
+                self.compare(f"{name}: stakes_wei", stakes[i], paid.get("stakes"))
                 self.compare(f"{name}: credit_wei", credit, paid.get("credit"))
             if state.phase in (Phase.CALCULATED, Phase.SETTLED):
                 stored = place.redistribution
@@ -463,17 +512,19 @@ class _Book:
             if taken:
                 self.compare(f"{name}: withdrawn_wei", [credit], taken)
             left += credit - sum(taken)
+            locked = self.chain.read(agreement.vault, "locked", self.contract, place.account)
+            self.compare(f"{name}: left in the vault, wei", credit - sum(taken), locked)
         if settled:
             total = sum(one["redistribution"] for one in transfers.values())
             self.compare("sum of redistribution_wei", 0, total)
-        balance = self.chain.balance(self.contract)
+        closed = self.chain.read(agreement.vault, "isClosed", self.contract)
+        self.compare("the vault is closed for it", state.phase.final, closed)
+        balance = self.chain.balance(agreement.vault)  # of other settlements, too
         self.checks += 1
         if balance < left:
             self.differences.append(
-                Difference("balance of the contract", f"{left:,} wei", f"{balance:,} wei")
+                Difference("balance of the vault", f"at least {left:,} wei", f"{balance:,} wei")
             )
-        elif balance > left:
-            self.notes.append(f"{balance - left:,} wei were forced into the contract")
 
 
 def _figures(mine: Agreement, theirs: Agreement) -> Iterator[tuple[str, Any, Any]]:
@@ -487,6 +538,10 @@ def _figures(mine: Agreement, theirs: Agreement) -> Iterator[tuple[str, Any, Any
         "report_seconds",
         "dispute_seconds",
         "ruling_seconds",
+        "closing_blocks",
+        "dispute_stake_wei",
+        "organizations_per_block",
+        "pairs_per_block",
     ):
         yield key, getattr(mine, key), getattr(theirs, key)
     for i, name in enumerate(mine.names):
