@@ -132,4 +132,5 @@ class ChainBoard:
             raise ValueError("me: expected an organization, got somebody who only reads")
         data = encoded_call(call, *arguments)
         account = self.agreement.addresses[self.me]
-        self.chain.transact(account, to=self.contract, data=data, call=call)
+        if not self.chain.transact(account, to=self.contract, data=data, call=call).succeeded:
+            raise StateChangedError  # another transaction came first: look again

@@ -240,7 +240,10 @@ def deadline(agreement: Agreement, state: State) -> int | None:
 
 def deploy(chain: Chain, agreement: Agreement, sender: str) -> Receipt:
     """Deploy the contract of an agreement; the sender gets no rights by it."""
-    return chain.transact(sender, to=None, data=creation_code(agreement), call="deployment")
+    receipt = chain.transact(sender, to=None, data=creation_code(agreement), call="deployment")
+    if not receipt.succeeded:
+        raise StateChangedError
+    return receipt
 
 
 def find(chain: Chain, agreement: Agreement, first_block: int = 0) -> list[str]:
@@ -438,8 +441,10 @@ class Settlement:
                     # Somebody else may have been faster.
                     refused = (step, error)
                     break
-                upset = 0
                 watch(Progress(step, self._name(step.sender), receipt))
+                if not receipt.succeeded:
+                    break  # another transaction came first: look again
+                upset = 0
 
     def _do(self, step: Step, operator: str) -> Receipt:
         arguments = step.arguments
