@@ -173,7 +173,7 @@ def judge_error(method: str, error: Any, status: int = 200, *, pending: bool = F
     if code == 3 or any(one in words for one in _REVERT):
         return Judgement(Verdict.FINAL, shown, revert=revert_data(data, text))
     rate = any(one in words for one in _RATE)
-    if method == "eth_getLogs" and code not in _LAST_CODES and status not in (401, 403, 404):
+    if method == "eth_getLogs" and code != -32601 and status not in (401, 403, 404):
         if rate or status == 429 or (code in _RATE_CODES and not any(w in words for w in _LESS)):
             return Judgement(Verdict.RETRY, shown, Reason.BUSY)
         if any(one in words for one in _BEHIND) and "range" not in words:

@@ -132,7 +132,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-class _NothingError(Exception):
+class NothingError(Exception):
     """Nothing came back that could be judged."""
 
     def __init__(self, text: str, *, refused: bool = False) -> None:
@@ -181,13 +181,13 @@ class HttpTransport(Transport):
                 for part in response.iter_content(1 << 16):
                     body += part
                     if len(body) > ANSWER_BYTES:
-                        raise _NothingError(f"an answer of more than {ANSWER_BYTES >> 20} MiB")
+                        raise NothingError(f"an answer of more than {ANSWER_BYTES >> 20} MiB")
                     if time.monotonic() > until:
-                        raise _NothingError("timed out")
+                        raise NothingError("timed out")
                 return response.status_code, bytes(body), _pause(response)
         except (requests.RequestException, OSError, ValueError) as error:
             text, refused = _outage(error)
-            raise _NothingError(text + self._through(), refused=refused) from None
+            raise NothingError(text + self._through(), refused=refused) from None
 
     def _through(self) -> str:
         return f" (through the HTTP proxy {self.proxy})" if self.proxy else ""
@@ -214,15 +214,15 @@ class SocketTransport(Transport):
         except (OSError, ValueError) as error:
             self._close()
             text, refused = _outage(error)
-            raise _NothingError(text, refused=refused) from None
-        except _NothingError:
+            raise NothingError(text, refused=refused) from None
+        except NothingError:
             self._close()
             raise
 
     def _exchange(self, content: bytes) -> bytes:
         if self._socket is None:
             if not hasattr(socket, "AF_UNIX"):
-                raise _NothingError("this system has no IPC sockets; use http://", refused=True)
+                raise NothingError("this system has no IPC sockets; use http://", refused=True)
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self._socket.settimeout(self.timeout)
             self._socket.connect(self.address.url)
@@ -232,12 +232,12 @@ class SocketTransport(Transport):
         while True:
             part = self._socket.recv(1 << 16)
             if not part:
-                raise _NothingError("the connection was closed")
+                raise NothingError("the connection was closed")
             body += part
             if len(body) > ANSWER_BYTES:
-                raise _NothingError(f"an answer of more than {ANSWER_BYTES >> 20} MiB")
+                raise NothingError(f"an answer of more than {ANSWER_BYTES >> 20} MiB")
             if time.monotonic() > until:
-                raise _NothingError("timed out")
+                raise NothingError("timed out")
             # Nothing says where an answer ends but its last bracket.
             if part.rstrip().endswith((b"}", b"]")) and _is_json(bytes(body)):
                 return bytes(body)
@@ -364,7 +364,7 @@ class Node:
             try:
                 status, body, wanted_pause = self._exchange(method, parameters)
                 found, judged = _judged(method, status, body, pending=pending)
-            except _NothingError as error:
+            except NothingError as error:
                 never = error.refused and not self.has_answered
                 judged = Judgement(Verdict.RETRY, str(error), Reason.OUTAGE)
                 if never:

@@ -61,6 +61,7 @@ from tradefl.settlement.contract import ChainError, Event, reverted
 T = TypeVar("T")
 
 FIRST_POLL, LAST_POLL = 0.02, 0.5
+LAG_SECONDS = 5.0  # how long a node may lag behind a block that this process has seen
 LOOK_SECONDS = 2.0  # between two looks at what blocks ask while a transaction waits
 EMPTY_GAS = 21_000
 FAR_BEHIND = 32  # blocks: a node further behind the others is not merely slow
@@ -214,13 +215,14 @@ class RpcChain(Chain):
 
     def _reached(self, node: Node) -> int:
         """Return a node's latest block once it has the block of our last transaction."""
-        poll = _Poll(min(self.patience, BEHIND_SECONDS))
+        poll = _Poll(min(self.patience, LAG_SECONDS))
         while True:
             found = node.ask("eth_blockNumber", parse=quantity)
             if self._floor is None or found >= self._floor.block:
                 return found
             if not poll.wait():
-                self._floor = None  # the chain has lost the block
+                self._floor = None  # the chain has lost the block, and what was in it
+                self._used = {key: one for key, one in self._used.items() if one.block <= found}
                 return found
 
     def header(self, tag: int | str) -> Block | None:
@@ -293,7 +295,7 @@ class RpcChain(Chain):
 
         with self._pinned_among_several():
             last = self.height() if self.block is None else self.block
-            poll = _Poll(min(self.patience, 5.0))  # behind a load balancer one may lag
+            poll = _Poll(min(self.patience, LAG_SECONDS))
             while True:
                 found = self._agreed(
                     f"the events of {contract or 'all contracts'}",
@@ -582,6 +584,7 @@ class RpcChain(Chain):
                 looked = now
                 gone = gone + 1 if self._count(sender) > sending.nonce else 0
                 if gone > REPEATS or (gone and not any(one.hash for one in sending.signed)):
+                    self._require_lost(sending)
                     self._forget(sending, book)
                     raise StateChangedError  # another transaction has this nonce
                 asked = self.ask_fees().base_fee or 0
@@ -597,6 +600,16 @@ class RpcChain(Chain):
         self._floor = self._used[sender]
         self._own.extend(confirmed.logs)
         return confirmed
+
+    def _require_lost(self, sending: Sending) -> None:
+        """Check that a transaction without a receipt, whose nonce is used, is not known at all."""
+        for one in sending.signed:
+            if one.hash and self.sent(one.hash)[0]:
+                raise NoAnswerError(
+                    self.place,
+                    f"{sending.call}: the node knows the transaction {one.hash} and gives no "
+                    "receipt of it; use a node that keeps receipts",
+                )
 
     def _forget(self, sending: Sending, book: Book) -> None:
         """Forget a transaction that is done; a deposit stays recorded until it is back."""
@@ -822,7 +835,7 @@ class RpcChain(Chain):
 
     def _count(self, sender: str) -> int:
         """Return how many transactions of an account are in blocks."""
-        poll = _Poll(min(self.patience, BEHIND_SECONDS))
+        poll = _Poll(min(self.patience, LAG_SECONDS))
         while True:
             found = self.node.ask("eth_getTransactionCount", sender, "latest", parse=quantity)
             used = self._used.get(sender)
