@@ -28,6 +28,7 @@ from tradefl.settlement.settle import (
     drafted,
     is_derived,
     read_state,
+    was_created,
 )
 from tradefl.settlement.terms import EfficientTerms, Report
 
@@ -225,8 +226,7 @@ class _Book:
             zip(deployed.pair_hashes, agreement.pair_blocks, strict=True)
         ):
             self.compare(f"hash of block {k} of the pairs", expected, keccak(block))
-        attempt = is_derived(self.chain, agreement, self.contract)
-        self.compare("address follows from the agreement", True, attempt is not None)
+        self._created(deployed, agreement)
         own = self.chain.read(self.contract, "agreementHash")
         self.compare("agreement hash", agreement.hash, "0x" + own.hex())
         for one in self.named("AgreementDrafted"):
@@ -240,6 +240,20 @@ class _Book:
         if isinstance(agreement.rule, EfficientTerms):
             self._schedules(agreement, agreement.rule)
         return agreement
+
+    def _created(self, deployed: Deployment, agreement: Agreement) -> None:
+        """Check that our code created the contract: by its address, or by its transaction."""
+        if is_derived(self.chain, agreement, self.contract) is not None:
+            self.compare("address follows from the agreement", True, True)
+            return
+        drafted = next(one for one in self.events if one.name == "AgreementDrafted")
+        created = was_created(self.chain, drafted, deployed)
+        self.compare("created by the code of this version", True, created)
+        if created:
+            self.notes.append(
+                "its address does not follow from the agreement: it can be audited, and no command "
+                "deposits there"
+            )
 
     def _schedules(self, agreement: Agreement, rule: EfficientTerms) -> None:
         """Say whose schedule is not concave: the contract leaves that to whoever agrees."""
