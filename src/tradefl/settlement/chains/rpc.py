@@ -569,8 +569,11 @@ class RpcChain(Chain):
             self._sign(sender, sending, first, book)
             self._send(sender, sending, book)
             stopped = ""
-        else:
+        elif (self.ask_fees().base_fee or 0) > sending.signed[-1].offer.most:
             stopped = self._replaced(sender, sending, book)
+        else:
+            self._send(sender, sending, book, again=True)
+            stopped = ""
         poll, looked, replaced = _Poll(self.timeout), started, started
         gone = 0
         while True:
@@ -691,9 +694,7 @@ class RpcChain(Chain):
                 if not any(one.hash for one in sending.signed):
                     raise StateChangedError from None  # the answer got lost, and with it the hash
                 return
-            if error.is_underpriced and not self._pays_suggested:
-                # It charges although its base fee is 0.
-                self._pays_suggested = True
+            if error.is_underpriced and not again:
                 self._send_suggested(sender, sending, book, error)
                 return
             if not again:
@@ -703,14 +704,18 @@ class RpcChain(Chain):
     def _send_suggested(
         self, sender: str, sending: Sending, book: Book, error: RefusedError
     ) -> None:
+        """Offer what the node suggests: it charges although its base fee is 0."""
+        self._pays_suggested = True
         fresh = offer(self.ask_fees(), self.caps, pay_suggested=True)
         old = sending.signed[-1].offer
         if fresh.most <= old.most and (fresh.priority or 0) <= (old.priority or 0):
             self._forget(sending, book)
             raise RefusedError(
                 self.place,
-                f"{sending.call}: {error.problems[0].message}; {gwei(old.most)} gwei per gas are "
-                f"offered and {flag('max_fee')} is {gwei(self.caps.max_fee)}",
+                f"{sending.call}: {error.problems[0].message}; it offers {gwei(old.most)} gwei per "
+                f"gas and a priority fee of {gwei(old.priority or 0)}, {flag('max_fee')} is "
+                f"{gwei(self.caps.max_fee)} and {flag('max_priority_fee')} "
+                f"{gwei(self.caps.max_priority_fee)}",
             )
         body = {"from": sender, "value": sending.value}
         self._require_funds(body, sending.gas * fresh.most, sending.call)
