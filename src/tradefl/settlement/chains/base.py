@@ -108,6 +108,8 @@ class Chain(ABC):
         The block at which everything is read; ``None``: the latest.
     """
 
+    alone = False  # whether nobody else is on this chain
+
     def __init__(
         self, chain_id: int, signers: Iterable[KeySigner | NodeSigner], place: str
     ) -> None:
@@ -132,7 +134,7 @@ class Chain(ABC):
 
     @abstractmethod
     def height(self) -> int:
-        """Return the number of the latest block."""
+        """Return the number of the block that is read: the pinned one, or the latest."""
 
     @abstractmethod
     def header(self, tag: int | str) -> Block | None:
@@ -179,6 +181,14 @@ class Chain(ABC):
         if found is None:
             raise StateChangedError
         return found.seconds
+
+    @abstractmethod
+    def transaction_count(self, address: str) -> int:
+        """Return how many transactions of an account are in blocks."""
+
+    @abstractmethod
+    def fee_of(self, gas: int) -> int:
+        """Return what an account must have to send a transaction with so much gas, wei."""
 
     @abstractmethod
     def balance(self, address: str) -> int:

@@ -21,6 +21,7 @@ from tradefl.settlement.contract import Event, RevertedError, reverted
 from tradefl.settlement.stand_ins import stand_in_key
 
 RICH = 10**33  # wei of an account on the embedded chain: more than any bond
+MAX_FEE = 10**12  # wei per gas
 
 
 class EmbeddedChain(Chain):
@@ -29,6 +30,8 @@ class EmbeddedChain(Chain):
     Its accounts are the stand-ins of the organizations, and two more: ``operator``, who deploys
     and does what anyone may do, and ``verifier``, for agreements that have one.
     """
+
+    alone = True
 
     def __init__(self, size: int) -> None:
         from eth_tester import EthereumTester, PyEVMBackend
@@ -79,6 +82,14 @@ class EmbeddedChain(Chain):
             transactions=len(found["transactions"]),
         )
 
+    def transaction_count(self, address: str) -> int:
+        """Return how many transactions of an account are in blocks."""
+        return int(self.web3.eth.get_transaction_count(Web3.to_checksum_address(address)))
+
+    def fee_of(self, gas: int) -> int:  # noqa: ARG002
+        """Return what :meth:`transact` offers, whatever the gas."""
+        return GAS_LIMIT * MAX_FEE
+
     def balance(self, address: str) -> int:
         """Return what an account has, wei."""
         return int(self.web3.eth.get_balance(Web3.to_checksum_address(address)))
@@ -124,7 +135,7 @@ class EmbeddedChain(Chain):
         transaction = {
             "nonce": self.web3.eth.get_transaction_count(Web3.to_checksum_address(sender)),
             "gas": GAS_LIMIT,  # not estimated: that would run it several times
-            "maxFeePerGas": 10**12,
+            "maxFeePerGas": MAX_FEE,
             "maxPriorityFeePerGas": 1,
             "value": value,
             "data": data,

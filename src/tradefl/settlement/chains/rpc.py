@@ -197,7 +197,9 @@ class RpcChain(Chain):
             time.sleep(LAST_POLL)  # one of them is about to follow the other's fork
 
     def height(self) -> int:
-        """Return the number of the latest block that all nodes have."""
+        """Return the number of the block that is read: the pinned one, or the latest of all."""
+        if self.block is not None:
+            return self.block
         until = time.monotonic() + min(self.patience, BEHIND_SECONDS)
         while True:
             heights = [self._reached(node) for node in self.nodes]
@@ -249,6 +251,14 @@ class RpcChain(Chain):
         pending = self.header("pending")
         return latest if pending is None else max(latest, in_seconds(pending, self.place).seconds)
 
+    def transaction_count(self, address: str) -> int:
+        """Return how many transactions of an account are in blocks."""
+        return self._count(checksum(address))
+
+    def fee_of(self, gas: int) -> int:
+        """Return what a transaction with so much gas is offered for now, wei."""
+        return gas * offer(self.ask_fees(), self.caps, pay_suggested=self._pays_suggested).most
+
     def balance(self, address: str) -> int:
         """Return what an account has, wei."""
         return self.node.ask("eth_getBalance", checksum(address), self._tag, parse=quantity)
@@ -294,7 +304,7 @@ class RpcChain(Chain):
             )
 
         with self._pinned_among_several():
-            last = self.height() if self.block is None else self.block
+            last = self.height()
             poll = _Poll(min(self.patience, LAG_SECONDS))
             while True:
                 found = self._agreed(
@@ -414,9 +424,9 @@ class RpcChain(Chain):
     ) -> Receipt:
         """Send a transaction and wait until it is in a block under its confirmations.
 
-        One that carries money is a deposit for exactly this call: it is sent once.
+        A call that carries money is a deposit for exactly this call: it is sent once.
         """
-        if value and to is not None:
+        if value and to is not None and data:
             agreement = f"call 0x{data.hex()}"
             return self.deposit(
                 sender, to=to, data=data, value=value, call=call, agreement=agreement
