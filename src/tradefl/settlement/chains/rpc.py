@@ -541,6 +541,9 @@ class RpcChain(Chain):
             yield book
 
     def _genesis(self) -> str:
+        """Return the hash of the chain's first block, where a journal outlives this process."""
+        if self.journal.folder is None:
+            return ""
         if self._first_block is None:
             found = self.node.ask("eth_getBlockByNumber", "0x0", False, parse=block)
             self._first_block = found.hash
