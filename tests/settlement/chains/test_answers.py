@@ -403,14 +403,14 @@ def test_an_address_shows_where_it_is_and_no_secret(text, shown):
     assert "0123456789" not in repr(address)
 
 
-SECRET = "https://user:s3cr3tpass@127.0.0.1:1/v3/0123456789abcdef"
+SECRETIVE = "https://user:s3cr3tpass@127.0.0.1:1/v3/0123456789abcdef"
 
 
 @pytest.mark.parametrize(
     ("url", "said"),
     [
         ("ws://127.0.0.1:1", "--rpc: expected http"),
-        (SECRET, "https://127.0.0.1:1/...: no answer from the node: connection refused"),
+        (SECRETIVE, "https://127.0.0.1:1/...: no answer from the node: connection refused"),
     ],
 )
 def test_the_command_line_names_its_flag_and_hides_secrets(tmp_path, url, said):
