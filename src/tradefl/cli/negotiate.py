@@ -84,12 +84,13 @@ def negotiate(
     consortium = load(file)
     began = time.perf_counter()
     if processes:
-        standing = _with_processes(consortium, rpc)
+        standing, agreement = _with_processes(consortium, rpc)
     else:
         with status(f"negotiating {file}"):
             addresses = addresses_or_stand_ins(consortium.organizations.addresses)
-            standing, _ = in_process(consortium, Agreement.of(consortium, addresses))
-    solution = _solution(consortium, standing, time.perf_counter() - began)
+            agreement = Agreement.of(consortium, addresses)
+            standing, _ = in_process(consortium, agreement)
+    solution = _solution(consortium, agreement, standing, time.perf_counter() - began)
     document = solution.to_dict()
     if output is not None:
         write_json(document, output)
@@ -98,16 +99,19 @@ def negotiate(
     else:
         print_solution(solution)
     if not solution.certificate.is_equilibrium(TOLERANCE):
-        note("no equilibrium: an organization was skipped, or answered otherwise than its figures")
+        note(_shortfall(agreement, standing))
         raise typer.Exit(1)
 
 
-def _solution(consortium: Consortium, standing: Standing, seconds: float) -> Solution:
-    """Return where a negotiation has ended, with the certificate of the whole file."""
+def _solution(
+    consortium: Consortium, agreement: Agreement, standing: Standing, seconds: float
+) -> Solution:
+    """Return where a negotiation has ended, judged by the whole file under the agreed figures."""
     from tradefl.negotiation.agent import profile_of
+    from tradefl.negotiation.agreed import agreed_game
 
     return Solution.certified(
-        consortium.game,
+        agreed_game(consortium, agreement),
         profile_of(standing.reports),
         finished=standing.over,
         method=METHOD,
@@ -117,10 +121,21 @@ def _solution(consortium: Consortium, standing: Standing, seconds: float) -> Sol
     )
 
 
+def _shortfall(agreement: Agreement, standing: Standing) -> str:
+    """Return why a negotiation did not end in an equilibrium."""
+    skipped = standing.skipped
+    if not skipped:
+        return "not an equilibrium: the negotiation ended before everybody had stopped moving"
+    names = ", ".join(
+        agreement.names[i] for i in sorted({turn % len(agreement) for turn in skipped})
+    )
+    return f"not an equilibrium: turns passed unused, of {names}"
+
+
 # --- a process for each ---------------------------------------------------------------------------
 
 
-def _with_processes(consortium: Consortium, rpc: str | None) -> Standing:
+def _with_processes(consortium: Consortium, rpc: str | None) -> tuple[Standing, Agreement]:
     """Start a chain if need be, deploy, start an agent for each, and watch until all are done."""
     from tradefl.settlement.agreement import settlement_extra
 
@@ -139,7 +154,7 @@ def _with_processes(consortium: Consortium, rpc: str | None) -> Standing:
             stack.enter_context(_agent(folder, i, url, contract, password))
             for i in range(len(agreement))
         ]
-        return _watched(chain, contract, agreement, agents, folder)
+        return _watched(chain, contract, agreement, agents, folder), agreement
 
 
 @contextlib.contextmanager
