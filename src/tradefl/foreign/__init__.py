@@ -13,13 +13,7 @@ an error message or a spreadsheet.
 
 from tradefl.foreign.limits import Limits, limits
 from tradefl.foreign.names import look_alikes, name_problem, normalized, skeleton
-from tradefl.foreign.printing import (
-    hidden_secrets,
-    printable,
-    quoted,
-    read_cell,
-    spreadsheet_cell,
-)
+from tradefl.foreign.printing import escaped_json, hidden_secrets, read_cell, spreadsheet_cell
 from tradefl.foreign.reading import (
     parse_json,
     parse_toml,
@@ -28,9 +22,11 @@ from tradefl.foreign.reading import (
     read_json,
     read_text,
 )
+from tradefl.text import printable, quoted
 
 __all__ = [
     "Limits",
+    "escaped_json",
     "hidden_secrets",
     "limits",
     "look_alikes",

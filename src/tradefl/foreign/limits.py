@@ -26,7 +26,7 @@ class Limits:
     keys
         Parts of keys in a TOML file: ``a.b.c = 1`` has three.
     values
-        Values in a TOML or JSON document.
+        Values in a TOML or JSON document, and cells of a table.
     rows, columns
         Rows and columns of a table.
     depth
@@ -40,7 +40,7 @@ class Limits:
     bytes: int = 64 * 2**20
     toml_bytes: int = 16 * 2**20
     keys: int = 400_000
-    values: int = 2_000_000
+    values: int = 4_000_000
     rows: int = 400_000
     columns: int = 4_096
     depth: int = 64

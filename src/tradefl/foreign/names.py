@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from tradefl.foreign.limits import Limits, limits
-from tradefl.foreign.printing import UNPRINTABLE
+from tradefl.text import UNPRINTABLE
 
 # Letters and marks that are drawn as nothing, or as a gap, without being a space.
 _INVISIBLE = frozenset(
@@ -20,6 +20,13 @@ _INVISIBLE = frozenset(
         *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
     )
 )
+
+_UNNAMED = {
+    "Cc": "a control character",
+    "Cs": "half of a pair",
+    "Co": "of private use",
+    "Cn": "not assigned",
+}
 
 
 def normalized(name: str) -> str:
@@ -44,7 +51,7 @@ def name_problem(name: str, bounds: Limits | None = None) -> str | None:
         return None
     for k, c in enumerate(name, 1):
         if unicodedata.category(c) in UNPRINTABLE or ord(c) in _INVISIBLE:
-            kind = unicodedata.name(c, "a control character").lower()
+            kind = unicodedata.name(c, _UNNAMED.get(unicodedata.category(c), "")).lower()
             return (
                 f"character {k} is U+{ord(c):04X} ({kind}), which is invisible or changes what "
                 "is shown; remove it"

@@ -3,52 +3,15 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from urllib.parse import unquote, urlsplit
 
-# Control, format (the bidirectional ones among them), surrogate, private use, unassigned, and the
-# separators of lines and paragraphs.
-UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
-ELLIPSIS = "..."
-CELL_SHOWN = 40
+from tradefl.text import is_space
 
 _SECRET = "***"  # noqa: S105  # what is shown in its place
 # The scheme's length is bounded, so that a long word costs no more than its length.
 _ADDRESS = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.\-]{0,15}:)?//[^\s\"'<>]+")
 _RUN_BY_SPREADSHEETS = re.compile(r"'*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 _NUMBER = re.compile(r"[+\-]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][+\-]?\d{1,4})?")
-
-
-def printable(text: object, limit: int | None = None, *, lines: bool = False) -> str:
-    r"""Return text in which nothing can move the cursor, hide a word or turn its direction.
-
-    Control, format and bidirectional characters, surrogates, unassigned and private characters
-    appear as ``\xNN``, ``\uNNNN`` or ``\UNNNNNNNN``; all others stay as they are.
-
-    Parameters
-    ----------
-    text
-        The text, or a value whose text is meant.
-    limit
-        The most characters to return, three dots at the end included; ``None`` for all.
-    lines
-        Whether line feeds stay, because the text is a block of lines of our own.
-    """
-    whole = str(text)
-    cut = whole if limit is None else whole[: limit + 1]
-    if not cut.isprintable():
-        cut = "".join(
-            c if c.isprintable() or _is_space(c) or (lines and c == "\n") else _escape(c)
-            for c in cut
-        )
-    if limit is not None and len(cut) > limit:
-        cut = cut[: max(limit - len(ELLIPSIS), 0)] + ELLIPSIS
-    return cut
-
-
-def quoted(text: object, limit: int = CELL_SHOWN) -> str:
-    """Return printable text of at most ``limit`` characters in single quotes, for a message."""
-    return f"'{printable(text, limit)}'"
 
 
 def escaped_json(text: str) -> str:
@@ -59,19 +22,8 @@ def escaped_json(text: str) -> str:
     if text.isascii():  # json.dumps has escaped all but DEL
         return text.replace("\x7f", "\\u007f")
     return "".join(
-        c if c == "\n" or c.isprintable() or _is_space(c) else _json_escape(c) for c in text
+        c if c == "\n" or c.isprintable() or is_space(c) else _json_escape(c) for c in text
     )
-
-
-def _is_space(c: str) -> bool:
-    return unicodedata.category(c) == "Zs"  # str.isprintable refuses them, a reader does not
-
-
-def _escape(c: str) -> str:
-    code = ord(c)
-    if code < 0x100:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _json_escape(c: str) -> str:

@@ -17,7 +17,7 @@ import pydantic_core
 
 from tradefl.errors import InputError
 from tradefl.foreign.limits import Limits, exceeded, limits
-from tradefl.foreign.printing import printable
+from tradefl.text import printable
 
 _CHUNK = 2**20
 # A pipe that this process holds already, as the shell's <(...) makes one: opening it cannot block.
