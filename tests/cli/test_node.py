@@ -197,7 +197,7 @@ def test_ctrl_c_ends_it_with_one_line_and_it_goes_on_later(node, tmp_path, when)
         recorder.close()
 
 
-# --- the agreement is pinned ------------------------------------------------------------------------
+# --- the agreement is pinned ---------------------------------------------------------------------
 
 
 def rivals(three, node, **terms):

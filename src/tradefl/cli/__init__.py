@@ -32,7 +32,7 @@ from tradefl.cli.settle import settle
 from tradefl.cli.solve import solve
 from tradefl.cli.train import train
 from tradefl.cli.tune import tune
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Problem
 
 app = typer.Typer(
     name="tradefl",
@@ -68,6 +68,20 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+# What the library calls by a parameter's name.
+FLAGS = {
+    name: "--" + name.replace("_", "-")
+    for name in ("rpc", "state", "max_fee", "max_priority_fee", "max_total_fee")
+}
+
+
+def _with_flags(error: InputError) -> InputError:
+    """Return an error that names the flags of the command line instead of parameters."""
+    return InputError(
+        Problem(FLAGS.get(one.place, one.place), one.message) for one in error.problems
+    )
+
+
 @app.callback()
 def _root(
     version: Annotated[
@@ -88,6 +102,6 @@ def main() -> None:
     try:
         app(prog_name="tradefl")
     except InputError as error:
-        for line in error.lines():
+        for line in _with_flags(error).lines():
             sys.stderr.write(f"error: {line}\n")
         sys.exit(2)

@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 REQUEST_SECONDS = 30.0
 ANSWER_BYTES = 64 << 20  # the logs of the largest agreement take a tenth of it
-BEHIND_SECONDS = 30.0  # how long a node may lag behind what other answers have shown
+BEHIND_SECONDS = 15.0  # how long a node may lag behind what other answers have shown
 DOUBTS = 3  # how often an answer that nobody knows is asked for
 FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0
 
@@ -343,7 +343,7 @@ class Node:
         assert found is not None  # noqa: S101  null was asked for again
         return found
 
-    def ask_for(self, method: str, *parameters: Any, parse: Parse[T]) -> T | None:
+    def ask_for(self, method: str, *parameters: Any, parse: Parse[T | None]) -> T | None:
         """Return a node's answer; ``None``: there is no such thing. Raises as :meth:`ask`."""
         return self._ask(method, parameters, parse, nullable=True, patience=None)
 

@@ -43,6 +43,7 @@ from tradefl.settlement.chains.base import (
     Receipt,
     decoded,
     in_seconds,
+    refusal,
 )
 from tradefl.settlement.chains.fees import (
     Ask,
@@ -57,7 +58,7 @@ from tradefl.settlement.chains.fees import (
 )
 from tradefl.settlement.chains.journal import Book, Deposit, Journal, Sending, Signed
 from tradefl.settlement.chains.nodes import BEHIND_SECONDS, Node
-from tradefl.settlement.contract import ChainError, Event, reverted
+from tradefl.settlement.contract import ChainError, Event
 
 T = TypeVar("T")
 
@@ -198,7 +199,9 @@ class RpcChain(Chain):
             time.sleep(LAST_POLL)  # one of them is about to follow the other's fork
 
     def height(self) -> int:
-        """Return the number of the latest block that all nodes have."""
+        """Return the number of the block that is read: the pinned one, or the latest of all."""
+        if self.block is not None:
+            return self.block
         until = time.monotonic() + min(self.patience, BEHIND_SECONDS)
         while True:
             heights = [self._reached(node) for node in self.nodes]
@@ -303,7 +306,7 @@ class RpcChain(Chain):
             )
 
         with self._pinned_among_several():
-            last = self.height() if self.block is None else self.block
+            last = self.height()
             poll = _Poll(min(self.patience, LAG_SECONDS))
             while True:
                 found = self._agreed(
@@ -378,7 +381,7 @@ class RpcChain(Chain):
         with self._pinned_among_several():
             succeeded, found = self._agreed(f"{call} of {transaction.get('to')}", question)
         if not succeeded:
-            raise reverted(call, found)
+            raise refusal(call, found)
         return found
 
     @property
@@ -423,7 +426,7 @@ class RpcChain(Chain):
     ) -> Receipt:
         """Send a transaction and wait until it is in a block under its confirmations.
 
-        One that carries money is a deposit for exactly this call: it is sent once.
+        A call that carries money is a deposit for exactly this call: it is sent once.
         """
         if value and to is not None and data:
             agreement = f"call 0x{data.hex()}"
@@ -540,6 +543,9 @@ class RpcChain(Chain):
             yield book
 
     def _genesis(self) -> str:
+        """Return the hash of the chain's first block, where a journal outlives this process."""
+        if self.journal.folder is None:
+            return ""
         if self._first_block is None:
             found = self.node.ask("eth_getBlockByNumber", "0x0", False, parse=block)
             self._first_block = found.hash
@@ -578,8 +584,11 @@ class RpcChain(Chain):
             self._sign(sender, sending, first, book)
             self._send(sender, sending, book)
             stopped = ""
-        else:
+        elif (self.ask_fees().base_fee or 0) > sending.signed[-1].offer.most:
             stopped = self._replaced(sender, sending, book)
+        else:
+            self._send(sender, sending, book, again=True)
+            stopped = ""
         poll, looked, replaced = _Poll(self.timeout), started, started
         gone = 0
         while True:
@@ -700,9 +709,7 @@ class RpcChain(Chain):
                 if not any(one.hash for one in sending.signed):
                     raise StateChangedError from None  # the answer got lost, and with it the hash
                 return
-            if error.is_underpriced and not self._pays_suggested:
-                # It charges although its base fee is 0.
-                self._pays_suggested = True
+            if error.is_underpriced and not again:
                 self._send_suggested(sender, sending, book, error)
                 return
             if not again:
@@ -712,14 +719,18 @@ class RpcChain(Chain):
     def _send_suggested(
         self, sender: str, sending: Sending, book: Book, error: RefusedError
     ) -> None:
+        """Offer what the node suggests: it charges although its base fee is 0."""
+        self._pays_suggested = True
         fresh = offer(self.ask_fees(), self.caps, pay_suggested=True)
         old = sending.signed[-1].offer
         if fresh.most <= old.most and (fresh.priority or 0) <= (old.priority or 0):
             self._forget(sending, book)
             raise RefusedError(
                 self.place,
-                f"{sending.call}: {error.problems[0].message}; {gwei(old.most)} gwei per gas are "
-                f"offered and {flag('max_fee')} is {gwei(self.caps.max_fee)}",
+                f"{sending.call}: {error.problems[0].message}; it offers {gwei(old.most)} gwei per "
+                f"gas and a priority fee of {gwei(old.priority or 0)}, {flag('max_fee')} is "
+                f"{gwei(self.caps.max_fee)} and {flag('max_priority_fee')} "
+                f"{gwei(self.caps.max_priority_fee)}",
             )
         body = {"from": sender, "value": sending.value}
         self._require_funds(body, sending.gas * fresh.most, sending.call)
@@ -956,7 +967,7 @@ class RpcChain(Chain):
         except RevertedAnswer as error:
             return error.data
         # An old geth answers what a revert carries as if the call had returned it.
-        return found if reverted(call, found).name != "revert" else b""
+        return found if refusal(call, found).name != "revert" else b""
 
     def _refused(self, body: dict[str, Any], call: str, carried: bytes) -> NoReturn:
         """Raise what a refusal means: the contract's error, or that somebody was faster.
@@ -965,12 +976,12 @@ class RpcChain(Chain):
         transactions wait for the next block, then one of them comes before ours. Only the next
         block can change what the state says.
         """
-        refusal = reverted(call, carried)
+        error = refusal(call, carried)
         pending = self.header("pending") if self._estimates_pending else None
         if pending is not None and pending.transactions and not self._refuses_now(body):
             self._next_block()
             raise StateChangedError
-        raise refusal
+        raise error
 
     def _refuses_now(self, body: dict[str, Any]) -> bool:
         try:
@@ -1011,8 +1022,11 @@ class RpcChain(Chain):
         while height < until:
             if not self._mines_on_demand(height):
                 return self.height() >= until
-            with self._book(sender) as book:
-                self._send_empty(sender, book)
+            try:
+                with self._book(sender) as book:
+                    self._send_empty(sender, book)
+            except NoAnswerError:
+                return False  # no block takes anything: the chain has halted
             height = self.height()
         return True
 
@@ -1111,8 +1125,10 @@ def _transaction(value: Any) -> tuple[str, bytes]:
     return address(found.get("from")), data(found.get("input", found.get("data")))
 
 
-def _receipt(value: Any) -> Receipt:
+def _receipt(value: Any) -> Receipt | None:
     found = record(value)
+    if found.get("blockNumber") is None:
+        return None  # some old nodes have receipts of what waits
     gas = quantity(found.get("gasUsed"))
     price, contract = found.get("effectiveGasPrice"), found.get("contractAddress")
     succeeded = quantity(found.get("status")) == 1
