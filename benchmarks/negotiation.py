@@ -27,7 +27,7 @@ import tomli_w
 
 import tradefl
 from benchmarks.measure import keep, process, seconds
-from tradefl.settlement.chain import RpcChain
+from tradefl.settlement.chains import RpcChain
 from tradefl.settlement.contract import topic
 
 ANVIL = Path(__file__).parents[1] / "contracts" / "tools" / "anvil"

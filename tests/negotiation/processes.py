@@ -33,7 +33,7 @@ from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import Proposal, Standing
 from tradefl.settlement.agreement import Agreement, checksum
-from tradefl.settlement.chain import KeySigner, NodeSigner, RpcChain
+from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain
 from tradefl.settlement.contract import Phase
 from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.settle import Settlement, deploy, read_phase

@@ -27,7 +27,7 @@ from tests.settlement.nodes import (
 )
 
 from tradefl.negotiation.protocol import initial_reports, replay
-from tradefl.settlement.chain import KeySigner, NoAnswerError
+from tradefl.settlement.chains import KeySigner, NoAnswerError
 from tradefl.settlement.contract import Phase, RevertedError, encoded_call
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key

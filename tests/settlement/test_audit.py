@@ -16,7 +16,7 @@ from tests.settlement.nodes import (
 
 import tradefl
 from tradefl.settlement.audit import audit
-from tradefl.settlement.chain import RpcChain
+from tradefl.settlement.chains import RpcChain
 from tradefl.settlement.contract import encoded_call, topic
 from tradefl.settlement.settle import read_phase
 

@@ -170,7 +170,7 @@ def test_the_largest_bond_that_the_contract_takes():
 # What web3 imports warns about itself.
 @pytest.mark.filterwarnings("ignore:websockets.legacy:DeprecationWarning")
 def test_the_embedded_chain_agrees():
-    from tradefl.settlement.chain import EmbeddedChain
+    from tradefl.settlement.chains import EmbeddedChain
     from tradefl.settlement.settle import Settlement, deploy
 
     consortium = example("banks_fraud")

@@ -12,7 +12,7 @@ import tradefl
 from tradefl.errors import InputError
 from tradefl.settlement.attestation import attestation
 from tradefl.settlement.audit import audit
-from tradefl.settlement.chain import KeySigner
+from tradefl.settlement.chains import KeySigner
 from tradefl.settlement.contract import Phase, RevertedError
 from tradefl.settlement.parties import embedded
 from tradefl.settlement.profile import read_reports

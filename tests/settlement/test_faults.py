@@ -34,7 +34,7 @@ import tradefl
 from tradefl.errors import InputError
 from tradefl.settlement.agreement import Agreement, checksum
 from tradefl.settlement.audit import audit
-from tradefl.settlement.chain import KeySigner, NodeSigner, RpcChain
+from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain
 from tradefl.settlement.contract import ChainError, creation_code, topic
 from tradefl.settlement.parties import Parties
 from tradefl.settlement.settle import Settlement, deploy

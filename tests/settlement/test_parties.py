@@ -15,7 +15,7 @@ from tradefl.consortium import write
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import attestation, attested_by
 from tradefl.settlement.audit import audit
-from tradefl.settlement.chain import KeySigner, RpcChain
+from tradefl.settlement.chains import KeySigner, RpcChain
 from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key

@@ -103,7 +103,7 @@ def signed(
     with settlement_extra("tradefl attest"):
         from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, parsed_address
         from tradefl.settlement.attestation import attestations
-        from tradefl.settlement.chain import RpcChain
+        from tradefl.settlement.chains import RpcChain
         from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.profile import read_reports
         from tradefl.settlement.settle import published_agreement

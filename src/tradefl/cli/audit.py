@@ -59,7 +59,7 @@ def audit(
     with settlement_extra("tradefl audit"):
         from tradefl.settlement.agreement import parsed_address
         from tradefl.settlement.audit import audit as audited
-        from tradefl.settlement.chain import RpcChain
+        from tradefl.settlement.chains import RpcChain
     replayed = None
     with progress(f"auditing {contract or file}"):
         consortium = None if file is None else load(file)

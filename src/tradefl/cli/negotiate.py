@@ -36,7 +36,7 @@ from tradefl.solvers import Solution
 if TYPE_CHECKING:
     from tradefl.negotiation import Ruling, Standing
     from tradefl.settlement.agreement import Agreement
-    from tradefl.settlement.chain import RpcChain
+    from tradefl.settlement.chains import RpcChain
 
 METHOD = "negotiation"
 CHECKOUT = Path(__file__).parents[3]
@@ -125,7 +125,7 @@ def _with_processes(consortium: Consortium, rpc: str | None) -> Standing:
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl negotiate"):
-        from tradefl.settlement.chain import RpcChain
+        from tradefl.settlement.chains import RpcChain
 
     with contextlib.ExitStack() as stack:
         stack.enter_context(_terminable())
@@ -215,7 +215,7 @@ def _deployed(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Ag
 
     from tradefl.negotiation.knowledge import private_figures, write_private
     from tradefl.settlement import Agreement
-    from tradefl.settlement.chain import NodeSigner
+    from tradefl.settlement.chains import NodeSigner
     from tradefl.settlement.settle import Settlement, deploy
 
     unlocked = chain.unlocked()

@@ -104,7 +104,7 @@ def _joined(
         from tradefl.negotiation.knowledge import known_game
         from tradefl.negotiation.on_chain import ChainBoard
         from tradefl.settlement.agreement import parsed_address
-        from tradefl.settlement.chain import RpcChain
+        from tradefl.settlement.chains import RpcChain
         from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.settle import Settlement, published_agreement
 
@@ -169,7 +169,7 @@ def _patiently(step: Callable[[], T | None], who: str, watch: _Watcher) -> T:
     ChainError
         The node has refused for a minute whatever it was asked, or answers what no node would.
     """
-    from tradefl.settlement.chain import NoAnswerError, RefusedError, StateChangedError
+    from tradefl.settlement.chains import NoAnswerError, RefusedError, StateChangedError
 
     refused_since = 0.0
     while True:

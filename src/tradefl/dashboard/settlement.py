@@ -175,7 +175,7 @@ def read_off(url: str, contract: str, first_block: int, consortium: Consortium |
     with settlement_extra("reading a chain"):
         from tradefl.settlement.agreement import parsed_address
         from tradefl.settlement.audit import audit
-        from tradefl.settlement.chain import RpcChain
+        from tradefl.settlement.chains import RpcChain
         from tradefl.settlement.settle import drafted, read_state
 
     if not url.startswith(("http://", "https://")):

@@ -8,7 +8,7 @@ import time
 from tradefl.negotiation.agent import View
 from tradefl.negotiation.protocol import Proposal
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
-from tradefl.settlement.chain import Chain, NoAnswerError, StateChangedError
+from tradefl.settlement.chains import Chain, NoAnswerError, StateChangedError
 from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call, topic
 from tradefl.settlement.settle import NO_STATEMENT, read_phase
 from tradefl.settlement.terms import Report

@@ -23,7 +23,7 @@ from tradefl.negotiation.protocol import (
     initial_reports,
 )
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
-from tradefl.settlement.chain import Chain
+from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import ChainError
 from tradefl.settlement.settle import published_agreement, read_state
 from tradefl.settlement.terms import Report

@@ -1,7 +1,7 @@
 """Settlement: an agreement in integers, the contract that carries it out, and its audit.
 
 The integers (``agreement``, ``mirror``, ``wei``, ``quantization``) need nothing beyond the core
-but a hash function; the chain (``contract``, ``chain``, ``keys``, ``settle``, ``audit``) needs the
+but a hash function; the chain (``contract``, ``chains``, ``keys``, ``settle``, ``audit``) needs the
 ``settlement`` extra, and is imported where it is used.
 """
 

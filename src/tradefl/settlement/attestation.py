@@ -11,7 +11,7 @@ from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.chain import KeySigner
+from tradefl.settlement.chains import KeySigner
 from tradefl.settlement.terms import Report
 
 

@@ -19,7 +19,7 @@ from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
 from tradefl.settlement.agreement import Agreement, checksum, keccak, unsuitable
 from tradefl.settlement.attestation import attested_by
-from tradefl.settlement.chain import Chain
+from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import Deployment, Event, Phase, called
 from tradefl.settlement.settle import (
     State,

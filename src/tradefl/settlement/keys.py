@@ -14,7 +14,7 @@ from eth_account import Account
 from tradefl.consortium.files import read_text
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import checksum
-from tradefl.settlement.chain import KeySigner
+from tradefl.settlement.chains import KeySigner
 
 PASSWORD_VARIABLE = "TRADEFL_KEYSTORE_PASSWORD"  # noqa: S105  a name, not a password
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tradefl.consortium import Consortium
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, checksum
-from tradefl.settlement.chain import (
+from tradefl.settlement.chains import (
     Chain,
     EmbeddedChain,
     KeySigner,

@@ -13,7 +13,7 @@ from typing import Any
 
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import attestation
-from tradefl.settlement.chain import Chain, KeySigner, Receipt, StateChangedError
+from tradefl.settlement.chains import Chain, KeySigner, Receipt, StateChangedError
 from tradefl.settlement.contract import (
     ChainError,
     Deployment,
