@@ -131,6 +131,7 @@ abstract contract Settlement is ITradeFL {
     uint40 private _joinDeadline;
     /// @dev What every organization has of the stakes of those who disputed their own silence, wei.
     int128 private _shared;
+    uint32 private _proposals; // a log that lacks one can be told from one that is complete
 
     /// @dev Bit b: block b of the pairs.
     uint256 private _published;
@@ -290,6 +291,7 @@ abstract contract Settlement is ITradeFL {
     function propose(uint32 dataPpb, uint64 cpuHz) external {
         if (_phase != Phase.Joining && _phase != Phase.Open) revert WrongPhase(_phase);
         _scoreOf(_indexOf(msg.sender), dataPpb, cpuHz); // reverts unless it is feasible
+        ++_proposals;
         emit Proposed(msg.sender, dataPpb, cpuHz);
     }
 
@@ -535,12 +537,14 @@ abstract contract Settlement is ITradeFL {
             uint256 calculated,
             uint256 closedAt,
             uint256 consents,
-            bool rulingBegun
+            bool rulingBegun,
+            uint256 proposals
         )
     {
         (annexIsPublished, listed, published, joined) = (_annexIsPublished, _listed, _published, _joined);
         (reported, openDisputes, calculated) = (_reported, _openDisputes, _calculated);
-        (closedAt, consents, rulingBegun) = (_closedAt, _consents, _rulingDeadline != 0);
+        (closedAt, consents, rulingBegun, proposals) =
+            (_closedAt, _consents, _rulingDeadline != 0, _proposals);
     }
 
     /// @inheritdoc ITradeFL
