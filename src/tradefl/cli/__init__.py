@@ -15,8 +15,10 @@ from tradefl.cli.audit import audit
 from tradefl.cli.check import check
 from tradefl.cli.command import Command
 from tradefl.cli.compare import compare
+from tradefl.cli.consent import consent
 from tradefl.cli.dashboard import dashboard
 from tradefl.cli.design import design
+from tradefl.cli.dispute import dispute
 from tradefl.cli.explain import explain
 from tradefl.cli.fit_accuracy import fit_accuracy
 from tradefl.cli.init import init
@@ -24,6 +26,7 @@ from tradefl.cli.negotiate import negotiate
 from tradefl.cli.node import node
 from tradefl.cli.report import report
 from tradefl.cli.reproduce import reproduce
+from tradefl.cli.rule import rule
 from tradefl.cli.run import run
 from tradefl.cli.settle import settle
 from tradefl.cli.solve import solve
@@ -40,7 +43,21 @@ app = typer.Typer(
 )
 for command in (
     *(init, check, solve, explain, tune, design, compare, fit_accuracy, train),
-    *(agreement, attest, settle, audit, run, node, negotiate, reproduce, report, dashboard),
+    *(
+        agreement,
+        attest,
+        settle,
+        dispute,
+        rule,
+        consent,
+        audit,
+        run,
+        node,
+        negotiate,
+        reproduce,
+        report,
+        dashboard,
+    ),
 ):
     app.command(cls=Command)(command)
 

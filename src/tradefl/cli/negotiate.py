@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tradefl.settlement.chains import RpcChain
 
 METHOD = "negotiation"
+AGREEMENT = "agreement.json"
 CHECKOUT = Path(__file__).parents[3]
 POLL_SECONDS = 0.3
 START_SECONDS = 30.0
@@ -216,7 +217,8 @@ def _deployed(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Ag
     from tradefl.negotiation.knowledge import private_figures, write_private
     from tradefl.settlement import Agreement
     from tradefl.settlement.chains import NodeSigner
-    from tradefl.settlement.settle import Settlement, deploy
+    from tradefl.settlement.session import established
+    from tradefl.settlement.settle import Settlement
 
     unlocked = chain.unlocked()
     if not unlocked:
@@ -224,14 +226,15 @@ def _deployed(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Ag
     operator = unlocked[0]
     chain.signers = {operator: NodeSigner(operator)}
     keys = [Account.create() for _ in consortium.names]
-    agreement = Agreement.of(consortium, [key.address for key in keys])
+    accounts = [key.address for key in keys]
+    agreement = Agreement.of(consortium, accounts, chain_id=chain.chain_id)
     password = secrets.token_urlsafe(16)
     for i, key in enumerate(keys):
         chain.transact(
             operator,
             to=key.address,
             data=b"",
-            value=agreement.bonds[i] + GAS_MONEY,
+            value=agreement.deposits[i] + GAS_MONEY,
             call="funding",
         )
         own = folder / str(i)
@@ -240,9 +243,10 @@ def _deployed(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Ag
         content = Account.encrypt(key.key, password, kdf="pbkdf2", iterations=1000)
         write_json(content, own / "key.json")
         write_private(private_figures(consortium, i), own / "private.toml")
-    contract = deploy(chain, agreement, operator).contract
-    Settlement(chain, agreement, str(contract), {}).run(operator=operator)  # what is to publish
-    return agreement, str(contract), password
+    write_json(agreement.to_dict(), folder / AGREEMENT)
+    contract = established(chain, agreement, operator)
+    Settlement(chain, agreement, contract, {}).run(operator=operator)  # what is to publish
+    return agreement, contract, password
 
 
 @contextlib.contextmanager
@@ -255,7 +259,7 @@ def _agent(
     own = folder / str(i)
     command = [sys.executable, "-m", "tradefl", "node"]
     command += ["--organization", str(own / "private.toml"), "--keystore", str(own)]
-    command += ["--rpc", url, "--contract", contract]
+    command += ["--rpc", url, "--contract", contract, "--agreement", str(folder / AGREEMENT)]
     command += ["--log", str(own / "log.jsonl")]
     with (
         (own / "err").open("wb") as errors,

@@ -7,6 +7,7 @@ to those of :class:`Organization` too.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ _PRINTABLE = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-
 Name = Annotated[str, StringConstraints(min_length=1, pattern=_PRINTABLE)]
 FileName = Annotated[str, StringConstraints(min_length=1)]
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Bytes32 = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{64}$")]
 Seconds = Annotated[int, Field(gt=0)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 
@@ -133,6 +135,15 @@ class Settlement(Section):
     report_seconds: Seconds = 604_800
     dispute_seconds: Seconds = 86_400
     ruling_seconds: Seconds = 86_400
+    closing_blocks: Annotated[int, Field(gt=0)] = 20  # that a window stays open once it is closed
+    dispute_stake_wei: Annotated[int, Field(ge=0)] = (
+        0  # on top of the bond; a lost dispute costs it
+    )
+    chain_id: Annotated[int, Field(gt=0, lt=2**64)] | None = None  # of the chain it is settled on
+    factory: Address | None = None  # what creates the contracts; default: one for every chain
+    series: Bytes32 | None = None  # agreements of one series share a vault
+    block_gas_limit: Annotated[int, Field(gt=0)] = 16_777_216  # that no call exceeds
+    max_transaction_bytes: Annotated[int, Field(gt=0)] = 30_000  # that no transaction exceeds
     turn_seconds: Annotated[int, Field(gt=0, le=86_400)] = 60  # of a negotiation
 
 
@@ -151,11 +162,11 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
     if kind == "finite_number":
         return f"expected a finite number, got {got}"
     if kind == "string_pattern_mismatch":
-        what = (
-            "an address: 0x and 40 hexadecimal digits"
-            if "0x" in context["pattern"]
-            else "text without control characters or spaces around it"
-        )
+        digits = re.search(r"\{(\d+)\}", context["pattern"]) if "0x" in context["pattern"] else None
+        what = "text without control characters or spaces around it"
+        if digits is not None:
+            kind = "an address: " if digits[1] == "40" else ""
+            what = f"{kind}0x and {digits[1]} hexadecimal digits"
         return f"expected {what}, got {got}"
     if kind == "literal_error":
         return f"expected {context['expected']}, got {got}"

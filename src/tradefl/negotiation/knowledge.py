@@ -66,6 +66,7 @@ class PrivateFigures(Section):
     cpu_levels_hz: Annotated[list[Positive], Field(min_length=1)]  # F_i, ascending
     download_seconds: NonNegative  # T1_i
     upload_seconds: NonNegative  # T3_i
+    agreement: Name | None = None  # a consortium file, an agreement document, or its hash
 
 
 def load_private(path: Path) -> PrivateFigures:
@@ -95,7 +96,7 @@ def load_private(path: Path) -> PrivateFigures:
 
 def write_private(figures: PrivateFigures, path: Path) -> None:
     """Write an organization's private file; only its owner can read it."""
-    atomic_write(path, tomli_w.dumps(figures.model_dump()).encode())
+    atomic_write(path, tomli_w.dumps(figures.model_dump(exclude_none=True)).encode())
     path.chmod(0o600)
 
 

@@ -10,7 +10,8 @@ from tradefl.negotiation.protocol import Proposal
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chains import Chain, NoAnswerError, StateChangedError
 from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call, topic
-from tradefl.settlement.settle import NO_STATEMENT, read_phase
+from tradefl.settlement.settle import NO_STATEMENT
+from tradefl.settlement.state import read_phase
 from tradefl.settlement.terms import Report
 
 # How often the log is read again when blocks vanish while it is read.
@@ -122,14 +123,18 @@ class ChainBoard:
         if self.agreement.verifier != ZERO_ADDRESS:
             return
         try:
-            self._send("contributionSubmit", report.data_ppb, report.cpu_hz, NO_STATEMENT, b"")
+            figures = (report.data_ppb, report.cpu_hz, 0, 0)
+            self._send("contributionSubmit", self._account, *figures, NO_STATEMENT, b"")
         except RevertedError as error:
             if error.name != "AlreadyReported":
                 raise
 
     def _send(self, call: str, *arguments: object) -> None:
+        data = encoded_call(call, *arguments)
+        self.chain.transact(self._account, to=self.contract, data=data, call=call)
+
+    @property
+    def _account(self) -> str:
         if self.me is None:
             raise ValueError("me: expected an organization, got somebody who only reads")
-        data = encoded_call(call, *arguments)
-        account = self.agreement.addresses[self.me]
-        self.chain.transact(account, to=self.contract, data=data, call=call)
+        return self.agreement.addresses[self.me]

@@ -93,6 +93,7 @@ class Chain(ABC):
     """A chain, and the accounts that this process may use on it."""
 
     reader: Mapping[str, Any] = MappingProxyType({})  # what a view is called with besides
+    alone = False  # whether nobody else is on this chain
     refusals: tuple[type[Exception], ...] = (ContractLogicError,)  # how a revert is reported
 
     def __init__(self, web3: Web3, signers: Iterable[KeySigner | NodeSigner], place: str) -> None:
@@ -145,6 +146,14 @@ class Chain(ABC):
     def _height(self) -> int:
         return int(self.ask(lambda: self.web3.eth.block_number))
 
+    def height(self) -> int:
+        """Return the number of the block that is read: the latest, or the pinned one."""
+        return self._height() if self.block is None else self.block
+
+    def block_gas_limit(self) -> int:
+        """Return how much gas the latest block could hold."""
+        return int(self.ask(lambda: self.web3.eth.get_block("latest"))["gasLimit"])
+
     def now(self) -> int:
         """Return the time of the latest block, seconds since 1970."""
         return int(self.ask(lambda: self.web3.eth.get_block(self._at))["timestamp"])
@@ -166,6 +175,14 @@ class Chain(ABC):
         except BlockNotFound:
             raise StateChangedError from None
         return int(found["timestamp"])
+
+    def transaction_count(self, address: str) -> int:
+        """Return how many transactions of an account are in blocks."""
+        return int(self.ask(lambda: self.web3.eth.get_transaction_count(account_of(address))))
+
+    @abstractmethod
+    def fee_of(self, gas: int) -> int:
+        """Return what an account must have to send a transaction with so much gas, wei."""
 
     def balance(self, address: str) -> int:
         """Return what an account has, wei."""
@@ -231,6 +248,13 @@ class Chain(ABC):
     @abstractmethod
     def pass_time(self, until: int) -> bool:
         """Let time pass to after ``until`` if this chain can; tell whether it did."""
+
+    @abstractmethod
+    def mine(self, blocks: int, sender: str) -> bool:
+        """Let blocks pass if this chain makes them on demand only; tell whether it did.
+
+        The sender pays for the empty transactions that make them.
+        """
 
     def _call(self, transaction: dict[str, Any], call: str) -> bytes:
         """Return what a call returns, without a transaction."""

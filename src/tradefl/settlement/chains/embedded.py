@@ -20,12 +20,17 @@ from tradefl.settlement.stand_ins import stand_in_key
 RICH = 10**33  # wei of an account on the embedded chain: more than any bond
 
 
+MAX_FEE = 10**12  # wei for a unit of gas
+
+
 class EmbeddedChain(Chain):
     """An Ethereum in this process, gone with it: nothing to install, nothing to start.
 
     Its accounts are the stand-ins of the organizations, and two more: ``operator``, who deploys
     and does what anyone may do, and ``verifier``, for agreements that have one.
     """
+
+    alone = True
 
     def __init__(self, size: int) -> None:
         from eth_tester import EthereumTester, PyEVMBackend
@@ -78,7 +83,7 @@ class EmbeddedChain(Chain):
         transaction = {
             "nonce": self.web3.eth.get_transaction_count(account_of(sender)),
             "gas": GAS_LIMIT,  # not estimated: that would run it several times
-            "maxFeePerGas": 10**12,
+            "maxFeePerGas": MAX_FEE,
             "maxPriorityFeePerGas": 1,
             "value": value,
             "data": data,
@@ -97,6 +102,15 @@ class EmbeddedChain(Chain):
             block=int(found["blockNumber"]),
             contract=found.get("contractAddress"),
         )
+
+    def fee_of(self, gas: int) -> int:  # noqa: ARG002
+        """Return what :meth:`transact` offers, whatever the gas."""
+        return GAS_LIMIT * MAX_FEE
+
+    def mine(self, blocks: int, sender: str) -> bool:  # noqa: ARG002
+        """Make empty blocks."""
+        self._tester.mine_blocks(blocks)
+        return True
 
     def pass_time(self, until: int) -> bool:
         """Move the clock to just after ``until``."""

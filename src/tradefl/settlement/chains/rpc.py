@@ -54,6 +54,9 @@ class _PatientProvider(HTTPProvider):
             pause = min(2.0 * pause, 2.0)
 
 
+ON_DEMAND_SECONDS, ON_DEMAND_INTERVAL = 0.5, 15
+
+
 class RpcChain(Chain):
     """Any Ethereum JSON-RPC node: anvil, geth, Besu.
 
@@ -83,6 +86,7 @@ class RpcChain(Chain):
         bump_after: float = 30.0,
         patience: float | None = None,
     ) -> None:
+        self._on_demand = False
         self.confirmations, self.timeout, self.bump_after = confirmations, timeout, bump_after
         provider: HTTPProvider | IPCProvider
         if url.startswith(("http://", "https://")):
@@ -160,6 +164,43 @@ class RpcChain(Chain):
         except (BlockNotFound, ChainError):
             return latest  # not every node knows a pending block
         return max(latest, int(pending.get("timestamp") or 0))
+
+    def fee_of(self, gas: int) -> int:
+        """Return what a transaction with so much gas is offered for now, wei."""
+        return gas * max(self._fees().values())
+
+    def mine(self, blocks: int, sender: str) -> bool:
+        """Send empty transactions to oneself if no block comes without them."""
+        if not self._mines_on_demand():
+            return False
+        for _ in range(blocks):
+            self.transact(sender, to=sender, data=b"", call="empty transaction")
+        return True
+
+    def _mines_on_demand(self) -> bool:
+        """Look for a second whether blocks come by themselves; look again if one has."""
+        if not self._on_demand:
+            head, until = self.head(), time.monotonic() + ON_DEMAND_SECONDS
+            while time.monotonic() < until:
+                time.sleep(POLL_SECONDS)
+                if self.head() != head:
+                    return False
+            latest, before = self._height(), 0
+            if latest:
+                times = [
+                    int(self.ask(lambda n=n: self.web3.eth.get_block(n))["timestamp"])  # type: ignore[misc]
+                    for n in (latest - 1, latest)
+                ]
+                before = times[1] - times[0]
+            if 0 < before <= ON_DEMAND_INTERVAL:
+                # Perhaps one every so many seconds: then the next one is still to come.
+                until += 2.0 * before
+                while time.monotonic() < until:
+                    time.sleep(POLL_SECONDS)
+                    if self.head() != head:
+                        return False
+            self._on_demand = True
+        return self._on_demand
 
     def pass_time(self, until: int) -> bool:  # noqa: ARG002
         """Do nothing: real time passes by itself."""
