@@ -58,6 +58,7 @@ abstract contract Settlement is ITradeFL {
         bool reported;
         bool ruled;
         bool withdrawn;
+        bool staked; // stakes may differ from 0: spares the payoff the reading of a slot
         uint112 deposit; // wei
         int128 redistribution; // R, wei; |R| < 2^10 2^112
         bool joined; // here, it keeps the slot from being zero when R comes, which would make that dear
@@ -656,6 +657,7 @@ abstract contract Settlement is ITradeFL {
     function _forfeit(address loser, address winner) private returns (uint256 forfeit) {
         uint256 index = _indexOf(loser);
         Slot storage slot = _slots[index];
+        slot.staked = true;
         forfeit = Math.min(_DISPUTE_STAKE, slot.deposit - _bond(index) - slot.forfeited);
         if (loser == winner) {
             // Everybody has a share, the loser too, which it pays as well: no loop over all.
@@ -665,7 +667,9 @@ abstract contract Settlement is ITradeFL {
             slot.stakes -= int256(share * _SIZE).toInt128();
         } else {
             slot.stakes -= int256(forfeit).toInt128();
-            _slots[_indexOf(winner)].stakes += int256(forfeit).toInt128();
+            Slot storage other = _slots[_indexOf(winner)];
+            other.staked = true;
+            other.stakes += int256(forfeit).toInt128();
         }
         slot.forfeited += forfeit.toUint112();
     }
@@ -752,7 +756,7 @@ abstract contract Settlement is ITradeFL {
 
     /// @dev What an organization has won less what it has lost in stakes, wei.
     function _stakesOf(Slot storage slot) private view returns (int128) {
-        return _ARBITER == address(0) ? int128(0) : slot.stakes + _shared;
+        return _shared + (slot.staked ? slot.stakes : int128(0));
     }
 
     /// @dev A bit for every block of the pairs.
