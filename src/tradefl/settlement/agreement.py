@@ -39,6 +39,26 @@ TERMS = (
     "(uint16,uint128,uint64,uint32,uint128,address,address,address,uint32,uint32,uint32,uint32,"
     "uint32,uint128,uint32,uint16,uint32,bytes32)"
 )
+TERMS_FIELDS = (
+    "size",
+    "gamma",
+    "lambdaPpb",
+    "minDataPpb",
+    "weiPerPayoff",
+    "token",
+    "verifier",
+    "arbiter",
+    "joinSeconds",
+    "reportSeconds",
+    "disputeSeconds",
+    "rulingSeconds",
+    "closingBlocks",
+    "disputeStakeWei",
+    "spotAuditPpb",
+    "organizationsPerBlock",
+    "pairsPerBlock",
+    "annexHash",
+)
 CONSTRUCTOR = ("address", TERMS, "bytes32[]", "bytes32[]")
 WINDOWS = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
 # What the annex names of the chain: decimal, an address, hashes.

@@ -21,8 +21,8 @@ import numpy as np
 
 from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
-from tradefl.settlement.agreement import TERMS_FIELDS, Agreement, checksum, keccak
 from tradefl.settlement.agreed import agreed_game
+from tradefl.settlement.agreement import TERMS_FIELDS, Agreement, checksum, keccak
 from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.checks import Checks, Difference, figures
@@ -389,7 +389,6 @@ class _Book:
                 "SettlementCancelled": None if by_consent else Phase.JOINING,
             }.get(event.name)
             if after is not None:
-                self.compare(f"{event.name}: its window was closed", True, after in last)
                 over = after in last and event.block > last[after]
                 self.compare(f"{event.name}: its window was over", True, over)
         self.compare("number of consents", state.consents, len(self.named("ConsentGiven")))

@@ -99,11 +99,15 @@ def unlogged(state: State, events: Sequence[Event], rule: str) -> Iterator[str]:
     yield from once("JoinDeadlineSet", state.join_deadline > 0)
     yield from accounts("DepositSubmitted", "account", [one for one in places if one.joined])
     yield from once("ReportingOpened", state.report_deadline > 0)
+    if count["Proposed"] < state.proposals:
+        yield f"{state.proposals - count['Proposed']:,} of {state.proposals:,} Proposed"
     reported = [one for one in places if one.reported]
     yield from accounts("ContributionSubmitted", "account", reported)
     yield from _superseded(reported, events)
+    yield from _unclosed(Phase.OPEN, recorded or state.dispute_deadline > 0, events)
     yield from once("ProfileRecorded", recorded or state.dispute_deadline > 0)
     yield from accounts("DisputeRaised", "accused", [one for one in places if one.disputed])
+    yield from _unclosed(Phase.RECORDED, state.ruling_deadline > 0, events)
     yield from once("RulingOpened", state.ruling_deadline > 0)
     yield from accounts("DisputeRuled", "accused", [one for one in places if one.ruled])
     yield from accounts("ConsentGiven", "account", [one for one in places if one.consented])
@@ -111,6 +115,9 @@ def unlogged(state: State, events: Sequence[Event], rule: str) -> Iterator[str]:
     settled = phase == Phase.SETTLED
     yield from accounts("PayoffTransferred", "account", places if settled else ())
     yield from once("SettlementCompleted", settled)
+    by_consent = bool(places) and all(place.consented for place in places)
+    in_time = phase == Phase.CANCELLED and not by_consent
+    yield from _unclosed(Phase.JOINING, in_time, events)
     yield from once("SettlementCancelled", phase == Phase.CANCELLED)
     yield from accounts("Withdrawn", "account", [one for one in places if one.withdrawn])
 
@@ -125,6 +132,13 @@ def _superseded(reported: Iterable[Place], events: Sequence[Event]) -> Iterator[
     for place in reported:
         if place.account in highest and highest[place.account] < place.serial:
             yield f"no ContributionSubmitted of account {place.account} with serial {place.serial}"
+
+
+def _unclosed(phase: Phase, over: bool, events: Sequence[Event]) -> Iterator[str]:
+    """Yield the closing of a window that is over: the contract does not go on without it."""
+    closed = {event.arguments["phase"] for event in events if event.name == "WindowClosing"}
+    if over and phase not in closed:
+        yield f"no WindowClosing of phase {phase.name.lower()}"
 
 
 def bits(word: int) -> Iterator[int]:
