@@ -228,7 +228,7 @@ def test_a_node_that_is_gone_is_told_and_asked_again(three, proxy):
             return HANGUP
         return forward()
 
-    agents[0].board.chain.web3.provider.patience = 0.0
+    agents[0].board.chain.patience = 0.0
     proxy.rule = rule
     with pytest.raises(NoAnswerError):
         agents[0].step()

@@ -16,19 +16,9 @@ from tradefl.errors import InputError
 
 if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
-    from tradefl.settlement.chains import Chain
+    from tradefl.settlement.chains import Chain, FeeCaps
     from tradefl.settlement.settle import Settlement
 
-ChainId = Annotated[int | None, typer.Option("--chain-id", min=1, help="Refuse any other chain.")]
-
-Acting = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--organization",
-        help="The organization that acts, by name; repeat it, or all. One key may be implied.",
-        show_default=False,
-    ),
-]
 MaxDeposit = Annotated[
     int | None,
     typer.Option(
@@ -59,12 +49,14 @@ def commit(
 
 def existing_settlement(
     file: Path,
-    rpc: str | None,
+    rpc: Sequence[str] | None,
     keystore: Path | None,
     password_file: Path | None,
     contract: str | None,
     chain_id: int | None,
     organizations: Sequence[str],
+    caps: FeeCaps,
+    state: Path | None,
     *,
     arbiter: bool = False,
 ) -> tuple[Settlement, tuple[str, ...]]:
@@ -75,7 +67,7 @@ def existing_settlement(
         from tradefl.settlement.agreement import parsed_address
         from tradefl.settlement.parties import on_node
 
-    if rpc is None:
+    if not rpc:
         raise InputError.at("--rpc", "is needed: the settlement is on a chain")
     if contract is not None:
         contract = parsed_address("--contract", contract)
@@ -89,6 +81,8 @@ def existing_settlement(
         expected_chain_id=chain_id,
         organizations=organizations,
         arbiter=arbiter,
+        caps=caps,
+        state=state,
     )
     settlement = parties.existing(contract)
     note(f"contract {settlement.contract} on {settlement.chain.place}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +13,8 @@ from tradefl.cli.options import (
     File,
     FromBlock,
     Keystore,
+    Nodes,
     PasswordFile,
-    Rpc,
     password_prompt,
 )
 from tradefl.cli.output import (
@@ -36,7 +37,7 @@ def attest(
     keystore: Keystore = None,
     password_file: PasswordFile = None,
     contract: ContractAddress = None,
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     chain_id: Annotated[
         int | None,
         typer.Option(
@@ -104,7 +105,7 @@ def signed(
     keystore: Path | None,
     password_file: Path | None,
     contract: str | None,
-    rpc: str | None,
+    rpc: str | Sequence[str] | None,
     chain_id: int | None = None,
     from_block: int = 0,
     serial: int = 1,
@@ -132,12 +133,12 @@ def signed(
     if keystore is None:
         raise InputError.at("--keystore", "is needed: the verifier's key signs")
     section = consortium.settlement
-    if rpc is None and chain_id is None and (section is None or section.chain_id is None):
+    if not rpc and chain_id is None and (section is None or section.chain_id is None):
         what = "expected it or --chain-id: a signature names the chain, and the file names none"
         raise InputError.at("--rpc", what)
     if contract is not None:
         contract = parsed_address("--contract", contract)
-    chain = None if rpc is None else RpcChain(rpc)
+    chain = RpcChain(rpc) if rpc else None
     if chain is not None and chain_id is not None and chain.chain_id != chain_id:
         raise InputError.at(chain.place, f"is chain {chain.chain_id}, expected {chain_id}")
     addresses = None

@@ -6,8 +6,20 @@ from typing import Annotated
 
 import typer
 
-from tradefl.cli.acting import ChainId, existing_settlement
-from tradefl.cli.options import ContractAddress, File, Keystore, PasswordFile, Rpc
+from tradefl.cli.acting import existing_settlement
+from tradefl.cli.options import (
+    ChainId,
+    ContractAddress,
+    File,
+    Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
+    Nodes,
+    PasswordFile,
+    StateFolder,
+    fee_caps,
+)
 from tradefl.cli.output import note, say
 
 
@@ -17,18 +29,30 @@ def consent(
         list[str],
         typer.Option("--organization", help="Who consents; repeat it, or all.", show_default=False),
     ],
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
     contract: ContractAddress = None,
     chain_id: ChainId = None,
+    max_fee: MaxFee = None,
+    max_priority_fee: MaxPriorityFee = None,
+    max_total_fee: MaxTotalFee = None,
+    state: StateFolder = None,
 ) -> None:
     """Consent to end a settlement; once all have, every deposit returns. It cannot be taken back.
 
     Example: tradefl consent consortium.toml --organization Alpha --rpc URL --keystore alpha
     """
     settlement, accounts = existing_settlement(
-        file, rpc, keystore, password_file, contract, chain_id, organization
+        file,
+        rpc,
+        keystore,
+        password_file,
+        contract,
+        chain_id,
+        organization,
+        fee_caps(max_fee, max_priority_fee, max_total_fee),
+        state,
     )
     from tradefl.settlement.disputes import consent as consented
 

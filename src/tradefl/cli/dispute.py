@@ -6,8 +6,20 @@ from typing import Annotated
 
 import typer
 
-from tradefl.cli.acting import ChainId, existing_settlement, place_of
-from tradefl.cli.options import ContractAddress, File, Keystore, PasswordFile, Rpc
+from tradefl.cli.acting import existing_settlement, place_of
+from tradefl.cli.options import (
+    ChainId,
+    ContractAddress,
+    File,
+    Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
+    Nodes,
+    PasswordFile,
+    StateFolder,
+    fee_caps,
+)
 from tradefl.cli.output import say
 
 
@@ -19,11 +31,15 @@ def dispute(
     against: Annotated[
         str, typer.Option("--against", help="Whose report, by name.", show_default=False)
     ],
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
     contract: ContractAddress = None,
     chain_id: ChainId = None,
+    max_fee: MaxFee = None,
+    max_priority_fee: MaxPriorityFee = None,
+    max_total_fee: MaxTotalFee = None,
+    state: StateFolder = None,
 ) -> None:
     """Dispute a report, or your own silence: the arbiter rules on it.
 
@@ -33,7 +49,15 @@ def dispute(
     --keystore alpha
     """
     settlement, [account] = existing_settlement(
-        file, rpc, keystore, password_file, contract, chain_id, [organization]
+        file,
+        rpc,
+        keystore,
+        password_file,
+        contract,
+        chain_id,
+        [organization],
+        fee_caps(max_fee, max_priority_fee, max_total_fee),
+        state,
     )
     from tradefl.settlement.disputes import dispute as disputed
 

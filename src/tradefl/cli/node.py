@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -14,11 +14,17 @@ import typer
 
 from tradefl.cli.acting import MaxDeposit, commit
 from tradefl.cli.options import (
+    ChainId,
     ContractAddress,
     FromBlock,
     Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
+    Nodes,
     PasswordFile,
-    Rpc,
+    StateFolder,
+    fee_caps,
     password_prompt,
 )
 from tradefl.cli.output import note, require_writable, say, status, warn
@@ -27,6 +33,7 @@ from tradefl.errors import InputError
 if TYPE_CHECKING:
     from tradefl.negotiation import OrganizationAgent, Outlook
     from tradefl.settlement.agreement import Agreement
+    from tradefl.settlement.chains import FeeCaps
     from tradefl.settlement.settle import Settlement
 
 T = TypeVar("T")
@@ -42,7 +49,7 @@ def node(
         Path,
         typer.Option("--organization", help="The private file (TOML).", show_default=False),
     ],
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     agreement: Annotated[
         str | None,
         typer.Option(
@@ -55,9 +62,11 @@ def node(
     contract: ContractAddress = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
-    chain_id: Annotated[
-        int | None, typer.Option("--chain-id", min=1, help="Refuse any other chain.")
-    ] = None,
+    chain_id: ChainId = None,
+    max_fee: MaxFee = None,
+    max_priority_fee: MaxPriorityFee = None,
+    max_total_fee: MaxTotalFee = None,
+    state: StateFolder = None,
     max_deposit: MaxDeposit = None,
     log: Annotated[
         Path | None,
@@ -77,20 +86,22 @@ def node(
     if log is not None:
         require_writable(log)
     for option, value in (("--rpc", rpc), ("--keystore", keystore)):
-        if value is None:
+        if not value:
             raise InputError.at(option, "is needed: an agent acts on a chain, with its key")
     who = str(organization)
     try:
         with status(f"joining for {organization}") as show:
             agent, settlement, account = _joined(
                 organization,
-                str(rpc),
+                rpc or (),
                 agreement,
                 contract,
                 keystore,
                 password_file,
                 chain_id,
                 max_deposit,
+                fee_caps(max_fee, max_priority_fee, max_total_fee),
+                state,
                 from_block,
                 _Watcher(show, log),
             )
@@ -107,13 +118,15 @@ def node(
 
 def _joined(
     file: Path,
-    rpc: str,
+    rpc: Sequence[str],
     source: str | None,
     contract: str | None,
     keystore: Path | None,
     password_file: Path | None,
     chain_id: int | None,
     max_deposit: int | None,
+    caps: FeeCaps,
+    state: Path | None,
     first_block: int,
     watch: _Watcher,
 ) -> tuple[OrganizationAgent, Settlement, str]:
@@ -125,7 +138,7 @@ def _joined(
         from tradefl.negotiation.knowledge import known_game
         from tradefl.negotiation.on_chain import ChainBoard
         from tradefl.settlement.agreement import parsed_address
-        from tradefl.settlement.chains import RpcChain
+        from tradefl.settlement.chains import Journal, RpcChain
         from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.session import agreed_on, established, pinned
         from tradefl.settlement.settle import Settlement
@@ -140,7 +153,8 @@ def _joined(
         )
     if contract is not None:
         contract = parsed_address("--contract", contract)
-    chain = RpcChain(rpc, patience=PATIENCE_SECONDS)
+    journal = Journal.open(state)
+    chain = RpcChain(rpc, patience=PATIENCE_SECONDS, caps=caps, journal=journal)
     if chain_id is not None and chain.chain_id != chain_id:
         raise InputError.at(chain.place, f"is chain {chain.chain_id}, expected {chain_id}")
     pin = pinned(source, chain.chain_id)

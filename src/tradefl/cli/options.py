@@ -16,6 +16,7 @@ from tradefl.solvers import METHODS
 
 if TYPE_CHECKING:
     from tradefl.federation import Plan
+    from tradefl.settlement.chains.fees import FeeCaps
 
 
 class OneOf(click.Choice):  # type: ignore[type-arg]  # not generic before click 8.2
@@ -44,6 +45,46 @@ Rpc = Annotated[
     str | None,
     typer.Option("--rpc", help="An Ethereum JSON-RPC node: http(s)://..., or an IPC path."),
 ]
+Nodes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rpc",
+        help="An Ethereum JSON-RPC node: http(s)://..., host:port, or an IPC path. Given several "
+        "times, all nodes must give the same answers.",
+    ),
+]
+ChainId = Annotated[
+    int | None,
+    typer.Option("--chain-id", min=1, help="The chain's id; any other chain is refused."),
+]
+MaxFee = Annotated[
+    str | None,
+    typer.Option("--max-fee", help="The most to offer per gas, gwei; default: 200."),
+]
+MaxPriorityFee = Annotated[
+    str | None,
+    typer.Option(
+        "--max-priority-fee", help="The most to offer as priority fee, gwei; default: 30."
+    ),
+]
+MaxTotalFee = Annotated[
+    str | None,
+    typer.Option(
+        "--max-total-fee",
+        help="The most to spend on fees in this run, in the chain's currency; default: 1.",
+    ),
+]
+StateFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        help="The folder where signed transactions are recorded; default: the user's state folder.",
+    ),
+]
+Organizations = Annotated[
+    list[str] | None,
+    typer.Option("--organization", help="Who acts: a name, several times, or all."),
+]
 FromBlock = Annotated[
     int, typer.Option("--from-block", min=0, help="The first block to search for the contract.")
 ]
@@ -59,6 +100,35 @@ ContractAddress = Annotated[
     str | None,
     typer.Option("--contract", help="The settlement's address on the chain.", callback=_address),
 ]
+
+
+def fee_caps(
+    max_fee: str | None, max_priority_fee: str | None, max_total_fee: str | None
+) -> FeeCaps:
+    """Return the caps on fees of a command's options; the defaults where one is missing.
+
+    Raises
+    ------
+    InputError
+        A value is not a number, or the priority fee exceeds the fee.
+    """
+    from tradefl.settlement.chains.fees import ETHER, GWEI, FeeCaps, wei_of
+
+    default = FeeCaps()
+    fee = default.max_fee if max_fee is None else wei_of(max_fee, GWEI, "--max-fee")
+    if max_priority_fee is None:
+        priority = min(default.max_priority_fee, fee)
+    else:
+        priority = wei_of(max_priority_fee, GWEI, "--max-priority-fee")
+        if priority > fee:
+            what = f"expected at most --max-fee, {fee / GWEI:g} gwei, got {max_priority_fee}"
+            raise InputError.at("--max-priority-fee", what)
+    total = default.max_total_fee
+    if max_total_fee is not None:
+        total = wei_of(max_total_fee, ETHER, "--max-total-fee")
+    return FeeCaps(max_fee=fee, max_priority_fee=priority, max_total_fee=total)
+
+
 Keystore = Annotated[
     Path | None,
     typer.Option("--keystore", help="A folder of encrypted key files, one an organization."),

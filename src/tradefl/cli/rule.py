@@ -6,8 +6,20 @@ from typing import Annotated
 
 import typer
 
-from tradefl.cli.acting import ChainId, existing_settlement, place_of
-from tradefl.cli.options import ContractAddress, File, Keystore, PasswordFile, Rpc
+from tradefl.cli.acting import existing_settlement, place_of
+from tradefl.cli.options import (
+    ChainId,
+    ContractAddress,
+    File,
+    Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
+    Nodes,
+    PasswordFile,
+    StateFolder,
+    fee_caps,
+)
 from tradefl.cli.output import say
 from tradefl.errors import InputError
 
@@ -27,11 +39,15 @@ def rule(
         float | None,
         typer.Option("--hz", help="Its CPU frequency from now on, Hz.", show_default=False),
     ] = None,
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
     contract: ContractAddress = None,
     chain_id: ChainId = None,
+    max_fee: MaxFee = None,
+    max_priority_fee: MaxPriorityFee = None,
+    max_total_fee: MaxTotalFee = None,
+    state: StateFolder = None,
 ) -> None:
     """Rule on a disputed report, as the arbiter: uphold it, strike it, or correct it.
 
@@ -43,7 +59,16 @@ def rule(
         what = "expected exactly one of --uphold, --strike, or --data with --hz"
         raise InputError.at("--uphold", what)
     settlement, _ = existing_settlement(
-        file, rpc, keystore, password_file, contract, chain_id, (), arbiter=True
+        file,
+        rpc,
+        keystore,
+        password_file,
+        contract,
+        chain_id,
+        (),
+        fee_caps(max_fee, max_priority_fee, max_total_fee),
+        state,
+        arbiter=True,
     )
     from tradefl.settlement.disputes import rule as ruled
     from tradefl.settlement.terms import Report

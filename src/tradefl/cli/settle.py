@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,17 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
-from tradefl.cli.acting import Acting, MaxDeposit, commit
+from tradefl.cli.acting import MaxDeposit, commit
 from tradefl.cli.options import (
+    ChainId,
     ContractAddress,
     File,
     FromBlock,
     Json,
     Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
     Method,
+    Nodes,
     OneOf,
+    Organizations,
     PasswordFile,
-    Rpc,
+    StateFolder,
+    fee_caps,
     password_prompt,
 )
 from tradefl.cli.output import (
@@ -61,7 +69,7 @@ def settle(
         ),
     ] = None,
     method: Method = DEFAULT_METHOD,
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     contract: ContractAddress = None,
     accounts: Annotated[
         str | None,
@@ -77,9 +85,11 @@ def settle(
         Path | None,
         typer.Option("--attestations", help="JSON: the verifier's signature by organization."),
     ] = None,
-    chain_id: Annotated[
-        int | None, typer.Option("--chain-id", min=1, help="Refuse any other chain.")
-    ] = None,
+    chain_id: ChainId = None,
+    max_fee: MaxFee = None,
+    max_priority_fee: MaxPriorityFee = None,
+    max_total_fee: MaxTotalFee = None,
+    state_folder: StateFolder = None,
     confirmations: Annotated[
         int | None,
         typer.Option("--confirmations", min=0, help="Blocks on top before a step counts; 0."),
@@ -92,7 +102,7 @@ def settle(
             help="Seconds to wait for the node, and for each transaction; 120.",
         ),
     ] = None,
-    organization: Acting = None,
+    organization: Organizations = None,
     max_deposit: MaxDeposit = None,
     payout: Annotated[
         str | None,
@@ -145,6 +155,10 @@ def settle(
             "--organization": organization or None,
             "--max-deposit": max_deposit,
             "--payout": payout,
+            "--max-fee": max_fee,
+            "--max-priority-fee": max_priority_fee,
+            "--max-total-fee": max_total_fee,
+            "--state": state_folder,
         },
     )
     if profile is not None and not report:
@@ -166,7 +180,7 @@ def settle(
     with status(f"settling {file}") as show:
         consortium = load(file)
         parties: Parties
-        if rpc is None:
+        if not rpc:
             parties = embedded(consortium)
         else:
             parties = on_node(
@@ -181,10 +195,12 @@ def settle(
                 timeout=timeout or 120.0,
                 first_block=from_block,
                 organizations=organization or (),
+                caps=fee_caps(max_fee, max_priority_fee, max_total_fee),
+                state=state_folder,
             )
         reports = _reports(consortium, parties.agreement, profile, method) if report else {}
         attest, serials = _attestations(attestations, parties.agreement)
-        if rpc is not None:
+        if rpc:
             commit(parties.chain, parties.agreement, parties.accounts, max_deposit)
         if payout == parties.agreement.vault:
             raise InputError.at("--payout", "expected another address than that of the vault")
@@ -234,8 +250,8 @@ def audited(
     return verdict, document
 
 
-def _require_rpc(rpc: str | None, options: dict[str, object]) -> None:
-    if rpc is None:
+def _require_rpc(rpc: Sequence[str] | None, options: dict[str, object]) -> None:
+    if not rpc:
         for option, value in options.items():
             if value is not None:
                 what = "requires --rpc: an embedded chain exists only within one run"

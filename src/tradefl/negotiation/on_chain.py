@@ -131,7 +131,9 @@ class ChainBoard:
 
     def _send(self, call: str, *arguments: object) -> None:
         data = encoded_call(call, *arguments)
-        self.chain.transact(self._account, to=self.contract, data=data, call=call)
+        receipt = self.chain.transact(self._account, to=self.contract, data=data, call=call)
+        if not receipt.succeeded:
+            raise StateChangedError  # another transaction came first: look again
 
     @property
     def _account(self) -> str:

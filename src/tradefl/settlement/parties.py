@@ -9,7 +9,16 @@ from pathlib import Path
 from tradefl.consortium import Consortium
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
-from tradefl.settlement.chains import Chain, EmbeddedChain, KeySigner, NodeSigner, Receipt, RpcChain
+from tradefl.settlement.chains import (
+    Chain,
+    EmbeddedChain,
+    FeeCaps,
+    Journal,
+    KeySigner,
+    NodeSigner,
+    Receipt,
+    RpcChain,
+)
 from tradefl.settlement.contract import ChainError
 from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
 from tradefl.settlement.session import acting, established, located, require_derived
@@ -148,7 +157,7 @@ def embedded(consortium: Consortium) -> Parties:
 
 def on_node(
     consortium: Consortium,
-    rpc: str,
+    rpc: str | Sequence[str],
     *,
     contract: str | None = None,
     keystore: Path | None = None,
@@ -160,12 +169,15 @@ def on_node(
     first_block: int = 0,
     organizations: Sequence[str] = (),
     arbiter: bool = False,
+    caps: FeeCaps | None = None,
+    state: Path | None = None,
 ) -> Parties:
     """Return those whose accounts are here, on a node's chain.
 
     ``organizations`` names who acts: one key that is alone in the keystore may be implied, several
     act only when named (``all``), and the accounts of a development node act for everybody. With
-    ``arbiter`` the arbiter acts alone.
+    ``arbiter`` the arbiter acts alone. What keys sign is recorded in the folder ``state`` (default:
+    the user's), and fees stay within ``caps``.
 
     Organizations without an address in the file get one: that of the contract, if it is known;
     with a keystore, that of the file with their name; else the next unlocked account of the node.
@@ -176,7 +188,9 @@ def on_node(
         The node cannot be reached or is on another chain, an account is missing, the password is
         wrong, or the contract settles another agreement.
     """
-    chain = RpcChain(rpc, confirmations=confirmations, timeout=timeout)
+    # An unlocked account is a development node's: its chain ends with it.
+    journal = None if keystore is None else Journal.open(state)
+    chain = RpcChain(rpc, confirmations=confirmations, timeout=timeout, caps=caps, journal=journal)
     if expected_chain_id is not None and chain.chain_id != expected_chain_id:
         raise ChainError(chain.place, f"is chain {chain.chain_id}, expected {expected_chain_id}")
     files = {} if keystore is None else keystore_accounts(keystore)
@@ -205,19 +219,14 @@ def on_node(
         )
     if contract is not None:
         require_derived(chain, agreement, contract)
-    accounts = acting(agreement, here, organizations, implied=keystore is None)
-    others = {agreement.verifier, agreement.arbiter} - {ZERO_ADDRESS, *agreement.addresses}
-    # The keys of verifier and arbiter sign only for those who have named whose keys act.
-    named = keystore is None or bool(organizations) or not accounts
-    mine = [*accounts, *(one for one in here if named and one in others)] or here[:1]
+    accounts = [] if arbiter else acting(agreement, here, organizations, implied=keystore is None)
     if arbiter:
-        if not agreement.has_arbiter:
-            what = "is missing: the agreement has no arbiter, so reports stand"
-            raise InputError.at(f"{consortium.source}: settlement.arbiter", what)
-        if agreement.arbiter not in here:
-            what = f"no key of the arbiter {agreement.arbiter} here"
-            raise InputError.at("--keystore", what)
-        accounts, mine = [], [agreement.arbiter]
+        mine = [_arbiter(consortium, agreement, here)]
+    else:
+        others = {agreement.verifier, agreement.arbiter} - {ZERO_ADDRESS, *agreement.addresses}
+        # The keys of verifier and arbiter sign only for those who have named whose keys act.
+        named = keystore is None or bool(organizations) or not accounts
+        mine = [*accounts, *(one for one in here if named and one in others)] or here[:1]
     signers: Sequence[KeySigner | NodeSigner]
     if keystore is not None:
         word = password_from(password_file, prompt)
@@ -233,6 +242,17 @@ def on_node(
     ]
     notes = [f"no keys here for {', '.join(absent)}: they do their own part"] if absent else []
     return Parties(chain, agreement, operator, consortium, tuple(notes), tuple(accounts))
+
+
+def _arbiter(consortium: Consortium, agreement: Agreement, here: Sequence[str]) -> str:
+    """Return the arbiter's account; refuse where there is no arbiter, or not its key."""
+    if not agreement.has_arbiter:
+        what = "is missing: the agreement has no arbiter, so reports stand"
+        raise InputError.at(f"{consortium.source}: settlement.arbiter", what)
+    if agreement.arbiter not in here:
+        what = f"no key of the arbiter {agreement.arbiter} here"
+        raise InputError.at("--keystore", what)
+    return agreement.arbiter
 
 
 def _filled(

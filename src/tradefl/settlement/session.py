@@ -28,6 +28,7 @@ from tradefl.settlement.settle import MAX_ATTEMPTS, PATIENCE, is_derived, publis
 from tradefl.settlement.state import read_phase
 
 OFFLINE_ATTEMPTS = 100  # that an address without a node may be of
+FUNDINGS = 2  # of the factory in one run: fees may have risen after the first
 FACTORY_GAS = 500_000  # more than the factory costs
 ALL = "all"
 
@@ -455,6 +456,10 @@ def established(
             for receipt in _sent(chain, operator, agreement.factory, data, call, address):
                 watch(call, receipt)
     require_settlement(chain, agreement, where.contract)
+    if where.attempt:  # the deposit of the attempt before is back
+        for account in accounts:
+            if account in chain.signers:
+                chain.returned(account, agreement.hash)
     return where.contract
 
 
@@ -491,7 +496,7 @@ def _create_factory(
         )
     key = KeySigner(Account.from_key(factory_deployer_key()))
     code, call = artifacts.creation_bytecode(artifacts.FACTORY), "deployment of the factory"
-    added = key.address not in chain.signers
+    added, funded = key.address not in chain.signers, 0
     chain.signers[key.address] = key
     try:
         for _ in range(PATIENCE):
@@ -507,6 +512,13 @@ def _create_factory(
             try:
                 missing = chain.fee_of(FACTORY_GAS) - chain.balance(key.address)
                 if missing > 0:
+                    funded += 1
+                    if funded > FUNDINGS:
+                        raise ChainError(
+                            chain.place,
+                            f"does not show what {key.address} was sent for the factory; use "
+                            "another node",
+                        )
                     funding = chain.transact(
                         operator, to=key.address, data=b"", value=missing, call="funding"
                     )

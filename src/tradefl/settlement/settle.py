@@ -436,9 +436,11 @@ class Settlement:
                 except RevertedError as error:
                     refusal = (step, error, head)
                     break
-                if not receipt.succeeded:  # somebody else's came first in the same block
-                    break
+                if not receipt.succeeded:
+                    break  # another transaction came first in the same block: look again
                 upset = 0
+                if step.call == "withdraw":
+                    self.chain.returned(str(step.sender), self.agreement.hash)
                 watch(Progress(step, self._name(step.sender), receipt))
 
     def _is_over(self, state: State) -> bool:
@@ -497,7 +499,13 @@ class Settlement:
         """Send one call of the contract, or of its vault, and return its receipt."""
         data = encoded_call(name, *arguments)
         to = self.agreement.vault if name in VAULT_CALLS else self.contract
-        receipt = self.chain.transact(sender, to=to, data=data, value=value, call=name)
+        if name == "depositSubmit":
+            agreement = self.agreement.hash
+            receipt = self.chain.deposit(
+                sender, to=to, data=data, value=value, call=name, agreement=agreement
+            )
+        else:
+            receipt = self.chain.transact(sender, to=to, data=data, value=value, call=name)
         self.receipts.append((name, receipt))
         return receipt
 

@@ -1,7 +1,13 @@
 """Chains: where a settlement lives. A new kind of chain is a new class here."""
 
 from tradefl.settlement import recursion
-from tradefl.settlement.chains.answers import NoAnswerError, RefusedError, StateChangedError
+from tradefl.settlement.chains.answers import (
+    DisagreementError,
+    MissingLogsError,
+    NoAnswerError,
+    RefusedError,
+    StateChangedError,
+)
 from tradefl.settlement.chains.base import (
     GAS_LIMIT,
     Chain,
@@ -9,8 +15,11 @@ from tradefl.settlement.chains.base import (
     NodeSigner,
     Receipt,
     Signer,
+    require_events,
 )
 from tradefl.settlement.chains.embedded import EmbeddedChain
+from tradefl.settlement.chains.fees import FeeCapError, FeeCaps
+from tradefl.settlement.chains.journal import Journal
 from tradefl.settlement.chains.rpc import RpcChain
 
 recursion.restore()
@@ -18,8 +27,13 @@ recursion.restore()
 __all__ = [
     "GAS_LIMIT",
     "Chain",
+    "DisagreementError",
     "EmbeddedChain",
+    "FeeCapError",
+    "FeeCaps",
+    "Journal",
     "KeySigner",
+    "MissingLogsError",
     "NoAnswerError",
     "NodeSigner",
     "Receipt",
@@ -27,4 +41,5 @@ __all__ = [
     "RpcChain",
     "Signer",
     "StateChangedError",
+    "require_events",
 ]

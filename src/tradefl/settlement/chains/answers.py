@@ -1,14 +1,25 @@
-"""What a node answers: the errors that it can mean, in words that carry no password."""
+"""What a node's answer means: retry, ask for less, or final; and the types of the answers.
+
+A node answers with a value, an error object, an HTTP status, or not at all. Every answer that is
+not the value that was asked for gets one of three verdicts here, whatever the method and the
+provider. The patterns are plain words in a short, cut text, so no answer can make them slow.
+"""
 
 from __future__ import annotations
 
-import ast
+import dataclasses
 import re
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeVar
 
-from eth_typing import ChecksumAddress
-from web3 import Web3
-
+from tradefl.settlement.agreement import checksum
 from tradefl.settlement.contract import ChainError
+
+T = TypeVar("T")
+
+SHOWN = 300  # characters of a text from outside
+MAX_TIME = 1 << 40  # seconds: the contracts keep deadlines in 40 bits
 
 
 class RefusedError(ChainError):
@@ -16,68 +27,340 @@ class RefusedError(ChainError):
 
     @property
     def is_overtaken(self) -> bool:
-        """Whether another transaction of the account, by another process, waits in its place."""
-        return "underpriced" in str(self).lower()
+        """Whether another transaction of the account already has this nonce."""
+        return "replacement" in self._text and "underpriced" in self._text
+
+    @property
+    def is_underpriced(self) -> bool:
+        """Whether the node takes no transaction with so low a fee."""
+        return any(words in self._text for words in _UNDERPRICED) and not self.is_overtaken
 
     @property
     def is_known(self) -> bool:
         """Whether the node refuses because it has the transaction already, or another instead."""
-        known = ("already known", "known transaction", "already imported", "nonce too low")
-        return any(words in str(self).lower() for words in known)
+        return any(words in self._text for words in _KNOWN)
+
+    @property
+    def _text(self) -> str:
+        return str(self).lower()
+
+
+class AskLessError(RefusedError):
+    """The node refuses because the answer would be too large; a part of it may be answered."""
+
+
+class RevertedAnswer(RefusedError):  # noqa: N818  an answer, not a fault
+    """The node reports that the contract reverts; ``data`` is what the revert carries."""
+
+    def __init__(self, place: object, message: str, data: bytes) -> None:
+        super().__init__(place, message)
+        self.data = data
 
 
 class NoAnswerError(ChainError):
-    """The node did not answer, or took no transaction; it may later."""
+    """The node did not answer, or accepted no transaction; it may later."""
+
+
+class UnexpectedAnswerError(ChainError):
+    """The answer is not of the type that the method returns."""
+
+
+class MissingLogsError(ChainError):
+    """The node does not keep logs that its own other answers prove."""
+
+
+class DisagreementError(ChainError):
+    """Two nodes answer the same question about the same block differently."""
 
 
 class StateChangedError(Exception):
-    """What was read of the chain is out of date: read again, and go on from there."""
+    """What was read of the chain is out of date: read it again and continue from there."""
 
 
-def account_of(address: str) -> ChecksumAddress:
-    """Return an address as web3 takes it."""
-    return Web3.to_checksum_address(address)
+# --- verdicts ------------------------------------------------------------------------------------
 
 
-def hex_of(data: bytes) -> str:
-    """Return bytes as 0x and digits."""
-    return "0x" + bytes(data).hex()
+class Verdict(Enum):
+    """What to do after an answer that is not the value."""
+
+    RETRY = "retry"
+    LESS = "ask for less"
+    FINAL = "final"
 
 
-def reason_of(error: BaseException) -> str:
-    """Return an error in one line, without a password that an address might carry."""
-    text = str(error).strip() or type(error).__name__
-    return anonymous(" ".join(text.split()))[:300]
+class Reason(Enum):
+    """Why an answer is asked for again; it decides for how long."""
+
+    OUTAGE = "no answer"  # nothing came back: as long as an outage may last
+    BUSY = "busy"  # a rate limit or an overload: as long as an outage may last
+    BEHIND = "behind"  # a node that lags, syncs or indexes: for a short while
+    DOUBT = "doubt"  # an error that nobody knows: a few times
+    SHAPE = "shape"  # not of the type that was expected: a few times
+    NONE = ""
 
 
-def outage_of(error: BaseException) -> str:
-    """Return why a node did not answer, in a few words."""
-    text = reason_of(error)
-    for words, meaning in (
-        ("Connection refused", "connection refused; is it running?"),
-        ("timed out", "timed out"),
-        ("No such file", "no such socket; is it running?"),
-        ("Name or service not known", "there is no such host"),
-    ):
-        if words in text:
-            return meaning
-    return text
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """A verdict, and the words for an error if it comes to one."""
+
+    verdict: Verdict
+    text: str
+    reason: Reason = Reason.NONE
+    revert: bytes | None = None
 
 
-def anonymous(text: str) -> str:
-    """Return text without the user and password of any URL in it."""
-    return re.sub(r"//\S*@", "//", text)
+_REVERT = ("revert", "vm exception", "vm execution error", "invalid opcode", "bad instruction")
+# An old geth answers an estimate so, without saying what the contract answered.
+ALWAYS_FAILING = ("always failing transaction", "gas required exceeds allowance")
+_RATE = (
+    "rate limit", "rate-limit", "ratelimit", "rate limited", "too many requests", "request limit",
+    "requests per", "throughput", "compute units", "throttl", "try again", "slow down", "overload",
+    "capacity", "server is busy", "request count exceeded",
+)  # fmt: skip
+_RATE_CODES = {-32005, -32007, -32029, -32097, 429}
+_LESS = (
+    "range", "more than", "results", "too many logs", "too many blocks", "response size",
+    "too large", "too big", "too wide", "limited to", "query timeout", "exceeds max", "maximum",
+    "exceed", "payload",
+)  # fmt: skip
+_BEHIND = (
+    "header not found", "header for hash not found", "unknown block", "block not found",
+    "could not find block", "missing trie node", "no state available", "state is not available",
+    "state not available", "world state", "in the future", "beyond current head", "beyond head",
+    "greater than latest", "higher than", "out of range", "blockoutofrange", "indexing", "syncing",
+    "not yet available", "is not ready", "not ready", "not synced", "unknown ancestor",
+)  # fmt: skip
+_UNDERPRICED = (
+    "underpriced", "below configured minimum", "below the minimum", "price too low", "fee too low",
+    "tip too low", "feetoolow", "less than block base fee", "less than the block base fee",
+    "minimum needed",
+)  # fmt: skip
+_KNOWN = (
+    "already known", "alreadyknown", "known transaction", "already imported", "already exists",
+    "nonce too low", "noncetoolow", "nonce is too low", "oldnonce", "old nonce",
+)  # fmt: skip
+_LAST_WORD = (
+    *_UNDERPRICED, *_KNOWN, "insufficient", "nonce", "intrinsic gas", "gas limit", "invalid sender",
+    "unauthorized", "forbidden", "denied", "not supported", "unsupported", "does not exist",
+    "not found", "not available", "invalid", "too many arguments", "unknown account", "locked",
+    "authentication", "chain id", "chainid", "exceeds the configured cap", "allowance",
+    "always failing",
+)  # fmt: skip
+_LAST_CODES = {-32601, -32602, -32004}
+_WORDS_END = 2_000  # of a message that is searched for words
 
 
-def revert_data(error: BaseException) -> bytes:
-    """Return what a revert carried, from the error of whichever backend reports it."""
-    candidates = [getattr(error, "data", None), *error.args]
+def judge_error(method: str, error: Any, status: int = 200, *, pending: bool = False) -> Judgement:
+    """Return what a JSON-RPC error object means for a method.
+
+    Parameters
+    ----------
+    method
+        The JSON-RPC method that was called.
+    error
+        The value of ``error`` in the answer.
+    status
+        The HTTP status that came with it.
+    pending
+        Whether the call was about the pending block, which not every node has.
+    """
+    code = error.get("code") if isinstance(error, dict) else None
+    said = error.get("message") if isinstance(error, dict) else error
+    text = said if isinstance(said, str) else type(said).__name__ if said is not None else ""
+    words = text[:_WORDS_END].lower()
+    shown = cut(text) or f"error {code}"
+    data = error.get("data") if isinstance(error, dict) else None
+    if code == 3 or any(one in words for one in _REVERT):
+        return Judgement(Verdict.FINAL, shown, revert=revert_data(data, text))
+    rate = any(one in words for one in _RATE)
+    if method == "eth_getLogs" and code != -32601 and status not in (401, 403, 404):
+        if rate or status == 429 or (code in _RATE_CODES and not any(w in words for w in _LESS)):
+            return Judgement(Verdict.RETRY, shown, Reason.BUSY)
+        if any(one in words for one in _BEHIND) and "range" not in words:
+            return Judgement(Verdict.RETRY, shown, Reason.BEHIND)
+        return Judgement(Verdict.LESS, shown)
+    if rate or code in _RATE_CODES or status == 429:
+        return Judgement(Verdict.RETRY, shown, Reason.BUSY)
+    if code not in _LAST_CODES and not pending and any(one in words for one in _BEHIND):
+        return Judgement(Verdict.RETRY, shown, Reason.BEHIND)
+    if status == 413:
+        return Judgement(Verdict.LESS, shown)
+    if pending or code in _LAST_CODES or any(one in words for one in _LAST_WORD):
+        return Judgement(Verdict.FINAL, shown)
+    if status in _BUSY_STATUS:
+        return Judgement(Verdict.RETRY, shown, Reason.BUSY)
+    return Judgement(Verdict.RETRY, shown, Reason.DOUBT)
+
+
+_BUSY_STATUS = {408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
+
+
+def judge_status(method: str, status: int) -> Judgement:
+    """Return what an HTTP status means where the body holds no JSON-RPC error."""
+    text = f"HTTP status {status}"
+    if 300 <= status < 400:
+        return Judgement(Verdict.FINAL, text + ", a redirect; give the address that it leads to")
+    if method == "eth_getLogs" and status in (400, 413, 414, 504):
+        return Judgement(Verdict.LESS, text)
+    if status == 413:
+        return Judgement(Verdict.LESS, text)
+    if status in _BUSY_STATUS:
+        return Judgement(Verdict.RETRY, text, Reason.BUSY)
+    return Judgement(Verdict.FINAL, text)
+
+
+# --- values --------------------------------------------------------------------------------------
+
+Parse = Callable[[Any], T]
+
+
+def quantity(value: Any) -> int:
+    """Return a number: ``0x`` and at most 64 hexadecimal digits."""
+    if not isinstance(value, str) or not re.fullmatch(r"0x[0-9a-fA-F]{1,64}", value):
+        raise TypeError("a number")
+    return int(value, 16)
+
+
+def data(value: Any) -> bytes:
+    """Return bytes: ``0x`` and pairs of hexadecimal digits."""
+    if not isinstance(value, str) or not value.startswith("0x"):
+        raise TypeError("bytes")
+    try:
+        return bytes.fromhex(value[2:])
+    except ValueError:
+        raise TypeError("bytes") from None
+
+
+def word(value: Any) -> bytes:
+    """Return 32 bytes, such as a hash or a topic."""
+    found = data(value)
+    if len(found) != 32:
+        raise TypeError("32 bytes")
+    return found
+
+
+def address(value: Any) -> str:
+    """Return an account with checksum capitals."""
+    if len(found := data(value)) != 20:
+        raise TypeError("an address")
+    return checksum("0x" + found.hex())
+
+
+def record(value: Any) -> dict[str, Any]:
+    """Return an object."""
+    if not isinstance(value, dict):
+        raise TypeError("an object")
+    return value
+
+
+def items(value: Any) -> list[Any]:
+    """Return a list."""
+    if not isinstance(value, list):
+        raise TypeError("a list")
+    return value
+
+
+def accounts(value: Any) -> list[str]:
+    """Return a list of accounts."""
+    return [address(one) for one in items(value)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A block's header.
+
+    Attributes
+    ----------
+    number, hash
+        Which block; the hash as ``0x...``. Both are empty for a pending block.
+    seconds
+        Its time, seconds since 1970.
+    gas_limit
+        How much gas its transactions may use together.
+    base_fee
+        wei per gas that every transaction pays; ``None`` before London.
+    transactions
+        How many transactions it holds.
+    """
+
+    number: int
+    hash: str
+    seconds: int
+    gas_limit: int
+    base_fee: int | None
+    transactions: int = 0
+
+
+def block(value: Any) -> Block:
+    """Return a block's header."""
+    found = record(value)
+    number, hash_, base = found.get("number"), found.get("hash"), found.get("baseFeePerGas")
+    return Block(
+        number=0 if number is None else quantity(number),
+        hash="" if hash_ is None else "0x" + word(hash_).hex(),
+        seconds=quantity(found.get("timestamp")),
+        gas_limit=quantity(found.get("gasLimit")),
+        base_fee=None if base is None else quantity(base),
+        transactions=len(items(found.get("transactions", []))),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Log:
+    """An event as a node answers it."""
+
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+    transaction: str
+    block: int
+    index: int
+    block_hash: str
+
+
+def log(value: Any) -> Log:
+    """Return a log of a block."""
+    found = record(value)
+    topics = tuple(word(one) for one in items(found.get("topics")))
+    if len(topics) > 4:
+        raise TypeError("at most four topics")
+    return Log(
+        address=address(found.get("address")),
+        topics=topics,
+        data=data(found.get("data")),
+        transaction="0x" + word(found.get("transactionHash")).hex(),
+        block=quantity(found.get("blockNumber")),
+        index=quantity(found.get("logIndex")),
+        block_hash="0x" + word(found.get("blockHash")).hex(),
+    )
+
+
+def logs(value: Any) -> list[Log]:
+    """Return the logs that are in a block; those that a reorganization removed are left out."""
+    return [
+        log(one)
+        for one in items(value)
+        if not (isinstance(one, dict) and (one.get("removed") or one.get("blockNumber") is None))
+    ]
+
+
+# --- texts ---------------------------------------------------------------------------------------
+
+
+def cut(text: str) -> str:
+    """Return a text from outside on one line: cut, and without control characters."""
+    line = " ".join(text[:_WORDS_END].split())
+    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in line)[:SHOWN]
+
+
+def revert_data(value: Any, message: str = "") -> bytes:
+    """Return what a revert carries, wherever the node puts it."""
+    candidates = [value, message[:_WORDS_END].rpartition(" ")[2]]
+    if isinstance(value, dict):  # hardhat, and older ganaches
+        candidates += [value.get("data"), value.get("result")]
     for one in candidates:
-        if isinstance(one, bytes):
-            return one
-        if isinstance(one, str) and re.fullmatch(r"0x([0-9a-fA-F]{2})*", one):
-            return bytes.fromhex(one[2:])
-        # eth-tester puts the bytes into its sentence as Python would print them.
-        if isinstance(one, str) and (printed := re.search(r"b(['\"]).*\1$", one, re.DOTALL)):
-            return bytes(ast.literal_eval(printed[0]))
+        if isinstance(one, str):
+            digits = one.removeprefix("Reverted ").strip()
+            if re.fullmatch(r"0x([0-9a-fA-F]{2})*", digits):
+                return bytes.fromhex(digits[2:])
     return b""

@@ -1,42 +1,26 @@
 """A chain, and the accounts that sign on it; a new kind of chain is a class of its own.
 
-A chain sends transactions for the accounts whose keys it holds, one at a time, each until it
-stands. What a process that was killed had sent is found on the chain by whoever continues, so
-nothing is written to disk.
+A chain sends transactions for the accounts whose keys it holds, one at a time, each until it is
+in a block.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-import requests
+from eth_abi.exceptions import DecodingError
 from eth_account.signers.local import LocalAccount
-from eth_typing import BlockNumber
-from web3 import Web3
-from web3.exceptions import (
-    BlockNotFound,
-    ContractLogicError,
-    TransactionNotFound,
-    Web3Exception,
-    Web3RPCError,
-)
-from web3.types import BlockIdentifier
 
-from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains.answers import (
-    NoAnswerError,
-    RefusedError,
+    MAX_TIME,
+    Block,
+    Log,
+    MissingLogsError,
     StateChangedError,
-    account_of,
-    hex_of,
-    outage_of,
-    reason_of,
-    revert_data,
 )
 from tradefl.settlement.contract import (
     ChainError,
@@ -44,10 +28,7 @@ from tradefl.settlement.contract import (
     decoded_event,
     decoded_result,
     encoded_call,
-    reverted,
 )
-
-T = TypeVar("T")
 
 # The most gas that one transaction may use on Ethereum (EIP-7825); ours stay below it everywhere.
 GAS_LIMIT = 16_777_216
@@ -80,87 +61,113 @@ class NodeSigner:
 
 @dataclasses.dataclass(frozen=True)
 class Receipt:
-    """A transaction that stands in a block."""
+    """A transaction that is in a block.
+
+    Attributes
+    ----------
+    hash
+        The transaction's hash.
+    gas
+        How much gas it used.
+    block
+        The number of its block.
+    contract
+        The contract that it created.
+    succeeded
+        Whether it took effect; one that reverted changed nothing and still cost its fee.
+    block_hash
+        The hash of its block.
+    fee
+        What it cost, wei.
+    logs
+        The events that it emitted, as the node answers them.
+    """
 
     hash: str
     gas: int
     block: int
     contract: str | None = None
     succeeded: bool = True
+    block_hash: str = ""
+    fee: int = 0
+    logs: tuple[Log, ...] = dataclasses.field(default=(), repr=False)
 
 
 class Chain(ABC):
-    """A chain, and the accounts that this process may use on it."""
+    """A chain, and the accounts that this process may use on it.
 
-    reader: Mapping[str, Any] = MappingProxyType({})  # what a view is called with besides
+    Attributes
+    ----------
+    chain_id
+        The chain's number.
+    signers
+        The accounts that this process may use, by address.
+    place
+        Where the chain is, for messages.
+    block
+        The block at which everything is read; ``None``: the latest.
+    """
+
     alone = False  # whether nobody else is on this chain
-    refusals: tuple[type[Exception], ...] = (ContractLogicError,)  # how a revert is reported
 
-    def __init__(self, web3: Web3, signers: Iterable[KeySigner | NodeSigner], place: str) -> None:
-        self.web3 = web3
-        self.block: int | None = None  # what is read, is read at this block; None: the latest
+    def __init__(
+        self, chain_id: int, signers: Iterable[KeySigner | NodeSigner], place: str
+    ) -> None:
+        self.chain_id = chain_id
         self.signers = {signer.address: signer for signer in signers}
         self.place = place
-        self.chain_id = self.ask(lambda: int(web3.eth.chain_id))
+        self.block: int | None = None
 
     # --- reading ---------------------------------------------------------------------------------
 
-    def ask(self, question: Callable[[], T]) -> T:
-        """Return a node's answer.
-
-        Raises
-        ------
-        ChainError
-            The node does not answer, or with an error.
-        """
-        try:
-            return question()
-        except (requests.RequestException, OSError) as error:
-            raise NoAnswerError(
-                self.place, f"no answer from the node: {outage_of(error)}"
-            ) from None
-        except (TransactionNotFound, BlockNotFound, ContractLogicError):
-            raise
-        except Web3RPCError as error:
-            raise RefusedError(self.place, f"the node refuses: {reason_of(error)}") from None
-        except (Web3Exception, ValueError, TypeError, AttributeError) as error:
-            # What is no node answers anything.
-            raise ChainError(self.place, f"unexpected answer: {reason_of(error)}") from None
-
     @contextmanager
     def pinned(self) -> Iterator[None]:
-        """Read at one block what belongs together, whatever happens on the chain meanwhile."""
+        """Read everything at one block, whatever happens on the chain meanwhile."""
         if self.block is not None:
             yield
             return
-        self.block = self._height()
+        self.block = self.height()
         try:
             yield
         finally:
             self.block = None
 
-    @property
-    def _at(self) -> BlockIdentifier:
-        return "latest" if self.block is None else BlockNumber(self.block)
-
-    def _height(self) -> int:
-        return int(self.ask(lambda: self.web3.eth.block_number))
-
+    @abstractmethod
     def height(self) -> int:
-        """Return the number of the block that is read: the latest, or the pinned one."""
-        return self._height() if self.block is None else self.block
+        """Return the number of the latest block."""
 
-    def block_gas_limit(self) -> int:
-        """Return how much gas the latest block could hold."""
-        return int(self.ask(lambda: self.web3.eth.get_block("latest"))["gasLimit"])
+    @abstractmethod
+    def header(self, tag: int | str) -> Block | None:
+        """Return the header of a block; ``None``: there is no such block.
+
+        Parameters
+        ----------
+        tag
+            The block's number, its hash, ``latest`` or ``pending``.
+        """
+
+    @property
+    def _at(self) -> int | str:
+        return "latest" if self.block is None else self.block
+
+    def _header(self) -> Block:
+        found = self.header(self._at)
+        if found is None:
+            raise StateChangedError
+        return found
 
     def now(self) -> int:
         """Return the time of the latest block, seconds since 1970."""
-        return int(self.ask(lambda: self.web3.eth.get_block(self._at))["timestamp"])
+        return self._header().seconds
 
     def head(self) -> str:
         """Return the hash of the latest block."""
-        return hex_of(self.ask(lambda: self.web3.eth.get_block("latest"))["hash"])
+        found = self.header("latest")
+        return "" if found is None else found.hash
+
+    def block_gas_limit(self) -> int:
+        """Return how much gas the transactions of one block may use together."""
+        return self._header().gas_limit
 
     def block_time(self, block: str) -> int:
         """Return the time of the block of a hash, seconds since 1970.
@@ -168,58 +175,56 @@ class Chain(ABC):
         Raises
         ------
         StateChangedError
-            There is no such block, or no more.
+            There is no such block, or no longer.
         """
-        try:
-            found = self.ask(lambda: self.web3.eth.get_block(block))  # type: ignore[arg-type]
-        except BlockNotFound:
-            raise StateChangedError from None
-        return int(found["timestamp"])
+        found = self.header(block)
+        if found is None:
+            raise StateChangedError
+        return found.seconds
 
+    @abstractmethod
     def transaction_count(self, address: str) -> int:
         """Return how many transactions of an account are in blocks."""
-        return int(self.ask(lambda: self.web3.eth.get_transaction_count(account_of(address))))
 
     @abstractmethod
     def fee_of(self, gas: int) -> int:
         """Return what an account must have to send a transaction with so much gas, wei."""
 
+    @abstractmethod
     def balance(self, address: str) -> int:
         """Return what an account has, wei."""
-        return int(self.ask(lambda: self.web3.eth.get_balance(account_of(address), self._at)))
 
+    @abstractmethod
     def code(self, address: str) -> bytes:
         """Return the code at an address; empty where there is no contract."""
-        return bytes(self.ask(lambda: self.web3.eth.get_code(account_of(address))))
 
     def read(self, contract: str, call: str, *arguments: Any) -> Any:
-        """Return what a view of the contract answers."""
-        data = self._call({"to": contract, "data": encoded_call(call, *arguments)}, call)
-        if not data:  # the answer of an address without code
-            raise ChainError(contract, f"there is no contract at this address on {self.place}")
-        return decoded_result(call, data)
+        """Return what a view of the contract answers.
 
+        Raises
+        ------
+        RevertedError
+            The contract refuses.
+        ChainError
+            There is no contract, or not one that has this view.
+        """
+        found = self._call({"to": contract, "data": encoded_call(call, *arguments)}, call)
+        if not found:  # the answer of an address without code
+            raise ChainError(contract, f"there is no contract at this address on {self.place}")
+        try:
+            return decoded_result(call, found)
+        except (DecodingError, ValueError, OverflowError):
+            raise ChainError(
+                contract, f"{call}: {self.place} answers what this contract cannot return"
+            ) from None
+
+    @abstractmethod
     def sent(self, hash_: str) -> tuple[str, bytes]:
         """Return who sent a transaction and its data; empty if a reorganization dropped it."""
-        try:
-            found = self.ask(lambda: self.web3.eth.get_transaction(hash_))  # type: ignore[arg-type]
-        except TransactionNotFound:
-            return "", b""
-        return str(found["from"]), bytes(found["input"])
 
+    @abstractmethod
     def receipt(self, hash_: str) -> Receipt | None:
         """Return a transaction's receipt; ``None`` while it is in no block."""
-        try:
-            found = self.ask(lambda: self.web3.eth.get_transaction_receipt(hash_))  # type: ignore[arg-type]
-        except TransactionNotFound:
-            return None
-        return Receipt(
-            hash=hash_,
-            gas=int(found["gasUsed"]),
-            block=int(found["blockNumber"]),
-            contract=found.get("contractAddress"),
-            succeeded=found["status"] == 1,
-        )
 
     @abstractmethod
     def events(
@@ -233,46 +238,127 @@ class Chain(ABC):
     def transact(
         self, sender: str, *, to: str | None, data: bytes, value: int = 0, call: str
     ) -> Receipt:
-        """Send a transaction and return its receipt once it stands.
+        """Send a transaction and return its receipt once it is in a block.
+
+        A transaction that reverts in its block, because another one came first, is an outcome:
+        its receipt has ``succeeded`` false.
 
         Raises
         ------
         RevertedError
-            The contract refuses; nothing was changed.
+            The contract refuses; nothing was sent.
         StateChangedError
-            Something else happened to the account meanwhile, or the block is gone.
+            Something happened on the chain meanwhile: the state must be read again.
         ChainError
-            The node does not answer, or the account cannot pay.
+            The node does not answer, the account cannot pay, or a cap on fees is reached.
         """
+
+    @abstractmethod
+    def deposit(
+        self, sender: str, *, to: str, data: bytes, value: int, call: str, agreement: str
+    ) -> Receipt:
+        """Send the one deposit of an account for an agreement; see :meth:`transact`.
+
+        Whatever happens, at most one deposit leaves the account until :meth:`returned` is called.
+
+        Parameters
+        ----------
+        sender, to, data, value, call
+            The transaction, as in :meth:`transact`.
+        agreement
+            What the deposit is for: the agreement's hash.
+        """
+
+    @abstractmethod
+    def returned(self, account: str, agreement: str) -> None:
+        """Note that a deposit is back on its account: a new one may be signed."""
 
     @abstractmethod
     def pass_time(self, until: int) -> bool:
-        """Let time pass to after ``until`` if this chain can; tell whether it did."""
+        """Let time pass to after ``until`` if this chain can; return whether it did."""
 
     @abstractmethod
-    def mine(self, blocks: int, sender: str) -> bool:
-        """Let blocks pass if this chain makes them on demand only; tell whether it did.
+    def pass_blocks(self, until: int, sender: str) -> bool:
+        """Let blocks pass to ``until`` if nothing else makes this chain make them.
 
-        The sender pays for the empty transactions that make them.
+        Parameters
+        ----------
+        until
+            The block's number; the next transaction is in a later one.
+        sender
+            The account that sends itself nothing, where a block needs a transaction.
+
+        Returns
+        -------
+        Whether block ``until`` exists now; on a chain that makes blocks by itself the caller
+        waits.
         """
 
+    def mine(self, blocks: int, sender: str) -> bool:
+        """Let so many blocks pass; see :meth:`pass_blocks`."""
+        return self.pass_blocks(self.height() + blocks, sender)
+
+    @abstractmethod
     def _call(self, transaction: dict[str, Any], call: str) -> bytes:
         """Return what a call returns, without a transaction."""
-        asked: Any = {**self.reader, **transaction}
-        try:
-            return bytes(self.ask(lambda: self.web3.eth.call(asked, self._at)))
-        except self.refusals as error:
-            raise reverted(call, revert_data(error)) from None
 
-    def _decoded(self, logs: Iterable[Any]) -> list[Event]:
-        events = []
-        for log in logs:
-            found = decoded_event([bytes(one) for one in log["topics"]], bytes(log["data"]))
-            if found is not None:
-                name, arguments = found
-                hash_ = "0x" + bytes(log["transactionHash"]).hex()
-                arguments = arguments | {"address": checksum(log["address"])}
-                block_hash = "0x" + bytes(log["blockHash"]).hex()
-                place = int(log["blockNumber"]), int(log["logIndex"]), block_hash
-                events.append(Event(name, arguments, hash_, *place))
-        return events
+
+def decoded(logs: Iterable[Log]) -> list[Event]:
+    """Return those of some logs that are events of ours."""
+    events = []
+    for log in logs:
+        found = decoded_event(list(log.topics), log.data)
+        if found is not None:
+            name, arguments = found
+            arguments = arguments | {"address": log.address}
+            place = log.block, log.index, log.block_hash
+            events.append(Event(name, arguments, log.transaction, *place))
+    return events
+
+
+def in_seconds(block: Block, place: str) -> Block:
+    """Return a block whose time is in seconds.
+
+    Raises
+    ------
+    ChainError
+        It is in nanoseconds, as on a chain with raft; no deadline in seconds works there.
+    """
+    if block.seconds >= MAX_TIME:
+        raise ChainError(
+            place,
+            "the times of its blocks are not seconds since 1970 but probably nanoseconds, as with "
+            "raft; the deadlines of a settlement need a chain that counts seconds (IBFT, QBFT, "
+            "Clique)",
+        )
+    return block
+
+
+def require_events(
+    chain: Chain, contract: str, events: Sequence[Event], proven: Mapping[str, int]
+) -> None:
+    """Check events of a contract against what its views prove.
+
+    Parameters
+    ----------
+    chain, contract
+        Where the events were read.
+    events
+        All events of the contract.
+    proven
+        How many events of each name there must be at least, by the contract's views.
+
+    Raises
+    ------
+    MissingLogsError
+        The node keeps fewer: nobody may be accused by what is missing.
+    """
+    for name, least in proven.items():
+        found = sum(event.name == name for event in events)
+        if found < least:
+            raise MissingLogsError(
+                chain.place,
+                f"this node does not keep these logs: {contract} has emitted {name} {least:,} "
+                f"time{'s' if least > 1 else ''} according to its storage, the node has {found:,}; "
+                "use a node that keeps all logs",
+            )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import ast
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from eth_account import Account
+from eth_typing import BlockNumber
 from web3 import EthereumTesterProvider, Web3
-from web3.exceptions import ContractLogicError
+from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound
 
 from tradefl.settlement import recursion
 from tradefl.settlement.agreement import checksum
-from tradefl.settlement.chains.answers import account_of
-from tradefl.settlement.chains.base import GAS_LIMIT, Chain, KeySigner, Receipt
-from tradefl.settlement.contract import Event, RevertedError
+from tradefl.settlement.chains.answers import Block, Log, revert_data
+from tradefl.settlement.chains.base import GAS_LIMIT, Chain, KeySigner, Receipt, decoded
+from tradefl.settlement.contract import Event, RevertedError, reverted
 from tradefl.settlement.stand_ins import stand_in_key
 
 RICH = 10**33  # wei of an account on the embedded chain: more than any bond
@@ -44,15 +47,16 @@ class EmbeddedChain(Chain):
         )
         self._tester = EthereumTester(backend)
         self._receipts: list[Any] = []
-        self.refusals = (ContractLogicError, TransactionFailed)
+        self._refusals = (ContractLogicError, TransactionFailed)
+        self.web3 = Web3(EthereumTesterProvider(self._tester))
         super().__init__(
-            Web3(EthereumTesterProvider(self._tester)),
+            int(self.web3.eth.chain_id),
             [KeySigner(key) for key in keys],
             "the embedded chain",
         )
         self.operator, self.verifier = (str(key.address) for key in keys[size:])
         # This chain charges even for a view, and stops it at a block's gas.
-        self.reader = {"from": self.operator, "gas": GAS_LIMIT}
+        self._reader: Mapping[str, Any] = {"from": self.operator, "gas": GAS_LIMIT}
         recursion.restore()
 
     @contextmanager
@@ -60,19 +64,69 @@ class EmbeddedChain(Chain):
         """Read as it is: nobody else is on this chain."""
         yield
 
+    def height(self) -> int:
+        """Return the number of the latest block."""
+        return int(self.web3.eth.block_number)
+
+    def header(self, tag: int | str) -> Block | None:
+        """Return the header of a block; ``None``: there is no such block."""
+        which: Any = BlockNumber(tag) if isinstance(tag, int) else tag
+        try:
+            found = self.web3.eth.get_block(which)
+        except BlockNotFound:
+            return None
+        return Block(
+            number=int(found["number"]),
+            hash="0x" + bytes(found["hash"]).hex(),
+            seconds=int(found["timestamp"]),
+            gas_limit=int(found["gasLimit"]),
+            base_fee=int(found["baseFeePerGas"]),
+            transactions=len(found["transactions"]),
+        )
+
+    def transaction_count(self, address: str) -> int:
+        """Return how many transactions of an account are in blocks."""
+        return int(self.web3.eth.get_transaction_count(Web3.to_checksum_address(address)))
+
+    def fee_of(self, gas: int) -> int:  # noqa: ARG002
+        """Return what :meth:`transact` offers, whatever the gas."""
+        return GAS_LIMIT * MAX_FEE
+
+    def balance(self, address: str) -> int:
+        """Return what an account has, wei."""
+        return int(self.web3.eth.get_balance(Web3.to_checksum_address(address)))
+
+    def code(self, address: str) -> bytes:
+        """Return the code at an address; empty where there is no contract."""
+        return bytes(self.web3.eth.get_code(Web3.to_checksum_address(address)))
+
+    def sent(self, hash_: str) -> tuple[str, bytes]:
+        """Return who sent a transaction and its data; empty if there is no such transaction."""
+        try:
+            found = self.web3.eth.get_transaction(hash_)  # type: ignore[arg-type]
+        except TransactionNotFound:
+            return "", b""
+        return str(found["from"]), bytes(found["input"])
+
+    def receipt(self, hash_: str) -> Receipt | None:
+        """Return a transaction's receipt; ``None`` while it is in no block."""
+        try:
+            return _receipt(self.web3.eth.get_transaction_receipt(hash_))  # type: ignore[arg-type]
+        except TransactionNotFound:
+            return None
+
     def events(
         self, contract: str | None, first_block: int = 0, topics: Sequence[bytes] = ()
     ) -> list[Event]:
         """Return the events of a contract, from the receipts: this chain is slow at searching."""
-        logs = [
-            log
+        return decoded(
+            _log(log)
             for receipt in self._receipts
             if receipt["blockNumber"] >= first_block
             for log in receipt["logs"]
             if (contract is None or checksum(log["address"]) == checksum(contract))
             and list(map(bytes, log["topics"]))[: len(topics)] == list(topics)
-        ]
-        return self._decoded(logs)
+        )
 
     def transact(
         self, sender: str, *, to: str | None, data: bytes, value: int = 0, call: str
@@ -81,7 +135,7 @@ class EmbeddedChain(Chain):
         signer = self.signers[sender]
         assert isinstance(signer, KeySigner)  # noqa: S101  this chain has no others
         transaction = {
-            "nonce": self.web3.eth.get_transaction_count(account_of(sender)),
+            "nonce": self.web3.eth.get_transaction_count(Web3.to_checksum_address(sender)),
             "gas": GAS_LIMIT,  # not estimated: that would run it several times
             "maxFeePerGas": MAX_FEE,
             "maxPriorityFeePerGas": 1,
@@ -96,21 +150,23 @@ class EmbeddedChain(Chain):
             self._call({"from": sender, "to": to, "data": data, "value": value}, call)  # says why
             raise RevertedError(call, "revert", {})
         self._receipts.append(found)
-        return Receipt(
-            hash="0x" + bytes(hash_).hex(),
-            gas=int(found["gasUsed"]),
-            block=int(found["blockNumber"]),
-            contract=found.get("contractAddress"),
-        )
+        return _receipt(found)
 
-    def fee_of(self, gas: int) -> int:  # noqa: ARG002
-        """Return what :meth:`transact` offers, whatever the gas."""
-        return GAS_LIMIT * MAX_FEE
+    def deposit(
+        self,
+        sender: str,
+        *,
+        to: str,
+        data: bytes,
+        value: int,
+        call: str,
+        agreement: str,  # noqa: ARG002  nobody but this process could send another one
+    ) -> Receipt:
+        """Send a deposit; it is in a block at once."""
+        return self.transact(sender, to=to, data=data, value=value, call=call)
 
-    def mine(self, blocks: int, sender: str) -> bool:  # noqa: ARG002
-        """Make empty blocks."""
-        self._tester.mine_blocks(blocks)
-        return True
+    def returned(self, account: str, agreement: str) -> None:
+        """Do nothing: this chain needs no memory besides itself."""
 
     def pass_time(self, until: int) -> bool:
         """Move the clock to just after ``until``."""
@@ -118,3 +174,55 @@ class EmbeddedChain(Chain):
             self._tester.time_travel(until + 1)
             self._tester.mine_block()
         return True
+
+    def pass_blocks(self, until: int, sender: str) -> bool:  # noqa: ARG002
+        """Make the blocks at once."""
+        missing = until - self.height()
+        if missing > 0:
+            self._tester.mine_blocks(missing)
+        return True
+
+    def _call(self, transaction: dict[str, Any], call: str) -> bytes:
+        asked: Any = {**self._reader, **transaction}
+        try:
+            return bytes(self.web3.eth.call(asked))
+        except self._refusals as error:
+            raise reverted(call, _revert_data(error)) from None
+
+
+def _log(log: Any) -> Log:
+    return Log(
+        address=checksum(log["address"]),
+        topics=tuple(bytes(one) for one in log["topics"]),
+        data=bytes(log["data"]),
+        transaction="0x" + bytes(log["transactionHash"]).hex(),
+        block=int(log["blockNumber"]),
+        index=int(log["logIndex"]),
+        block_hash="0x" + bytes(log["blockHash"]).hex(),
+    )
+
+
+def _receipt(found: Any) -> Receipt:
+    return Receipt(
+        hash="0x" + bytes(found["transactionHash"]).hex(),
+        gas=int(found["gasUsed"]),
+        block=int(found["blockNumber"]),
+        contract=found.get("contractAddress"),
+        succeeded=found["status"] == 1,
+        block_hash="0x" + bytes(found["blockHash"]).hex(),
+        fee=int(found["gasUsed"]) * int(found.get("effectiveGasPrice") or 0),
+        logs=tuple(_log(log) for log in found["logs"]),
+    )
+
+
+def _revert_data(error: BaseException) -> bytes:
+    """Return what a revert carried."""
+    for one in (getattr(error, "data", None), *error.args):
+        if isinstance(one, bytes):
+            return one
+        # eth-tester puts the bytes into its sentence as Python would print them.
+        if isinstance(one, str) and (printed := re.search(r"b(['\"]).*\1$", one, re.DOTALL)):
+            return bytes(ast.literal_eval(printed[0]))
+        if found := revert_data(one):
+            return found
+    return b""
