@@ -223,10 +223,11 @@ class Raw:
 
 @dataclasses.dataclass(frozen=True)
 class RpcError:
-    """A JSON-RPC error."""
+    """A JSON-RPC error, with the HTTP status that comes with it."""
 
     message: str
     code: int = -32000
+    status: int = 200
 
 
 HANGUP = Hangup()
@@ -270,13 +271,14 @@ class Proxy:
                 if isinstance(answer, Raw):
                     self._send(200, answer.body)
                     return
-                key, value = "result", answer
+                key, value, status = "result", answer, 200
                 if isinstance(answer, RpcError):
                     key, value = "error", {"code": answer.code, "message": answer.message}
+                    status = answer.status
                 elif isinstance(answer, NodeError):
                     key, value = "error", answer.args[0]
                 whole = {"jsonrpc": "2.0", "id": body["id"], key: value}
-                self._send(200, json.dumps(whole).encode())
+                self._send(status, json.dumps(whole).encode())
 
             def _send(self, code: int, content: bytes) -> None:
                 self.send_response(code)

@@ -19,6 +19,7 @@ from tradefl.settlement.chains.base import (
 )
 from tradefl.settlement.chains.embedded import EmbeddedChain
 from tradefl.settlement.chains.fees import FeeCapError, FeeCaps
+from tradefl.settlement.chains.increments import EventReader
 from tradefl.settlement.chains.journal import Journal
 from tradefl.settlement.chains.rpc import RpcChain
 
@@ -29,6 +30,7 @@ __all__ = [
     "Chain",
     "DisagreementError",
     "EmbeddedChain",
+    "EventReader",
     "FeeCapError",
     "FeeCaps",
     "Journal",

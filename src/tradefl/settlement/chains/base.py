@@ -134,7 +134,7 @@ class Chain(ABC):
 
     @abstractmethod
     def height(self) -> int:
-        """Return the number of the latest block."""
+        """Return the number of the block that is read: the pinned one, or the latest."""
 
     @abstractmethod
     def header(self, tag: int | str) -> Block | None:

@@ -21,6 +21,7 @@ from tradefl.settlement.contract import Event, RevertedError, reverted
 from tradefl.settlement.stand_ins import stand_in_key
 
 RICH = 10**33  # wei of an account on the embedded chain: more than any bond
+MAX_FEE = 10**12  # wei per gas
 
 
 MAX_FEE = 10**12  # wei for a unit of gas

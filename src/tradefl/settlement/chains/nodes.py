@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 REQUEST_SECONDS = 30.0
 ANSWER_BYTES = 64 << 20  # the logs of the largest agreement take a tenth of it
-BEHIND_SECONDS = 30.0  # how long a node may lag behind what other answers have shown
+BEHIND_SECONDS = 15.0  # how long a node may lag behind what other answers have shown
 DOUBTS = 3  # how often an answer that nobody knows is asked for
 FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0
 

@@ -197,7 +197,9 @@ class RpcChain(Chain):
             time.sleep(LAST_POLL)  # one of them is about to follow the other's fork
 
     def height(self) -> int:
-        """Return the number of the latest block that all nodes have."""
+        """Return the number of the block that is read: the pinned one, or the latest of all."""
+        if self.block is not None:
+            return self.block
         until = time.monotonic() + min(self.patience, BEHIND_SECONDS)
         while True:
             heights = [self._reached(node) for node in self.nodes]
@@ -302,7 +304,7 @@ class RpcChain(Chain):
             )
 
         with self._pinned_among_several():
-            last = self.height() if self.block is None else self.block
+            last = self.height()
             poll = _Poll(min(self.patience, LAG_SECONDS))
             while True:
                 found = self._agreed(
@@ -422,7 +424,7 @@ class RpcChain(Chain):
     ) -> Receipt:
         """Send a transaction and wait until it is in a block under its confirmations.
 
-        One that carries money is a deposit for exactly this call: it is sent once.
+        A call that carries money is a deposit for exactly this call: it is sent once.
         """
         if value and to is not None and data:
             agreement = f"call 0x{data.hex()}"
@@ -539,6 +541,9 @@ class RpcChain(Chain):
             yield book
 
     def _genesis(self) -> str:
+        """Return the hash of the chain's first block, where a journal outlives this process."""
+        if self.journal.folder is None:
+            return ""
         if self._first_block is None:
             found = self.node.ask("eth_getBlockByNumber", "0x0", False, parse=block)
             self._first_block = found.hash
@@ -577,8 +582,11 @@ class RpcChain(Chain):
             self._sign(sender, sending, first, book)
             self._send(sender, sending, book)
             stopped = ""
-        else:
+        elif (self.ask_fees().base_fee or 0) > sending.signed[-1].offer.most:
             stopped = self._replaced(sender, sending, book)
+        else:
+            self._send(sender, sending, book, again=True)
+            stopped = ""
         poll, looked, replaced = _Poll(self.timeout), started, started
         gone = 0
         while True:
@@ -699,9 +707,7 @@ class RpcChain(Chain):
                 if not any(one.hash for one in sending.signed):
                     raise StateChangedError from None  # the answer got lost, and with it the hash
                 return
-            if error.is_underpriced and not self._pays_suggested:
-                # It charges although its base fee is 0.
-                self._pays_suggested = True
+            if error.is_underpriced and not again:
                 self._send_suggested(sender, sending, book, error)
                 return
             if not again:
@@ -711,14 +717,18 @@ class RpcChain(Chain):
     def _send_suggested(
         self, sender: str, sending: Sending, book: Book, error: RefusedError
     ) -> None:
+        """Offer what the node suggests: it charges although its base fee is 0."""
+        self._pays_suggested = True
         fresh = offer(self.ask_fees(), self.caps, pay_suggested=True)
         old = sending.signed[-1].offer
         if fresh.most <= old.most and (fresh.priority or 0) <= (old.priority or 0):
             self._forget(sending, book)
             raise RefusedError(
                 self.place,
-                f"{sending.call}: {error.problems[0].message}; {gwei(old.most)} gwei per gas are "
-                f"offered and {flag('max_fee')} is {gwei(self.caps.max_fee)}",
+                f"{sending.call}: {error.problems[0].message}; it offers {gwei(old.most)} gwei per "
+                f"gas and a priority fee of {gwei(old.priority or 0)}, {flag('max_fee')} is "
+                f"{gwei(self.caps.max_fee)} and {flag('max_priority_fee')} "
+                f"{gwei(self.caps.max_priority_fee)}",
             )
         body = {"from": sender, "value": sending.value}
         self._require_funds(body, sending.gas * fresh.most, sending.call)
