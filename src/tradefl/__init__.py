@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from tradefl._version import __version__
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     )
     from tradefl.solvers import METHODS, Solution, solve
     from tradefl.statement import Statement
+    from tradefl.sweep import sweep
     from tradefl.tuning import Tuning, tune
 
 _HOME = {
@@ -53,6 +56,7 @@ _HOME = {
     "fit_empirical": "game",
     "load": "consortium",
     "solve": "solvers",
+    "sweep": "sweep",
 }
 
 __all__ = [
@@ -76,6 +80,7 @@ __all__ = [
     "fit_empirical",
     "load",
     "solve",
+    "sweep",
     "tune",
 ]
 
@@ -91,3 +96,16 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """The package itself: a verb keeps its name, although the room it lives in has the same one."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        """Bind a name; the import system binds each module here when it is first imported."""
+        if isinstance(value, ModuleType) and _HOME.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from tradefl.text import printable
+
 SHOWN = 20
+# A place or a message may hold foreign text; beyond this it helps nobody.
+MOST_CHARACTERS = 2_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +20,9 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
+        """Return one printable line, whatever the place and the message hold."""
+        place = printable(self.place, MOST_CHARACTERS)
+        return f"{place}: {printable(self.message, MOST_CHARACTERS)}"
 
 
 class InputError(ValueError):

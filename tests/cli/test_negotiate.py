@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cli.command import PLAIN, SOURCE, run, run_process, strict_json
-from tests.negotiation.processes import EXAMPLES, three_hospitals
+from tests.negotiation.processes import EXAMPLES, Recorder, three_hospitals
 from tests.settlement.nodes import ANVIL, node, require_anvil, shared_node
 
 import tradefl
+from tradefl.negotiation import processes
 
 __all__ = ["node", "shared_node"]
 HOSPITALS = EXAMPLES / "hospitals.toml"
@@ -106,33 +109,147 @@ def test_on_a_node_that_is_given(node, tmp_path):
     assert_nothing_is_left(temporary)
 
 
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
-def test_stopped_in_the_middle_it_leaves_nothing(tmp_path, sign):
+@contextlib.contextmanager
+def under_way(folder: Path, agents: int = 3) -> Iterator[subprocess.Popen[bytes]]:
+    """A negotiation of three hospitals whose agents have started."""
     require_anvil()
-    three, temporary = three_hospitals(tmp_path / "three.toml"), tmp_path / "tmp"
+    three, temporary = three_hospitals(folder / "three.toml"), folder / "tmp"
     own = environment(temporary)
-    with (tmp_path / "err").open("wb") as errors:
+    with (folder / "err").open("wb") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", "tradefl", "negotiate", str(three.source), "--processes"],
             env=own, stdout=subprocess.DEVNULL, stderr=errors,
         )  # fmt: skip
     try:
         until = time.monotonic() + 60.0
-        while sum(" node" in one.replace("\0", " ") for one in
-                  processes_with(f"TMPDIR={temporary}")) < 3:  # fmt: skip
+        # Each has its folder before it starts, and opens its log when it has joined.
+        while len(list(temporary.glob("tradefl-*/*/log.jsonl"))) < agents:
             assert time.monotonic() < until
-            assert process.poll() is None
-            time.sleep(0.1)
-        time.sleep(1.0)
-        process.send_signal(sign)
-        code = process.wait(timeout=40)
+            assert process.poll() is None, (folder / "err").read_text()
+            time.sleep(0.05)
+        yield process
         assert_nothing_is_left(temporary)
     finally:
         process.kill()
         process.wait()
         end(temporary)
+
+
+# SIGHUP is a closed terminal; nothing can be done about SIGKILL, as when memory runs out.
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_ended_in_the_middle_it_leaves_neither_processes_nor_keys(tmp_path, sign):
+    with under_way(tmp_path) as process:
+        assert list((tmp_path / "tmp").glob("tradefl-*/*/key.json"))
+        process.send_signal(sign)
+        code = process.wait(timeout=60)
     assert code in (128 + sign, -sign)
     assert "Traceback" not in (tmp_path / "err").read_text()
+
+
+def test_killed_before_the_agents_start_it_leaves_nothing(tmp_path):
+    with under_way(tmp_path, agents=0) as process:
+        until = time.monotonic() + 60.0
+        while not list((tmp_path / "tmp").glob("tradefl-*")):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        process.kill()
+        process.wait(timeout=60)
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path):
+    require_anvil()
+    three = three_hospitals(tmp_path / "three.toml")
+    process = subprocess.Popen(
+        [sys.executable, "-c",
+         "import os, signal, sys\n"
+         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])",
+         "-m", "tradefl", "negotiate", str(three.source), "--processes", "--json"],
+        env=environment(tmp_path / "tmp"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        text=True,
+    )  # fmt: skip
+    until = time.monotonic() + 60.0
+    while not list((tmp_path / "tmp").glob("tradefl-*/*/log.jsonl")):
+        assert time.monotonic() < until
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGHUP)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert_same(strict_json(out), three)
+
+
+def test_no_process_shows_the_address_of_the_node(tmp_path, node):
+    """Command lines are for every user of a machine to read; a node's address may hold a key."""
+    three, temporary = three_hospitals(tmp_path / "three.toml"), tmp_path / "tmp"
+    key, provider = "k3y-of-the-provider", Recorder(node)
+    process = subprocess.Popen(
+        [sys.executable, "-c",
+         "import sys; from tradefl.cli import main; "
+         f"sys.argv = ['tradefl', 'negotiate', {str(three.source)!r}, '--processes', '--rpc', "
+         "sys.stdin.readline().strip()]; main()"],
+        env=environment(temporary), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    process.stdin.write(f"{provider.url}/v3/{key}?token={key}\n")
+    process.stdin.flush()
+    seen: set[str] = set()
+    try:
+        while process.poll() is None:
+            seen.update(processes_with(f"TMPDIR={temporary}"))
+            time.sleep(0.05)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        end(temporary)
+        provider.close()
+    assert process.returncode == 0, err
+    assert sum("attached.py" in one for one in seen) >= 1
+    assert not [one for one in seen if key in one]
+    assert key not in err
+    assert f"{provider.url}/..." in err
+    assert len(provider.requests) > 10
+
+
+def test_errors_hide_what_is_secret_in_an_address(tmp_path):
+    three = three_hospitals(tmp_path / "three.toml")
+    address = "http://user:pa55word@127.0.0.1:1/v3/k3y?token=t0ken"
+    err = refused(three.source, "--processes", "--rpc", address)
+    for secret in ("user", "pa55word", "k3y", "t0ken"):
+        assert secret not in err
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(tmp_path, monkeypatch):
+    """A dead proxy: what went through it would fail."""
+    require_anvil()
+    three = three_hospitals(tmp_path / "three.toml")
+    own = environment(tmp_path / "tmp")
+    own |= dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+    own |= {"NO_PROXY": "example.org", "no_proxy": ""}
+    done = subprocess.run(
+        [sys.executable, "-m", "tradefl", "negotiate", str(three.source), "--processes", "--json"],
+        env=own, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert_same(strict_json(done.stdout), three)
+
+
+def in_a_hurry(document):
+    document["settlement"] = {"turn_seconds": 1, "report_seconds": 2, "join_seconds": 1}
+
+
+@pytest.mark.parametrize("options", [(), ("--processes",)])
+def test_no_clock_decides_a_negotiation_on_one_machine(tmp_path, options):
+    """Starting the agents takes longer than these limits; nobody is skipped for that."""
+    require_anvil()
+    hurried = three_hospitals(tmp_path / "three.toml", in_a_hurry)
+    done = subprocess.run(
+        [sys.executable, "-m", "tradefl", "negotiate", str(hurried.source), "--json", *options],
+        env=environment(tmp_path / "tmp"), capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert_same(strict_json(done.stdout), hurried)
 
 
 def end(folder: Path) -> None:
@@ -156,7 +273,7 @@ def refused(*arguments) -> str:
 def test_without_anvil_it_says_what_is_needed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(sys.modules["tradefl.cli.negotiate"], "CHECKOUT", tmp_path)
+    monkeypatch.setattr(processes, "CHECKOUT", tmp_path)
     err = refused(HOSPITALS.resolve(), "--processes")
     assert err.startswith("error: --processes: needs anvil")
     assert "npm ci" in err
@@ -166,7 +283,9 @@ def test_without_anvil_it_says_what_is_needed(tmp_path, monkeypatch):
 def test_the_checkout_s_anvil_is_found_from_any_folder(tmp_path, monkeypatch):
     require_anvil()
     monkeypatch.chdir(tmp_path)
-    assert Path(sys.modules["tradefl.cli.negotiate"]._own_anvil()).samefile(ANVIL)
+    found = processes.own_anvil()
+    assert found is not None
+    assert Path(found).samefile(ANVIL)
 
 
 def test_a_node_without_processes_is_refused():
@@ -206,14 +325,19 @@ def test_the_table_puts_what_did_not_count_to_whoever_proposed_it(tmp_path):
 
 
 def test_an_agent_that_fails_says_why(tmp_path, node):
-    """Its own last line is told; its folder with the rest is gone."""
+    """Its last line is printed; its folder with the rest is gone."""
     three = three_hospitals(tmp_path / "three.toml")
     command = tmp_path / "sitecustomize"
     command.mkdir()
     # Every agent refuses its password.
     (command / "sitecustomize.py").write_text(
         "import os, sys\n"
-        "if 'node' in sys.orig_argv: os.environ['TRADEFL_KEYSTORE_PASSWORD'] = 'wrong'\n"
+        "from collections.abc import MutableMapping\n"
+        "class Wrong(type(os.environ)):\n"
+        "    def get(self, name, default=None):\n"
+        "        found = super().get(name, default)\n"
+        "        return 'wrong' if name == 'TRADEFL_KEYSTORE_PASSWORD' else found\n"
+        "if any('attached' in one for one in sys.orig_argv): os.environ.__class__ = Wrong\n"
     )
     own = environment(tmp_path / "tmp")
     own["PYTHONPATH"] = f"{command}{os.pathsep}{SOURCE}"
@@ -223,5 +347,5 @@ def test_an_agent_that_fails_says_why(tmp_path, node):
         env=own, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "--processes: the agent of" in done.stderr
+    assert "error: agent of" in done.stderr
     assert "the password is wrong" in done.stderr

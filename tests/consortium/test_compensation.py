@@ -182,7 +182,7 @@ FORM = 'expected ["receiver", "payer", amount], got '
         (
             [["Alpha", "Beta", 1.0], ["Beta", "Alpha", 1.0]],
             "pairs[1]",
-            "'Beta' and 'Alpha' stand twice",
+            "'Beta' and 'Alpha' occur twice",
         ),
         ("Alpha", "pairs", "expected a list"),
     ],

@@ -265,7 +265,7 @@ def test_zero_is_accepted_where_it_has_one(tmp_path, path):
     [
         ("name", 3, "expected text, got 3"),
         ("name", "", "must not be empty"),
-        ("name", " three ", "expected text without control characters or spaces around it"),
+        ("name", " three ", "expected no spaces around it"),
         ("mechanism", 3, "expected a table, got 3"),
         ("energy", [], "expected a table, got []"),
         ("accuracy", "sqrt-loss", "expected a table, got 'sqrt-loss'"),
@@ -277,13 +277,13 @@ def test_zero_is_accepted_where_it_has_one(tmp_path, path):
         ("organization.1", 3, "expected a table, got 3"),
         ("organization.1.name", 3, "expected text, got 3"),
         ("organization.1.name", "", "must not be empty"),
-        ("organization.1.name", "Be\nta", "expected text without control characters"),
-        ("organization.1.name", "\x1b[31mBeta", "expected text without control characters"),
-        ("organization.1.name", "Beta\x01", "expected text without control characters"),
-        ("organization.1.name", "\x7f", "expected text without control characters"),
-        ("organization.1.name", "Be\x85ta", "expected text without control characters"),
-        ("organization.1.name", "Be\x9b31mta", "expected text without control characters"),
-        ("organization.1.sector", "a\tb", "expected text without control characters"),
+        ("organization.1.name", "Be\nta", "character 3 is U+000A (a control character)"),
+        ("organization.1.name", "\x1b[31mBeta", "character 1 is U+001B"),
+        ("organization.1.name", "Beta\x01", "character 5 is U+0001"),
+        ("organization.1.name", "\x7f", "character 1 is U+007F"),
+        ("organization.1.name", "Be\x85ta", "character 3 is U+0085"),
+        ("organization.1.name", "Be\x9b31mta", "character 3 is U+009B"),
+        ("organization.1.sector", "a\tb", "character 2 is U+0009"),
         ("organization.1.sector", 7, "expected text, got 7"),
         ("organization.1.samples", 1500.0, "expected a whole number, got 1500.0"),
         ("organization.1.samples", "1500", "expected a whole number, got '1500'"),
@@ -292,7 +292,6 @@ def test_zero_is_accepted_where_it_has_one(tmp_path, path):
         ("organization.1.samples", 0, "expected a number >= 1, got 0"),
         ("organization.1.samples", -5, "expected a number >= 1, got -5"),
         ("organization.1.samples", 2**53 + 1, "expected a number <= 9.0072e+15"),
-        ("organization.1.profitability", 10**400, "expected a number"),
         ("organization.1.cpu_levels_hz", [], "must not be empty, got []"),
         ("organization.1.cpu_levels_hz", 1e9, "expected a list, got 1000000000.0"),
         ("organization.1.cpu_levels_hz.1", "2e9", "expected a number, got '2e9'"),
@@ -342,20 +341,20 @@ def test_levels_must_ascend(tmp_path, levels):
 
 def test_duplicate_names(tmp_path):
     save(tmp_path, document({"organization.2.name": "Alpha", "competition": {}}))
-    assert_refused(tmp_path, {f"{FILE}: organization": "name 'Alpha' stands 2 times"})
+    assert_refused(tmp_path, {f"{FILE}: organization": "name 'Alpha' occurs 2 times"})
 
 
 def test_duplicate_addresses_in_whatever_case(tmp_path):
     twice = {"organization.0.address": ADDRESS, "organization.2.address": ADDRESS.lower()}
     save(tmp_path, document(twice))
-    what = f"address '{ADDRESS.lower()}' stands 2 times"
+    what = f"address '{ADDRESS.lower()}' occurs 2 times"
     assert_refused(tmp_path, {f"{FILE}: organization": what})
 
 
 def test_organizations_inline_and_in_a_table_at_once(tmp_path):
     save(tmp_path, document({"organizations_file": "orgs.csv"}))
     assert_refused(
-        tmp_path, {f"{FILE}: organizations_file": "cannot stand beside [[organization]]"}
+        tmp_path, {f"{FILE}: organizations_file": "cannot be combined with [[organization]]"}
     )
 
 
@@ -407,11 +406,23 @@ def test_a_pair_that_is_none(tmp_path, pair, what):
 @pytest.mark.parametrize(
     ("competition", "place", "what"),
     [
-        ({"default": 0.1, "within_sector": 0.1}, "default", "cannot stand beside within_sector"),
+        (
+            {"default": 0.1, "within_sector": 0.1},
+            "default",
+            "cannot be combined with within_sector",
+        ),
         ({"across_sectors": 0.1}, "within_sector", "is missing beside across_sectors"),
-        ({"matrix_file": "m.csv", "pairs": []}, "pairs", "cannot stand beside matrix_file"),
-        ({"matrix_file": "m.csv", "default": 0.1}, "default", "cannot stand beside matrix_file"),
-        ({"matrix_file": "m.csv", "within_sector": 0.1}, "within_sector", "cannot stand beside"),
+        ({"matrix_file": "m.csv", "pairs": []}, "pairs", "cannot be combined with matrix_file"),
+        (
+            {"matrix_file": "m.csv", "default": 0.1},
+            "default",
+            "cannot be combined with matrix_file",
+        ),
+        (
+            {"matrix_file": "m.csv", "within_sector": 0.1},
+            "within_sector",
+            "cannot be combined with",
+        ),
         ({"matrix_file": "m.csv"}, None, "no such file"),
     ],
 )
@@ -550,7 +561,7 @@ def test_errors_among_the_organizations_are_reported_at_once(tmp_path):
     assert ran.code == 2
     assert len(ran.err.splitlines()) == 5
     for what in (
-        "organization: name 'Alpha' stands 2 times",
+        "organization: name 'Alpha' occurs 2 times",
         "organization 'Gamma': cpu_levels_hz: expected ascending frequencies",
         "competition.pairs[0]: unknown organization 'Delta'",
         "competition.pairs[1]: 'Gamma' cannot compete with itself",

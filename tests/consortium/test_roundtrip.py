@@ -25,19 +25,24 @@ from tests.support import examples
 from tradefl.consortium import load, sample, write
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError
+from tradefl.foreign import name_problem, normalized, skeleton
 
 # --- any consortium -----------------------------------------------------------------------------
 
 # Quotes, separators of CSV and TOML, Markdown, markup, wide and combining characters, and what
 # some functions take for the end of a line.
-TEXT = st.text(
-    st.one_of(
-        st.characters(exclude_categories=("Cc", "Cs")),
-        st.sampled_from("\"'\\,;#=[]{}|*_` \u00e9\u4e2d\U0001f600\u2028\u0301"),
-    ),
-    min_size=1,
-    max_size=12,
-).filter(lambda text: text == text.strip())
+TEXT = (
+    st.text(
+        st.one_of(
+            st.characters(exclude_categories=("C", "Zl", "Zp")),
+            st.sampled_from("\"'\\,;#=+-@[]{}|*_` \u00e9\u4e2d\U0001f600\u0301"),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+    .map(normalized)
+    .filter(lambda text: name_problem(text) is None)
+)
 ADDRESSES = st.text("0123456789abcdefABCDEF", min_size=40, max_size=40).map(lambda s: f"0x{s}")
 
 
@@ -55,7 +60,7 @@ INTENSITIES = st.one_of(st.sampled_from([0.0, 1e-100, 1.0]), st.floats(1e-9, 1.0
 
 @st.composite
 def organizations(draw):
-    names = draw(st.lists(TEXT, min_size=1, max_size=6, unique=True))
+    names = draw(st.lists(TEXT, min_size=1, max_size=6, unique_by=skeleton))
     addresses = draw(
         st.lists(ADDRESSES, min_size=len(names), max_size=len(names), unique_by=str.lower)
     )

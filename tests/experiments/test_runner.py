@@ -16,6 +16,7 @@ from tests.experiments import toy
 from tradefl.errors import InputError, MissingExtraError
 from tradefl.experiments import FIGURES, Settings, figure, reproduction, runner
 from tradefl.experiments.runner import compute_all, to_csv
+from tradefl.sweep import parts
 
 ROOT = Path(__file__).parents[2]
 
@@ -70,8 +71,9 @@ def test_rows_of_other_code_or_settings_are_not_taken_for_these(tmp_path, monkey
     log = tmp_path / "log"
     one = toy.figure(log=log)
     compute_all([one], Settings(seeds=1), tmp_path / "out", workers=1)
-    monkeypatch.setattr(runner, "__version__", "another")
-    compute_all([one], Settings(seeds=1), tmp_path / "out", workers=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "__version__", "another")
+        compute_all([one], Settings(seeds=1), tmp_path / "out", workers=1)
     compute_all([toy.figure(log=log, fatal=77)], Settings(seeds=1), tmp_path / "out", workers=1)
     assert log.read_text().split() == ["0"] * 3
 
@@ -89,7 +91,7 @@ def test_what_was_cut_off_while_it_was_written_is_never_read(tmp_path, monkeypat
         patch.setattr(Path, "replace", cut)
         with pytest.raises(CutError):
             compute_all([one], Settings(seeds=2), out, workers=1)
-    assert not list((out / "parts").glob("*/seed-*.csv"))
+    assert not list((out / "parts").glob("*/*.part"))
     assert len(compute_all([one], Settings(seeds=2), out, workers=1)["toy"]) == 4
 
 
@@ -97,19 +99,25 @@ def test_what_was_cut_off_while_it_was_written_is_never_read(tmp_path, monkeypat
 def test_a_damaged_part_is_computed_again(tmp_path, damage):
     one, settings = toy.figure(), Settings(seeds=2)
     good = compute_all([one], settings, tmp_path, workers=1)["toy"]
-    part = next((tmp_path / "parts").glob("*/seed-1.*.csv"))
+    before = set((tmp_path / "parts").glob("*/*.part"))
+    [part] = (path for path in before if b"toy seed-1" in path.read_bytes())
     content = part.read_bytes()
     # Cut off, no text at all, or with another digit somewhere.
     part.write_bytes(content.replace(b"0.6", b"0.7", 1) if damage is None else damage)
     assert part.read_bytes() != content
     pd.testing.assert_frame_equal(compute_all([one], settings, tmp_path, workers=1)["toy"], good)
-    assert part.read_bytes() == content
+    assert len(set((tmp_path / "parts").glob("*/*.part")) - before) == 1
 
 
 def test_a_process_that_dies_is_told_and_the_rest_is_kept(tmp_path):
-    with pytest.raises(InputError, match=r"--workers: a process died"):
-        compute_all([toy.figure(fatal=3)], Settings(seeds=4), tmp_path, workers=2)
-    assert not list((tmp_path / "parts" / "toy.compute").glob("seed-3.*"))
+    notes = []
+    with pytest.raises(InputError, match=r"toy seed-3: its process ended \(1\)"):
+        compute_all(
+            [toy.figure(fatal=3)], Settings(seeds=6), tmp_path, workers=2, notify=notes.append
+        )
+    kept = {one.name for one in parts.everything(tmp_path / "parts" / "toy.compute")}
+    assert kept == {f"toy seed-{seed}" for seed in range(6) if seed != 3}
+    assert notes == ["lost on the way: 2 workers; 2 units were computed again"]
 
 
 def test_what_a_unit_raises_arrives(tmp_path):
@@ -165,17 +173,21 @@ def test_a_run_that_is_killed_goes_on(tmp_path):
     command = [sys.executable, "-m", "tradefl", "reproduce", "fig6", "--seeds", "60"]
     command += ["--workers", "1", "--out", str(tmp_path / "out")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    parts = tmp_path / "out" / "parts"
+    folder = tmp_path / "out" / "parts"
     first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60.0
-    while len(list(parts.glob("*/*.csv"))) < 5 and time.monotonic() < until:
+    while not list(folder.glob("*/*.part")) and time.monotonic() < until:
         time.sleep(0.02)
     first.send_signal(signal.SIGKILL)
     first.wait()
-    kept = {path: path.stat().st_mtime_ns for path in parts.glob("*/*.csv")}
-    assert 5 <= len(kept) < 60
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*/*.part")}
+    done = [one.key for one in parts.everything(folder / "fig6.compute")]
+    assert kept
+    assert 0 < len(done) < 60
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert all(path.stat().st_mtime_ns == kept[path] for path in kept)
+    everything = [one.key for one in parts.everything(folder / "fig6.compute")]
+    assert len(set(everything)) == len(everything) == 60
     assert len(pd.read_csv(tmp_path / "out" / "fig6.csv")) == 60 * 5
 
 
@@ -198,7 +210,7 @@ def test_the_processes_end_with_the_one_that_started_them(tmp_path):
 
     first = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60.0
-    while len(list((tmp_path / "out").glob("parts/*/*.csv"))) < 3 and time.monotonic() < until:
+    while not list((tmp_path / "out").glob("parts/*/*.part")) and time.monotonic() < until:
         time.sleep(0.05)
     assert len(alive()) > 2
     first.kill()

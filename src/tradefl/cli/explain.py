@@ -76,27 +76,29 @@ def explain(
 
 
 def settled_solution(consortium: Consortium, document: Any, place: object) -> Solution:
-    """Return the contributions of a document as they are settled: in whole ppb, with their proof.
+    """Return the contributions of a document as settled, in whole ppb and hertz, with their proof.
 
     Raises
     ------
     InputError
         The document does not fit the consortium.
     """
+    from tradefl.negotiation.agreed import game_on_agreed_strategies
     from tradefl.settlement import Agreement
     from tradefl.settlement.profile import reports_of
     from tradefl.settlement.stand_ins import addresses_or_stand_ins
 
     addresses = addresses_or_stand_ins(consortium.organizations.addresses)
+    agreement = Agreement.of(consortium, addresses)
     reports = reports_of(
         document,
         place,
-        Agreement.of(consortium, addresses),
+        agreement,
         lambda: solve_game(consortium).profile.cpu_hz.tolist(),
         note,
     )
     return Solution.certified(
-        consortium.game,
+        game_on_agreed_strategies(consortium, agreement),
         StrategyProfile(
             np.array([report.data_ppb / 1e9 for report in reports]),
             np.array([float(report.cpu_hz) for report in reports]),

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
-import shutil
+import dataclasses
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,21 +25,14 @@ from tradefl.cli.output import (
 )
 from tradefl.cli.solve import print_solution
 from tradefl.consortium import Consortium, load
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError
 from tradefl.solvers import Solution
 
 if TYPE_CHECKING:
     from tradefl.negotiation import Ruling, Standing
     from tradefl.settlement.agreement import Agreement
-    from tradefl.settlement.chains import RpcChain
 
 METHOD = "negotiation"
-AGREEMENT = "agreement.json"
-CHECKOUT = Path(__file__).parents[3]
-POLL_SECONDS = 0.3
-START_SECONDS = 30.0
-# Enough for some thousand transactions at the fees of a development chain.
-GAS_MONEY = 10**18
 
 
 def negotiate(
@@ -78,6 +66,7 @@ def negotiate(
 
     with settlement_extra("tradefl negotiate"):
         from tradefl.negotiation.in_process import negotiate as in_process
+        from tradefl.negotiation.processes import unhurried
         from tradefl.negotiation.protocol import TOLERANCE
         from tradefl.settlement import Agreement
         from tradefl.settlement.stand_ins import addresses_or_stand_ins
@@ -85,12 +74,13 @@ def negotiate(
     consortium = load(file)
     began = time.perf_counter()
     if processes:
-        standing = _with_processes(consortium, rpc)
+        standing, agreement = _with_processes(consortium, rpc)
     else:
         with status(f"negotiating {file}"):
             addresses = addresses_or_stand_ins(consortium.organizations.addresses)
-            standing, _ = in_process(consortium, Agreement.of(consortium, addresses))
-    solution = _solution(consortium, standing, time.perf_counter() - began)
+            agreement = Agreement.of(unhurried(consortium), addresses)
+            standing, _ = in_process(consortium, agreement)
+    solution = _solution(consortium, agreement, standing, time.perf_counter() - began)
     document = solution.to_dict()
     if output is not None:
         write_json(document, output)
@@ -99,16 +89,19 @@ def negotiate(
     else:
         print_solution(solution)
     if not solution.certificate.is_equilibrium(TOLERANCE):
-        note("no equilibrium: an organization was skipped, or answered otherwise than its figures")
+        note(_shortfall(agreement, standing))
         raise typer.Exit(1)
 
 
-def _solution(consortium: Consortium, standing: Standing, seconds: float) -> Solution:
-    """Return where a negotiation has ended, with the certificate of the whole file."""
+def _solution(
+    consortium: Consortium, agreement: Agreement, standing: Standing, seconds: float
+) -> Solution:
+    """Return where a negotiation has ended, judged by the whole file under the agreed figures."""
     from tradefl.negotiation.agent import profile_of
+    from tradefl.negotiation.agreed import agreed_game
 
     return Solution.certified(
-        consortium.game,
+        agreed_game(consortium, agreement),
         profile_of(standing.reports),
         finished=standing.over,
         method=METHOD,
@@ -118,198 +111,77 @@ def _solution(consortium: Consortium, standing: Standing, seconds: float) -> Sol
     )
 
 
+def _shortfall(agreement: Agreement, standing: Standing) -> str:
+    """Return why a negotiation did not end in an equilibrium."""
+    skipped = standing.skipped
+    if not skipped:
+        return "not an equilibrium: the negotiation ended before everybody had stopped moving"
+    names = ", ".join(
+        agreement.names[i] for i in sorted({turn % len(agreement) for turn in skipped})
+    )
+    return f"not an equilibrium: turns passed unused, of {names}"
+
+
 # --- a process for each ---------------------------------------------------------------------------
 
 
-def _with_processes(consortium: Consortium, rpc: str | None) -> Standing:
-    """Start a chain if need be, deploy, start an agent for each, and watch until all are done."""
-    from tradefl.settlement.agreement import settlement_extra
+def _with_processes(consortium: Consortium, rpc: str | None) -> tuple[Standing, Agreement]:
+    """Negotiate with a process for each organization, and show what happens on the board."""
+    from tradefl.negotiation import processes
 
-    with settlement_extra("tradefl negotiate"):
-        from tradefl.settlement.chains import RpcChain
+    shown = 0
+    show: Callable[[Sequence[Sequence[str]]], None] | None = None
+    with _terminable(), contextlib.ExitStack() as displays:
+        displays.enter_context(status("deploying"))
 
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_terminable())
-        url = stack.enter_context(_anvil()) if rpc is None else rpc
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tradefl-")))
-        chain = RpcChain(url)
-        with status("deploying"):
-            agreement, contract, password = _deployed(consortium, chain, folder)
-        note(f"contract {contract} on {chain.place}")
-        agents = [
-            stack.enter_context(_agent(folder, i, url, contract, password))
-            for i in range(len(agreement))
-        ]
-        return _watched(chain, contract, agreement, agents, folder)
+        def deployed(contract: str, place: str) -> None:
+            nonlocal show
+            displays.close()  # a terminal has one display at a time
+            note(f"contract {contract} on {place}")
+            show = displays.enter_context(
+                live_table(["organization", "d", "f (GHz)", "last answer", "turn"])
+            )
+
+        def watch(agreement: Agreement, standing: Standing) -> None:
+            nonlocal shown
+            if show is not None:
+                show(_rows(agreement, standing))
+            if sys.stderr is not None and not sys.stderr.isatty():
+                for ruling in standing.rulings[shown:]:
+                    warn(_line(agreement, ruling))
+            shown = len(standing.rulings)
+
+        try:
+            return processes.negotiate(consortium, rpc, deployed=deployed, watch=watch)
+        except processes.NoAnvilError as error:
+            (problem,) = error.problems
+            what = (
+                f"needs {problem.place}: {problem.message}; or name a development node with --rpc"
+            )
+            raise InputError.at("--processes", what) from None
+        except InputError as error:
+            raise InputError(
+                dataclasses.replace(one, place="--rpc") if one.place == "rpc" else one
+                for one in error.problems
+            ) from None
 
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end this process as Ctrl-C does: what was started is stopped first."""
+    """Let SIGTERM and a closed terminal end this process as Ctrl-C does: in order."""
 
     def leave(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    wanted = [signal.SIGTERM, signal.SIGHUP]
+    # Under nohup a closed terminal is ignored, and stays so.
+    wanted = [one for one in wanted if signal.getsignal(one) != signal.SIG_IGN]
+    before = {one: signal.signal(one, leave) for one in wanted}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _anvil() -> Iterator[str]:
-    """Run anvil on a free port; yield its URL."""
-    command = shutil.which("anvil") or _own_anvil()
-    if command is None:
-        raise InputError.at(
-            "--processes",
-            "needs anvil: on PATH, or by `npm ci` in the checkout's contracts/; or --rpc with a "
-            "node of yours",
-        )
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with _killed_at_the_end(
-        subprocess.Popen(  # noqa: S603
-            [command, "--silent", "--port", str(port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-    ) as process:
-        until = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0):
-                break
-            if process.poll() is not None or time.monotonic() > until:
-                raise InputError.at("--processes", f"{command} did not start")
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-
-
-def _own_anvil() -> str | None:
-    """Return the anvil that ``npm ci`` has put into the checkout: here, or where this code is."""
-    for root in (Path.cwd(), CHECKOUT):
-        contracts = root / "contracts"
-        if (contracts / "node_modules" / "@foundry-rs").is_dir():
-            return str(contracts / "tools" / "anvil")
-    return None
-
-
-@contextlib.contextmanager
-def _killed_at_the_end(process: subprocess.Popen[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    try:
-        yield process
-    finally:
-        for sign in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, sign)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=5.0)
-                break
-
-
-def _deployed(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Agreement, str, str]:
-    """Give each organization a key and money, deploy, publish; write everybody's own folder."""
-    from eth_account import Account
-
-    from tradefl.negotiation.knowledge import private_figures, write_private
-    from tradefl.settlement import Agreement
-    from tradefl.settlement.chains import NodeSigner
-    from tradefl.settlement.session import established
-    from tradefl.settlement.settle import Settlement
-
-    unlocked = chain.unlocked()
-    if not unlocked:
-        raise InputError.at("--rpc", "the node signs for no account; expected a development node")
-    operator = unlocked[0]
-    chain.signers = {operator: NodeSigner(operator)}
-    keys = [Account.create() for _ in consortium.names]
-    accounts = [key.address for key in keys]
-    agreement = Agreement.of(consortium, accounts, chain_id=chain.chain_id)
-    password = secrets.token_urlsafe(16)
-    for i, key in enumerate(keys):
-        chain.transact(
-            operator,
-            to=key.address,
-            data=b"",
-            value=agreement.deposits[i] + GAS_MONEY,
-            call="funding",
-        )
-        own = folder / str(i)
-        own.mkdir(mode=0o700)
-        # Keys of a demonstration: an hour's secret needs no slow derivation.
-        content = Account.encrypt(key.key, password, kdf="pbkdf2", iterations=1000)
-        write_json(content, own / "key.json")
-        write_private(private_figures(consortium, i), own / "private.toml")
-    write_json(agreement.to_dict(), folder / AGREEMENT)
-    contract = established(chain, agreement, operator)
-    Settlement(chain, agreement, contract, {}).run(operator=operator)  # what is to publish
-    return agreement, contract, password
-
-
-@contextlib.contextmanager
-def _agent(
-    folder: Path, i: int, url: str, contract: str, password: str
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run one organization's agent, with its own folder and nothing else."""
-    from tradefl.settlement.keys import PASSWORD_VARIABLE
-
-    own = folder / str(i)
-    command = [sys.executable, "-m", "tradefl", "node"]
-    command += ["--organization", str(own / "private.toml"), "--keystore", str(own)]
-    command += ["--rpc", url, "--contract", contract, "--agreement", str(folder / AGREEMENT)]
-    command += ["--log", str(own / "log.jsonl")]
-    with (
-        (own / "err").open("wb") as errors,
-        _killed_at_the_end(
-            subprocess.Popen(  # noqa: S603
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=errors,
-                env={**os.environ, PASSWORD_VARIABLE: password},
-                start_new_session=True,
-            )
-        ) as process,
-    ):
-        yield process
-
-
-def _watched(
-    chain: RpcChain,
-    contract: str,
-    agreement: Agreement,
-    agents: list[subprocess.Popen[bytes]],
-    folder: Path,
-) -> Standing:
-    """Show what happens on the board until every agent is done."""
-    from tradefl.negotiation.on_chain import ChainBoard
-
-    board = ChainBoard(chain, contract, agreement)
-    shown = 0
-    with live_table(["organization", "d", "f (GHz)", "last answer", "turn"]) as show:
-        while True:
-            codes = [process.poll() for process in agents]
-            standing = board.look().standing(agreement)
-            if standing is not None:
-                show(_rows(agreement, standing))
-                if not sys.stderr.isatty():
-                    for ruling in standing.rulings[shown:]:
-                        warn(_line(agreement, ruling))
-                shown = len(standing.rulings)
-                if standing.over and all(code == 0 for code in codes):
-                    return standing
-            failed = [i for i, code in enumerate(codes) if code not in (None, 0)]
-            if failed:
-                raise InputError(
-                    Problem(
-                        "--processes", f"the agent of {agreement.names[i]} {_last_line(folder, i)}"
-                    )
-                    for i in failed
-                )
-            time.sleep(POLL_SECONDS)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _rows(agreement: Agreement, standing: Standing) -> list[list[str]]:
@@ -339,10 +211,3 @@ def _line(agreement: Agreement, ruling: Ruling) -> str:
         f"round {ruling.turn // len(agreement) + 1}: {name} {ruling.kind}: "
         f"d = {report.data_ppb / 1e9:.9f}, f = {report.cpu_hz / 1e9:g} GHz"
     )
-
-
-def _last_line(folder: Path, i: int) -> str:
-    """Return what an agent said last."""
-    lines = (folder / str(i) / "err").read_text(errors="replace").split("\n")
-    said = [line for line in lines if line.strip()]
-    return f"failed: {said[-1]}" if said else "failed without a word"

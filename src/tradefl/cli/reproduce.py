@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +17,12 @@ from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError, Problem
 
 INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
+TERMINATED = 143  # and of one that SIGTERM ended
+FLAGS = {"workers": "--workers", "ray": "--ray"}
 
 if TYPE_CHECKING:
     from tradefl.experiments.scorecard import Scorecard
+    from tradefl.sweep import Progress
 
 
 def reproduce(
@@ -39,8 +46,17 @@ def reproduce(
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option("--ray", help="Work on this Ray cluster; local: start one here."),
+        typer.Option(
+            "--ray", help="Work on this Ray cluster: HOST:PORT, auto; local: start one here."
+        ),
     ] = None,
+    same_bytes: Annotated[
+        bool,
+        typer.Option(
+            "--same-bytes",
+            help="Refuse other kinds of processors, whose last digits may differ.",
+        ),
+    ] = False,
     profile: Annotated[
         str,
         typer.Option(
@@ -96,24 +112,65 @@ def reproduce(
     if data_dir is not None and not data_dir.is_dir():
         raise InputError.at("--data-dir", f"there is no folder {data_dir}")
     try:
-        with counted_progress("reproducing") as show:
+        with counted_progress("reproducing") as show, _terminable(), _flags():
             scorecard = reproduced(
                 names,
                 settings,
                 out,
                 workers=workers,
                 ray_address=ray,
-                watch=lambda step: show(step.done, step.units, step.what),
+                same_bytes=same_bytes,
+                watch=lambda step: show(step.done, step.units, _last(step)),
+                notify=note,
             )
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _TerminatedError) as stop:
         note("stopped; the same command goes on from what is done")
-        raise typer.Exit(INTERRUPTED) from None
+        code = TERMINATED if isinstance(stop, _TerminatedError) else INTERRUPTED
+        raise typer.Exit(code) from None
     if scorecard.draws < ENOUGH_DRAWS:
         note(FEW)
     if as_json:
         print_json(scorecard.to_dict())
     else:
         _print(scorecard, out)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM; no exception that anything between here and the work would catch."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the work as Ctrl-C does: what is done is kept, no process is left."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals belong to the main thread
+        return
+
+    def stop(*_: object) -> None:
+        raise _TerminatedError
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def _flags() -> Iterator[None]:
+    """Name options where the library names parameters."""
+    try:
+        yield
+    except InputError as error:
+        error.problems = tuple(
+            Problem(FLAGS.get(one.place, one.place), one.message) for one in error.problems
+        )
+        raise
+
+
+def _last(step: Progress) -> str:
+    """Return the unit that was finished last, and the machines if there are several."""
+    return f"{step.what} ({step.nodes} nodes)" if step.nodes > 1 and step.what else step.what
 
 
 def _chosen(asked: list[str]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tradefl.consortium.schema import Compensation, shown, suggestion
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import normalized
 from tradefl.game import (
     CoopetitionGame,
     EfficientRule,
@@ -52,9 +53,9 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
     for k, entry in enumerate(section.pairs):
         problem = _pair_problem(entry, names)
         if problem is None:
-            i, j = (names.index(one) for one in entry[:2])
+            i, j = (names.index(normalized(one)) for one in entry[:2])
             if frozenset((i, j)) in seen:
-                problem = f"{entry[0]!r} and {entry[1]!r} stand twice"
+                problem = f"{entry[0]!r} and {entry[1]!r} occur twice"
             seen.add(frozenset((i, j)))
             extra.append((i, j, float(entry[2])))
         if problem is not None:
@@ -131,6 +132,7 @@ def _pair_problem(entry: Any, names: Sequence[str]) -> str | None:
     ):
         return f'expected ["receiver", "payer", amount], got {shown(entry)}'
     for one in entry[:2]:
-        if one not in names:
+        if normalized(one) not in names:
             return f"no organization {one!r}{suggestion(one, names)}"
-    return "nobody pays itself" if entry[0] == entry[1] else None
+    same = normalized(entry[0]) == normalized(entry[1])
+    return "nobody pays itself" if same else None

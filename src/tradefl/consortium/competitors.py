@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.consortium.files import read_csv
 from tradefl.consortium.organizations import Organizations
 from tradefl.consortium.schema import Competition as CompetitionSection
 from tradefl.consortium.schema import shown, suggestion
+from tradefl.consortium.tables import Marks, is_blank, kind_of, plain, read_sheet, text_cell
 from tradefl.errors import SHOWN, InputError, Problem
+from tradefl.foreign import normalized
 from tradefl.game import (
     Competition,
     DenseCompetition,
@@ -37,7 +39,7 @@ def section_problems(section: CompetitionSection, file: str) -> list[Problem]:
     problems = []
     if section.matrix_file is not None:
         problems += [
-            Problem(f"{file}: competition.{key}", "cannot stand beside matrix_file")
+            Problem(f"{file}: competition.{key}", "cannot be combined with matrix_file")
             for key in ("default", "pairs", "within_sector", "across_sectors")
             if key in section.model_fields_set
         ]
@@ -45,7 +47,7 @@ def section_problems(section: CompetitionSection, file: str) -> list[Problem]:
         problems.append(
             Problem(
                 f"{file}: competition.default",
-                "cannot stand beside within_sector; across_sectors is the default there",
+                "cannot be combined with within_sector; across_sectors is the default there",
             )
         )
     if section.across_sectors is not None and section.within_sector is None:
@@ -131,7 +133,7 @@ def _pairs(
                 Problem(place, f'expected ["name", "name", intensity], got {shown(pair)}')
             )
             continue
-        first, second, rho = pair
+        first, second, rho = normalized(pair[0]), normalized(pair[1]), pair[2]
         unknown = [name for name in (first, second) if name not in index]
         for name in unknown:
             # Close names are searched only for what will be shown.
@@ -155,44 +157,69 @@ def _pairs(
 
 
 def read_matrix(path: Path, names: Sequence[str]) -> Array:
-    """Read rho from a CSV file: N rows of N numbers, in the order of the organizations.
+    """Read rho from a table: N rows of N numbers, in the order of the organizations.
 
-    A header row and a first column of names are allowed; then any order will do.
+    A header row and a first column of names are allowed; then any order will do. So are those that
+    count from 0, as pandas writes them.
 
     Raises
     ------
     InputError
         With every problem found: shape, names, numbers, range, symmetry, diagonal.
     """
-    rows, _ = read_csv(path)
-    order: tuple[list[int], list[int]] | None = None
-    top, left = 0, 0
-    if len(rows[0]) == len(names) + 1 and not _is_number(rows[0][0]):  # a header of names
-        header = [cell.strip() for cell in rows[0][1:]]
-        column = [row[0].strip() for row in rows[1:]]
-        order = _order(path, header, column, names)
+    known, size = set(names), len(names)
+
+    def recognized(cells: list[str]) -> int:
+        if len(cells) not in (size, size + 1):
+            return 0
+        return sum(_is_number(cell) or _label(cell, known) in known for cell in cells)
+
+    sheet = read_sheet(path, recognized)
+    rows = sheet.rows
+    for row in rows:
+        if len(row) > size and is_blank(row[size + 1 :]):
+            del row[size + 1 :]
+    order, top, left = None, 0, 0
+    if all(is_blank(row[size:]) for row in rows):
+        rows = [row[:size] for row in rows]
+        if sheet.kind == "parquet" or (len(rows) == size + 1 and _counts(rows[0], size)):
+            rows, top = rows[1:], 1
+    elif len(rows[0]) == size + 1 and (is_blank(rows[0][:1]) or not _is_number(rows[0][0])):
+        header = [_label(cell, known) for cell in rows[0][1:]]
+        column = [_label(row[0], known) for row in rows[1:] if row]
+        if not (_counts(header, size) and _counts(column, size)) or known >= set(header):
+            order = _order(path, header, column, names)
         rows, top, left = [row[1:] for row in rows[1:]], 1, 1
-    size = len(names)
     problems = []
     if len(rows) != size:
-        problems.append(Problem(str(path), f"expected {size} rows, got {len(rows)}"))
+        what = f"expected {size} rows, got {len(rows)}{sheet.separated}"
+        problems.append(Problem(str(path), what))
     problems += [
-        Problem(f"{path}: row {k + 1 + top}", f"expected {size} numbers, got {len(row)}")
+        Problem(
+            f"{path}: row {k + 1 + top}",
+            f"expected {size} numbers, got {len(row)}{sheet.separated}",
+        )
         for k, row in enumerate(rows)
         if len(row) != size
     ]
-    problems += [
-        Problem(
-            f"{path}: row {k + 1 + top}, column {c + 1 + left}",
-            f"expected a number, got {shown(cell)}",
-        )
-        for k, row in enumerate(rows)
-        for c, cell in enumerate(row)
-        if not _is_number(cell)
-    ]
+
+    def place(k: int, c: int) -> str:
+        return f"{path}: row {k + 1 + top}, column {c + 1 + left}"
+
+    marks = Marks(sheet)
+    for k, row in enumerate(rows):
+        marks.learn(row, functools.partial(place, k))
+    mark = marks.decide()
+    matrix = np.zeros((len(rows), size))
+    for k, row in enumerate(rows):
+        for c, cell in enumerate(row[:size]):
+            try:
+                matrix[k, c] = float(plain(cell, mark))
+            except (TypeError, ValueError):
+                # No text of the cell: its column has no heading that says what it should be.
+                problems.append(Problem(place(k, c), f"expected a number, got {kind_of(cell)}"))
     if problems:
         raise InputError(problems)
-    matrix = np.array(rows, dtype=float)
     if order is None:
         order = list(range(size)), list(range(size))
     down, across = order
@@ -201,10 +228,22 @@ def read_matrix(path: Path, names: Sequence[str]) -> Array:
         DenseCompetition(matrix)
     except InvalidCompetitionError as error:
         raise InputError(
-            Problem(f"{path}: row {down[i] + 1 + top}, column {across[j] + 1 + left}", what)
-            for i, j, what in error.problems
+            Problem(place(down[i], across[j]), what) for i, j, what in error.problems
         ) from None
     return matrix
+
+
+def _label(cell: Any, known: Container[str]) -> str:
+    """Return the name that a cell of a header means."""
+    if not isinstance(cell, str):
+        return str(cell)
+    name = normalized(cell.strip())
+    return name if name in known else str(text_cell(name))
+
+
+def _counts(cells: Sequence[Any], size: int) -> bool:
+    """Tell whether cells count from 0, as the labels that pandas writes for a matrix."""
+    return [str(cell).strip() for cell in cells] == [str(k) for k in range(size)]
 
 
 def matrix_csv(matrix: Array) -> bytes:
@@ -237,9 +276,9 @@ def _order(
     return [down[name] for name in names], [across[name] for name in names]
 
 
-def _is_number(cell: str) -> bool:
+def _is_number(cell: Any) -> bool:
     try:
-        float(cell)
-    except ValueError:
+        float(plain(plain(cell, "."), ","))
+    except (TypeError, ValueError):
         return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,15 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from tradefl.consortium.files import read_csv
-from tradefl.consortium.schema import Organization, described, suggestion
-from tradefl.errors import InputError, MissingExtraError, Problem
+from tradefl.consortium.schema import Organization, described
+from tradefl.consortium.tables import Columns, Marks, plain, read_columns, text_cell, whole
+from tradefl.errors import InputError, Problem
+from tradefl.foreign import spreadsheet_cell
 
 Array = npt.NDArray[np.float64]
 
 NUMBERS = ("profitability", "data_bits", "cycles_per_bit", "download_seconds", "upload_seconds")
 REQUIRED = ("name", *NUMBERS[:2], "samples", NUMBERS[2], "cpu_levels_hz", *NUMBERS[3:])
 COLUMNS = (*REQUIRED, "sector", "address")
+MEASURED = (*NUMBERS, "samples")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -111,46 +114,35 @@ def descending_levels(levels: Array) -> npt.NDArray[np.intp]:
 
 
 def read_organizations(path: Path) -> Organizations:
-    """Read the organizations of a ``.csv`` or ``.parquet`` table.
+    """Read the organizations of a ``.csv``, ``.tsv``, ``.parquet`` or ``.xlsx`` table.
 
     Raises
     ------
     InputError
         With every problem found: the file, its columns, and each cell's type and range.
     MissingExtraError
-        A Parquet file, but pyarrow is not installed.
+        A Parquet file or a workbook, but the library that reads it is not installed.
     """
-    parquet = path.suffix == ".parquet"
-    columns, lines = _parquet_columns(path) if parquet else _csv_columns(path)
-    size = len(lines)
-    problems = [
-        Problem(str(path), f"column {name!r} is missing")
-        for name in REQUIRED
-        if name not in columns
-    ]
-    problems += [
-        Problem(str(path), f"unknown column {name!r}" + suggestion(name, COLUMNS))
-        for name in columns
-        if name not in COLUMNS
-    ]
+    columns = read_columns(path, REQUIRED, COLUMNS)
+    size = len(columns)
     if size == 0:
-        problems.append(Problem(str(path), "expected at least one organization"))
-    if problems:
-        raise InputError(problems)
-
+        raise InputError.at(path, "expected at least one organization")
+    cells, typed = _converted(columns), columns.sheet.kind == "parquet"
     valid: dict[str, list[Any]] = {}
+    problems = []
     for name in COLUMNS:
-        if name not in columns:
+        if name not in cells:
             valid[name] = [None] * size
             continue
         try:
             # Cells of a CSV file are text and must be converted; those of Parquet must not.
-            valid[name] = _adapter(name).validate_python(columns[name], strict=parquet)
+            valid[name] = _adapter(name).validate_python(cells[name], strict=typed)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 row = int(detail["loc"][0])
-                where = f"{'row' if parquet else 'line'} {lines[row]}"
-                problems.append(Problem(f"{path}: {where}, {name}", described(detail)))
+                if len(detail["loc"]) == 1:
+                    detail["input"] = columns.cells[name][row]  # as it was before conversion
+                problems.append(Problem(columns.place(row, name), described(detail)))
     if problems:
         raise InputError(problems)
     levels = padded(valid["cpu_levels_hz"])
@@ -170,47 +162,34 @@ def _adapter(name: str) -> TypeAdapter[list[Any]]:
     return TypeAdapter(list[rule], config=ConfigDict(allow_inf_nan=False))
 
 
-def _csv_columns(path: Path) -> tuple[dict[str, list[Any]], Sequence[int]]:
-    """Return the cells of each column, and the line of each row."""
-    (header, *rows), (_, *lines) = read_csv(path)
-    header = [name.strip() for name in header]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    problems = [Problem(f"{path}: line 1", f"column {name!r} stands twice") for name in twice]
-    problems += [
-        Problem(f"{path}: line {line}", f"expected {len(header)} cells, got {len(row)}")
-        for row, line in zip(rows, lines, strict=True)
-        if len(row) != len(header)
-    ]
-    if problems:
-        raise InputError(problems)
-    columns: dict[str, list[Any]] = {
-        name: list(cells) for name, cells in zip(header, zip(*rows, strict=True), strict=False)
-    }
-    if "cpu_levels_hz" in columns:
-        columns["cpu_levels_hz"] = [
-            cell.split(";") if cell else [] for cell in columns["cpu_levels_hz"]
-        ]
+def _converted(columns: Columns) -> dict[str, list[Any]]:
+    """Return the cells of each column, numbers and lists of levels as Python reads them."""
+    cells = dict(columns.cells)
+    if columns.sheet.kind == "parquet":
+        return cells
+    cells["cpu_levels_hz"] = levels = [_levels(cell) for cell in cells["cpu_levels_hz"]]
+    marks = Marks(columns.sheet)
+    for name in MEASURED:
+        marks.learn(cells[name], functools.partial(columns.place, name=name))
+    rows = [(k, level) for k, row in enumerate(levels) for level in row]
+    marks.learn((level for _, level in rows), lambda n: columns.place(rows[n][0], "cpu_levels_hz"))
+    mark = marks.decide()
+    for name in MEASURED:
+        cells[name] = [plain(cell, mark) for cell in cells[name]]
+    cells["samples"] = [whole(cell) for cell in cells["samples"]]
+    cells["cpu_levels_hz"] = [[plain(level, mark) for level in row] for row in levels]
+    cells["name"] = [text_cell(cell) for cell in cells["name"]]
     for name in ("sector", "address"):
-        if name in columns:
-            columns[name] = [cell or None for cell in columns[name]]
-    return columns or {name: [] for name in header}, lines
+        if name in cells:
+            cells[name] = [text_cell(cell) or None for cell in cells[name]]
+    return cells
 
 
-def _parquet_columns(path: Path) -> tuple[dict[str, list[Any]], Sequence[int]]:
-    """Return the cells of each column, and the number of each row, counted from 0."""
-    if not path.is_file():
-        what = "is a directory, expected a file" if path.is_dir() else "no such file"
-        raise InputError.at(path, what)
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError(f"{path}: reading Parquet", "tables") from None
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError.at(path, f"cannot be read as Parquet: {reason}") from None
-    return {name: table[name].to_pylist() for name in table.column_names}, range(table.num_rows)
+def _levels(cell: Any) -> list[Any]:
+    """Return the levels of a cell: several as text, separated by semicolons, or one number."""
+    if isinstance(cell, str):
+        return cell.split(";") if cell else []
+    return [] if cell is None else [cell]
 
 
 def organizations_csv(organizations: Organizations) -> bytes:
@@ -229,5 +208,6 @@ def organizations_csv(organizations: Organizations) -> bytes:
     for i in range(len(organizations)):
         entry = organizations.entry(i)
         entry["cpu_levels_hz"] = ";".join(map(repr, entry["cpu_levels_hz"]))
+        entry |= {key: spreadsheet_cell(entry[key]) for key in ("name", "sector") if key in entry}
         writer.writerow(entry)
     return text.getvalue().encode()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import tomllib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,16 +17,19 @@ from tradefl.consortium import schema
 from tradefl.consortium.compensation import efficient_rule, require_moderate
 from tradefl.consortium.competitors import competition, read_matrix, section_problems
 from tradefl.consortium.consortium import Consortium
-from tradefl.consortium.files import read_csv, read_text
 from tradefl.consortium.organizations import Organizations, descending_levels, read_organizations
 from tradefl.consortium.schema import described, shown, suggestion
-from tradefl.errors import InputError, Problem
+from tradefl.consortium.tables import SUFFIXES, Marks, plain, read_columns
+from tradefl.errors import SHOWN, InputError, Problem
+from tradefl.foreign import limits, look_alikes, parse_toml, read_text
 from tradefl.game import Competition, SectorCompetition
+from tradefl.text import quoted
 
 Array = npt.NDArray[np.float64]
 T = TypeVar("T")
 SectionT = TypeVar("SectionT", bound=schema.Section)
 
+MOST_OF_A_KEY = 60
 KEYS = (
     "name",
     "mechanism",
@@ -40,31 +43,60 @@ KEYS = (
 )
 
 
-def load(path: str | os.PathLike[str]) -> Consortium:
+# Folders, separated as in PATH, whose tables a consortium file may name besides its own folder's.
+ALLOW_PATH = "TRADEFL_ALLOW_PATH"
+
+Folder = str | os.PathLike[str]
+
+
+def load(path: str | os.PathLike[str], allow: Iterable[Folder] = ()) -> Consortium:
     """Read and validate a consortium file, and everything that it refers to.
+
+    The file may come from a partner, so it does not choose freely what is read: its tables are
+    ``.csv``, ``.tsv``, ``.parquet`` or ``.xlsx`` files in its own folder or below, after all
+    symbolic links are followed.
+
+    Parameters
+    ----------
+    path
+        The consortium file.
+    allow
+        Other folders whose tables it may name, in addition to those of the environment variable
+        ``TRADEFL_ALLOW_PATH`` (separated as in ``PATH``).
 
     Raises
     ------
     InputError
         With every problem that could be found: the file cannot be read or parsed, unknown or
-        missing keys, wrong types or ranges, duplicate or unknown names, an invalid competition
-        matrix, some ``z_i <= 0``, an organization without a feasible level.
+        missing keys, wrong types or ranges, duplicate or unknown names, names that look alike, a
+        table outside the allowed folders, an invalid competition matrix, some ``z_i <= 0``, an
+        organization without a feasible level.
     """
-    return _Reader(Path(path)).consortium()
+    return _Reader(Path(path), allow).consortium()
+
+
+def allowed_folders(path: Path, allow: Iterable[Folder] = ()) -> list[Path]:
+    """Return the folders whose tables a consortium file may name, links followed."""
+    named = [Path(one) for one in os.environ.get(ALLOW_PATH, "").split(os.pathsep) if one]
+    return [Path(os.path.realpath(one)) for one in (path.parent, *allow, *named)]
 
 
 class _Reader:
     """One reading of one file, collecting problems on the way."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, allow: Iterable[Folder]) -> None:
         self.path = path
+        self.folders = allowed_folders(path, allow)
         self.problems: list[Problem] = []
 
     def consortium(self) -> Consortium:
         document = self._parse()
         for key in document:
             if key not in KEYS:
-                self._problem(key, "unknown key" + suggestion(key, KEYS))
+                hint = suggestion(key, KEYS) if len(self.problems) < SHOWN else ""
+                self._problem(
+                    quoted(key) if len(key) > MOST_OF_A_KEY else key, f"unknown key{hint}"
+                )
         name = self._name(document)
         mechanism = self._section(schema.Mechanism, document, "mechanism")
         energy = self._section(schema.Energy, document, "energy")
@@ -85,8 +117,7 @@ class _Reader:
 
         points = matrix = rho = None
         if isinstance(accuracy, schema.EmpiricalAccuracy):
-            points_file = self._beside(accuracy.points_file)
-            points = self._attempt(lambda: read_points(points_file), "accuracy.points_file")
+            points = self._table(accuracy.points_file, "accuracy.points_file", read_points)
         if competition is not None:
             contradictions = section_problems(competition, str(self.path))
             self.problems += contradictions
@@ -137,14 +168,7 @@ class _Reader:
     # --- the parts -----------------------------------------------------------------------------
 
     def _parse(self) -> dict[str, Any]:
-        text = read_text(self.path)
-        try:
-            return tomllib.loads(text)
-        except RecursionError:
-            raise InputError.at(self.path, "not valid TOML: nested too deeply") from None
-        except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-            reason = str(error).partition(";")[0]
-            raise InputError.at(self.path, f"not valid TOML: {reason}") from None
+        return parse_toml(read_text(self.path, limits().toml_bytes), self.path)
 
     def _name(self, document: Mapping[str, Any]) -> str | None:
         if "name" not in document:
@@ -168,11 +192,13 @@ class _Reader:
         try:
             return model.model_validate(document[key])
         except ValidationError as error:
-            for detail in error.errors(include_url=False):
+            for k, detail in enumerate(error.errors(include_url=False)):
                 path = "".join(
                     f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]
                 )
-                self._problem(place + path, described(detail, model.model_fields))
+                # Close names are searched only for what will be shown.
+                known = model.model_fields if k < SHOWN else ()
+                self._problem(place + path, described(detail, known))
             return None
 
     def _accuracy(self, document: Mapping[str, Any]) -> schema.Accuracy | None:
@@ -194,14 +220,13 @@ class _Reader:
                 what = "is missing; expected [[organization]] tables or organizations_file"
                 self._problem("organization", what)
             else:
-                self._problem("organizations_file", "cannot stand beside [[organization]]")
+                self._problem("organizations_file", "cannot be combined with [[organization]]")
             return None
         if file is not None:
             if not isinstance(file, str) or not file:
                 self._problem("organizations_file", f"expected a file name, got {shown(file)}")
                 return None
-            table = self._beside(file)
-            organizations = self._attempt(lambda: read_organizations(table), "organizations_file")
+            organizations = self._table(file, "organizations_file", read_organizations)
         else:
             organizations = self._inline(inline)
         if organizations is not None:
@@ -233,16 +258,21 @@ class _Reader:
             )
             for value, times in counts.items():
                 if times > 1:
-                    self._problem("organization", f"{what} {value!r} stands {times} times")
+                    self._problem("organization", f"{what} {value!r} occurs {times} times")
+        for name, twin in look_alikes(organizations.names):
+            # ascii() shows which characters differ.
+            what = f"the names {name!a} and {twin!a} look alike; rename one of them"
+            self._problem("organization", what)
 
     def _rho(
         self, section: schema.Competition, organizations: Organizations
     ) -> tuple[Array | None, Competition | None]:
         matrix = None
         if section.matrix_file is not None:
-            file = self._beside(section.matrix_file)
-            matrix = self._attempt(
-                lambda: read_matrix(file, organizations.names), "competition.matrix_file"
+            matrix = self._table(
+                section.matrix_file,
+                "competition.matrix_file",
+                lambda file: read_matrix(file, organizations.names),
             )
             if matrix is None:
                 return None, None
@@ -268,13 +298,28 @@ class _Reader:
                 self.problems.append(Problem(problem.place, problem.message + where))
             return None
 
-    def _beside(self, file: str) -> Path:
-        """Return a path of the file, which is relative to the file's own folder."""
-        return self.path.parent / file
+    def _table(self, file: str, key: str, read: Callable[[Path], T]) -> T | None:
+        """Return what ``read`` makes of a table that the file names, if the file may name it."""
+        path = self.path.parent / file
+        what = None
+        if path.suffix.lower() not in SUFFIXES:
+            expected = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+            what = f"{quoted(file)} is not a table; expected a {expected} file"
+        elif not any(
+            Path(os.path.realpath(path)).is_relative_to(folder) for folder in self.folders
+        ):
+            what = (
+                f"{quoted(file)} is not in the folder of this file; move the table there, or "
+                "pass its folder as `allow`"
+            )
+        if what is None:
+            return self._attempt(lambda: read(path), key)
+        self._problem(key, what)
+        return None
 
 
 def read_points(path: Path) -> Array:
-    """Read measured points from a CSV file with the columns ``data`` and ``accuracy``.
+    """Read measured points from a table with the columns ``data`` and ``accuracy``.
 
     Returns an array of shape ``(K, 2)``: data in units of Omega, and accuracy in [0, 1].
 
@@ -283,26 +328,27 @@ def read_points(path: Path) -> Array:
     InputError
         With every problem found: the file, its columns, each number and its range.
     """
-    (header, *rows), (first, *lines) = read_csv(path)
-    if [name.strip() for name in header] != ["data", "accuracy"]:
-        raise InputError.at(
-            f"{path}: line {first}", f"expected data,accuracy, got {','.join(header)}"
-        )
-    problems, points = [], []
-    for row, line in zip(rows, lines, strict=True):
-        place = f"{path}: line {line}"
-        try:
-            data, accuracy = (float(cell) for cell in row)
-        except ValueError:
-            problems.append(Problem(place, f"expected two numbers, got {','.join(row)}"))
-            continue
-        if not (np.isfinite(data) and data >= 0.0):
-            problems.append(Problem(place, f"data: expected a finite number >= 0, got {row[0]}"))
-        if not 0.0 <= accuracy <= 1.0:
-            problems.append(Problem(place, f"accuracy: expected a number in [0, 1], got {row[1]}"))
-        points.append((data, accuracy))
-    if not problems and not any(data > 0.0 for data, _ in points):
+    names = ("data", "accuracy")
+    columns = read_columns(path, names, names)
+    marks = Marks(columns.sheet)
+    for name in names:
+        marks.learn(columns.cells[name], functools.partial(columns.place, name=name))
+    mark = marks.decide()
+    points = np.zeros((len(columns), 2))
+    problems = []
+    for c, (name, most, expected) in enumerate(
+        (("data", np.inf, "a finite number >= 0"), ("accuracy", 1.0, "a number in [0, 1]"))
+    ):
+        for k, cell in enumerate(columns.cells[name]):
+            try:
+                points[k, c] = float(plain(cell, mark))
+            except (TypeError, ValueError):
+                points[k, c] = np.nan
+            if not (0.0 <= points[k, c] <= most and np.isfinite(points[k, c])):
+                got = quoted(cell) if isinstance(cell, str) else shown(cell)
+                problems.append(Problem(columns.place(k, name), f"expected {expected}, got {got}"))
+    if not problems and not np.any(points[:, 0] > 0.0):
         problems.append(Problem(str(path), "expected at least one point with data > 0"))
     if problems:
         raise InputError(problems)
-    return np.array(points)
+    return points

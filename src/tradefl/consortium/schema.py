@@ -7,19 +7,52 @@ to those of :class:`Organization` too.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from tradefl.foreign import name_problem, normalized, printable
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Intensity = Annotated[float, Field(ge=0, le=1)]
-_PRINTABLE = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-Name = Annotated[str, StringConstraints(min_length=1, pattern=_PRINTABLE)]
-FileName = Annotated[str, StringConstraints(min_length=1)]
+FILE_NAME_LENGTH = 1_000
+SHOWN = 60
+
+
+def _name(text: str) -> str:
+    name = normalized(text)
+    problem = name_problem(name)
+    if problem is not None:
+        raise PydanticCustomError("name", "{problem}", {"problem": problem})
+    return name
+
+
+def _by_name(table: Any) -> Any:
+    """Return a table by name with its keys in normal form."""
+    if not isinstance(table, dict):
+        return table
+    normal = {normalized(key): value for key, value in table.items()}
+    if len(normal) != len(table):
+        raise PydanticCustomError("name", "{problem}", {"problem": "names somebody twice"})
+    return normal
+
+
+Name = Annotated[str, AfterValidator(_name)]
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=FILE_NAME_LENGTH)]
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Bytes32 = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{64}$")]
 Seconds = Annotated[int, Field(gt=0)]
@@ -105,9 +138,11 @@ class Compensation(Section):
     """``[compensation]``: the efficient rule's figures, as ``tradefl design`` writes them."""
 
     target: Name | None = None  # what the constants are for; told, not computed with
-    constants: dict[str, float]  # k_i by name, payoff
+    constants: Annotated[dict[str, float], BeforeValidator(_by_name)]  # k_i by name, payoff
     pairs: list[Any] = Field(default_factory=list)  # [receiver, payer, amount], payoff
-    schedules: dict[str, list[Point]]  # phi_i by name: [share, payoff], ascending
+    schedules: Annotated[
+        dict[str, list[Point]], BeforeValidator(_by_name)
+    ]  # phi_i by name: [share, payoff], ascending
 
 
 class Organization(Section):
@@ -162,12 +197,14 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
     if kind == "finite_number":
         return f"expected a finite number, got {got}"
     if kind == "string_pattern_mismatch":
-        digits = re.search(r"\{(\d+)\}", context["pattern"]) if "0x" in context["pattern"] else None
-        what = "text without control characters or spaces around it"
-        if digits is not None:
-            kind = "an address: " if digits[1] == "40" else ""
-            what = f"{kind}0x and {digits[1]} hexadecimal digits"
-        return f"expected {what}, got {got}"
+        digits = re.search(r"\{(\d+)\}", context["pattern"])
+        what = f"0x and {digits[1]} hexadecimal digits" if digits else "another form"
+        kind = "an address: " if digits and digits[1] == "40" else ""
+        return f"expected {kind}{what}, got {got}"
+    if kind == "name":
+        return f"{context['problem']}, got {got}"
+    if kind == "string_too_long":
+        return f"expected at most {context['max_length']:,} characters, got {len(error['input']):,}"
     if kind == "literal_error":
         return f"expected {context['expected']}, got {got}"
     if kind == "too_short" and context.get("min_length", 1) > 1:
@@ -195,19 +232,34 @@ _EXPECTED = {
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return ``" (did you mean ...?)"`` when one of the known words is close."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    """Return ``" (did you mean ...?)"`` when one of the known words is close.
+
+    Of many known words only the first 5,000 are compared, and no long word is: the comparison
+    takes time that grows as the square of a word's length.
+    """
+    if len(word) > SHOWN:
+        return ""
+    few = list(itertools.islice(known, 5_000))
+    close = difflib.get_close_matches(word, few, n=1, cutoff=0.6)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def shown(value: Any) -> str:
-    """Return a value as it may stand in a message: short."""
+    """Return a value for a message: at most 60 printable characters."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    # What is cut off need not be written out: it may be a million numbers.
+    if isinstance(value, str):
+        text = repr(value[: SHOWN + 1])
+    elif isinstance(value, list):
+        text = f"[{', '.join(map(shown, value[:SHOWN]))}]"
+    elif isinstance(value, int) and value.bit_length() > 1_000:
+        return "a number of more than 300 digits"
+    else:
+        text = printable(repr(value))
+    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
 
 
 __all__ = [

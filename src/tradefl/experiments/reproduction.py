@@ -11,9 +11,10 @@ from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError
 from tradefl.experiments import figure
 from tradefl.experiments.figure import Figure, Settings
-from tradefl.experiments.runner import Watch, compute_all, make_folder, to_csv
+from tradefl.experiments.runner import compute_all, make_folder, to_csv
 from tradefl.experiments.scorecard import ENOUGH_DRAWS, Scorecard
 from tradefl.experiments.training import PAIRS
+from tradefl.sweep import Notify, Watch
 
 
 def reproduce(
@@ -23,7 +24,9 @@ def reproduce(
     *,
     workers: int | None = None,
     ray_address: str | None = None,
+    same_bytes: bool = False,
     watch: Watch = lambda _: None,
+    notify: Notify = lambda _: None,
 ) -> Scorecard:
     """Make figures and their scorecard again.
 
@@ -37,7 +40,7 @@ def reproduce(
     names
         Of the figures, as in :data:`tradefl.experiments.FIGURES`. A figure of other pairs of model
         and data set than those asked for is left out.
-    settings, out, workers, ray_address, watch
+    settings, out, workers, ray_address, same_bytes, watch, notify
         As in :func:`tradefl.experiments.runner.compute_all`.
 
     Raises
@@ -54,7 +57,14 @@ def reproduce(
         raise InputError.at("--pair", what)
     make_folder(out)
     frames = compute_all(
-        figures, settings, out, workers=workers, ray_address=ray_address, watch=watch
+        figures,
+        settings,
+        out,
+        workers=workers,
+        ray_address=ray_address,
+        same_bytes=same_bytes,
+        watch=watch,
+        notify=notify,
     )
     findings = {}
     for one in figures:

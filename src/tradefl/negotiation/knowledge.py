@@ -9,24 +9,18 @@ payoff: the mathematics is not written twice.
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
-from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import tomli_w
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from tradefl.consortium import Consortium
-from tradefl.consortium.consortium import accuracy_model
 from tradefl.consortium.files import atomic_write, read_text
-from tradefl.consortium.organizations import padded
 from tradefl.consortium.schema import (
-    ACCURACY_MODELS,
     Name,
     NonNegative,
     Positive,
@@ -36,18 +30,9 @@ from tradefl.consortium.schema import (
     suggestion,
 )
 from tradefl.errors import InputError, Problem
-from tradefl.game import (
-    CoopetitionGame,
-    DenseCompetition,
-    EfficientRule,
-    InvalidGameError,
-    InvalidScheduleError,
-    Schedule,
-)
-from tradefl.settlement import mirror
-from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
-from tradefl.settlement.mirror import PPB
-from tradefl.settlement.terms import EfficientTerms, LinearTerms
+from tradefl.game import InvalidGameError
+from tradefl.negotiation.agreed import AgreedGame, public_terms
+from tradefl.settlement.agreement import Agreement, rounded
 
 Array = npt.NDArray[np.float64]
 
@@ -115,22 +100,15 @@ def private_figures(consortium: Consortium, i: int) -> PrivateFigures:
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class KnownGame(CoopetitionGame):
+class KnownGame(AgreedGame):
     """The game as organization ``me`` knows it: everything at its index is real.
 
     The profitability, effort and times of the others are stand-ins; what organization ``me``
-    needs to know of them is its estimate ``competitors_weight`` of ``sum_j rho_ij p_j``.
+    needs to know of them is its estimate of ``sum_j rho_ij p_j``. It is ``weights[me]``; the other
+    weights are 0.
     """
 
     me: int
-    competitors_weight: float
-
-    @cached_property
-    def competitors_profitability(self) -> Array:
-        """``sum_j rho_ij p_j``: the estimate at ``me``, 0 for the others."""
-        weights = np.zeros(self.profitability.size)
-        weights[self.me] = self.competitors_weight
-        return weights
 
 
 def known_game(agreement: Agreement, private: PrivateFigures, place: object = "") -> KnownGame:
@@ -158,8 +136,8 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
             f"{place}: organization", what + suggestion(private.organization, agreement.names)
         )
     me = agreement.names.index(private.organization)
-    levels = [float(level) for level in agreement.cpu_levels_hz[me]]
-    if [float(round(level)) for level in private.cpu_levels_hz] != levels:  # whole hertz on chain
+    levels = list(agreement.cpu_levels_hz[me])
+    if [rounded(level) for level in private.cpu_levels_hz] != levels:  # whole hertz on chain
         what = f"expected the agreement's, {levels}, got {private.cpu_levels_hz}"
         raise InputError.at(f"{place}: cpu_levels_hz", what)
     if not private.competitors_weight < private.profitability:
@@ -168,12 +146,6 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
             f"{place}: competitors_weight", what + f"got {private.competitors_weight:g}"
         )
     n = len(agreement)
-    terms = _annex(agreement)
-    section = terms["accuracy"]
-    points = section.pop("points", None)
-    fitted = {"points_file": "annex"} if points is not None else {}
-    accuracy: Any = TypeAdapter(ACCURACY_MODELS[section["model"]]).validate_python(section | fitted)
-    measured = agreement.data_bits if accuracy.measure == "bits" else terms["samples"]
 
     def real(own: float, stand_in: float) -> Array:
         values = np.full(n, stand_in)
@@ -183,88 +155,15 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
     try:
         return KnownGame(
             me=me,
-            competitors_weight=private.competitors_weight,
+            weights=real(private.competitors_weight, 0.0),
             profitability=real(private.profitability, 1.0),
-            data_bits=np.array(agreement.data_bits, dtype=float),
             # So little effort that every level of the others is feasible.
             cycles_per_bit=real(private.cycles_per_bit, 1e-100),
-            cpu_levels_hz=padded([list(map(float, own)) for own in agreement.cpu_levels_hz]),
-            accuracy=accuracy_model(accuracy, None if points is None else np.array(points)),
-            data_units=np.array(measured, dtype=float) / accuracy.unit,
             download_seconds=real(private.download_seconds, 0.0),
             upload_seconds=real(private.upload_seconds, 0.0),
-            **_rule(agreement),
-            min_data_fraction=agreement.min_data_ppb / PPB,
-            overhead_weight=terms["overhead_weight"],
-            deadline_seconds=terms["deadline_seconds"],
-            **terms["energy"],
-            names=agreement.names,
-            title=agreement.consortium,
+            **public_terms(agreement),
         )
     except InvalidGameError as error:
         raise InputError(
             Problem(f"{place}: {field}", what) for _, field, what in error.problems
         ) from None
-
-
-def _annex(agreement: Agreement) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(agreement.annex)
-    return document
-
-
-def _rule(agreement: Agreement) -> dict[str, Any]:
-    """Return what the agreement says of the rule, as the game takes it.
-
-    Under the efficient rule rho is in no agreement, and nothing at ``me`` depends on it: damage
-    takes the estimate of ``sum_j rho_ij p_j``.
-    """
-    match agreement.rule:
-        case EfficientTerms() as efficient:
-            return {
-                "competition": DenseCompetition(np.zeros((len(agreement), len(agreement)))),
-                "compensation": _efficient(agreement, efficient),
-            }
-        case LinearTerms() as linear:
-            return {
-                "competition": DenseCompetition(_matrix(agreement, linear)),
-                "incentive_intensity": float(
-                    Fraction(linear.gamma, GAMMA_SCALE * agreement.wei_per_payoff)
-                ),
-                "compute_weight": linear.lambda_ppb / PPB,
-            }
-        case other:
-            raise TypeError(f"rule: {other.name} cannot be played")
-
-
-def _efficient(agreement: Agreement, rule: EfficientTerms) -> EfficientRule:
-    """Return the efficient rule in units of payoff: what the contract will pay."""
-
-    def payoff(wei: int) -> float:
-        return float(Fraction(wei, agreement.wei_per_payoff))
-
-    schedules, problems = [], []
-    for name, points in zip(agreement.names, rule.schedules, strict=True):
-        shares, values = zip(*points, strict=True)
-        try:
-            schedules.append(
-                Schedule(np.array(shares) / PPB, np.array([payoff(value) for value in values]))
-            )
-        except InvalidScheduleError as error:  # the contract takes what is not concave
-            problems.append(Problem(f"{agreement.consortium}: schedule of {name}", str(error)))
-    if problems:
-        raise InputError(problems)
-    n = len(agreement)
-    constants = zip(mirror.pairs(n), rule.constants, strict=True)
-    return EfficientRule(
-        tuple(schedules),
-        np.zeros(n),
-        tuple((i, j, payoff(wei)) for (i, j), wei in constants if wei),
-    )
-
-
-def _matrix(agreement: Agreement, rule: LinearTerms) -> Array:
-    """Return rho, shape ``(N, N)``."""
-    n = len(agreement)
-    matrix = np.zeros((n, n))
-    matrix[np.triu_indices(n, 1)] = np.array(rule.rho_ppb) / PPB
-    return matrix + matrix.T

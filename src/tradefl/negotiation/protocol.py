@@ -121,6 +121,12 @@ class Standing:
         return self.turn % self.size
 
     @property
+    def skipped(self) -> tuple[int, ...]:
+        """The turns in which nothing counted, in order."""
+        used = {ruling.turn for ruling in self.rulings if ruling.kind != "rejected"}
+        return tuple(turn for turn in range(self.turn) if turn not in used)
+
+    @property
     def moves(self) -> int:
         """How many proposals changed something."""
         return sum(ruling.kind == "moved" for ruling in self.rulings)

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tradefl.consortium import Consortium
-from tradefl.game import certify
+from tradefl.game import CoopetitionGame, certify
 from tradefl.negotiation.agent import profile_of
+from tradefl.negotiation.agreed import agreed_game
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import (
     TOLERANCE,
@@ -136,8 +137,9 @@ def verify(
             "file can tell"
         )
     else:
-        findings += _answers(consortium, agreement, standing)
-        certificate = certify(consortium.game, profile_of(standing.reports))
+        game = agreed_game(consortium, agreement)
+        findings += _answers(game, agreement, standing)
+        certificate = certify(game, profile_of(standing.reports))
         regret = certificate.max_regret
         if standing.over and not certificate.is_equilibrium(TOLERANCE):
             who = agreement.names[int(np.argmax(certificate.regret))]
@@ -145,7 +147,7 @@ def verify(
     return Verification(agreement, standing, tuple(findings), tuple(notes), regret)
 
 
-def _answers(consortium: Consortium, agreement: Agreement, standing: Standing) -> list[str]:
+def _answers(game: CoopetitionGame, agreement: Agreement, standing: Standing) -> list[str]:
     """Return whose answers were not best responses to what stood, by the file's figures."""
     findings = []
     reports = list(initial_reports(agreement))
@@ -154,7 +156,7 @@ def _answers(consortium: Consortium, agreement: Agreement, standing: Standing) -
             continue
         i = ruling.turn % len(agreement)
         reports[i] = ruling.proposal.report
-        certificate = certify(consortium.game, profile_of(reports))
+        certificate = certify(game, profile_of(reports))
         gain = float(certificate.regret[i])
         if gain > TOLERANCE * float(certificate.payoff_scale[i]):
             findings.append(

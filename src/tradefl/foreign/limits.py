@@ -1,0 +1,79 @@
+"""How much of a foreign file or answer is read, and how a user raises it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from tradefl.errors import InputError, Problem
+
+PREFIX = "TRADEFL_MAX_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """The largest input that is read; the defaults hold memory below one gigabyte.
+
+    The environment variable ``TRADEFL_MAX_`` and the field's name in capitals, for example
+    ``TRADEFL_MAX_ROWS=2000000``, replaces a default.
+
+    Attributes
+    ----------
+    bytes
+        Bytes of a file or an answer, and of a Parquet table once decompressed.
+    toml_bytes
+        Bytes of a TOML file.
+    keys
+        Parts of keys in a TOML file: ``a.b.c = 1`` has three.
+    values
+        Values in a TOML or JSON document, and cells of a table.
+    rows, columns
+        Rows and columns of a table.
+    depth
+        Tables and lists inside each other in a TOML file, and dots in one of its keys.
+    digits
+        Digits of a number; up to 308 every whole number is also a double.
+    name
+        Characters of a name.
+    """
+
+    bytes: int = 64 * 2**20
+    toml_bytes: int = 16 * 2**20
+    keys: int = 400_000
+    values: int = 4_000_000
+    rows: int = 400_000
+    columns: int = 4_096
+    depth: int = 64
+    digits: int = 300
+    name: int = 200
+
+
+def limits() -> Limits:
+    """Return the limits that are in force: the defaults, and what the environment raises.
+
+    Raises
+    ------
+    InputError
+        A variable does not hold a whole number greater than 0.
+    """
+    problems, given = [], {}
+    for field in dataclasses.fields(Limits):
+        variable = PREFIX + field.name.upper()
+        text = os.environ.get(variable)
+        if text is None:
+            continue
+        if len(text) <= 18 and text.isascii() and text.isdigit() and int(text) > 0:
+            given[field.name] = int(text)
+        else:
+            got = ascii(text[:40])
+            what = f"expected a whole number between 1 and 10^18, got {got}; change or unset it"
+            problems.append(Problem(variable, what))
+    if problems:
+        raise InputError(problems)
+    return Limits(**given)
+
+
+def exceeded(place: object, what: str, field: str, limit: int) -> InputError:
+    """Return the error of an input beyond a limit; it names the variable that raises it."""
+    cure = f"if you trust its origin, raise the limit with {PREFIX}{field.upper()}"
+    return InputError.at(place, f"{what}; expected at most {limit:,}; {cure}")

@@ -1,0 +1,229 @@
+"""The game as the agreement holds it: the one place that decides what a result is judged by.
+
+An agreement rounds: CPU levels to whole hertz, data sizes to whole bits, ``D_min``, ``lambda`` and
+``rho`` to parts per billion, ``gamma`` and the efficient rule's figures to wei. Organizations
+answer and contribute in these integers, so their result is judged in these integers: under the
+figures of the file, an equilibrium of the agreement can be infeasible by a fraction of a hertz.
+
+Private figures (``p_i``, ``eta_i``, transfer times) are in no agreement and are not rounded. Nor
+is ``sum_j rho_ij p_j``, the weight of an organization's loss to its rivals: the agreement's
+``rho`` sets payments, the file's describes the market.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter
+
+from tradefl.consortium import Consortium
+from tradefl.consortium.consortium import accuracy_model
+from tradefl.consortium.organizations import padded
+from tradefl.consortium.schema import ACCURACY_MODELS
+from tradefl.errors import InputError, Problem
+from tradefl.game import (
+    Competition,
+    CoopetitionGame,
+    DenseCompetition,
+    EfficientRule,
+    InvalidGameError,
+    InvalidScheduleError,
+    Schedule,
+)
+from tradefl.settlement import mirror
+from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
+from tradefl.settlement.mirror import PPB
+from tradefl.settlement.terms import EfficientTerms, LinearTerms
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class AgreedGame(CoopetitionGame):
+    """A game whose payments follow the agreement, and whose damage follows given weights.
+
+    Parameters
+    ----------
+    weights
+        ``sum_j rho_ij p_j``, shape ``(N,)``, in units of payoff.
+    """
+
+    weights: Array
+
+    @cached_property
+    def competitors_profitability(self) -> Array:
+        """``sum_j rho_ij p_j``, shape ``(N,)``, as given rather than from the agreement's rho."""
+        return self.weights
+
+
+def agreed_game(consortium: Consortium, agreement: Agreement) -> AgreedGame:
+    """Return the game of a consortium under the figures of its agreement.
+
+    Each organization's row is the game that its own agent plays, so an equilibrium of this game is
+    what honest agents reach.
+
+    Parameters
+    ----------
+    consortium
+        The whole file, private figures included.
+    agreement
+        The agreement of the same organizations, in the same order.
+
+    Raises
+    ------
+    ValueError
+        The agreement lists other organizations.
+    InputError
+        After rounding, an organization has no feasible level.
+    """
+    if consortium.names != agreement.names:
+        raise ValueError("agreement: expected the organizations of the consortium, in its order")
+    who, own = consortium.organizations, consortium.game
+    try:
+        return AgreedGame(
+            weights=own.competitors_profitability,
+            profitability=who.profitability,
+            cycles_per_bit=who.cycles_per_bit,
+            download_seconds=who.download_seconds,
+            upload_seconds=who.upload_seconds,
+            # The efficient rule's agreement has no rho, and its payments do not depend on it.
+            **public_terms(agreement, own.competition),
+        )
+    except InvalidGameError as error:
+        raise InputError(_problems(error, consortium)) from None
+
+
+def game_on_agreed_strategies(consortium: Consortium, agreement: Agreement) -> CoopetitionGame:
+    """Return the file's game on the contributions that the agreement admits.
+
+    Levels are whole hertz and ``D_min`` is whole ppb; every payment keeps the file's figures, to
+    be compared with the contract's.
+
+    Raises
+    ------
+    InputError
+        After rounding, an organization has no feasible level.
+    """
+    try:
+        return dataclasses.replace(
+            consortium.game,
+            cpu_levels_hz=_levels(agreement),
+            min_data_fraction=agreement.min_data_ppb / PPB,
+        )
+    except InvalidGameError as error:
+        raise InputError(_problems(error, consortium)) from None
+
+
+def _problems(error: InvalidGameError, consortium: Consortium) -> list[Problem]:
+    return [
+        Problem(
+            f"{consortium.source}: "
+            + ("" if i is None else f"organization {consortium.names[i]!r}: ")
+            + field,
+            f"{what} (with the agreement's rounded figures)",
+        )
+        for i, field, what in error.problems
+    ]
+
+
+def public_terms(agreement: Agreement, competition: Competition | None = None) -> dict[str, Any]:
+    """Return the public part of the game: everything of it that is in the agreement.
+
+    Parameters
+    ----------
+    agreement
+        The agreement; its annex has the accuracy model, the deadline and the energy model.
+    competition
+        ``rho`` where the agreement has none, that is under the efficient rule; default: zeros.
+
+    Raises
+    ------
+    InputError
+        A schedule that the contract accepts is not concave, so no game has it.
+    """
+    n = len(agreement)
+    terms: dict[str, Any] = json.loads(agreement.annex)
+    section = terms["accuracy"]
+    points = section.pop("points", None)
+    fitted = {"points_file": "annex"} if points is not None else {}
+    accuracy: Any = TypeAdapter(ACCURACY_MODELS[section["model"]]).validate_python(section | fitted)
+    measured = agreement.data_bits if accuracy.measure == "bits" else terms["samples"]
+    return {
+        "data_bits": np.array(agreement.data_bits, dtype=float),
+        "cpu_levels_hz": _levels(agreement),
+        "accuracy": accuracy_model(accuracy, None if points is None else np.array(points)),
+        "data_units": np.array(measured, dtype=float) / accuracy.unit,
+        "min_data_fraction": agreement.min_data_ppb / PPB,
+        "overhead_weight": terms["overhead_weight"],
+        "deadline_seconds": terms["deadline_seconds"],
+        **terms["energy"],
+        **_rule(
+            agreement, DenseCompetition(np.zeros((n, n))) if competition is None else competition
+        ),
+        "names": agreement.names,
+        "title": agreement.consortium,
+    }
+
+
+def _levels(agreement: Agreement) -> Array:
+    return padded([list(map(float, own)) for own in agreement.cpu_levels_hz])
+
+
+def _rule(agreement: Agreement, competition: Competition) -> dict[str, Any]:
+    """Return the agreement's rule as the game's parameters."""
+    match agreement.rule:
+        case EfficientTerms() as efficient:
+            return {
+                "competition": competition,
+                "compensation": _efficient(agreement, efficient),
+            }
+        case LinearTerms() as linear:
+            return {
+                "competition": DenseCompetition(_matrix(len(agreement), linear.rho_ppb)),
+                "incentive_intensity": float(
+                    Fraction(linear.gamma, GAMMA_SCALE * agreement.wei_per_payoff)
+                ),
+                "compute_weight": linear.lambda_ppb / PPB,
+            }
+        case other:
+            raise TypeError(f"rule: {other.name} cannot be played")
+
+
+def _efficient(agreement: Agreement, rule: EfficientTerms) -> EfficientRule:
+    """Return the efficient rule in units of payoff: the amounts that the contract will pay."""
+
+    def payoff(wei: int) -> float:
+        return float(Fraction(wei, agreement.wei_per_payoff))
+
+    schedules, problems = [], []
+    for name, points in zip(agreement.names, rule.schedules, strict=True):
+        shares, values = zip(*points, strict=True)
+        try:
+            schedules.append(
+                Schedule(np.array(shares) / PPB, np.array([payoff(value) for value in values]))
+            )
+        except InvalidScheduleError as error:  # the contract accepts schedules that are not concave
+            problems.append(Problem(f"{agreement.consortium}: schedule of {name}", str(error)))
+    if problems:
+        raise InputError(problems)
+    n = len(agreement)
+    constants = zip(mirror.pairs(n), rule.constants, strict=True)
+    return EfficientRule(
+        tuple(schedules),
+        np.zeros(n),
+        tuple((i, j, payoff(wei)) for (i, j), wei in constants if wei),
+    )
+
+
+def _matrix(n: int, rho_ppb: Sequence[int]) -> Array:
+    """Return rho from its upper triangle in ppb, shape ``(N, N)``."""
+    matrix = np.zeros((n, n))
+    matrix[np.triu_indices(n, 1)] = np.array(rho_ppb) / PPB
+    return matrix + matrix.T
