@@ -19,7 +19,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -142,11 +141,12 @@ def child(
     finally:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()  # as the end of this process would
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(timeout=2 * attached.GRACE_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        except subprocess.TimeoutExpired:
+            # Only now: the number of one that has ended may be another's already.
+            attached.end_group(process)
+            process.wait()
 
 
 @contextlib.contextmanager
