@@ -173,7 +173,7 @@ def _terminable() -> Iterator[None]:
     def leave(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    wanted = [signal.SIGTERM, signal.SIGHUP]
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # Under nohup a closed terminal is ignored, and stays so.
     wanted = [one for one in wanted if signal.getsignal(one) != signal.SIG_IGN]
     before = {one: signal.signal(one, leave) for one in wanted}

@@ -19,7 +19,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from tradefl.consortium import Consortium
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.schema import Settlement as Section
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import hidden_secrets
 from tradefl.negotiation import attached
 from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
@@ -100,7 +100,7 @@ def negotiate(
         stack.enter_context(_secrets_hidden(url))
         chain = _chain(url, own)
         agreement, contract, password = _deploy(consortium, chain, folder)
-        deployed(contract, shown_address(url))
+        deployed(contract, hidden_secrets(url))
         agents = [
             stack.enter_context(_agent(folder, i, url, contract, password))
             for i in range(len(agreement))
@@ -143,11 +143,12 @@ def child(
     finally:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()  # as the end of this process would
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(timeout=2 * attached.GRACE_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        except subprocess.TimeoutExpired:
+            # Only now: the number of one that has ended may be another's already.
+            attached.end_group(process)
+            process.wait()
 
 
 @contextlib.contextmanager
@@ -321,19 +322,6 @@ def _last_line(folder: Path, i: int) -> str:
 # --- addresses -----------------------------------------------------------------------------------
 
 
-def shown_address(url: str) -> str:
-    """Return a node's address without what may be secret: user, password, path and query."""
-    if "://" not in url:
-        return url  # the path of a socket
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "the node"
-    host = parts.netloc.rpartition("@")[2]
-    secret = parts.path.strip("/") or parts.query or parts.fragment
-    return f"{parts.scheme}://{host}{'/...' if secret else ''}"
-
-
 @contextlib.contextmanager
 def _secrets_hidden(url: str) -> Iterator[None]:
     """Keep the secret parts of an address out of the errors of what is done meanwhile."""
@@ -341,25 +329,12 @@ def _secrets_hidden(url: str) -> Iterator[None]:
         yield
     except InputError as error:
         hidden = [
-            Problem(_without_secrets(one.place, url), _without_secrets(one.message, url))
+            Problem(hidden_secrets(one.place, url), hidden_secrets(one.message, url))
             for one in error.problems
         ]
         if hidden == list(error.problems):
             raise
         raise InputError(hidden) from None
-
-
-def _without_secrets(text: str, url: str) -> str:
-    if shown_address(url) == url:
-        return text
-    text = text.replace(url, shown_address(url))
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        user = parts.netloc.rpartition("@")[0]
-        secret = [user, parts.password, parts.path.strip("/"), parts.query, parts.fragment]
-        for part in sorted({one for one in secret if one}, key=len, reverse=True):
-            text = text.replace(part, "...")
-    return text
 
 
 @contextlib.contextmanager
