@@ -259,6 +259,10 @@ def _order(
     """Return in which row, and in which column, of a labelled matrix each organization stands."""
     known = set(names)
     labelled = (("row 1", header), ("column 1", column))
+    if not 2 * sum(name in known for name in header) >= len(header):
+        # No label is shown: this may be a file of something else.
+        what = "row 1 does not name the organizations; expected their names, or N rows of numbers"
+        raise InputError.at(path, what)
     problems = [
         Problem(str(path), f"{place} names an unknown organization {shown(name)}")
         for place, found in labelled

@@ -22,7 +22,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from tradefl.foreign import name_problem, normalized, printable
+from tradefl.foreign import name_problem, normalized
+from tradefl.text import CELL_SHOWN, printable
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -231,15 +232,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message: at most 60 printable characters."""
+    """Return a value for a message: printable, of text at most 40 characters, of others 60."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, bool):
         return "true" if value else "false"
     # What is cut off need not be written out: it may be a million numbers.
     if isinstance(value, str):
-        text = repr(value[: SHOWN + 1])
-    elif isinstance(value, list):
+        text = repr(value[: CELL_SHOWN + 1])
+        return text if len(text) <= CELL_SHOWN + 2 else text[: CELL_SHOWN - 2] + "..." + text[0]
+    if isinstance(value, list):
         text = f"[{', '.join(map(shown, value[:SHOWN]))}]"
     elif isinstance(value, int) and value.bit_length() > 1_000:
         return "a number of more than 300 digits"
