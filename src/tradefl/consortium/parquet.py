@@ -81,11 +81,13 @@ def _require_modest(file: Any, content: bytes, path: Path, most: Limits) -> None
     size = values = 0
     for chunk in chunks:
         for page in _pages(content, chunk):
-            size += page.get(2, 0)  # uncompressed_page_size
+            size += _number(page, 2)  # uncompressed_page_size
             for kind in (5, 7, 8):  # headers of data pages, of a dictionary, of data pages v2
-                header = page.get(kind, {})
-                values += header.get(1, 0)
-                if kind != 7 and header.get(2 if kind == 5 else 4) == _PREFIXED_TEXTS:
+                header = page.get(kind)
+                if not isinstance(header, dict):
+                    continue
+                values += _number(header, 1)
+                if kind != 7 and _number(header, 2 if kind == 5 else 4) == _PREFIXED_TEXTS:
                     raise ValueError("the encoding DELTA_BYTE_ARRAY is not read; use another one")
             _require_within(path, size, values, most)
 
@@ -140,11 +142,17 @@ def _pages(content: bytes, chunk: Any) -> Iterator[dict[int, Any]]:
     end = min(start + chunk.total_compressed_size, len(content))
     while 0 <= start < end:
         header, start = _struct(content, start)
-        size = header.get(3, -1)  # compressed_page_size
-        if size < 0:
+        if 3 not in header:
             raise ValueError("a page has no size")
         yield header
-        start += size
+        start += _number(header, 3)  # compressed_page_size
+
+
+def _number(fields: dict[int, Any], field: int) -> int:
+    number = fields.get(field, 0)
+    if not isinstance(number, int) or number < 0:
+        raise ValueError("a page header holds something else than a size")
+    return number
 
 
 def _struct(content: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:

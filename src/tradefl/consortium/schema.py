@@ -16,6 +16,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     StringConstraints,
     ValidationError,
@@ -30,6 +31,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Intensity = Annotated[float, Field(ge=0, le=1)]
 FILE_NAME_LENGTH = 1_000
+MOST_LEVELS = 1_000
 SHOWN = 60
 
 
@@ -56,6 +58,9 @@ FileName = Annotated[str, StringConstraints(min_length=1, max_length=FILE_NAME_L
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Seconds = Annotated[int, Field(gt=0)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+Levels = Annotated[list[Positive], Field(min_length=1, max_length=MOST_LEVELS)]
+# Only the first point that is wrong is reported: there may be millions.
+Points = Annotated[list[Point], FailFast()]
 
 
 class Section(BaseModel):
@@ -140,7 +145,7 @@ class Compensation(Section):
     constants: Annotated[dict[str, float], BeforeValidator(_by_name)]  # k_i by name, payoff
     pairs: list[Any] = Field(default_factory=list)  # [receiver, payer, amount], payoff
     schedules: Annotated[
-        dict[str, list[Point]], BeforeValidator(_by_name)
+        dict[str, Points], BeforeValidator(_by_name)
     ]  # phi_i by name: [share, payoff], ascending
 
 
@@ -152,7 +157,7 @@ class Organization(Section):
     data_bits: Positive  # s_i
     samples: Annotated[int, Field(ge=1, le=2**53)]  # |S_i|
     cycles_per_bit: Positive  # eta_i
-    cpu_levels_hz: Annotated[list[Positive], Field(min_length=1)]  # F_i, ascending
+    cpu_levels_hz: Levels  # F_i, ascending
     download_seconds: NonNegative  # T1_i
     upload_seconds: NonNegative  # T3_i
     sector: Name | None = None
@@ -194,6 +199,8 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
         return f"expected at most {context['max_length']:,} characters, got {len(error['input']):,}"
     if kind == "literal_error":
         return f"expected {context['expected']}, got {got}"
+    if kind == "too_long" and context["max_length"] > 2:
+        return f"expected at most {context['max_length']:,} values"
     if kind == "too_short" and context.get("min_length", 1) > 1:
         kind = "too_long"  # either way it is no pair
     if kind in ("too_short", "string_too_short"):

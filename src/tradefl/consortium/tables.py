@@ -23,8 +23,8 @@ from typing import Any, Literal
 
 from tradefl.consortium.parquet import read_parquet
 from tradefl.consortium.schema import suggestion
-from tradefl.errors import InputError, MissingExtraError, Problem
-from tradefl.foreign import limits, read_bytes, read_cell, read_text
+from tradefl.errors import MOST_PROBLEMS, InputError, MissingExtraError, Problem
+from tradefl.foreign import Limits, limits, read_bytes, read_cell, read_text
 from tradefl.foreign.limits import exceeded
 from tradefl.text import quoted
 
@@ -148,7 +148,9 @@ def _numbered(path: Path, reader: Any, skipped: int) -> Iterator[tuple[int, list
         raise InputError.at(f"{path}: line {line}", f"not valid CSV: {error}") from None
 
 
-def _bounded(path: Path, numbered: Iterable[tuple[int, list[Cell]]]) -> tuple[list[Any], list[int]]:
+def _bounded(
+    path: Path, numbered: Iterable[tuple[int, list[Cell]]], unit: str = "line"
+) -> tuple[list[list[Cell]], list[int]]:
     """Return the rows that are not blank, and where they are, within the limits."""
     most = limits()
     rows: list[list[Cell]] = []
@@ -164,7 +166,7 @@ def _bounded(path: Path, numbered: Iterable[tuple[int, list[Cell]]]) -> tuple[li
             raise exceeded(path, f"has more than {most.rows:,} rows", "rows", most.rows)
         if len(row) > most.columns:
             raise exceeded(
-                f"{path}: line {line}", f"has {len(row):,} cells", "columns", most.columns
+                f"{path}: {unit} {line}", f"has {len(row):,} cells", "columns", most.columns
             )
         rows.append(row)
         lines.append(line)
@@ -208,8 +210,9 @@ def _read_workbook(path: Path) -> Sheet:
                 raise InputError.at(path, "has no worksheet")
             sheet = book.worksheets[0]
             sheet.reset_dimensions()  # what the file says of its size is not believed
-            cells = sheet.iter_rows(values_only=True, max_col=most.columns + 1)
-            rows, lines = _bounded(path, _trimmed(path, cells, most.rows))
+            rows, lines = _bounded(
+                path, _trimmed(path, sheet.iter_rows(values_only=True), most), "row"
+            )
             book.close()
     except InputError:
         raise
@@ -223,12 +226,14 @@ def _read_workbook(path: Path) -> Sheet:
 
 
 def _trimmed(
-    path: Path, rows: Iterable[tuple[Cell, ...]], most: int
+    path: Path, rows: Iterable[tuple[Cell, ...]], most: Limits
 ) -> Iterator[tuple[int, list[Cell]]]:
     """Yield the rows and their numbers, without the empty cells at their end."""
+    cells = 0
     for number, row in enumerate(rows, 1):
-        if number > 4 * most:
-            raise exceeded(path, f"has more than {number - 1:,} rows", "rows", most)
+        cells += len(row)  # a row extends to its last cell, however many before it are empty
+        if cells > most.values:
+            raise exceeded(path, f"has more than {most.values:,} cells", "values", most.values)
         last = max((k for k, cell in enumerate(row, 1) if cell is not None), default=0)
         yield number, list(row[:last])
 
@@ -291,6 +296,8 @@ def read_columns(path: Path, required: Sequence[str], known: Sequence[str]) -> C
                 "the separator into double quotes, and write numbers without thousands separators"
             )
             problems.append(Problem(sheet.place(k), what))
+            if len(problems) > MOST_PROBLEMS:
+                raise InputError.many(path, problems)
     kept = []
     for k, name in enumerate(header):
         column = [row[k] for row in body if k < len(row)]

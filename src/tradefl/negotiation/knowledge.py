@@ -61,7 +61,7 @@ def load_private(path: Path) -> PrivateFigures:
     InputError
         No such file, not TOML, or a figure is missing, unknown or out of range.
     """
-    document = parse_toml(read_text(path), path)
+    document = parse_toml(read_text(path, field="toml_bytes"), path)
     try:
         return PrivateFigures.model_validate(document)
     except ValidationError as error:
