@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -80,14 +81,29 @@ def _root(
     """Compute what rivals contribute to a shared model, and who compensates whom."""
 
 
+# Errors of the library name its parameters; here they are flags.
+FLAGS = {"`allow`": "--allow-path"}
+
+
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and a message that names it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
+        _require_folder()
         app(prog_name="tradefl")
     except InputError as error:
         for line in error.lines():
+            for parameter, flag in FLAGS.items():
+                line = line.replace(parameter, flag)
             sys.stderr.write(f"error: {line}\n")
         sys.exit(2)
+
+
+def _require_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError:
+        what = "no longer exists; change to another one with cd, and run the command again"
+        raise InputError.at("working directory", what) from None

@@ -151,7 +151,7 @@ def _in_wei(consortium: Consortium, solution: Solution, who: list[int]) -> list[
             agreement,
             reports,
             i,
-            sum(line.amount for line in solution.statement(i).section("redistribution")),
+            float(solution.terms.redistribution[i]),
             bounds[i],
         )
         for i in who
@@ -184,7 +184,7 @@ def _document(
         "method": solution.method,
         "status": solution.status,
         "max_regret": solution.certificate.max_regret,
-        "omega": game.omega(solution.profile),
+        "omega": solution.figures.omega,
         "performance": solution.terms.performance,
         "statements": documents,
         "transfers": [
@@ -196,16 +196,15 @@ def _document(
 
 def _contributions(solution: Solution) -> list[list[str]]:
     """Return what everybody contributes, as it enters Omega and the redistribution."""
-    game, profile = solution.game, solution.profile
-    score = game.rule.score(game, profile)
+    game, profile, figures = solution.game, solution.profile, solution.figures
     return [
         [
             game.name_of(i),
             number(float(profile.data_fraction[i])),
             number(float(game.data_units[i])),
-            number(float(profile.data_fraction[i] * game.data_units[i])),
+            number(figures.units[i]),
             number(float(profile.cpu_hz[i])),
-            number(float(score[i])),
+            number(figures.scores[i]),
         ]
         for i in range(game.size)
     ]
@@ -236,7 +235,7 @@ def _print(
         f"{game.title}: method {solution.method}, status {solution.status}, "
         f"max regret {solution.certificate.max_regret:.3g}\n"
     )
-    say(f"What everybody contributes; Omega = sum of d u = {number(game.omega(solution.profile))}")
+    say(f"What everybody contributes; Omega = sum of d u = {number(solution.figures.omega)}")
     print_table(_headings(solution), _contributions(solution))
     for one in _with_wei(statements, in_wei):
         say(f"{one}\n")
@@ -270,7 +269,7 @@ def _markdown(
         "",
         "## What everybody contributes",
         "",
-        f"Omega = sum of d u = {number(game.omega(solution.profile))}",
+        f"Omega = sum of d u = {number(solution.figures.omega)}",
         "",
         f"| {' | '.join(_headings(solution))} |",
         "|---|---:|---:|---:|---:|---:|",

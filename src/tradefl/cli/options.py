@@ -153,7 +153,9 @@ def password_prompt(keystore: Path | None) -> str:
     InputError
         Nobody is there to ask.
     """
-    if not sys.stdin.isatty():  # getpass would read it from a pipe, with a warning
+    if (
+        sys.stdin is None or not sys.stdin.isatty()
+    ):  # getpass would read it from a pipe, with a warning
         raise InputError.at("--keystore", NOBODY_TO_ASK)
     try:
         return str(

@@ -1,85 +1,15 @@
-"""Files: read with errors that name them, written whole or not at all."""
+"""Files: read within limits, with errors that name them; written whole or not at all."""
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import pydantic_core
 
 from tradefl.errors import InputError
+from tradefl.foreign import read_json, read_text
 
-
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file.
-
-    Raises
-    ------
-    InputError
-        There is no such file, it is a directory, unreadable, empty, or not text.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError.at(path, "no such file") from None
-    except IsADirectoryError:
-        raise InputError.at(path, "is a directory, expected a file") from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError.at(path, f"cannot be read: {reason}") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError.at(
-            path, f"expected UTF-8 text, but byte {error.start} is not part of any"
-        ) from None
-    if not text.strip():
-        raise InputError.at(path, "is empty")
-    if "\x00" in text:
-        raise InputError.at(path, "expected UTF-8 text, got a binary file")
-    return text
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_text`, or it is not JSON, or nested too deeply.
-    """
-    text = read_text(path)
-    try:
-        # Not json.loads: some libraries raise Python's recursion limit so far that a deeply nested
-        # document would overrun the stack.
-        return pydantic_core.from_json(text)
-    except ValueError as error:
-        raise InputError.at(path, f"not valid JSON: {error}") from None
-
-
-def read_csv(path: Path) -> tuple[list[list[str]], list[int]]:
-    """Return the rows of a CSV file, blank lines left out, and the line that each ends in.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_text`, or the quoting is broken.
-    """
-    # Only line feeds end lines: str.splitlines would split at U+2028 within a name too.
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    rows, lines = [], []
-    try:
-        for row in reader:
-            if row:
-                rows.append(row)
-                lines.append(reader.line_num)
-        return rows, lines
-    except csv.Error as error:
-        raise InputError.at(path, f"line {reader.line_num}: not valid CSV: {error}") from None
+__all__ = ["atomic_write", "read_json", "read_text"]
 
 
 def atomic_write(path: Path, content: bytes) -> None:

@@ -21,7 +21,7 @@ from tradefl.consortium.organizations import Organizations, descending_levels, r
 from tradefl.consortium.schema import described, shown, suggestion
 from tradefl.consortium.tables import SUFFIXES, Marks, plain, read_columns
 from tradefl.errors import SHOWN, InputError, Problem
-from tradefl.foreign import limits, look_alikes, parse_toml, read_text
+from tradefl.foreign import look_alikes, parse_toml, read_text
 from tradefl.game import Competition, SectorCompetition
 from tradefl.text import quoted
 
@@ -168,7 +168,7 @@ class _Reader:
     # --- the parts -----------------------------------------------------------------------------
 
     def _parse(self) -> dict[str, Any]:
-        return parse_toml(read_text(self.path, limits().toml_bytes), self.path)
+        return parse_toml(read_text(self.path, field="toml_bytes"), self.path)
 
     def _name(self, document: Mapping[str, Any]) -> str | None:
         if "name" not in document:

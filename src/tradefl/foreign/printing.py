@@ -19,8 +19,8 @@ def escaped_json(text: str) -> str:
 
     The document means the same: they occur only inside strings. Line feeds stay.
     """
-    if text.isascii():  # json.dumps has escaped all but DEL
-        return text.replace("\x7f", "\\u007f")
+    if text.replace("\n", "").isprintable():
+        return text
     return "".join(
         c if c == "\n" or c.isprintable() or is_space(c) else _json_escape(c) for c in text
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from tradefl import charts
 from tradefl.consortium import Consortium
@@ -31,11 +31,14 @@ from tradefl.report.blocks import (
     quantity,
 )
 from tradefl.solvers import Solution
+from tradefl.text import printable
 
 ROWS = 40
 Count = Annotated[int, Field(ge=0)]
 Wei = Annotated[str, Field(pattern=r"^-?[0-9]{1,80}$")]
 Hz = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
+# Text of others, which a page shows: nothing in it is invisible or turns the direction of writing.
+Words = Annotated[str, AfterValidator(lambda text: printable(text, 1_000))]
 
 
 class _Document(BaseModel):
@@ -62,16 +65,16 @@ class Training(_Document):
 
     document: Literal["tradefl/training/1"] = Field(alias="schema")
     consortium: str
-    scheme: str
+    scheme: Words
     rounds: Count
-    model: str
-    data: str
+    model: Words
+    data: Words
     initial_accuracy: float | None
     initial_loss: float | None
-    accuracy: list[float | None]
-    loss: list[float | None]
+    accuracy: Annotated[list[float | None], FailFast()]
+    loss: Annotated[list[float | None], FailFast()]
     organizations: list[Trained]
-    notices: list[str]
+    notices: Annotated[list[Words], FailFast()]
     runtime_seconds: float
 
 
@@ -79,7 +82,7 @@ class Settled(_Document):
     """One organization's place in a settlement; amounts are whole wei, as text."""
 
     name: str
-    address: str
+    address: Words
     data_ppb: Count
     cpu_hz: Hz
     bond_wei: Wei
@@ -91,9 +94,9 @@ class Settled(_Document):
 class Receipt(_Document):
     """One transaction on the chain."""
 
-    call: str
-    organization: str | None
-    hash: str
+    call: Words
+    organization: Words | None
+    hash: Words
     gas: Count
     block: Count
 
@@ -103,7 +106,7 @@ class Verdict(_Document):
 
     agrees: bool
     checks: Count
-    differences: list[str]
+    differences: Annotated[list[Words], FailFast()]
 
 
 class Settlement(_Document):
@@ -112,11 +115,11 @@ class Settlement(_Document):
     document: Literal["tradefl/settlement/1"] = Field(alias="schema")
     consortium: str
     chain_id: Count
-    contract: str
-    agreement_hash: str
-    phase: str
+    contract: Words
+    agreement_hash: Words
+    phase: Words
     organizations: list[Settled]
-    transactions: list[Receipt]
+    transactions: Annotated[list[Receipt], FailFast()]
     gas_used: Count
     audit: Verdict
 
@@ -176,6 +179,10 @@ def require_agreement_of(settlement: Settlement, consortium: Consortium, path: P
 
 def _read(path: Path, kind: type[Read], consortium: Consortium) -> Read:
     content = read_json(path)
+    members = content.get("organizations") if isinstance(content, dict) else None
+    if isinstance(members, list) and len(members) != len(consortium):
+        what = f"expected {len(consortium):,} of them, got {len(members):,}"
+        raise InputError.at(f"{path}: organizations", what)
     try:
         document = kind.model_validate(content)
     except ValidationError as error:
