@@ -80,8 +80,7 @@ def load_private(path: Path) -> PrivateFigures:
 
 def write_private(figures: PrivateFigures, path: Path) -> None:
     """Write an organization's private file; only its owner can read it."""
-    atomic_write(path, tomli_w.dumps(figures.model_dump()).encode())
-    path.chmod(0o600)
+    atomic_write(path, tomli_w.dumps(figures.model_dump()).encode(), private=True)
 
 
 def private_figures(consortium: Consortium, i: int) -> PrivateFigures:
