@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -90,7 +91,14 @@ def _silence() -> Callable[[], None]:
     return lambda: console_handler.removeFilter(only_errors)
 
 
+def _remember_random() -> Callable[[], None]:
+    """Keep the state of Python's generator, from which Flower draws the order of its nodes."""
+    before = random.getstate()
+    return lambda: random.setstate(before)
+
+
 _task_identity = _Once(_identify)
+_random_state = _Once(_remember_random)
 quiet = _Once(_silence)
 
 
@@ -195,7 +203,7 @@ def run_in_process(
     grid: Callable[..., Grid] = InProcessGrid,
 ) -> None:
     """Run a ServerApp with its ClientApps in this process."""
-    with _task_identity():
+    with _task_identity(), _random_state():
         context = Context(
             run_id=RUN_ID,
             node_id=SERVER_NODE_ID,
