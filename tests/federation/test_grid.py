@@ -1,11 +1,15 @@
 """The runtime in this process, held to what Flower's other runtimes do."""
 
 import copy
+import io
+import logging
+import threading
 
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.logger import console_handler
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.supercore.task_identity import TaskIdentity
@@ -343,3 +347,52 @@ def test_an_app_of_two_lines_trains_on_it():
     in_process(main, app, nodes=3)
     # (2 x 1 + 10 x 2) / 16 each round, exact in float32.
     assert rounds == [[0.0, 0.0], [1.375, 1.375], [2.75, 2.75], [2.75, 2.75]]
+
+
+# --- several at once ----------------------------------------------------------------------------
+
+
+def test_threads_that_overlap_leave_flower_as_it_was():
+    """The first one in is the first one out, while the second is still inside."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def second():
+        with module._task_identity(), module.quiet():
+            inside.set()
+            assert leave.wait(10.0)
+            assert question(5).metadata.run_id == module.RUN_ID
+
+    logger = logging.getLogger("flwr")
+    before = (logger.level, list(console_handler.filters), console_handler.level)
+    thread = threading.Thread(target=second)
+    with module._task_identity(), module.quiet():
+        thread.start()
+        assert inside.wait(10.0)
+    assert identity() != [None, None, None]  # the second still needs it
+    leave.set()
+    thread.join()
+    assert identity() == [None, None, None]
+    assert (logger.level, list(console_handler.filters), console_handler.level) == before
+
+
+def test_flower_is_quiet_on_its_own_handler_alone(caplog):
+    stream = io.StringIO()
+    console = logging.StreamHandler(stream)
+    console.addFilter(lambda record: all(one(record) for one in console_handler.filters))
+    logger = logging.getLogger("flwr")
+    logger.addHandler(console)
+    try:
+        with module.quiet():
+            logger.info("a step")
+            logger.error("a fault")
+    finally:
+        logger.removeHandler(console)
+    assert stream.getvalue() == "a fault\n"
+    assert "a step" in caplog.text  # what the host asked for
+
+
+def test_a_host_that_has_set_flowers_level_sees_what_it_asked_for(monkeypatch):
+    logger = logging.getLogger("flwr")
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    with module.quiet():
+        assert not console_handler.filters

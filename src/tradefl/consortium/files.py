@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import stat
+import uuid
 from pathlib import Path
 
 from tradefl.errors import InputError
@@ -12,11 +13,19 @@ from tradefl.foreign import read_json, read_text
 __all__ = ["atomic_write", "read_json", "read_text"]
 
 
-def atomic_write(path: Path, content: bytes) -> None:
+def atomic_write(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it.
 
-    What is no regular file (a pipe, a device) is written to, not replaced; a symbolic link
-    stays, and what it points to is replaced.
+    A file that exists keeps its mode, and its owner where the system allows it. What is no
+    regular file (a pipe, a device) is written to, not replaced; a symbolic link stays, and what
+    it points to is replaced.
+
+    Parameters
+    ----------
+    path, content
+        Where to write, and what.
+    private
+        The content is a key or private: only the owner may read the file, at any moment.
 
     Raises
     ------
@@ -30,21 +39,37 @@ def atomic_write(path: Path, content: bytes) -> None:
         except OSError as error:
             raise InputError.at(path, f"cannot be written: {error.strerror}") from None
         return
+    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex[:12]}"
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        before = path.stat() if path.exists() else None
+        # The system applies the umask; asking for it would change it for all threads.
+        mode = 0o600 if private or before is not None else 0o666
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        handle = os.open(temporary, flags, mode)
     except OSError as error:
         raise InputError.at(path, f"cannot be written: {error.strerror}") from None
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
-        # mkstemp makes private files; a written file gets what any new file would.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
+        if before is not None:
+            _keep_owner_and_mode(temporary, before, private=private)
+        temporary.replace(path)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise InputError.at(path, f"cannot be written: {error.strerror}") from None
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
+
+
+def _keep_owner_and_mode(path: Path, before: os.stat_result, *, private: bool) -> None:
+    """Give a file the owner and mode of the one that it replaces."""
+    mode = stat.S_IMODE(before.st_mode) & (0o600 if private else 0o777)
+    if hasattr(os, "chown"):
+        try:
+            os.chown(path, before.st_uid, before.st_gid)
+        except OSError:
+            # Somebody else's file: the group that it was meant for may not be this one's.
+            if path.stat().st_gid != before.st_gid:
+                mode &= 0o707
+    path.chmod(mode)

@@ -7,6 +7,9 @@ same ServerApp and ClientApp run on it as on many machines.
 from __future__ import annotations
 
 import copy
+import logging
+import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,8 +27,35 @@ SERVER_NODE_ID = 1
 FIRST_NODE_ID = 100
 
 
-@contextmanager
-def _task_identity() -> Iterator[None]:
+class _Once:
+    """A setting of the process that is changed by the first to enter, and restored by the last.
+
+    Were each thread to restore what it found, it might find what another has changed, and leave it
+    so for good.
+    """
+
+    def __init__(self, change: Callable[[], Callable[[], None]]) -> None:
+        self._change = change
+        self._restore: Callable[[], None] | None = None
+        self._inside, self._lock = 0, threading.Lock()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Keep the setting changed."""
+        with self._lock:
+            if self._inside == 0:
+                self._restore = self._change()
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0 and self._restore is not None:
+                    self._restore()
+
+
+def _identify() -> Callable[[], None]:
     """Let messages be made outside a run: the one thing here that is internal to Flower."""
     try:
         from flwr.supercore.task_identity import TaskIdentity
@@ -38,11 +68,38 @@ def _task_identity() -> Iterator[None]:
     TaskIdentity.run_id = RUN_ID
     TaskIdentity.node_id = SERVER_NODE_ID
     TaskIdentity.task_id = 1
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         for name, value in zip(names, before, strict=True):
             setattr(TaskIdentity, name, value)
+
+    return restore
+
+
+def _silence() -> Callable[[], None]:
+    """Keep Flower's log of every step off the terminal, unless the host has set its level."""
+    from flwr.common.logger import FLOWER_LOGGER, console_handler
+
+    if FLOWER_LOGGER.level != logging.DEBUG:  # Flower's own setting at import
+        return lambda: None
+
+    def only_errors(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    # Not the logger's level: handlers of the host get what they asked for.
+    console_handler.addFilter(only_errors)
+    return lambda: console_handler.removeFilter(only_errors)
+
+
+def _remember_random() -> Callable[[], None]:
+    """Keep the state of Python's generator, from which Flower draws the order of its nodes."""
+    before = random.getstate()
+    return lambda: random.setstate(before)
+
+
+_task_identity = _Once(_identify)
+_random_state = _Once(_remember_random)
+quiet = _Once(_silence)
 
 
 class InProcessGrid(Grid):
@@ -146,7 +203,7 @@ def run_in_process(
     grid: Callable[..., Grid] = InProcessGrid,
 ) -> None:
     """Run a ServerApp with its ClientApps in this process."""
-    with _task_identity():
+    with _task_identity(), _random_state():
         context = Context(
             run_id=RUN_ID,
             node_id=SERVER_NODE_ID,

@@ -14,8 +14,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +29,7 @@ from tradefl.errors import InputError, MissingExtraError
 from tradefl.federation.checkpoint import Checkpoint, restore_state, strategy_state
 from tradefl.federation.client import app as client_app
 from tradefl.federation.datasets import Dataset, load_dataset
-from tradefl.federation.grid import run_in_process
+from tradefl.federation.grid import quiet, run_in_process
 from tradefl.federation.keys import public_keys
 from tradefl.federation.ledger import Ledger
 from tradefl.federation.models import Model, Parameters, make_model
@@ -473,15 +472,3 @@ def _run_on_ray(server: ServerApp, organizations: int) -> None:
             num_supernodes=organizations,
             backend_config={"init_args": {"log_to_driver": False, "logging_level": logging.ERROR}},
         )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Flower's log of every step for those who ask for it."""
-    logger = logging.getLogger("flwr")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

@@ -77,8 +77,8 @@ def load_private(path: Path) -> PrivateFigures:
 
 def write_private(figures: PrivateFigures, path: Path) -> None:
     """Write an organization's private file; only its owner can read it."""
-    atomic_write(path, tomli_w.dumps(figures.model_dump(exclude_none=True)).encode())
-    path.chmod(0o600)
+    document = figures.model_dump(exclude_none=True)
+    atomic_write(path, tomli_w.dumps(document).encode(), private=True)
 
 
 def private_figures(consortium: Consortium, i: int) -> PrivateFigures:
