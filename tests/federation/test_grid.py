@@ -323,7 +323,7 @@ def test_an_app_of_two_lines_trains_on_it():
     def train(message, context):
         assert pledge_of(message).organization == terms.names[context.node_config["partition-id"]]
         w = message.content["arrays"]["w"].numpy() + np.float32(context.node_config["partition-id"])
-        metrics = MetricRecord({"num-examples": message.content["tradefl.pledge"]["samples-owed"]})
+        metrics = MetricRecord({"num-examples": pledge_of(message).samples_owed})
         return Message(RecordDict({"arrays": record({"w": w}), "m": metrics}), reply_to=message)
 
     def main(grid, context):
@@ -336,7 +336,7 @@ def test_an_app_of_two_lines_trains_on_it():
         )
         rounds.append(result.arrays["w"].numpy().tolist())
         entries = strategy.ledger.entries
-        assert [entry.outcome for entry in entries] == ["present"] * 6
+        assert [entry.outcome for entry in entries] == ["aggregated"] * 6
         assert all(entry.seconds > 0.0 for entry in entries)
         assert len({entry.update_sha256 for entry in entries}) == 6
 

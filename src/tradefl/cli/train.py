@@ -40,11 +40,12 @@ from tradefl.cli.output import (
     write_json,
 )
 from tradefl.consortium import load
+from tradefl.consortium.schema import AGGREGATIONS
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, METHODS
 
 if TYPE_CHECKING:
-    from tradefl.federation import Training
+    from tradefl.federation import Entry, Training
     from tradefl.federation.training import RoundReport
 
 
@@ -72,7 +73,7 @@ def train(
         typer.Option(
             "--aggregation",
             help="Flower's strategy that aggregates.",
-            click_type=OneOf(["fedavg", "fedprox", "fedadam"]),
+            click_type=OneOf(AGGREGATIONS),
         ),
     ] = "fedavg",
     proximal_mu: Annotated[
@@ -207,13 +208,14 @@ def train(
         print_json(document)
     else:
         print_training(training)
-    if not require_contributions(training):
+    # Both say why, on the last line.
+    if not (require_contributions(training) and require_converged(training)):
         raise typer.Exit(1)
 
 
 def require_contributions(training: Training) -> bool:
     """Tell whether any update has ever counted; say so if none has."""
-    if any(one.rounds_present for one in training.ledger.measured()):
+    if any(one.rounds_credited for one in training.ledger.measured()):
         return True
     note("no update was ever usable: the model is untrained, and nobody has contributed anything")
     return False
@@ -228,7 +230,19 @@ def show_round(report: RoundReport) -> None:
             f"round {report.number}/{report.rounds}: accuracy {report.accuracy:.4f}, "
             f"loss {report.loss:.4g}, {report.present} of {report.organizations} organizations"
         )
-    warn(text)
+    warn(f"{text}; rolled back: {report.note}" if report.note else text)
+
+
+def require_converged(training: Training) -> bool:
+    """Tell whether the model is worth something; say so if it is not."""
+    if training.diverged:
+        note(f"the training diverged: {training.diverged}")
+    return not training.diverged
+
+
+def _outcome(entry: Entry) -> str:
+    """Return what became of an update, and what the server thinks of it."""
+    return f"{entry.outcome}, {entry.verdict}" if entry.verdict else entry.outcome
 
 
 def print_training(training: Training) -> None:
@@ -238,7 +252,7 @@ def print_training(training: Training) -> None:
     entries = training.ledger.of_round
     rows: list[list[Any]] = []
     for number, (accuracy, loss) in enumerate(zip(training.accuracy, training.loss, strict=True)):
-        present = [one for one in entries(number) if one.outcome == "present"]
+        present = [one for one in entries(number) if one.outcome == "aggregated"]
         samples = sum(one.samples_used for one in present)
         who = f"{len(present)} of {len(measured)}"
         rows.append(
@@ -271,7 +285,7 @@ def print_training(training: Training) -> None:
                 f"{one.pledged_fraction:.6f}",
                 f"{one.measured_fraction:.6f}",
                 f"{one.cpu_hz / 1e9:.4g}",
-                f"{one.weight:.6f}",
+                "none" if one.weight is None else f"{one.weight:.6f}",
                 f"{one.rounds_present}/{one.rounds_asked}",
                 f"{one.seconds:.3g}",
             ]
@@ -284,7 +298,7 @@ def print_training(training: Training) -> None:
             "",
             "",
             "",
-            f"{sum(one.weight for one in measured):.6f}",
+            f"{sum(one.weight or 0.0 for one in measured):.6f}" if training.ledger.weighted else "",
             "",
             f"{sum(one.seconds for one in measured):.3g}",
         ],
@@ -293,7 +307,7 @@ def print_training(training: Training) -> None:
     if incidents:
         print_table(
             ["round", "organization", "outcome", "what happened"],
-            [[str(one.round), one.organization, one.outcome, one.reason] for one in incidents],
+            [[str(one.round), one.organization, _outcome(one), one.story] for one in incidents],
             left=(1, 2, 3),
         )
     print_facts(

@@ -29,7 +29,7 @@ from tradefl.federation.pledge import (
     Pledge,
     chosen_samples,
 )
-from tradefl.federation.updates import config_of, parameters_of, record_of
+from tradefl.federation.updates import config_of, parameters_of, pledge_record, record_of
 
 Handler = Callable[[Message, Context], Message]
 
@@ -42,7 +42,10 @@ def pledge_of(message: Message) -> Pledge:
     KeyError
         The server's strategy is not wrapped in TradeFL.
     """
-    return Pledge.from_record(message.content[PLEDGE])
+    record = pledge_record(message.content)
+    if record is None:
+        raise KeyError(PLEDGE)
+    return Pledge.from_record(record)
 
 
 def pledged_indices(message: Message, available: int) -> npt.NDArray[np.int64]:
@@ -51,17 +54,17 @@ def pledged_indices(message: Message, available: int) -> npt.NDArray[np.int64]:
     A seeded random choice of ``d_i |S_i|`` samples, the same in every round. Without a pledge
     (in evaluation, or under a strategy that is not wrapped) all of them.
     """
-    if PLEDGE not in message.content:
+    if pledge_record(message.content) is None:
         return np.arange(available)
     return chosen_samples(pledge_of(message), available)
 
 
 def contribution_mod(message: Message, context: Context, call_next: Handler) -> Message:
-    """Add the receipt to a reply: the wall time, and the CPU level if the node config names it.
+    """Add the receipt to a reply: the round, the time, and the CPU level of the node config.
 
     A node that runs below its pledged level says so by ``cpu-hz`` in its node config.
     """
-    if PLEDGE not in message.content:
+    if pledge_record(message.content) is None:
         return call_next(message, context)
     start = time.perf_counter()
     reply = call_next(message, context)
@@ -70,6 +73,9 @@ def contribution_mod(message: Message, context: Context, call_next: Handler) -> 
             "organization": pledge_of(message).organization,
             "seconds": time.perf_counter() - start,
         }
+        number = _round_of(message)
+        if number is not None:
+            receipt["round"] = number
         if "cpu-hz" in context.node_config:
             receipt["cpu-hz"] = float(context.node_config["cpu-hz"])
         reply.content[RECEIPT] = ConfigRecord(receipt)
@@ -91,12 +97,53 @@ class ContributingApp(ClientApp):
     Parameters
     ----------
     mods
-        Further mods, inside of ours.
+        Further mods, inside of ours. The query that asks who a node is does not pass through them.
     """
 
     def __init__(self, mods: list[Any] | None = None) -> None:
-        super().__init__(mods=[contribution_mod, *(mods or [])])
+        super().__init__(mods=[contribution_mod, *map(_not_for_queries, mods or [])])
         self.query(PROFILE_QUERY.partition(".")[2])(profile)
+
+
+def _not_for_queries(mod: Any) -> Any:
+    """Return a mod that leaves our query alone, and whose failures name it."""
+    name = mod_name(mod)
+
+    def mod_of_messages(message: Message, context: Context, call_next: Handler) -> Message:
+        if message.metadata.message_type == PROFILE_QUERY:
+            return call_next(message, context)
+        inside: list[BaseException] = []
+
+        def called(message: Message, context: Context) -> Message:
+            try:
+                return call_next(message, context)
+            except BaseException as error:
+                inside.append(error)  # the app's own, not the mod's
+                raise
+
+        try:
+            reply: Message = mod(message, context, called)
+        except Exception as error:
+            if inside and error is inside[-1]:
+                raise
+            raise RuntimeError(f"mod {name}: {type(error).__name__}: {error}") from error
+        return reply
+
+    mod_of_messages.__name__ = name
+    return mod_of_messages
+
+
+def mod_name(mod: Any) -> str:
+    """Return what a mod is called in messages."""
+    return str(getattr(mod, "__name__", type(mod).__name__))
+
+
+def _round_of(message: Message) -> int | None:
+    """Return the round that a message belongs to, if its configuration says so."""
+    for record in message.content.values():
+        if isinstance(record, ConfigRecord) and type(record.get("server-round")) is int:
+            return int(record["server-round"])  # type: ignore[arg-type]
+    return None
 
 
 # --- the package's own app -----------------------------------------------------------------------
