@@ -62,7 +62,7 @@ def question(node, say="hello", kind="train"):
 
 
 def test_flower_still_keeps_the_identity_where_we_set_it():
-    # If this fails, Flower has moved it: `_task_identity` has to follow, and so has pyproject.toml.
+    # If this fails, Flower has moved it: `task_identity` has to follow, and so has pyproject.toml.
     assert [name for name in IDENTITY if name not in vars(TaskIdentity)] == []
     assert [k for k in vars(TaskIdentity) if k.startswith("_") and k[1].isalpha()] == [
         "_task_id",
@@ -72,7 +72,7 @@ def test_flower_still_keeps_the_identity_where_we_set_it():
     assert identity() == [None, None, None]
     with pytest.raises(RuntimeError, match="is not set"):
         question(5)
-    with module._task_identity():
+    with module.task_identity():
         message = question(5)
         assert message.metadata.run_id == module.RUN_ID
         assert message.metadata.src_node_id == module.SERVER_NODE_ID

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
 import logging
 import math
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,12 +27,12 @@ from flwr.serverapp.strategy import Strategy
 
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
-from tradefl.errors import InputError, MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Problem
 from tradefl.federation.aggregations import make_strategy
 from tradefl.federation.checkpoint import Checkpoint, restore_state, strategy_state
 from tradefl.federation.client import app as client_app
 from tradefl.federation.datasets import Dataset, load_dataset
-from tradefl.federation.grid import run_in_process
+from tradefl.federation.grid import EngineError, InProcessGrid, run_in_process
 from tradefl.federation.keys import public_keys
 from tradefl.federation.ledger import Ledger
 from tradefl.federation.models import LocalTraining, Model, Parameters, make_model
@@ -297,14 +298,18 @@ def federate(
 
     left = plan.rounds - state.rounds_done
     if left > 0:
-        strategy.start(
-            grid,
-            arrays,
-            num_rounds=left,
-            timeout=plan.round_seconds,
-            train_config=ConfigRecord(train_config(plan, terms)),
-            evaluate_fn=evaluate,
-        )
+        try:
+            strategy.start(
+                grid,
+                arrays,
+                num_rounds=left,
+                timeout=plan.round_seconds,
+                train_config=ConfigRecord(train_config(plan, terms)),
+                evaluate_fn=evaluate,
+            )
+        except EngineError as error:
+            done = max(0, len(accuracy) - 1)
+            raise EngineError([*error.problems, _interrupted(plan, done)]) from error
     return Training(
         plan=plan,
         consortium=consortium,
@@ -334,6 +339,15 @@ def _report(
         organizations=len(strategy.terms),
         note=strategy.rolled_back.get(number, ""),
     )
+
+
+def _interrupted(plan: Plan, done: int) -> Problem:
+    """Return where a training that was interrupted can go on."""
+    rounds = "1 round is done" if done == 1 else f"{done:,} rounds are done"
+    if plan.checkpoint and done:
+        return Problem(plan.checkpoint, f"{rounds}; the same command with --resume goes on")
+    where = "no round is done" if not done else f"{rounds}, and no checkpoint was asked for"
+    return Problem("training", f"{where}: start again")
 
 
 def require_places(plan: Plan) -> None:
@@ -464,6 +478,7 @@ def train(
     plan: Plan,
     *,
     backend: Backend = "in-process",
+    ray: str = "",
     profile: StrategyProfile | None = None,
     watch: Watch = lambda _: None,
 ) -> Training:
@@ -474,26 +489,35 @@ def train(
     plan, profile, watch
         As in :func:`federate`.
     backend
-        ``"in-process"``: one organization after the other in this process; ``"ray"``: Flower's
-        simulation engine, one process for each CPU.
+        ``"in-process"``: one organization after the other in this process; ``"ray"``: on Ray's
+        workers, several at a time.
+    ray
+        The address of a cluster for ``"ray"``; empty: a cluster of our own on this machine.
 
     Raises
     ------
     InputError
-        As :func:`federate`.
+        As :func:`federate`; and ``EngineError`` if Ray cannot be repaired: then the checkpoint, if
+        there is to be one, has the rounds before.
     MissingExtraError
         Ray is not installed.
     """
+    if backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise MissingExtraError("--backend ray", "sweep")
     result: list[Training] = []
+    repairs: list[str] = []
     server = make_server_app(plan, profile=profile, watch=watch, done=result.append)
     organizations = len(load(Path(plan.consortium)))
     with quiet():
+        configs = [{"partition-id": k} for k in range(organizations)]
         if backend == "ray":
-            _run_on_ray(server, organizations)
+            from tradefl.federation.ray_grid import RayGrid
+
+            grid: Callable[..., Grid] = partial(RayGrid, address=ray, notify=repairs.append)
         else:
-            configs = [{"partition-id": k} for k in range(organizations)]
-            run_in_process(server, client_app, configs, plan.to_run_config())
-    return result[0]
+            grid = InProcessGrid
+        run_in_process(server, client_app, configs, plan.to_run_config(), grid=grid)
+    return dataclasses.replace(result[0], notices=(*result[0].notices, *repairs))
 
 
 def train_pledges(
@@ -566,25 +590,6 @@ def train_pledges(
     if not aggregated:
         raise InputError.at("--lr", "the training diverged: no update could be aggregated")
     return reports, strategy.ledger
-
-
-def _run_on_ray(server: ServerApp, organizations: int) -> None:
-    # Ray warns that it will stop hiding GPUs from processes that ask for none; let it stop now.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("--backend ray", "sweep") from None
-    from flwr.simulation import run_simulation
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        run_simulation(
-            server,
-            client_app,
-            num_supernodes=organizations,
-            backend_config={"init_args": {"log_to_driver": False, "logging_level": logging.ERROR}},
-        )
 
 
 @contextmanager
