@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +12,10 @@ import typer
 
 from tradefl.cli.attest import signed
 from tradefl.cli.options import (
+    Aggregation,
+    AssumedHostile,
     BatchSize,
+    ClipNorm,
     ContractAddress,
     Data,
     DataDir,
@@ -40,9 +46,11 @@ from tradefl.cli.output import (
     write_json,
 )
 from tradefl.consortium import load
-from tradefl.consortium.schema import AGGREGATIONS
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, METHODS
+
+# What a shell reports of a program that SIGINT or SIGTERM ended.
+INTERRUPTED, TERMINATED = 130, 143
 
 if TYPE_CHECKING:
     from tradefl.federation import Entry, Training
@@ -68,16 +76,23 @@ def train(
             click_type=OneOf(METHODS),
         ),
     ] = DEFAULT_METHOD,
-    aggregation: Annotated[
-        str,
-        typer.Option(
-            "--aggregation",
-            help="Flower's strategy that aggregates.",
-            click_type=OneOf(AGGREGATIONS),
-        ),
-    ] = "fedavg",
+    aggregation: Aggregation = None,
     proximal_mu: Annotated[
-        float, typer.Option("--proximal-mu", help="fedprox: the weight of staying close.")
+        float | None,
+        typer.Option(
+            "--proximal-mu",
+            help="fedprox: the weight of staying close; default: the file's, or 0.1.",
+            show_default=False,
+        ),
+    ] = None,
+    clip_norm: ClipNorm = None,
+    assumed_hostile: AssumedHostile = None,
+    validation_fraction: Annotated[
+        float,
+        typer.Option(
+            "--validation-fraction",
+            help="The part of the test samples with which the server judges every round.",
+        ),
     ] = 0.1,
     partition: Annotated[
         str,
@@ -108,6 +123,15 @@ def train(
             click_type=OneOf(["in-process", "ray"]),
         ),
     ] = "in-process",
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            help="Train on this Ray cluster (host:port or auto); default with --backend ray: one "
+            "of its own on this machine.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
     output: Annotated[
         Path | None,
@@ -122,6 +146,9 @@ def train(
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the checkpoint, exactly.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
     ] = False,
     attestations: Annotated[
         Path | None,
@@ -183,12 +210,22 @@ def train(
         batch_size=batch_size,
         aggregation=aggregation,
         proximal_mu=proximal_mu,
+        clip_norm=clip_norm,
+        assumed_hostile=assumed_hostile,
+        validation_fraction=validation_fraction,
         deadline=deadline,
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
+        overwrite=overwrite,
     )
-    training = federated(plan, backend=backend, watch=show_round)  # type: ignore[arg-type]
+    with interruptible(checkpoint):
+        training = federated(
+            plan,
+            backend="ray" if ray else backend,  # type: ignore[arg-type]
+            ray=ray or "",
+            watch=show_round,
+        )
     for text in training.notices:
         note(text)
     document = training.to_dict()
@@ -211,6 +248,31 @@ def train(
     # Both say why, on the last line.
     if not (require_contributions(training) and require_converged(training)):
         raise typer.Exit(1)
+
+
+@contextmanager
+def interruptible(checkpoint: Path | None) -> Iterator[None]:
+    """End at Ctrl-C and at SIGTERM as a shell expects it, and say how to go on."""
+
+    def leave(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if checkpoint is not None and checkpoint.exists():
+            note(f"stopped; {checkpoint} has the rounds that are done: --resume goes on")
+        else:
+            note("stopped; no round is kept, because there is no checkpoint")
+        code = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
+        raise typer.Exit(code) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what was started is stopped first, as at Ctrl-C."""
 
 
 def require_contributions(training: Training) -> bool:
