@@ -558,6 +558,9 @@ def test_a_node_is_told_nothing_that_the_others_keep_to_themselves():
         }
         assert set(content["config"]) - pledge <= {
             "data",
+            "classes",
+            "inputs",
+            "aggregation",
             "data-dir",
             "partition",
             "alpha",

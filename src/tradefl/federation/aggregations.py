@@ -141,6 +141,21 @@ def require_supported(strategy: Strategy) -> None:
         )
 
 
+# What clips on the client's side, and the wrapper of the strategy that tells it how much.
+CLIENT_SIDE = {
+    "fixedclipping_mod": "DifferentialPrivacyClientSideFixedClipping",
+    "adaptiveclipping_mod": "DifferentialPrivacyClientSideAdaptiveClipping",
+}
+
+
+def mod_needed(strategy: Strategy) -> str:
+    """Return the mod that every ClientApp needs under a strategy; empty if it needs none."""
+    for mod, wrapper in CLIENT_SIDE.items():
+        if type(strategy).__name__ == wrapper:
+            return mod
+    return ""
+
+
 def innermost(strategy: Strategy) -> Strategy:
     """Return the strategy inside of wrappers, such as those for differential privacy."""
     inner: Any = strategy

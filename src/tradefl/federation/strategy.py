@@ -35,14 +35,17 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
 from tradefl.federation.aggregations import (
+    CLIENT_SIDE,
     Snapshot,
     innermost,
     largest_moment,
+    mod_needed,
     require_supported,
     watched,
     weighs,
 )
 from tradefl.federation.guard import Attempt, Decision, decide
+from tradefl.federation.identity import package_digest, package_version
 from tradefl.federation.inspection import (
     FEWEST,
     OPPOSED_COSINE,
@@ -97,6 +100,11 @@ class TradeFL(Strategy):
     validation
         The server's own samples: with them, a round after which the model is far worse is undone.
         Without, only a round whose aggregate is not finite.
+    run
+        What the nodes have to agree to before the first round, besides the model's names, shapes
+        and precision: the number of classes, for example.
+    same_code
+        Refuse nodes that run another version of this package, or do not say which.
     clip_norm
         The longest step from the model that was sent that an update may take, in Euclidean length;
         longer ones are shortened to it before they are aggregated. 0: any.
@@ -135,6 +143,8 @@ class TradeFL(Strategy):
         ledger: Ledger | None = None,
         validation: Validation | None = None,
         clip_norm: float = 0.0,
+        run: Mapping[str, Any] | None = None,
+        same_code: bool = False,
     ) -> None:
         super().__init__()
         require_supported(strategy)
@@ -149,6 +159,8 @@ class TradeFL(Strategy):
         self.ledger = Ledger(terms) if ledger is None else ledger
         self.validation = validation
         self.clip_norm = clip_norm
+        self.run = dict(run or {})
+        self.same_code = same_code
         self.refusals: list[str] = []
         self.rolled_back: dict[int, str] = {}
         self._pledges = [pledge.to_record() for pledge in terms.pledges]
@@ -159,6 +171,7 @@ class TradeFL(Strategy):
         self._connected: set[int] = set()
         self._asked: dict[int, Metadata] = {}  # organization -> of its message in this round
         self._sent: ArrayRecord = ArrayRecord()
+        self._question = ConfigRecord()
         self._loss: float | None = None  # of the model that was sent
         self._result: ArrayRecord | None = None  # the model that has this loss
 
@@ -208,6 +221,8 @@ class TradeFL(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the wrapped strategy's messages, each with its organization's pledge."""
+        if not self._nodes:
+            self._question = ConfigRecord(self._terms_of_the_run(arrays))
         self._await_organizations(grid)
         messages = self.strategy.configure_train(
             server_round + self.rounds_done, arrays, config, grid
@@ -263,7 +278,7 @@ class TradeFL(Strategy):
         new = [k for k in sorted(nodes) if k not in known]
         if not new:
             return
-        question = RecordDict({PROFILE: ConfigRecord()})
+        question = RecordDict({PROFILE: self._question})
         replies = grid.send_and_receive(
             [Message(question, k, PROFILE_QUERY) for k in new], timeout=PROFILE_SECONDS
         )
@@ -274,7 +289,9 @@ class TradeFL(Strategy):
             if reply.has_error() and reply.error.code != CLIENT_APP_FAILED:
                 continue  # it was starting or going: ask again
             try:
-                self._admit(node, self._organization(reply), bytes(nodes[node].public_key))
+                i = self._organization(reply)
+                self._confirm(i, config_of(reply, PROFILE))
+                self._admit(node, i, bytes(nodes[node].public_key))
             except UnusableUpdateError as error:
                 self._refused[node] = str(error)
                 self.refusals.append(f"node {node} was refused: {error}")
@@ -296,6 +313,45 @@ class TradeFL(Strategy):
         raise UnusableUpdateError(
             f"it says it is {name!r}, partition {partition!r}: no organization of the consortium"
         )
+
+    def _terms_of_the_run(self, arrays: ArrayRecord) -> dict[str, Any]:
+        """Return what every node has to train by: fixed before the first round, for all rounds."""
+        terms: dict[str, Any] = {
+            **self.run,
+            "names": list(arrays),
+            "shapes": ["x".join(map(str, array.shape)) for array in arrays.values()],
+            "dtypes": [array.dtype for array in arrays.values()],
+            "clip-norm": float(self.clip_norm),
+            "strategy": type(innermost(self.strategy)).__name__,
+            "package-version": package_version(),
+            "package-digest": package_digest(),
+        }
+        needed = mod_needed(self.strategy)
+        return terms | ({"mod": needed} if needed else {})
+
+    def _confirm(self, i: int, profile: ConfigRecord) -> None:
+        """Refuse a node that cannot train by the terms of the run, before it trains."""
+        name = self.terms.names[i]
+        if refusal := profile.get("refusal"):
+            raise UnusableUpdateError(f"{name}: {short(str(refusal))}")
+        mods = profile.get("mods")
+        if isinstance(mods, list):
+            needed = mod_needed(self.strategy)
+            if needed and needed not in mods:
+                kind = type(self.strategy).__name__
+                raise UnusableUpdateError(f"{name}: {kind} needs {needed} in the ClientApp's mods")
+            for mod, wrapper in CLIENT_SIDE.items():
+                if mod in mods and mod != needed:
+                    raise UnusableUpdateError(
+                        f"{name}: its mod {mod} works only with the server's {wrapper}"
+                    )
+        digest = profile.get("package-digest")
+        if self.same_code and digest != package_digest():
+            theirs = str(profile.get("package-version") or "unknown")
+            raise UnusableUpdateError(
+                f"{name}: it runs other code of tradefl (version {theirs}, digest "
+                f"{str(digest)[:12]}; here {package_version()}, {package_digest()[:12]})"
+            )
 
     def _admit(self, node: int, i: int, key: bytes) -> None:
         """Let a node speak for an organization if its key allows it, after the one that does."""

@@ -267,6 +267,8 @@ def federate(
         rounds_done=state.rounds_done,
         ledger=Ledger.from_list(terms, state.entries),
         validation=validation,
+        run=run_terms(plan, dataset),
+        same_code=not plan.allow_other_code,
         clip_norm=plan.clip_norm,
     )
     accuracy, loss = list(state.accuracy), list(state.loss)
@@ -304,7 +306,7 @@ def federate(
                 arrays,
                 num_rounds=left,
                 timeout=plan.round_seconds,
-                train_config=ConfigRecord(train_config(plan, terms)),
+                train_config=ConfigRecord(train_config(plan, terms, dataset)),
                 evaluate_fn=evaluate,
             )
         except EngineError as error:
@@ -446,8 +448,8 @@ def local_training(plan: Plan) -> LocalTraining:
     )
 
 
-def train_config(plan: Plan, terms: Terms) -> dict[str, Any]:
-    """Return what every organization is told besides its pledge."""
+def train_config(plan: Plan, terms: Terms, dataset: Dataset) -> dict[str, Any]:
+    """Return the settings that every organization trains by, apart from its pledge."""
     config: dict[str, Any] = {
         "data": plan.data,
         "partition": plan.partition,
@@ -461,7 +463,24 @@ def train_config(plan: Plan, terms: Terms) -> dict[str, Any]:
         "learning-rate": plan.rate,
         "batch-size": plan.batch_size,
     }
-    return config | ({"data-dir": plan.data_dir} if plan.data_dir else {})
+    config |= {key: value for key, value in run_terms(plan, dataset).items() if key not in config}
+    return config
+
+
+def run_terms(plan: Plan, dataset: Dataset) -> dict[str, Any]:
+    """Return what the server fixes about data and model before the first round."""
+    terms: dict[str, Any] = {
+        "data": plan.data,
+        "partition": plan.partition,
+        "model": plan.model,
+        "width": plan.width,
+        "classes": dataset.classes,
+        "inputs": "x".join(map(str, dataset.shape.inputs)),
+        "aggregation": plan.aggregation,
+    }
+    if dataset.labels:
+        terms["labels"] = list(dataset.labels)
+    return terms | ({"data-dir": plan.data_dir} if plan.data_dir else {})
 
 
 def _digest(dataset: Dataset) -> str:
@@ -580,7 +599,7 @@ def train_pledges(
             record_of(model.initial(plan.seed)),
             num_rounds=plan.rounds,
             timeout=plan.round_seconds,
-            train_config=ConfigRecord(train_config(plan, terms)),
+            train_config=ConfigRecord(train_config(plan, terms, dataset)),
             evaluate_fn=evaluate,
         )
         aggregated = len(result.arrays) > 0
