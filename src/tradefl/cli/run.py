@@ -124,7 +124,7 @@ def run(
     trained = training.to_dict()
     with status("settling") as show:
         agreement = parties.agreement
-        reports = reports_of(trained, "what training measured", agreement, list, note)
+        reports = reports_of(trained, "what training measured", agreement, list, note, consortium)
         settlement = parties.settlement(dict(zip(agreement.addresses, reports, strict=True)))
         settlement.run(operator=parties.operator, watch=lambda step: show(progress_text(step)))
         verdict, settled = audited(settlement, parties)

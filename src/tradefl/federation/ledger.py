@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import ConfigDict, TypeAdapter
 
 from tradefl.federation.terms import Terms
+from tradefl.training_document import EARLIER_WORDS
 
 # What became of an update. aggregated: it is in the round's model. excluded: a robust strategy
 # left it out. rolled back: the whole round was undone, or could not be aggregated. rejected: it
@@ -21,11 +22,7 @@ OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 # What the strategy or the server did with it afterwards is not the organization's doing.
 CREDITED: frozenset[Outcome] = frozenset({"aggregated", "excluded", "rolled back"})
 # The words of documents and checkpoints before 0.2.0.
-EARLIER: Mapping[str, Outcome] = {
-    "present": "aggregated",
-    "failed": "rejected",
-    "empty": "rejected",
-}
+EARLIER = EARLIER_WORDS
 
 # unchanged: equal to the model that was sent. copied: equal, or nearly, to another update of the
 # round. outlier: far longer than the round's median update, or against its direction. no descent:

@@ -45,8 +45,8 @@ from tradefl.federation.updates import parameters_of, record_of
 from tradefl.federation.validation import ServerValidation, split_test
 from tradefl.game import StrategyProfile
 from tradefl.solvers import solve
+from tradefl.training_document import SCHEMA, terms_sha256
 
-SCHEMA = "tradefl/training/1"
 Backend = Literal["in-process", "ray"]
 BACKENDS: tuple[Backend, ...] = ("in-process", "ray")
 
@@ -139,6 +139,7 @@ class Training:
         return {
             "schema": SCHEMA,
             "consortium": self.consortium.name,
+            "terms_sha256": terms_sha256(self.consortium),
             "engine": "flower",
             "scheme": plan.scheme,
             "rounds": len(self.accuracy) - 1,
