@@ -34,7 +34,7 @@ def state(**changes):
             "state": {"m_t": {"x": rng.normal(size=2)}, "v_t": {"x": rng.normal(size=2)}},
             "accuracy": [0.1, 0.1 + 0.2, 1 / 3],
             "loss": [2.3, math.nan, math.inf],
-            "entries": [{"round": 1, "organization": "Ä", "outcome": "present"}],
+            "entries": [{"round": 1, "organization": "Ä", "outcome": "aggregated"}],
             "identity": {"seed": 0, "data": "digits", "pledges": [["Alpha", 0.3, 2e9, 5, 0]]},
         }
         | changes

@@ -66,7 +66,7 @@ def question(node, say="hello", kind="train"):
 
 
 def test_flower_still_keeps_the_identity_where_we_set_it():
-    # If this fails, Flower has moved it: `_task_identity` has to follow, and so has pyproject.toml.
+    # If this fails, Flower has moved it: `task_identity` has to follow, and so has pyproject.toml.
     assert [name for name in IDENTITY if name not in vars(TaskIdentity)] == []
     assert [k for k in vars(TaskIdentity) if k.startswith("_") and k[1].isalpha()] == [
         "_task_id",
@@ -76,7 +76,7 @@ def test_flower_still_keeps_the_identity_where_we_set_it():
     assert identity() == [None, None, None]
     with pytest.raises(RuntimeError, match="is not set"):
         question(5)
-    with module._task_identity():
+    with module.task_identity():
         message = question(5)
         assert message.metadata.run_id == module.RUN_ID
         assert message.metadata.src_node_id == module.SERVER_NODE_ID
@@ -327,7 +327,7 @@ def test_an_app_of_two_lines_trains_on_it():
     def train(message, context):
         assert pledge_of(message).organization == terms.names[context.node_config["partition-id"]]
         w = message.content["arrays"]["w"].numpy() + np.float32(context.node_config["partition-id"])
-        metrics = MetricRecord({"num-examples": message.content["tradefl.pledge"]["samples-owed"]})
+        metrics = MetricRecord({"num-examples": pledge_of(message).samples_owed})
         return Message(RecordDict({"arrays": record({"w": w}), "m": metrics}), reply_to=message)
 
     def main(grid, context):
@@ -340,7 +340,7 @@ def test_an_app_of_two_lines_trains_on_it():
         )
         rounds.append(result.arrays["w"].numpy().tolist())
         entries = strategy.ledger.entries
-        assert [entry.outcome for entry in entries] == ["present"] * 6
+        assert [entry.outcome for entry in entries] == ["aggregated"] * 6
         assert all(entry.seconds > 0.0 for entry in entries)
         assert len({entry.update_sha256 for entry in entries}) == 6
 
@@ -357,7 +357,7 @@ def test_threads_that_overlap_leave_flower_as_it_was():
     inside, leave = threading.Event(), threading.Event()
 
     def second():
-        with module._task_identity(), module.quiet():
+        with module.task_identity(), module.quiet():
             inside.set()
             assert leave.wait(10.0)
             assert question(5).metadata.run_id == module.RUN_ID
@@ -365,7 +365,7 @@ def test_threads_that_overlap_leave_flower_as_it_was():
     logger = logging.getLogger("flwr")
     before = (logger.level, list(console_handler.filters), console_handler.level)
     thread = threading.Thread(target=second)
-    with module._task_identity(), module.quiet():
+    with module.task_identity(), module.quiet():
         thread.start()
         assert inside.wait(10.0)
     assert identity() != [None, None, None]  # the second still needs it

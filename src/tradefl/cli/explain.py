@@ -96,6 +96,7 @@ def settled_solution(consortium: Consortium, document: Any, place: object) -> So
         agreement,
         lambda: solve_game(consortium).profile.cpu_hz.tolist(),
         note,
+        consortium,
     )
     return Solution.certified(
         game_on_agreed_strategies(consortium, agreement),

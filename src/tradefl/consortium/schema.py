@@ -10,7 +10,7 @@ import difflib
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -188,6 +188,19 @@ class Settlement(Section):
     turn_seconds: Annotated[int, Field(gt=0, le=86_400)] = 60  # of a negotiation
 
 
+Aggregation = Literal["fedavg", "fedprox", "fedadam", "fedmedian", "trimmed-mean", "krum", "bulyan"]
+AGGREGATIONS: tuple[str, ...] = get_args(Aggregation)
+
+
+class Training(Section):
+    """``[training]``: how updates become a model, as the consortium has agreed."""
+
+    aggregation: Aggregation = "fedavg"
+    proximal_mu: NonNegative = 0.1  # fedprox: the weight of staying close
+    clip_norm: NonNegative = 0.0  # the longest step of an update; 0: any
+    assumed_hostile: Annotated[int, Field(ge=1)] | None = None  # trimmed-mean, krum, bulyan
+
+
 def described(error: Any, known: Iterable[str] = ()) -> str:
     """Return what was expected, from one entry of :meth:`ValidationError.errors`."""
     kind, got = error["type"], shown(error["input"])
@@ -273,6 +286,7 @@ def shown(value: Any) -> str:
 
 __all__ = [
     "ACCURACY_MODELS",
+    "AGGREGATIONS",
     "Accuracy",
     "Compensation",
     "Competition",
@@ -284,6 +298,7 @@ __all__ = [
     "Section",
     "Settlement",
     "SqrtLossAccuracy",
+    "Training",
     "ValidationError",
     "described",
     "shown",

@@ -20,6 +20,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from tradefl.errors import InputError
 from tradefl.federation.judgement import CLIENT_APP_FAILED
 
 RUN_ID = 1
@@ -97,9 +98,13 @@ def _remember_random() -> Callable[[], None]:
     return lambda: random.setstate(before)
 
 
-_task_identity = _Once(_identify)
+task_identity = _Once(_identify)
 _random_state = _Once(_remember_random)
 quiet = _Once(_silence)
+
+
+class EngineError(InputError):
+    """The engine under a training could not be repaired; no organization is at fault."""
 
 
 class InProcessGrid(Grid):
@@ -182,16 +187,24 @@ class InProcessGrid(Grid):
     def _called(self, message: Message) -> tuple[Message, float]:
         start = time.perf_counter()
         context = self._contexts[message.metadata.dst_node_id]
-        # What travels is copied, as on a wire: messages share their content.
-        received = copy.copy(message)
-        received.content = copy.deepcopy(message.content)
-        try:
-            reply = self._client_app(received, context)
-        # As on a SuperNode: whatever an app raises reaches the server as an error reply.
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            reply = Message(Error(code=CLIENT_APP_FAILED, reason=reason), reply_to=message)
+        reply = answer(self._client_app, on_the_wire(message), context)
         return reply, time.perf_counter() - start
+
+
+def on_the_wire(message: Message) -> Message:
+    """Return a copy of what travels: messages share their content."""
+    received = copy.copy(message)
+    received.content = copy.deepcopy(message.content)
+    return received
+
+
+def answer(app: Callable[[Message, Context], Message], message: Message, context: Context) -> Any:
+    """Return an app's reply; whatever it raises becomes an error reply, as on a SuperNode."""
+    try:
+        return app(message, context)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        return Message(Error(code=CLIENT_APP_FAILED, reason=reason), reply_to=message)
 
 
 def run_in_process(
@@ -203,7 +216,7 @@ def run_in_process(
     grid: Callable[..., Grid] = InProcessGrid,
 ) -> None:
     """Run a ServerApp with its ClientApps in this process."""
-    with _task_identity(), _random_state():
+    with task_identity(), _random_state():
         context = Context(
             run_id=RUN_ID,
             node_id=SERVER_NODE_ID,
@@ -211,4 +224,10 @@ def run_in_process(
             state=RecordDict(),
             run_config=dict(run_config),
         )
-        server_app(grid(client_app, node_configs, run_config), context)
+        made = grid(client_app, node_configs, run_config)
+        try:
+            server_app(made, context)
+        finally:
+            close = getattr(made, "close", None)
+            if close is not None:
+                close()

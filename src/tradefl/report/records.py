@@ -32,6 +32,7 @@ from tradefl.report.blocks import (
 )
 from tradefl.solvers import Solution
 from tradefl.text import printable
+from tradefl.training_document import EARLIER_WORDS, require_consistent, require_terms
 
 ROWS = 40
 Count = Annotated[int, Field(ge=0)]
@@ -60,6 +61,25 @@ class Trained(_Document):
     cpu_hz: float
 
 
+class Flagged(_Document):
+    """Something unusual about an update."""
+
+    kind: str
+    confidence: str
+    detail: str
+
+
+class Entered(_Document):
+    """What became of an organization's update in a round."""
+
+    round: Count
+    organization: str
+    outcome: str
+    reason: str = ""
+    flags: list[Flagged] = []
+    verdict: str = ""
+
+
 class Training(_Document):
     """``tradefl/training/1``."""
 
@@ -74,6 +94,8 @@ class Training(_Document):
     accuracy: Annotated[list[float | None], FailFast()]
     loss: Annotated[list[float | None], FailFast()]
     organizations: list[Trained]
+    entries: list[Entered] = []
+    diverged: str | None = None
     notices: Annotated[list[Words], FailFast()]
     runtime_seconds: float
 
@@ -136,6 +158,9 @@ def read_training(path: Path, consortium: Consortium) -> Training:
         It cannot be read, is no such document, or of another consortium.
     """
     training = _read(path, Training, consortium)
+    content = read_json(path)
+    require_consistent(content, path)
+    require_terms(content, consortium, path)
     if not len(training.accuracy) == len(training.loss) == training.rounds:
         raise InputError.at(
             f"{path}: accuracy",
@@ -284,9 +309,40 @@ def training_section(training: Training) -> Section:
             ],
         ),
     ]
-    if training.notices:
-        blocks.append(Listing(training.notices))
+    blocks += _incidents(training)
+    notices = [*training.notices]
+    if training.diverged:
+        notices.insert(0, f"The training diverged: {training.diverged}.")
+    if notices:
+        blocks.append(Listing(notices))
     return Section("training", "The training", blocks)
+
+
+def _incidents(training: Training) -> list[Block]:
+    """Return what was not as it should be, in order of rounds; nothing if all was."""
+    found = [one for one in training.entries if one.reason or one.flags]
+    if not found:
+        return []
+    rows = []
+    for one in found[:ROWS]:
+        outcome = EARLIER_WORDS.get(one.outcome, one.outcome)
+        flags = [f"{flag.kind} ({flag.confidence}): {flag.detail}" for flag in one.flags]
+        story = "; ".join(filter(None, (one.reason, *flags)))
+        verdict = f"{outcome}, {one.verdict}" if one.verdict else outcome
+        rows.append((str(one.round), one.organization, verdict, story))
+    return [
+        Table(
+            "incidents",
+            "Updates that were not as they should be" + _of_many(len(found)),
+            (
+                Column("round"),
+                Column("organization", text=True),
+                Column("outcome", text=True),
+                Column("what happened", text=True),
+            ),
+            rows,
+        )
+    ]
 
 
 def settlement_section(
