@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 import tradefl
 from tradefl.game import certify
 from tradefl.negotiation.agent import profile_of
-from tradefl.negotiation.agreed import agreed_game
 from tradefl.negotiation.in_process import START, InProcessBoard, agents_of, negotiate
 from tradefl.negotiation.protocol import (
     BlockTimes,
@@ -25,6 +24,7 @@ from tradefl.negotiation.protocol import (
     replay,
     turn_blocks,
 )
+from tradefl.settlement.agreed import agreed_game
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.stand_ins import addresses_or_stand_ins
 from tradefl.settlement.terms import Report

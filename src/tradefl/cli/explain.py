@@ -83,8 +83,8 @@ def settled_solution(consortium: Consortium, document: Any, place: object) -> So
     InputError
         The document does not fit the consortium.
     """
-    from tradefl.negotiation.agreed import game_on_agreed_strategies
     from tradefl.settlement import Agreement
+    from tradefl.settlement.agreed import game_on_agreed_strategies
     from tradefl.settlement.profile import reports_of
     from tradefl.settlement.stand_ins import addresses_or_stand_ins
 

@@ -98,7 +98,7 @@ def _solution(
 ) -> Solution:
     """Return where a negotiation has ended, judged by the whole file under the agreed figures."""
     from tradefl.negotiation.agent import profile_of
-    from tradefl.negotiation.agreed import agreed_game
+    from tradefl.settlement.agreed import agreed_game
 
     return Solution.certified(
         agreed_game(consortium, agreement),

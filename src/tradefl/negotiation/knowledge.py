@@ -31,7 +31,7 @@ from tradefl.consortium.schema import (
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import parse_toml
 from tradefl.game import InvalidGameError
-from tradefl.negotiation.agreed import AgreedGame, public_terms
+from tradefl.settlement.agreed import AgreedGame, public_terms
 from tradefl.settlement.agreement import Agreement, rounded
 
 Array = npt.NDArray[np.float64]

@@ -15,7 +15,6 @@ import numpy as np
 from tradefl.consortium import Consortium
 from tradefl.game import CoopetitionGame, certify
 from tradefl.negotiation.agent import profile_of
-from tradefl.negotiation.agreed import agreed_game
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import (
     TOLERANCE,
@@ -23,6 +22,7 @@ from tradefl.negotiation.protocol import (
     Standing,
     initial_reports,
 )
+from tradefl.settlement.agreed import agreed_game
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import ChainError

@@ -15,28 +15,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tradefl.settlement.contract import ChainError, Event, Phase
+from tradefl.settlement.chains import MissingLogsError
+from tradefl.settlement.contract import Event, Phase
 from tradefl.settlement.terms import EfficientTerms
 
 if TYPE_CHECKING:
     from tradefl.settlement.state import Place, State
 
 SHOWN = 3
-
-
-class MissingLogsError(ChainError):
-    """A node does not keep all logs of a settlement; nothing can be said from the rest."""
-
-    def __init__(self, place: object, contract: str, missing: Sequence[str]) -> None:
-        self.missing = tuple(missing)
-        shown = "; ".join(missing[:SHOWN])
-        more = f"; and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
-        super().__init__(
-            place,
-            f"this node does not keep all logs of the settlement {contract}: {shown}{more}. The "
-            "contract's state says that these events happened. Nothing follows for any "
-            "organization; ask another node, or one that keeps all logs",
-        )
 
 
 def require_logs(
@@ -63,8 +49,16 @@ def require_logs(
         At least one is missing.
     """
     missing = list(unlogged(state, events, rule))
-    if missing:
-        raise MissingLogsError(place, contract, missing)
+    if not missing:
+        return
+    shown = "; ".join(missing[:SHOWN])
+    more = f"; and {len(missing) - SHOWN:,} more" if len(missing) > SHOWN else ""
+    raise MissingLogsError(
+        place,
+        f"this node does not keep all logs of the settlement {contract}: {shown}{more}. The "
+        "contract's state says that these events happened. Nothing follows for any organization; "
+        "ask another node, or one that keeps all logs",
+    )
 
 
 def unlogged(state: State, events: Sequence[Event], rule: str) -> Iterator[str]:
