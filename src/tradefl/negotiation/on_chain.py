@@ -8,8 +8,14 @@ import time
 from tradefl.negotiation.agent import View
 from tradefl.negotiation.protocol import Proposal
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
-from tradefl.settlement.chains import Chain, NoAnswerError, StateChangedError
-from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call, topic
+from tradefl.settlement.chains import (
+    Chain,
+    EventReader,
+    MissingLogsError,
+    NoAnswerError,
+    StateChangedError,
+)
+from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call
 from tradefl.settlement.settle import NO_STATEMENT
 from tradefl.settlement.state import read_phase
 from tradefl.settlement.terms import Report
@@ -50,7 +56,7 @@ class ChainBoard:
         self.contract = contract
         self.agreement = agreement
         self.me = me
-        self.first_block = first_block
+        self._events = EventReader(chain, contract, first_block)
         self._times: dict[str, int] = {}  # by a block's hash, which never has another
         # The chain's head when everything was read, since when by no clock, and what was read.
         self._seen = ""
@@ -63,7 +69,8 @@ class ChainBoard:
         Raises
         ------
         ChainError
-            The node does not answer, or has other blocks whenever it is asked.
+            The node does not answer, has other blocks whenever it is asked, or does not keep all
+            proposals that the contract has counted.
         """
         for _ in range(ATTEMPTS):
             head = self.chain.head()
@@ -76,22 +83,32 @@ class ChainBoard:
         raise NoAnswerError(self.chain.place, "its blocks change while they are read")
 
     def _read(self) -> View:
-        opened = self.chain.events(self.contract, self.first_block, [topic("ReportingOpened")])
-        events = self.chain.events(self.contract, self.first_block, [topic("Proposed")])
-        proposals = tuple(
-            Proposal(
-                block=event.block,
-                position=event.index,
-                seconds=self._time(event),
-                account=str(event.arguments["account"]),
-                report=Report(
-                    data_ppb=int(event.arguments["dataPpb"]), cpu_hz=int(event.arguments["cpuHz"])
-                ),
+        with self.chain.pinned():
+            made = int(self.chain.read(self.contract, "progress")["proposals"])
+            events = self._events.read()
+        proposals = [event for event in events if event.name == "Proposed"]
+        if len(proposals) < made:
+            # Read as the whole truth, it would make somebody silent that has answered.
+            raise MissingLogsError(
+                self.chain.place,
+                f"this node does not keep these logs: {self.contract} has counted {made:,} "
+                f"proposals, the node has {len(proposals):,}; use a node that keeps all logs",
             )
-            for event in events
-        )
+        opened = [event for event in events if event.name == "ReportingOpened"]
         began = self._time(opened[0]) if opened else None
-        return View(began, proposals, 0, self.me is not None and self._contributed())
+        contributed = self.me is not None and self._contributed()
+        return View(began, tuple(map(self._proposal, proposals)), 0, contributed)
+
+    def _proposal(self, event: Event) -> Proposal:
+        return Proposal(
+            block=event.block,
+            position=event.index,
+            seconds=self._time(event),
+            account=str(event.arguments["account"]),
+            report=Report(
+                data_ppb=int(event.arguments["dataPpb"]), cpu_hz=int(event.arguments["cpuHz"])
+            ),
+        )
 
     def _time(self, event: Event) -> int:
         if event.block_hash not in self._times:
