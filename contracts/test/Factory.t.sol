@@ -4,7 +4,6 @@ pragma solidity 0.8.37;
 import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {ITradeFL} from "../src/ITradeFL.sol";
-import {IVault} from "../src/IVault.sol";
 import {Agreement} from "./support/Agreement.sol";
 import {Factory} from "../src/Factory.sol";
 import {Linear} from "./support/Linear.sol";

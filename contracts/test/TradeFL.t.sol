@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ITradeFL} from "../src/ITradeFL.sol";
-import {TradeFL} from "../src/TradeFL.sol";
 import {Linear} from "./support/Linear.sol";
 
 /// @title What is particular to the linear rule; the life of a settlement is Settlement.t.sol.

@@ -28,6 +28,7 @@ contract EmptyProofs is Test {
     uint64 private constant LAMBDA = 1e8;
     uint32 private constant RHO = 7e8;
     uint32 private constant LEAST = 1e7;
+    uint32 private constant CLOSING = 20;
     bytes private constant ANNEX = "annex";
 
     Vault private vault;
@@ -63,7 +64,7 @@ contract EmptyProofs is Test {
                 reportSeconds: 1 days,
                 disputeSeconds: 1,
                 rulingSeconds: 1,
-                closingBlocks: 1,
+                closingBlocks: CLOSING,
                 disputeStakeWei: 0,
                 spotAuditPpb: 0,
                 organizationsPerBlock: 2,
@@ -123,6 +124,75 @@ contract EmptyProofs is Test {
         assert(address(vault).balance == balance);
     }
 
+    /// However long the chain stands still, and wherever: once the window for reports is closed, every one of the next
+    /// CLOSING blocks takes a report, whatever a stranger calls before, and nothing is recorded; the block after takes
+    /// none. Symbolic: the time and the block of each call, and the stranger's call.
+    /// @custom:halmos --loop 300 --solver-timeout-branching 60s
+    function check_NobodyIsLateInTheLastBlocks(
+        uint64[3] calldata times,
+        uint40 closing,
+        uint32 passed,
+        address stranger,
+        Choice calldata a
+    ) external {
+        vm.assume(stranger != A && stranger != B && stranger != address(vault));
+        vm.assume(a.dataPpb >= LEAST && a.dataPpb <= 1e9);
+        _deposit(A, settlement.organization(0).bond);
+        _deposit(B, settlement.organization(1).bond);
+        (, uint256 deadline,,) = settlement.deadlines();
+        vm.assume(times[0] > deadline && times[1] >= times[0] && times[2] >= times[1]);
+        vm.assume(closing >= block.number);
+
+        vm.warp(times[0]);
+        vm.roll(closing);
+        settlement.windowClose();
+        vm.warp(times[1]);
+        vm.roll(uint256(closing) + passed);
+        if (passed <= CLOSING) {
+            vm.prank(stranger);
+            (bool done,) = address(settlement).call(HALMOS.createCalldata("TradeFL"));
+            done; // whether it reverted does not matter
+            vm.warp(times[2]);
+            assert(settlement.phase() == ITradeFL.Phase.Open);
+            try this.report(A, a) {
+                assert(settlement.organization(0).reported);
+            } catch {
+                assert(false);
+            }
+        } else {
+            try this.report(A, a) {
+                assert(false);
+            } catch {
+                settlement.profileRecord();
+            }
+        }
+    }
+
+    function report(address who, Choice calldata choice) external {
+        _report(who, choice);
+    }
+
+    /// No call of a stranger to the vault moves what organizations have there.
+    /// @custom:halmos --loop 3 --solver-timeout-branching 60s
+    function check_StrangerMovesNothingInTheVault(address stranger, uint96 value) external {
+        vm.assume(
+            stranger != A && stranger != B && stranger != address(settlement) && stranger != address(this)
+                && stranger != address(vault)
+        );
+        uint256 bondA = settlement.organization(0).bond;
+        uint256 bondB = settlement.organization(1).bond;
+        _deposit(A, bondA);
+        _deposit(B, bondB);
+        vm.deal(stranger, value);
+        vm.prank(stranger);
+        (bool done,) = address(vault).call{value: value}(HALMOS.createCalldata("Vault"));
+        done; // whether it reverted does not matter
+        assert(vault.locked(address(settlement), A) == bondA);
+        assert(vault.locked(address(settlement), B) == bondB);
+        assert(!vault.isClosed(address(settlement)));
+        assert(address(vault).balance >= bondA + bondB);
+    }
+
     function live(Choice calldata a, Choice calldata b) external returns (int256 rA, int256 rB) {
         _deposit(A, a.deposit);
         _deposit(B, b.deposit);
@@ -130,7 +200,7 @@ contract EmptyProofs is Test {
         if (!b.silent) _report(B, b);
         if (a.silent || b.silent) vm.warp(block.timestamp + 1 days + 1);
         settlement.windowClose();
-        vm.roll(block.number + 2);
+        vm.roll(block.number + CLOSING + 1);
         settlement.profileRecord();
         settlement.payoffCalculate(0, abi.encodePacked(RHO));
         settlement.payoffTransfer();
