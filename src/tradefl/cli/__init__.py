@@ -33,7 +33,7 @@ from tradefl.cli.settle import settle
 from tradefl.cli.solve import solve
 from tradefl.cli.train import train
 from tradefl.cli.tune import tune
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Problem
 
 app = typer.Typer(
     name="tradefl",
@@ -69,6 +69,30 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+# Errors of the library name its parameters: as their place, or quoted in their message.
+FLAGS = {
+    name: "--" + name.replace("_", "-")
+    for name in ("rpc", "state", "max_fee", "max_priority_fee", "max_total_fee")
+}
+
+
+QUOTED = {"`allow`": "--allow-path"}
+
+
+def _with_flags(error: InputError) -> InputError:
+    """Return an error that names the flags of the command line instead of parameters."""
+    return InputError(
+        Problem(FLAGS.get(problem.place, problem.place), _quoted(problem.message))
+        for problem in error.problems
+    )
+
+
+def _quoted(message: str) -> str:
+    for parameter, flag in QUOTED.items():
+        message = message.replace(parameter, flag)
+    return message
+
+
 @app.callback()
 def _root(
     version: Annotated[
@@ -81,10 +105,6 @@ def _root(
     """Compute what rivals contribute to a shared model, and who compensates whom."""
 
 
-# Errors of the library name its parameters; here they are flags.
-FLAGS = {"`allow`": "--allow-path"}
-
-
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and a message that names it."""
     for stream in (sys.stdout, sys.stderr):
@@ -94,9 +114,7 @@ def main() -> None:
         _require_folder()
         app(prog_name="tradefl")
     except InputError as error:
-        for line in error.lines():
-            for parameter, flag in FLAGS.items():
-                line = line.replace(parameter, flag)
+        for line in _with_flags(error).lines():
             sys.stderr.write(f"error: {line}\n")
         sys.exit(2)
 

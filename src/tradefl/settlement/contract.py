@@ -239,7 +239,10 @@ def reverted(call: str, data: bytes) -> RevertedError:
 
 def _decoded(parameters: list[dict[str, Any]], data: bytes) -> dict[str, Any]:
     """Return ABI-encoded values by name, structs as dictionaries."""
-    values = decode(_types(parameters), data)
+    try:
+        values = decode(_types(parameters), data)
+    except OverflowError as error:  # a pointer to beyond any memory
+        raise DecodingError(str(error)) from None
     return {
         parameter["name"]: _named(parameter, value)
         for parameter, value in zip(parameters, values, strict=True)

@@ -7,6 +7,8 @@ import time
 from types import MappingProxyType
 
 import pytest
+from tests.cli.command import run
+from tests.consortium.documents import document, save
 from tests.settlement.chains.fake import (
     CALL,
     CONTRACT,
@@ -72,10 +74,14 @@ FAULTS = {
     "rate of logs": lambda _: Error(-32005, "request rate limited"),
     "behind": lambda _: Error(-32000, "header not found"),
     "unknown method": lambda _: Error(-32601, "the method does not exist"),
+    "garbled revert": lambda _: Error(3, "execution reverted\x1b[2J", data="0x08c379a0ff"),
+    "long revert": lambda _: Error(3, "reverted", data="0x08c379a0" + "20" * 100_000),
     "not an object": lambda _: Http(200, b'{"jsonrpc":"2.0","error":"no"}'),
 }  # fmt: skip
 # What is not asked again: a request that is too large stays too large.
-LAST_WORDS = {"error 413", "page 400", "page 413", "unknown method"}
+LAST_WORDS = {
+    "error 413", "page 400", "page 413", "unknown method", "garbled revert", "long revert"
+}  # fmt: skip
 
 
 def tour(chain):
@@ -309,6 +315,24 @@ def test_a_view_of_another_contract_is_one_error(monkeypatch):
         chain.read(CONTRACT, "phase")
 
 
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff" * 32, b"\x7f" + b"\xff" * 63, b"\x00" * 31 + b"\x20"]
+)
+def test_an_event_with_broken_data_is_dropped(monkeypatch, data):
+    wire = Wire(FakeChain())
+    chain = connect(monkeypatch, wire)
+    chain.transact(KEY.address, to=CONTRACT, data=DATA, call=CALL)
+    chain._own.clear()
+
+    def rule(method, _params, forward):
+        if method == "eth_getLogs":
+            return [one | {"data": "0x" + data.hex()} for one in forward()]
+        return forward()
+
+    wire.rule = rule
+    assert chain.events(CONTRACT) == []
+
+
 @pytest.mark.parametrize("seconds", [1_700_000_000_000_000_000, 1 << 40])
 def test_a_chain_that_counts_nanoseconds_is_named(monkeypatch, seconds):
     wire = Wire(FakeChain())
@@ -377,6 +401,23 @@ def test_an_address_shows_where_it_is_and_no_secret(text, shown):
     assert address.shown == shown
     assert "secret" not in repr(address)
     assert "0123456789" not in repr(address)
+
+
+SECRETIVE = "https://user:s3cr3tpass@127.0.0.1:1/v3/0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ws://127.0.0.1:1", "--rpc: expected http"),
+        (SECRETIVE, "https://127.0.0.1:1/...: no answer from the node: connection refused"),
+    ],
+)
+def test_the_command_line_names_its_flag_and_hides_secrets(tmp_path, url, said):
+    ran = run("settle", save(tmp_path, document()), "--rpc", url)
+    assert ran.code == 2
+    assert ran.err.splitlines()[-1].startswith(f"error: {said}")
+    assert not re.search("s3cr3t|0123456789", ran.err + ran.out)
 
 
 @pytest.mark.parametrize("text", ["", "ws://127.0.0.1:8545", "http://", "http://[::1", "ftp://a:1"])

@@ -17,17 +17,21 @@ from eth_account.signers.local import LocalAccount
 
 from tradefl.settlement.chains.answers import (
     MAX_TIME,
+    SHOWN,
     Block,
     Log,
     MissingLogsError,
     StateChangedError,
+    cut,
 )
 from tradefl.settlement.contract import (
     ChainError,
     Event,
+    RevertedError,
     decoded_event,
     decoded_result,
     encoded_call,
+    reverted,
 )
 
 # The most gas that one transaction may use on Ethereum (EIP-7825); ours stay below it everywhere.
@@ -213,7 +217,7 @@ class Chain(ABC):
             raise ChainError(contract, f"there is no contract at this address on {self.place}")
         try:
             return decoded_result(call, found)
-        except (DecodingError, ValueError, OverflowError):
+        except (DecodingError, ValueError):
             raise ChainError(
                 contract, f"{call}: {self.place} answers what this contract cannot return"
             ) from None
@@ -314,6 +318,19 @@ def decoded(logs: Iterable[Log]) -> list[Event]:
             place = log.block, log.index, log.block_hash
             events.append(Event(name, arguments, log.transaction, *place))
     return events
+
+
+def refusal(call: str, data: bytes) -> RevertedError:
+    """Return the error that revert data stands for, whatever a node puts there."""
+    try:
+        found = reverted(call, data)
+    except (DecodingError, ValueError):
+        found = RevertedError(call, "revert", {"data": "0x" + data[:SHOWN].hex()})
+    shown = {
+        key: cut(value) if isinstance(value, str) else value
+        for key, value in found.arguments.items()
+    }
+    return RevertedError(call, found.name, shown)
 
 
 def in_seconds(block: Block, place: str) -> Block:

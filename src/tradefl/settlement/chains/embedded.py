@@ -16,8 +16,8 @@ from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFou
 from tradefl.settlement import recursion
 from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains.answers import Block, Log, revert_data
-from tradefl.settlement.chains.base import GAS_LIMIT, Chain, KeySigner, Receipt, decoded
-from tradefl.settlement.contract import Event, RevertedError, reverted
+from tradefl.settlement.chains.base import GAS_LIMIT, Chain, KeySigner, Receipt, decoded, refusal
+from tradefl.settlement.contract import Event, RevertedError
 from tradefl.settlement.stand_ins import stand_in_key
 
 RICH = 10**33  # wei of an account on the embedded chain: more than any bond
@@ -188,7 +188,7 @@ class EmbeddedChain(Chain):
         try:
             return bytes(self.web3.eth.call(asked))
         except self._refusals as error:
-            raise reverted(call, _revert_data(error)) from None
+            raise refusal(call, _revert_data(error)) from None
 
 
 def _log(log: Any) -> Log:

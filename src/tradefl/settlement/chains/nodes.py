@@ -343,7 +343,7 @@ class Node:
         assert found is not None  # noqa: S101  null was asked for again
         return found
 
-    def ask_for(self, method: str, *parameters: Any, parse: Parse[T]) -> T | None:
+    def ask_for(self, method: str, *parameters: Any, parse: Parse[T | None]) -> T | None:
         """Return a node's answer; ``None``: there is no such thing. Raises as :meth:`ask`."""
         return self._ask(method, parameters, parse, nullable=True, patience=None)
 

@@ -42,6 +42,7 @@ from tradefl.settlement.chains.base import (
     Receipt,
     decoded,
     in_seconds,
+    refusal,
 )
 from tradefl.settlement.chains.fees import (
     Ask,
@@ -56,7 +57,7 @@ from tradefl.settlement.chains.fees import (
 )
 from tradefl.settlement.chains.journal import Book, Deposit, Journal, Sending, Signed
 from tradefl.settlement.chains.nodes import BEHIND_SECONDS, Node
-from tradefl.settlement.contract import ChainError, Event, reverted
+from tradefl.settlement.contract import ChainError, Event
 
 T = TypeVar("T")
 
@@ -379,7 +380,7 @@ class RpcChain(Chain):
         with self._pinned_among_several():
             succeeded, found = self._agreed(f"{call} of {transaction.get('to')}", question)
         if not succeeded:
-            raise reverted(call, found)
+            raise refusal(call, found)
         return found
 
     @property
@@ -965,7 +966,7 @@ class RpcChain(Chain):
         except RevertedAnswer as error:
             return error.data
         # An old geth answers what a revert carries as if the call had returned it.
-        return found if reverted(call, found).name != "revert" else b""
+        return found if refusal(call, found).name != "revert" else b""
 
     def _refused(self, body: dict[str, Any], call: str, carried: bytes) -> NoReturn:
         """Raise what a refusal means: the contract's error, or that somebody was faster.
@@ -974,12 +975,12 @@ class RpcChain(Chain):
         transactions wait for the next block, then one of them comes before ours. Only the next
         block can change what the state says.
         """
-        refusal = reverted(call, carried)
+        error = refusal(call, carried)
         pending = self.header("pending") if self._estimates_pending else None
         if pending is not None and pending.transactions and not self._refuses_now(body):
             self._next_block()
             raise StateChangedError
-        raise refusal
+        raise error
 
     def _refuses_now(self, body: dict[str, Any]) -> bool:
         try:
@@ -1020,8 +1021,11 @@ class RpcChain(Chain):
         while height < until:
             if not self._mines_on_demand(height):
                 return self.height() >= until
-            with self._book(sender) as book:
-                self._send_empty(sender, book)
+            try:
+                with self._book(sender) as book:
+                    self._send_empty(sender, book)
+            except NoAnswerError:
+                return False  # no block takes anything: the chain has halted
             height = self.height()
         return True
 
@@ -1121,8 +1125,10 @@ def _transaction(value: Any) -> tuple[str, bytes]:
     return address(found.get("from")), data(found.get("input", found.get("data")))
 
 
-def _receipt(value: Any) -> Receipt:
+def _receipt(value: Any) -> Receipt | None:
     found = record(value)
+    if found.get("blockNumber") is None:
+        return None  # some old nodes have receipts of what waits
     gas = quantity(found.get("gasUsed"))
     price, contract = found.get("effectiveGasPrice"), found.get("contractAddress")
     succeeded = quantity(found.get("status")) == 1
