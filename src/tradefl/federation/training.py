@@ -255,6 +255,7 @@ def federate(
         path = Path(plan.checkpoint)
         state = Checkpoint.read(path)
         state.require(path, identity)
+        _require_model(state, model.initial(plan.seed), path)
         restore_state(inner, state.state)
         if state.rounds_done > plan.rounds:
             what = f"the checkpoint has {state.rounds_done} rounds already, got {plan.rounds}"
@@ -342,6 +343,13 @@ def _report(
         organizations=len(strategy.terms),
         note=strategy.rolled_back.get(number, ""),
     )
+
+
+def _require_model(state: Checkpoint, initial: Parameters, path: Path) -> None:
+    """Refuse a checkpoint whose arrays are not the model's."""
+    expected = {name: value.shape for name, value in initial.items()}
+    if {name: value.shape for name, value in state.arrays.items()} != expected:
+        raise InputError.at(path, "has parameters of another model")
 
 
 def _interrupted(plan: Plan, done: int) -> Problem:
