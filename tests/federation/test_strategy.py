@@ -1278,3 +1278,45 @@ def test_a_node_that_does_not_confirm_the_run_is_refused_with_its_reason():
     grid.join(6, organization="Beta")
     assert asked(fed) == {"Beta": 6}
     assert fed.strategy.refusals == ["node 5 was refused: Alpha: its samples have the shape 8x8"]
+
+
+# --- federations in the open ---------------------------------------------------------------------
+
+
+def test_nodes_on_other_machines_need_keys_or_an_explicit_setting():
+    class Open(FakeGrid):
+        """As if it were Flower's to a SuperLink."""
+
+    Open.__module__ = "flwr.serverapp.grid"
+    for settings, refused in (
+        ({}, True),
+        ({"allow_unregistered": True}, False),
+        ({"public_keys": {"Alpha": b"a", "Beta": b"b"}}, False),
+    ):
+        grid = Open()
+        grid.join(5, organization="Alpha", key=b"a")
+        grid.join(6, organization="Beta", key=b"b")
+        fed = Federation(make_terms([4, 4]), grid=grid, **settings)
+        if refused:
+            with pytest.raises(ValueError, match="public_keys: expected the organizations'"):
+                fed.ask()
+        else:
+            assert set(asked(fed)) == {"Alpha", "Beta"}
+
+
+def test_a_place_belongs_to_the_first_that_was_active_whatever_its_id(monkeypatch):
+    fed, grid = federation_of(2)
+    grid.join(4, organization="Alpha")
+    grid.join(9, organization="Alpha")
+    grid.join(7, organization="Beta")
+    since = {4: "2026-01-01T10:00:05", 9: "2026-01-01T10:00:01", 7: "2026-01-01T10:00:02"}
+    plain = grid.get_nodes
+
+    def nodes():
+        for node in plain():
+            node.last_activated_at = since[node.node_id]
+            yield node
+
+    monkeypatch.setattr(grid, "get_nodes", nodes)
+    assert asked(fed) == {"Alpha": 9, "Beta": 7}
+    assert fed.strategy.refusals == ["node 4 says it is 'Alpha', which another node is; it waits"]

@@ -39,7 +39,7 @@ from tradefl.federation.models import LocalTraining, Model, Parameters, make_mod
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
-from tradefl.federation.strategy import TradeFL
+from tradefl.federation.strategy import UNREGISTERED, TradeFL, reaches_others
 from tradefl.federation.terms import Terms
 from tradefl.federation.updates import parameters_of, record_of
 from tradefl.federation.validation import ServerValidation, split_test
@@ -229,6 +229,9 @@ def federate(
         training.
     """
     start = time.perf_counter()
+    if reaches_others(grid) and not plan.keys and not plan.allow_unregistered:
+        what = f"{UNREGISTERED}, or set allow-unregistered = true"
+        raise InputError.at("run config: keys", what)
     consortium = load(Path(plan.consortium))
     plan = plan.agreed(consortium.training)
     require_places(plan)
@@ -265,6 +268,7 @@ def federate(
         terms,
         deadline=plan.rule,
         public_keys=public_keys(Path(plan.keys), terms.names) if plan.keys else None,
+        allow_unregistered=plan.allow_unregistered,
         join_seconds=plan.join_seconds,
         rounds_done=state.rounds_done,
         ledger=Ledger.from_list(terms, state.entries),
