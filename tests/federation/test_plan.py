@@ -43,6 +43,7 @@ OTHER = {
     "checkpoint": "c.npz",
     "resume": True,
     "overwrite": True,
+    "allow_unregistered": True,
     "allow_other_code": True,
     "keys": "keys",
 }

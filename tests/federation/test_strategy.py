@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flwr.app import Array, ConfigRecord, Error, Message, MetricRecord, RecordDict
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, Result
+from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, FedMedian, FedProx, Result
 from tests.federation.messages import (
     APP_FAILED,
     NAMES,
@@ -1078,3 +1078,245 @@ def test_the_model_never_becomes_what_is_no_finite_number():
     fed.ask()
     model = fed.end([fed.reply(i, w(largest, 1.0), i + 1) for i in range(7)])
     assert model is None or np.all(np.isfinite(model["w"]))
+
+
+# --- precision, rounds, duplicates ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", [np.float32, np.float64])
+@pytest.mark.parametrize("returned", [np.float16, np.float32, np.float64, np.longdouble, np.int64])
+def test_nobody_but_the_server_sets_the_precision(sent, returned):
+    fed = Federation(make_terms([4, 12]), model={"w": np.zeros(2, sent)})
+    fed.ask()
+    # Alpha is first: its precision was everybody's.
+    replies = [
+        fed.reply(0, {"w": np.array([8, 4]).astype(returned)}, 4),
+        fed.reply(1, {"w": np.array([4, 8]).astype(sent)}, 12),
+    ]
+    model = fed.end(replies)
+    assert model["w"].dtype == sent
+    assert model["w"].tolist() == [5.0, 7.0]
+    assert [fed.entry(i).outcome for i in range(2)] == ["aggregated"] * 2
+
+
+def test_what_the_precision_of_the_run_cannot_hold_is_rejected_with_its_place():
+    fed = three()
+    fed.ask()
+    with_two_good(fed, [fed.reply(1, {"w": np.array([1e300, 1.0])}, 2)])
+    assert fed.entry(1).outcome == "rejected"
+    assert fed.entry(1).reason == "array 'w' holds numbers beyond float32"
+
+
+def test_a_reply_for_another_round_is_rejected():
+    fed = three()
+    fed.ask()
+    with_two_good(fed, [fed.reply(1, w(99.0, 99.0), 2, receipt={"round": 7})])
+    assert (fed.entry(1).outcome, fed.entry(1).samples_used) == ("rejected", 0)
+    assert fed.entry(1).reason == "it answers round 7, this is round 1"
+
+
+def test_two_replies_of_one_organization_are_told():
+    fed = three()
+    fed.ask()
+    replies = [fed.reply(0, w(16.0, 0.0), 4), fed.reply(1, w(0.0, 16.0), 2)]
+    fed.end([*replies, fed.reply(1, w(0.0, 99.0), 2), fed.reply(2, w(16.0, 32.0), 10)])
+    assert fed.entry(1).outcome == "aggregated"
+    assert fed.entry(1).reason == "sent more than one reply; the first counts"
+
+
+def test_renamed_parameters_are_named():
+    fed = three()
+    fed.ask()
+    with_two_good(fed, [fed.reply(1, {"weight": np.ones(2, np.float32)}, 2)])
+    assert fed.entry(1).reason == (
+        "its arrays have other names than the model's: missing 'w'; unknown 'weight'"
+    )
+
+
+# --- the server's own look -----------------------------------------------------------------------
+
+
+class Judge:
+    """A validation whose answers a test decides: the loss is the first number of the model."""
+
+    chance = 1.0
+
+    def __init__(self, *, trains=True):
+        self.finite = trains
+
+    def loss(self, arrays):
+        return float(abs(arrays["w"].ravel()[0]))
+
+    def by_class(self, arrays):
+        return arrays["w"][:1].astype(float)
+
+    def trains(self, _):
+        return self.finite
+
+
+def five(**settings):
+    fed = Federation(make_terms([4] * 5), model=w(1.0, 0.0), **settings)
+    fed.ask()
+    return fed
+
+
+def test_a_round_that_is_hopeless_is_rolled_back_and_nobody_is_charged():
+    fed = five(validation=Judge())
+    # Everybody alike: no minority explains it.
+    assert fed.end([fed.reply(i, w(50.0 + i, 1.0), 4) for i in range(5)]) is None
+    for i in range(5):
+        entry = fed.entry(i)
+        assert (entry.outcome, entry.samples_used, entry.verdict) == ("rolled back", 4, "")
+        assert "the validation loss rises from 1 to 52" in entry.reason
+    assert fed.strategy.rolled_back == {1: "the validation loss rises from 1 to 52"}
+    assert fed.strategy.notices == [
+        "round 1 was rolled back: the validation loss rises from 1 to 52; nobody loses credit"
+    ]
+
+
+def test_a_round_that_is_a_little_worse_stands():
+    fed = five(validation=Judge())
+    assert fed.end([fed.reply(i, w(9.0, 1.0), 4) for i in range(5)])["w"].tolist() == [9.0, 1.0]
+    assert {fed.entry(i).outcome for i in range(5)} == {"aggregated"}
+
+
+def test_the_update_that_spoils_a_round_is_attributed_with_its_evidence():
+    fed = five(validation=Judge())
+    good = [fed.reply(i, w(0.5 - i / 100, 1.0), 4) for i in range(4)]
+    model = fed.end([fed.reply(4, w(1e6, 1.0), 4), *good])
+    assert model["w"][0] == pytest.approx(0.485)
+    entry = fed.entry(4)
+    assert (entry.outcome, entry.samples_used, entry.verdict) == ("rejected", 0, "attributed")
+    assert entry.evidence.loss_before == 1.0
+    assert entry.evidence.loss_without == pytest.approx(0.485)
+    assert entry.evidence.loss_with == pytest.approx(2e5, rel=0.01)
+    assert entry.evidence.norm_ratio > 1e5
+    assert [fed.entry(i).outcome for i in range(4)] == ["aggregated"] * 4
+    assert [fed.entry(i).weight for i in range(4)] == [0.25] * 4
+
+
+def test_half_of_the_updates_are_no_minority():
+    fed = Federation(make_terms([4] * 4), model=w(1.0, 0.0), validation=Judge())
+    fed.ask()
+    replies = [fed.reply(i, w(0.5, 1.0 + i), 4) for i in range(2)]
+    assert fed.end([*replies, *(fed.reply(i, w(1e6, 1.0 + i), 4) for i in (2, 3))]) is None
+    assert {fed.entry(i).outcome for i in range(4)} == {"rolled back"}
+    assert {fed.entry(i).verdict for i in range(4)} <= {"", "suspicious"}
+
+
+def test_an_outlier_that_does_no_harm_counts_and_is_reported():
+    fed = five(validation=Judge(), inner=FedMedian(min_train_nodes=1, min_available_nodes=1))
+    good = [fed.reply(i, w(0.5 - i / 100, 1.0), 4) for i in range(4)]
+    fed.end([fed.reply(4, w(1e6, 1.0), 4), *good])
+    entry = fed.entry(4)
+    assert (entry.outcome, entry.samples_used, entry.verdict) == ("aggregated", 4, "suspicious")
+    assert [flag.kind for flag in entry.flags] == ["outlier", "no descent"]
+    assert entry.flags[0].confidence == "certain"
+    assert entry.weight is None
+
+
+def test_if_a_correct_client_fails_too_nobody_is_charged_for_what_is_not_finite():
+    for trains, outcome, used in ((False, "rolled back", 4), (True, "rejected", 0)):
+        fed = five(validation=Judge(trains=trains))
+        good = [fed.reply(i, w(0.5 - i / 100, 1.0), 4) for i in range(4)]
+        fed.end([fed.reply(4, w(np.nan, 1.0), 4), *good])
+        entry = fed.entry(4)
+        assert (entry.outcome, entry.samples_used) == (outcome, used)
+        assert ("so does the server's own training" in entry.reason) == (not trains)
+        assert [fed.entry(i).outcome for i in range(4)] == ["aggregated"] * 4
+
+
+def test_most_updates_that_are_not_finite_are_nobodys_fault():
+    fed = five()
+    fed.end([fed.reply(i, w(np.nan if i < 3 else 1.0, 1.0), 4) for i in range(5)])
+    assert [fed.entry(i).outcome for i in range(5)] == ["rolled back"] * 3 + ["aggregated"] * 2
+    assert [fed.entry(i).samples_used for i in range(5)] == [4] * 5
+
+
+def test_a_late_update_that_is_not_finite_is_late():
+    fed = Federation(make_terms([8] * 3, deadline=25.0))
+    fed.ask()
+    fed.end([fed.reply(i, w(np.nan, 1.0), 8) for i in range(3)])
+    assert {fed.entry(i).outcome for i in range(3)} == {"late"}
+
+
+def test_without_validation_an_aggregate_that_is_not_finite_is_repaired():
+    largest = np.finfo(np.float32).max
+    fed = five(inner=FedAvgM(min_train_nodes=1, min_available_nodes=1, server_learning_rate=2.0))
+    good = [fed.reply(i, w(0.5 - i / 100, 1.0), 4) for i in range(4)]
+    model = fed.end([fed.reply(4, w(-largest, largest), 4), *good])
+    assert np.isfinite(model["w"]).all()
+    assert fed.entry(4).verdict == "attributed"
+    assert {fed.entry(i).outcome for i in range(4)} == {"aggregated"}
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_a_clipping_norm_is_a_number(value):
+    with pytest.raises(ValueError, match="clip_norm"):
+        TradeFL(FedAvg(), make_terms([4]), clip_norm=value)
+
+
+# --- which code a node runs ----------------------------------------------------------------------
+
+
+def test_a_node_with_other_code_is_refused_or_allowed():
+    from tradefl.federation.identity import package_digest
+
+    for same_code, expected in ((True, {"Beta": 6}), (False, {"Alpha": 5, "Beta": 6})):
+        fed, grid = federation_of(2, same_code=same_code)
+        grid.join(5, organization="Alpha", **{"package-digest": "ab", "package-version": "0.0.1"})
+        grid.join(6, organization="Beta", **{"package-digest": package_digest()})
+        assert asked(fed) == expected
+        refused = [line for line in fed.strategy.refusals if "Alpha" in line]
+        assert len(refused) == same_code
+        assert all("other code of tradefl (version 0.0.1" in line for line in refused)
+
+
+def test_a_node_that_does_not_confirm_the_run_is_refused_with_its_reason():
+    fed, grid = federation_of(2)
+    grid.join(5, organization="Alpha", refusal="its samples have the shape 8x8")
+    grid.join(6, organization="Beta")
+    assert asked(fed) == {"Beta": 6}
+    assert fed.strategy.refusals == ["node 5 was refused: Alpha: its samples have the shape 8x8"]
+
+
+# --- federations in the open ---------------------------------------------------------------------
+
+
+def test_nodes_on_other_machines_need_keys_or_an_explicit_setting():
+    class Open(FakeGrid):
+        """As if it were Flower's to a SuperLink."""
+
+    Open.__module__ = "flwr.serverapp.grid"
+    for settings, refused in (
+        ({}, True),
+        ({"allow_unregistered": True}, False),
+        ({"public_keys": {"Alpha": b"a", "Beta": b"b"}}, False),
+    ):
+        grid = Open()
+        grid.join(5, organization="Alpha", key=b"a")
+        grid.join(6, organization="Beta", key=b"b")
+        fed = Federation(make_terms([4, 4]), grid=grid, **settings)
+        if refused:
+            with pytest.raises(ValueError, match="public_keys: expected the organizations'"):
+                fed.ask()
+        else:
+            assert set(asked(fed)) == {"Alpha", "Beta"}
+
+
+def test_a_place_belongs_to_the_first_that_was_active_whatever_its_id(monkeypatch):
+    fed, grid = federation_of(2)
+    grid.join(4, organization="Alpha")
+    grid.join(9, organization="Alpha")
+    grid.join(7, organization="Beta")
+    since = {4: "2026-01-01T10:00:05", 9: "2026-01-01T10:00:01", 7: "2026-01-01T10:00:02"}
+    plain = grid.get_nodes
+
+    def nodes():
+        for node in plain():
+            node.last_activated_at = since[node.node_id]
+            yield node
+
+    monkeypatch.setattr(grid, "get_nodes", nodes)
+    assert asked(fed) == {"Alpha": 9, "Beta": 7}
+    assert fed.strategy.refusals == ["node 4 says it is 'Alpha', which another node is; it waits"]

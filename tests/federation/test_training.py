@@ -24,6 +24,7 @@ from tradefl.federation.models import LocalTraining, make_model
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.pledge import PLEDGE, chosen_samples
 from tradefl.federation.training import train_pledges
+from tradefl.federation.validation import split_test
 from tradefl.solvers import solve
 
 CONSORTIUM = Path(__file__).parents[2] / "examples" / "drug_discovery.toml"
@@ -574,3 +575,82 @@ def test_a_node_is_told_nothing_that_the_others_keep_to_themselves():
             "batch-size",
             "server-round",
         }
+
+
+# --- what a run may not overwrite, and what it says of itself -------------------------------------
+
+
+def test_a_checkpoint_is_replaced_only_if_that_was_asked_for(begun, tmp_path):
+    path = tmp_path / "state"
+    path.write_bytes(begun.read_bytes())
+    with pytest.raises(InputError, match="--resume continues it, --overwrite replaces it"):
+        train(plan(rounds=1, checkpoint=str(path)))
+    assert path.read_bytes() == begun.read_bytes()
+    train(plan(rounds=1, checkpoint=str(path), overwrite=True))
+    assert Checkpoint.read(path).rounds_done == 1
+
+
+def test_places_are_tried_before_anybody_trains(tmp_path):
+    for name in ("output", "checkpoint"):
+        seen = []
+        with pytest.raises(InputError, match="there is no such folder"):
+            train(plan(**{name: str(tmp_path / "none" / "file")}), watch=seen.append)
+        assert seen == []
+
+
+def test_the_servers_part_is_not_in_the_reported_accuracy():
+    training = trained()
+    data = load_dataset("digits")
+    assert training.validation_samples == math.ceil(0.1 * len(data.y_test))
+    assert training.test_samples == len(data.y_test) - training.validation_samples
+    for accuracy in training.accuracy:  # whole samples of the rest
+        hits = accuracy * training.test_samples
+        assert hits == pytest.approx(round(hits), abs=1e-9)
+    kept, rest = split_test(data, 0.1, 0)
+    assert sorted([*kept, *rest]) == list(range(len(data.y_test)))
+    assert set(split_test(data, 0.1, 1)[0]) != set(kept)
+    document = training.to_dict()
+    assert document["validation"] == {"fraction": 0.1, "samples": training.validation_samples}
+    assert document["diverged"] is None
+
+
+def test_the_consortiums_file_says_how_updates_become_a_model(tmp_path):
+    path = tmp_path / "agreed.toml"
+    path.write_text(
+        CONSORTIUM.read_text() + '\n[training]\naggregation = "fedmedian"\nclip_norm = 2.5\n'
+    )
+    agreed = train(Plan(consortium=str(path), rounds=2))
+    assert agreed.plan.aggregation == "fedmedian"
+    assert agreed.to_dict()["settings"]["clip_norm"] == 2.5
+    assert agreed.to_dict()["aggregation_weights"] is None
+    said = train(plan(rounds=2, aggregation="fedmedian", clip_norm=2.5))
+    assert figures(agreed)[0] == figures(said)[0]
+    other = train(Plan(consortium=str(path), rounds=2, aggregation="fedavg", clip_norm=0.0))
+    assert figures(other)[0] == figures(train(plan(rounds=2)))[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"aggregation": "bulyan", "assumed_hostile": 2}, "bulyan bears 1 hostile"),
+        ({"aggregation": "krum", "assumed_hostile": 4}, "krum bears 3 hostile"),
+        ({"aggregation": "trimmed-mean", "assumed_hostile": 5}, "trimmed-mean bears 4 hostile"),
+    ],
+)
+def test_a_strategy_is_not_asked_to_bear_more_than_it_can(settings, what):
+    with pytest.raises(InputError, match=what):
+        train(plan(rounds=1, **settings))
+
+
+def test_clipping_shortens_the_long_steps_only():
+    free = trained(rounds=1)
+    longest = max(entry.distance for entry in free.ledger.entries)
+    loose = train(plan(rounds=1, clip_norm=2 * longest))
+    assert figures(loose)[3] == figures(free)[3]
+    tight = train(plan(rounds=1, clip_norm=0.1 * longest))
+    moved = np.sqrt(sum(float(np.sum(value**2)) for value in tight.parameters.values()))
+    assert moved <= 0.1 * longest * (1 + 1e-5)  # from zero
+    assert [entry.distance for entry in tight.ledger.entries] == [
+        entry.distance
+        for entry in free.ledger.entries  # what was sent, not what became of it
+    ]

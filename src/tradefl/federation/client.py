@@ -105,7 +105,7 @@ def _profile(
     }
     if terms:
         answer |= {"package-version": package_version(), "package-digest": package_digest()}
-        answer |= {"mods": mods} if mods else {}
+        answer |= {"mods": mods}
         try:
             refusal = None if confirm is None else confirm(terms, context)
         except Exception as error:  # the app's own; the server refuses the node with its words

@@ -64,6 +64,8 @@ class Plan:
         is there is an error.
     keys
         A folder of public keys, ``<organization>.pub``: then nodes must have these.
+    allow_unregistered
+        Train without keys on nodes of other machines.
     allow_other_code
         Let nodes take part that run another version of this package.
     """
@@ -95,6 +97,7 @@ class Plan:
     resume: bool = False
     overwrite: bool = False
     keys: str = ""
+    allow_unregistered: bool = False
     allow_other_code: bool = False
 
     def __post_init__(self) -> None:

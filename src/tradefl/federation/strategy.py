@@ -73,6 +73,10 @@ log = getLogger("flwr").log
 DEFAULT_WEIGHT = "num-examples"
 PROFILE_SECONDS = 120.0
 POLL_SECONDS = 1.0
+UNREGISTERED = (
+    "expected the organizations' registered keys, because the nodes are on other machines: without "
+    "them, one may claim to be another; give the keys"
+)
 
 
 class TradeFL(Strategy):
@@ -91,6 +95,9 @@ class TradeFL(Strategy):
     public_keys
         For nodes that authenticate: each organization's public key, as the SuperLink reports it.
         Then no other node can speak for it.
+    allow_unregistered
+        Train without ``public_keys`` on a grid that reaches other machines: then any node that is
+        let in by the SuperLink may claim to be any organization that is not connected.
     join_seconds
         How long the first round waits until every organization is connected.
     rounds_done
@@ -138,6 +145,7 @@ class TradeFL(Strategy):
         *,
         deadline: Deadline = "model",
         public_keys: Mapping[str, bytes] | None = None,
+        allow_unregistered: bool = False,
         join_seconds: float = 60.0,
         rounds_done: int = 0,
         ledger: Ledger | None = None,
@@ -154,6 +162,7 @@ class TradeFL(Strategy):
         self.terms = terms
         self.deadline: Deadline = deadline
         self.public_keys = public_keys
+        self.allow_unregistered = allow_unregistered
         self.join_seconds = join_seconds
         self.rounds_done = rounds_done
         self.ledger = Ledger(terms) if ledger is None else ledger
@@ -221,6 +230,8 @@ class TradeFL(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the wrapped strategy's messages, each with its organization's pledge."""
+        if reaches_others(grid) and self.public_keys is None and not self.allow_unregistered:
+            raise ValueError(f"public_keys: {UNREGISTERED}, or pass allow_unregistered=True")
         if not self._nodes:
             self._question = ConfigRecord(self._terms_of_the_run(arrays))
         self._await_organizations(grid)
@@ -282,7 +293,13 @@ class TradeFL(Strategy):
         replies = grid.send_and_receive(
             [Message(question, k, PROFILE_QUERY) for k in new], timeout=PROFILE_SECONDS
         )
-        for reply in sorted(replies, key=lambda reply: int(reply.metadata.src_node_id)):
+
+        def order(reply: Message) -> tuple[str, int]:
+            node = int(reply.metadata.src_node_id)
+            since = nodes[node].last_activated_at if node in nodes else ""
+            return str(since), node
+
+        for reply in sorted(replies, key=order):  # first come, first served
             node = reply.metadata.src_node_id
             if node not in nodes:
                 continue  # the SuperLink's, for a node that is gone: if it comes back, we ask again
@@ -360,7 +377,9 @@ class TradeFL(Strategy):
             raise UnusableUpdateError(f"it says it is {name!r}, but its key is another")
         if self._is_connected(i):
             self._waiting[node] = i
-            log(WARNING, "node %d says it is %r, which another node is; it waits", node, name)
+            what = f"node {node} says it is {name!r}, which another node is; it waits"
+            self.refusals.append(what)
+            log(WARNING, "%s", what)
         else:
             self._take_place(node, i)
 
@@ -718,6 +737,12 @@ class TradeFL(Strategy):
     ) -> MetricRecord | None:
         """Return what the wrapped strategy makes of the replies."""
         return self.strategy.aggregate_evaluate(server_round + self.rounds_done, replies)
+
+
+def reaches_others(grid: Grid) -> bool:
+    """Tell whether a grid is Flower's own to other machines, and not one inside of a process."""
+    kind = type(grid)
+    return kind.__module__.partition(".")[0] == "flwr" and kind.__name__ != "InMemoryGrid"
 
 
 def _with_reason(entry: Entry, reason: str) -> Entry:

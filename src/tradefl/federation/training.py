@@ -37,7 +37,7 @@ from tradefl.federation.models import LocalTraining, Model, Parameters, make_mod
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
-from tradefl.federation.strategy import TradeFL
+from tradefl.federation.strategy import UNREGISTERED, TradeFL, reaches_others
 from tradefl.federation.terms import Terms
 from tradefl.federation.updates import parameters_of, record_of
 from tradefl.federation.validation import ServerValidation, split_test
@@ -227,6 +227,9 @@ def federate(
         training.
     """
     start = time.perf_counter()
+    if reaches_others(grid) and not plan.keys and not plan.allow_unregistered:
+        what = f"{UNREGISTERED}, or set allow-unregistered = true"
+        raise InputError.at("run config: keys", what)
     consortium = load(Path(plan.consortium))
     plan = plan.agreed(consortium.training)
     require_places(plan)
@@ -253,6 +256,7 @@ def federate(
         path = Path(plan.checkpoint)
         state = Checkpoint.read(path)
         state.require(path, identity)
+        _require_model(state, model.initial(plan.seed), path)
         restore_state(inner, state.state)
         if state.rounds_done > plan.rounds:
             what = f"the checkpoint has {state.rounds_done} rounds already, got {plan.rounds}"
@@ -262,6 +266,7 @@ def federate(
         terms,
         deadline=plan.rule,
         public_keys=public_keys(Path(plan.keys), terms.names) if plan.keys else None,
+        allow_unregistered=plan.allow_unregistered,
         join_seconds=plan.join_seconds,
         rounds_done=state.rounds_done,
         ledger=Ledger.from_list(terms, state.entries),
@@ -340,6 +345,13 @@ def _report(
         organizations=len(strategy.terms),
         note=strategy.rolled_back.get(number, ""),
     )
+
+
+def _require_model(state: Checkpoint, initial: Parameters, path: Path) -> None:
+    """Refuse a checkpoint whose arrays are not the model's."""
+    expected = {name: value.shape for name, value in initial.items()}
+    if {name: value.shape for name, value in state.arrays.items()} != expected:
+        raise InputError.at(path, "has parameters of another model")
 
 
 def _interrupted(plan: Plan, done: int) -> Problem:
