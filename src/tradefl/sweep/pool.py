@@ -373,6 +373,7 @@ class RayPool(Pool):
         said = child.last_words()
         child.kill()
         child.wait()
-        reason = f" ({said})" if said else ""
+        # Once connected, Ray's own last line is about its inside.
+        reason = f" ({said})" if said and not child.ready else ""
         what = f"the connection to the Ray cluster at {self.address!r} was lost{reason}"
         raise InputError.at("ray", f"{what}; what is done is kept")

@@ -295,10 +295,10 @@ def _kept(
 
 
 def _report(losses: Losses, notify: Notify) -> None:
-    lost = [f"{losses.workers} workers"] if losses.workers else []
-    lost += [f"{losses.nodes} nodes"] if losses.nodes else []
+    counts = (("worker", losses.workers), ("node", losses.nodes))
+    lost = [f"{count} {what}{'s' * (count > 1)}" for what, count in counts if count]
     if lost:
-        again = f"; {losses.units:,} units were computed again" if losses.units else ""
+        again = f"; computed again: {losses.units:,} units" if losses.units else ""
         notify(f"lost on the way: {' and '.join(lost)}{again}")
 
 
