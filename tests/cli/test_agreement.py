@@ -68,4 +68,4 @@ def test_stand_ins_are_announced(tmp_path):
 
 def test_what_does_not_fit_is_refused(tmp_path):
     path = save(tmp_path, addressed(**{"organization.1.address": ADDRESSES[0]}))
-    assert_refused(tmp_path, {"consortium.toml: organization": "stands 2 times"}, "agreement", path)
+    assert_refused(tmp_path, {"consortium.toml: organization": "occurs 2 times"}, "agreement", path)
