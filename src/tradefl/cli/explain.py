@@ -15,6 +15,7 @@ from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import normalized
 from tradefl.game import StrategyProfile
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
@@ -126,6 +127,7 @@ def _chosen(names: tuple[str, ...], wanted: list[str] | None, file: str) -> list
                 f"statements of all (at most {MAX_TRANSFERS_ORGANIZATIONS:,})",
             )
         return list(range(len(names)))
+    wanted = [normalized(name) for name in wanted]
     unknown = [name for name in wanted if name not in names]
     if unknown:
         raise InputError(

@@ -40,44 +40,53 @@ def read_parquet(path: Path) -> tuple[list[str], list[list[Any]]]:
     except ImportError:
         raise MissingExtraError(f"{path}: reading Parquet", "tables") from None
     try:
-        if int.from_bytes(content[-8:-4], "little") > _FOOTER_BYTES:
-            raise ValueError("its description is too large")
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-        _require_modest(file, content, path, limits())
+        # Before pyarrow sees the file: asked for the sizes in a description that is damaged, it may
+        # end the whole process.
+        _require_modest(content, path, limits())
+        schema = pyarrow.parquet.ParquetFile(io.BytesIO(content)).schema_arrow
+        _require_plain(schema, path)
         # A text that occurs in every row is kept once, not once for each row.
-        text = [field.name for field in file.schema_arrow if _is_text(field.type)]
+        text = [field.name for field in schema if _is_text(field.type)]
         table = pyarrow.parquet.ParquetFile(io.BytesIO(content), read_dictionary=text).read()
+        names = list(table.column_names)
+        columns = [_values(column) for column in table.columns]  # text may not be UTF-8
     except InputError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError.at(path, f"cannot be read as Parquet: {reason}") from None
-    columns = [_values(column) for column in table.columns]
-    return table.column_names, [list(row) for row in zip(*columns, strict=True)]
+    return names, [list(row) for row in zip(*columns, strict=True)]
 
 
-def _require_modest(file: Any, content: bytes, path: Path, most: Limits) -> None:
-    """Require few rows, columns, bytes and values, and types that are read."""
-    metadata = file.metadata
-    if metadata.num_rows > most.rows:
-        raise exceeded(path, f"has {metadata.num_rows:,} rows", "rows", most.rows)
-    if max(len(file.schema_arrow), metadata.num_columns) > most.columns:
-        raise exceeded(path, f"has {metadata.num_columns:,} columns", "columns", most.columns)
-    problems = [
-        Problem(f"{path}: column {k}", f"has the type {field.type}; {_EXPECTED}")
-        for k, field in enumerate(file.schema_arrow, 1)
-        if not _is_plain(field.type)
-    ]
-    if problems:
-        raise InputError(problems)
-    chunks = [
-        metadata.row_group(group).column(column)
-        for group in range(metadata.num_row_groups)
-        for column in range(metadata.num_columns)
-    ]
-    size = sum(chunk.total_uncompressed_size for chunk in chunks)
-    values = sum(chunk.num_values for chunk in chunks)
-    _require_within(path, size, values, most)
+def _require_modest(content: bytes, path: Path, most: Limits) -> None:
+    """Require few rows, columns, bytes and values, in the description and in the page headers."""
+    length = int.from_bytes(content[-8:-4], "little")
+    if len(content) < 12 or content[:4] != b"PAR1" or content[-4:] != b"PAR1":
+        raise ValueError("it does not begin and end with PAR1")
+    if length > min(_FOOTER_BYTES, len(content) - 12):
+        raise ValueError("its description is too large")
+    description, _ = _struct(content[-8 - length : -8], 0)
+    rows = _number(description, 3)
+    columns = len(_structs(description, 2)) - 1  # of the schema, whose first entry is the root
+    if rows > most.rows:
+        raise exceeded(path, f"has {rows:,} rows", "rows", most.rows)
+    groups = _structs(description, 4)
+    columns = max([columns, *(len(_structs(group, 1)) for group in groups)])
+    if columns > most.columns:
+        raise exceeded(path, f"has {columns:,} columns", "columns", most.columns)
+    chunks = []
+    for group in groups:
+        for column in _structs(group, 1):
+            chunk = column.get(3)  # its ColumnMetaData
+            if not isinstance(chunk, dict):
+                raise ValueError("a column has no description")
+            chunks.append(chunk)
+    _require_within(
+        path,
+        sum(_number(chunk, 6) for chunk in chunks),  # total_uncompressed_size
+        sum(_number(chunk, 5) for chunk in chunks),  # num_values
+        most,
+    )
     size = values = 0
     for chunk in chunks:
         for page in _pages(content, chunk):
@@ -90,6 +99,17 @@ def _require_modest(file: Any, content: bytes, path: Path, most: Limits) -> None
                 if kind != 7 and _number(header, 2 if kind == 5 else 4) == _PREFIXED_TEXTS:
                     raise ValueError("the encoding DELTA_BYTE_ARRAY is not read; use another one")
             _require_within(path, size, values, most)
+
+
+def _require_plain(schema: Any, path: Path) -> None:
+    """Require numbers, text, and lists of numbers."""
+    problems = [
+        Problem(f"{path}: column {k}", f"has the type {field.type}; {_EXPECTED}")
+        for k, field in enumerate(schema, 1)
+        if not _is_plain(field.type)
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _require_within(path: Path, size: int, values: int, most: Limits) -> None:
@@ -129,18 +149,18 @@ def _values(column: Any) -> list[Any]:
     return cells
 
 
-# --- page headers: Thrift's compact protocol, as far as they need it ------------------------------
+# --- Thrift's compact protocol, as far as descriptions and page headers need it -------------------
 
 
-def _pages(content: bytes, chunk: Any) -> Iterator[dict[int, Any]]:
+def _pages(content: bytes, chunk: dict[int, Any]) -> Iterator[dict[int, Any]]:
     """Yield the header of each page of a column chunk: values by the number of their field."""
-    if not chunk.num_values:
-        return  # then the reader looks at no page
-    start = chunk.data_page_offset
-    if chunk.has_dictionary_page and 0 < (chunk.dictionary_page_offset or 0) < start:
-        start = chunk.dictionary_page_offset
-    end = min(start + chunk.total_compressed_size, len(content))
-    while 0 <= start < end:
+    if not _number(chunk, 5):
+        return  # without values the reader looks at no page
+    start, dictionary = _number(chunk, 9), _number(chunk, 11)  # where data pages begin
+    if 0 < dictionary < start:
+        start = dictionary
+    end = min(start + _number(chunk, 7), len(content))  # total_compressed_size
+    while start < end:
         header, start = _struct(content, start)
         if 3 not in header:
             raise ValueError("a page has no size")
@@ -151,14 +171,21 @@ def _pages(content: bytes, chunk: Any) -> Iterator[dict[int, Any]]:
 def _number(fields: dict[int, Any], field: int) -> int:
     number = fields.get(field, 0)
     if not isinstance(number, int) or number < 0:
-        raise ValueError("a page header holds something else than a size")
+        raise ValueError("its description holds something else than a size")
     return number
 
 
+def _structs(fields: dict[int, Any], field: int) -> list[dict[int, Any]]:
+    found = fields.get(field, [])
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise ValueError("its description holds something else than a list")
+    return found
+
+
 def _struct(content: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
-    """Return a struct's whole numbers and structs by field number, and where it ends."""
-    if depth > 8:
-        raise ValueError("a page header is nested too deeply")
+    """Return a struct's values by field number, and where it ends."""
+    if depth > 12:
+        raise ValueError("its description is nested too deeply")
     fields: dict[int, Any] = {}
     number = 0
     while True:
@@ -170,26 +197,41 @@ def _struct(content: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], in
             number += step
         else:
             number, at = _whole(content, at)
-        if kind in (1, 2):  # true, false
-            pass
-        elif kind == 3:
-            at += 1
-        elif kind in (4, 5, 6):
-            fields[number], at = _whole(content, at)
-        elif kind == 7:
-            at += 8
-        elif kind == 8:
-            length, at = _varint(content, at)
-            at += length
-        elif kind == 12:
-            fields[number], at = _struct(content, at, depth + 1)
-        else:
-            raise ValueError("a page header holds a list or a map")
+        # In a struct the mark itself says true or false.
+        fields[number], at = (kind == 1, at) if kind in (1, 2) else _any(content, at, kind, depth)
+
+
+def _any(content: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    """Return a value, and where it ends; of text and floating-point numbers only the end."""
+    if kind in (1, 2, 3):
+        return None, at + 1
+    if kind in (4, 5, 6):
+        return _whole(content, at)
+    if kind == 7:
+        return None, at + 8
+    if kind == 8:
+        length, at = _varint(content, at)
+        return None, at + length
+    if kind in (9, 10):
+        mark, at = _byte(content, at)
+        count, inner = mark >> 4, mark & 15
+        if count == 15:
+            count, at = _varint(content, at)
+        if count > len(content) - at:
+            raise ValueError("its description is cut off")
+        found = []
+        for _ in range(count):
+            value, at = _any(content, at, inner, depth + 1)
+            found.append(value)
+        return found, at
+    if kind == 12:
+        return _struct(content, at, depth + 1)
+    raise ValueError("its description holds a value of an unknown kind")
 
 
 def _byte(content: bytes, at: int) -> tuple[int, int]:
     if at >= len(content):
-        raise ValueError("a page header is cut off")
+        raise ValueError("its description is cut off")
     return content[at], at + 1
 
 
@@ -200,7 +242,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 127) << shift
         if byte < 128:
             return value, at
-    raise ValueError("a page header holds a number that is too long")
+    raise ValueError("its description holds a number that is too long")
 
 
 def _whole(content: bytes, at: int) -> tuple[int, int]:
