@@ -22,7 +22,7 @@ CONSORTIUM = tradefl.load(ROOT / "examples" / "hospitals.toml")
 
 
 def by_time(agreement: Agreement) -> Agreement:
-    """The same agreement, with turns that end by time alone; test_turns_by_blocks has the others."""
+    """The same agreement, with turns that end by time alone."""
     annex = json.loads(agreement.annex)
     annex.pop("turn_blocks", None)
     return dataclasses.replace(agreement, annex=json.dumps(annex).encode())
