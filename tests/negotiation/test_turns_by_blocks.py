@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.negotiation.test_protocol import by_time
 
 import tradefl
 from tradefl.game import certify
@@ -30,7 +31,9 @@ from tradefl.settlement.stand_ins import addresses_or_stand_ins
 from tradefl.settlement.terms import Report
 
 CONSORTIUM = tradefl.load(Path(__file__).parents[2] / "examples" / "hospitals.toml")
-BY_TIME = Agreement.of(CONSORTIUM, addresses_or_stand_ins(CONSORTIUM.organizations.addresses))
+BY_TIME = by_time(
+    Agreement.of(CONSORTIUM, addresses_or_stand_ins(CONSORTIUM.organizations.addresses))
+)
 WAIT = 3
 
 
