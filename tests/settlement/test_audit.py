@@ -325,7 +325,7 @@ def test_a_node_without_any_logs_is_named(shared_node, one_settlement, tmp_path)
     finally:
         between.close()
     assert (ran.code, ran.out) == (2, "")
-    assert "does not keep these logs" in ran.err
+    assert "does not keep its logs" in ran.err
     assert "agrees" not in ran.err
 
 

@@ -409,6 +409,7 @@ def test_a_dispute_and_a_ruling(node, consortium):
     assert ran.code == 2
     assert "its own report stands" in ran.err
     node.travel(601)  # once nobody may dispute any more
+    node.mine(9)
     ran = act(node, path, "rule", "arbiter", "--report", "Beta", "--data", 0.01, "--hz", 1e9)
     assert ran.code == 0, ran.err
     assert "the report of Beta is now d = 10,000,000 ppb, f = 1,000,000,000 Hz" in ran.out
@@ -429,6 +430,7 @@ def test_a_report_that_is_upheld_costs_the_one_who_disputed_it(node, consortium)
     named = ("--organization", "Gamma", "--against", "Alpha")
     assert act(node, path, "dispute", "Gamma", *named).code == 0
     node.travel(601)
+    node.mine(9)
     ran = act(node, path, "rule", "arbiter", "--report", "Alpha", "--uphold")
     assert ran.code == 0, ran.err
     ran = settle(node, path, "Alpha", *ALL)
@@ -634,8 +636,9 @@ def test_measured_contributions_are_signed_and_settled(node, consortium):
     assert "InvalidAttestation" in ran.err
     for name in ("Alpha", "Gamma"):
         settle(node, path, name, "--profile", measured, "--attestations", file)
-    node.rpc("evm_increaseTime", 10**9)
-    node.rpc("evm_mine")
+    node.travel(10**9)
+    settle(node, path, "Alpha", "--profile", measured, "--attestations", file)  # closes it
+    node.mine(9)
     for _ in range(2):
         codes = [
             settle(node, path, name, "--profile", measured, "--attestations", file).code

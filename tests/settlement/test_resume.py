@@ -25,7 +25,7 @@ from tests.settlement.nodes import (
 from tradefl.errors import InputError
 
 __all__ = ["node", "proxy", "shared_node"]
-STEPS = 16  # of three organizations, the deployment included
+STEPS = 16
 
 
 class Killed(BaseException):

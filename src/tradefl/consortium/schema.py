@@ -217,9 +217,9 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
         return f"expected a finite number, got {got}"
     if kind == "string_pattern_mismatch":
         digits = re.search(r"\{(\d+)\}", context["pattern"])
-        what = f"0x and {digits[1]} hexadecimal digits" if digits else "another form"
-        kind = "an address: " if digits and digits[1] == "40" else ""
-        return f"expected {kind}{what}, got {got}"
+        count = "40" if digits is None else digits[1]
+        what = "an address: " if count == "40" else ""
+        return f"expected {what}0x and {count} hexadecimal digits, got {got}"
     if kind == "name":
         return f"{context['problem']}, got {got}"
     if kind == "string_too_long":

@@ -53,6 +53,7 @@ POLL_SECONDS = 0.3
 PATIENCE_SECONDS = 600.0
 DAY = 86_400
 # Enough for some thousand transactions at the fees of a development chain.
+AGREEMENT = "agreement.json"
 GAS_MONEY = 10**18
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -223,8 +224,8 @@ def _agent(
     """Run one organization's agent, with its own folder and nothing else."""
     own = folder / str(i)
     arguments = ["node", "--organization", str(own / "private.toml"), "--keystore", str(own)]
-    arguments += ["--rpc", url, "--contract", contract, "--agreement", str(folder / AGREEMENT)]
-    arguments += ["--log", str(own / "log.jsonl")]
+    arguments += ["--agreement", str(folder / AGREEMENT), "--state", str(own / "state")]
+    arguments += ["--rpc", url, "--contract", contract, "--log", str(own / "log.jsonl")]
     task = {
         "module": "tradefl",
         "arguments": arguments,  # on no command line: the node's address may hold a key

@@ -29,7 +29,7 @@ from tradefl.settlement.checks import Checks, Difference, figures
 from tradefl.settlement.contract import Deployment, Event, Phase, called
 from tradefl.settlement.drafting import unsuitable
 from tradefl.settlement.evidence import require_logs
-from tradefl.settlement.settle import decoded_agreement, drafted, is_derived
+from tradefl.settlement.settle import decoded_agreement, drafted, is_derived, was_created
 from tradefl.settlement.stakes import Ruling, Stakes
 from tradefl.settlement.state import State, read_state
 from tradefl.settlement.terms import EfficientTerms, Report
@@ -233,11 +233,24 @@ class _Book:
         self.compare("agreement hash", agreement.hash, own)
         self.compare("chain id", agreement.chain_id, self.chain.chain_id)
         self.compare("vault", agreement.vault, self.chain.read(self.contract, "vault"))
-        derived = is_derived(self.chain, agreement, self.contract) is not None
-        self.compare("address follows from the agreement", True, derived)
+        self._created(agreement)
         if isinstance(agreement.rule, EfficientTerms):
             self._schedules(agreement, agreement.rule)
         return agreement
+
+    def _created(self, agreement: Agreement) -> None:
+        """Check that our code created the contract: by its address, or by its transaction."""
+        if is_derived(self.chain, agreement, self.contract) is not None:
+            self.compare("address follows from the agreement", True, True)
+            return
+        drafting = next(event for event in self.events if event.name == "AgreementDrafted")
+        created = was_created(self.chain, drafting, self.deployed)
+        self.compare("created by the code of this version", True, created)
+        if created:
+            self.notes.append(
+                "its address does not follow from the agreement: it can be audited, and no command "
+                "deposits there"
+            )
 
     def _schedules(self, agreement: Agreement, rule: EfficientTerms) -> None:
         """Note whose schedule is not concave: the contract leaves that to those who agree."""

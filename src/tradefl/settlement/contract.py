@@ -147,8 +147,8 @@ def deployment(code: bytes) -> Deployment | None:
     for rule, contract in CONTRACTS.items():
         bytecode = creation_bytecode(contract)
         if code.startswith(bytecode):
-            _, *deployed = decode(CONSTRUCTOR, code[len(bytecode) :])
-            return Deployment(rule, *deployed)
+            _, terms, *lists = decode(CONSTRUCTOR, code[len(bytecode) :])
+            return Deployment(rule, terms, *map(list, lists))
     return None
 
 

@@ -23,6 +23,7 @@ from tradefl.settlement.contract import (
     Phase,
     RevertedError,
     called,
+    deployment,
     drafted_by,
     encoded_call,
     runs,
@@ -42,7 +43,7 @@ MAX_ATTEMPTS = 1000  # that are looked at
 PATIENCE = 20  # times in a row that a step may be lost to a reorganization or a race
 BLOCK_SECONDS = 30.0  # to wait for a block after a refusal, until it counts as waiting for others
 POLL_SECONDS = 0.1
-CLOSING_SECONDS = 1.0  # between blocks made on demand while others may still use an open window
+CLOSING_SECONDS = 15.0  # between blocks made on demand while others may still use a window
 # Refusals that say: somebody was faster, or it is not time yet. The chain is read again.
 ANSWERS = {
     "AlreadyClosing",
@@ -256,9 +257,9 @@ def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, D
         raise ChainError("--from-block", what)
     if not found:
         raise ChainError(
-            chain.place,
-            f"has the code of {contract} but not the event of its creation: this node does not "
-            "keep these logs; ask another one",
+            contract,
+            f"has our code, but {chain.place} has no event of its creation: either this node does "
+            "not keep its logs (ask another one), or it was not created by our code",
         )
     own = chain.read(contract, "agreementHash")
     for event in found:
@@ -266,6 +267,17 @@ def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, D
         if deployed and deployed.rule == rules[0] and event.arguments["agreementHash"] == own:
             return event, deployed
     raise ChainError(contract, "its event does not have the terms of the hash that it returns")
+
+
+def was_created(chain: Chain, event: Event, deployed: Deployment) -> bool:
+    """Return whether the transaction of a contract's event created it, with our bytecode.
+
+    It is the proof for a contract whose address does not follow from its agreement.
+    """
+    receipt = chain.receipt(event.transaction)
+    if receipt is None or receipt.contract != event.arguments["address"]:
+        return False
+    return deployment(chain.sent(event.transaction)[1]) == deployed
 
 
 def is_derived(chain: Chain, agreement: Agreement, contract: str) -> int | None:
@@ -393,6 +405,7 @@ class Settlement:
         """
         refusal: tuple[Step, RevertedError, str] | None = None
         refusals = upset = 0
+        mined = time.monotonic()
         while True:
             head = self.chain.head()
             state = self.state()
@@ -423,6 +436,10 @@ class Settlement:
                     continue
                 if not wait(deadline(self.agreement, state), state):
                     return state
+                waits = closing_until(self.agreement, state) is not None
+                if waits and time.monotonic() - mined > CLOSING_SECONDS:
+                    self.chain.mine(1, operator)
+                    mined = time.monotonic()
             for step in steps:
                 try:
                     receipt = self._do(step, operator)
@@ -455,13 +472,8 @@ class Settlement:
             return until is not None and self.chain.pass_time(until)
         missing = last - state.block
         finished = state.phase == Phase.OPEN and all(one.reported for one in state.places)
-        if finished or self.chain.alone:
-            return self.chain.mine(missing, operator)
-        # Others may still use the window: they get the time to see that it is closing.
-        if not self.chain.mine(1, operator):
-            return False
-        time.sleep(CLOSING_SECONDS)
-        return True
+        # Where others may still use the window, they get the time to see that it is closing.
+        return (finished or self.chain.alone) and self.chain.mine(missing, operator)
 
     def _next_block(self, operator: str, head: str) -> bool:
         """Wait until the chain has another head; tell whether it has."""
