@@ -6,8 +6,8 @@ import {ITradeFL} from "../../src/ITradeFL.sol";
 import {TradeFL} from "../../src/TradeFL.sol";
 import {Vault} from "../../src/Vault.sol";
 
-/// Proofs about stakes, with three organizations. Symbolic: the deposits, what the arbiter rules in each of two
-/// disputes. Fixed: the agreement, the reports, who disputes whom.
+/// Proofs about stakes, with three organizations. Symbolic: what everybody has deposited, and which of four kinds of
+/// ruling the arbiter gives in each of two disputes, if any. Fixed: the agreement, the reports, who disputes whom.
 contract StakeProofs is Test {
     address private constant ARBITER = address(0xA4B);
     uint256 private constant STAKE = 1e15 + 1;
@@ -21,13 +21,7 @@ contract StakeProofs is Test {
     Vault private vault;
     TradeFL private settlement;
 
-    /// @dev What the arbiter rules, if it does.
-    struct Ruling {
-        bool given;
-        bool struck;
-        bool fast;
-        uint32 dataPpb;
-    }
+    uint32 private constant REPORT = 5e8;
 
     function setUp() public {
         bytes memory list;
@@ -70,10 +64,11 @@ contract StakeProofs is Test {
     }
 
     /// A and B dispute each other's report: each may lose as accused and as disputer.
-    /// @custom:halmos --loop 4 --solver-timeout-branching 60s
-    function check_StakesOfADuelAddUpToZero(uint112[3] calldata deposits, Ruling[2] calldata rulings)
+    /// @custom:halmos --loop 4
+    function check_StakesOfADuelAddUpToZero(uint112[3] calldata deposits, uint8[2] calldata rulings)
         external
     {
+        vm.assume(rulings[0] <= 4 && rulings[1] <= 4);
         _toRuling(deposits, 1, 0, false);
         _rule(0, rulings[0]);
         _rule(1, rulings[1]);
@@ -81,10 +76,11 @@ contract StakeProofs is Test {
     }
 
     /// A disputes its own silence, B that of A's rival C.
-    /// @custom:halmos --loop 4 --solver-timeout-branching 60s
-    function check_StakesOfAnOwnCaseAddUpToZero(uint112[3] calldata deposits, Ruling[2] calldata rulings)
+    /// @custom:halmos --loop 4
+    function check_StakesOfAnOwnCaseAddUpToZero(uint112[3] calldata deposits, uint8[2] calldata rulings)
         external
     {
+        vm.assume(rulings[0] <= 4 && rulings[1] <= 4);
         _toRuling(deposits, 0, 1, true);
         _rule(0, rulings[0]);
         _rule(2, rulings[1]);
@@ -102,7 +98,7 @@ contract StakeProofs is Test {
         }
         for (uint256 i = silent ? 1 : 0; i < 3; ++i) {
             vm.prank(who[i]);
-            settlement.contributionSubmit(who[i], 5e8, FAST, 0, 0, 0, "");
+            settlement.contributionSubmit(who[i], REPORT, FAST, 0, 0, 0, "");
         }
         vm.warp(block.timestamp + 2 days);
         settlement.windowClose();
@@ -117,12 +113,15 @@ contract StakeProofs is Test {
         vm.roll(block.number + 4);
     }
 
-    function _rule(uint256 accused, Ruling calldata ruling) private {
-        if (!ruling.given) return;
-        vm.assume(ruling.struck || (ruling.dataPpb >= LEAST && ruling.dataPpb <= 1e9));
+    /// @dev None, struck, upheld (or heard, after silence), lower, higher.
+    function _rule(uint256 accused, uint8 kind) private {
+        if (kind == 0) return;
+        (uint32 dataPpb, uint64 cpuHz) = (0, 0);
+        if (kind == 2) (dataPpb, cpuHz) = (REPORT, FAST);
+        if (kind == 3) (dataPpb, cpuHz) = (LEAST, SLOW);
+        if (kind == 4) (dataPpb, cpuHz) = (1e9, FAST);
         vm.prank(ARBITER);
-        if (ruling.struck) settlement.rule(who[accused], 0, 0);
-        else settlement.rule(who[accused], ruling.dataPpb, ruling.fast ? FAST : SLOW);
+        settlement.rule(who[accused], dataPpb, cpuHz);
     }
 
     /// @dev The stakes add up to zero; nobody has lost any of its bond.

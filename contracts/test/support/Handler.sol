@@ -714,58 +714,66 @@ abstract contract Handler is SettlementTest {
         returns (bool)
     {
         if (value != 0 && c.step != Step.Deposit) return false;
+        if (c.step <= Step.Pairs) return s.phase == ITradeFL.Phase.Drafting && c.proper && _mayPublish(s, c);
+        if (c.step == Step.Close) return _mayClose(s);
+        if (c.step == Step.Cancel) return s.phase == ITradeFL.Phase.Joining && _over(s);
+        if (c.step == Step.Record) return s.phase == ITradeFL.Phase.Open && _over(s);
+        if (c.step == Step.Rule) return s.phase == ITradeFL.Phase.Recorded && _mayRule(s, actor, c);
+        if (c.step == Step.Calculate) return _mayCalculate(s, c);
+        if (c.step == Step.Transfer) return s.phase == ITradeFL.Phase.Calculated;
+        if (c.step == Step.Report) {
+            return s.phase == ITradeFL.Phase.Open && !_over(s) && _mayReport(s, _place(actor), c);
+        }
         uint256 i = _place(actor);
-        bool isMember = i < agreed.size;
-        ITradeFL.Account memory own;
-        if (isMember) own = s.accounts[i];
-        bool drafting = s.phase == ITradeFL.Phase.Drafting;
-        bool joining = s.phase == ITradeFL.Phase.Joining;
-        bool open = s.phase == ITradeFL.Phase.Open;
-        bool recorded = s.phase == ITradeFL.Phase.Recorded;
-        bool court = agreed.arbiter != address(0);
-        if (c.step == Step.Annex) return drafting && !s.annexIsPublished && c.proper;
+        return i < agreed.size && _mayMember(s, i, c, value);
+    }
+
+    function _mayPublish(State memory s, Call memory c) private view returns (bool) {
+        if (c.step == Step.Annex) return !s.annexIsPublished;
         if (c.step == Step.Organizations) {
-            return drafting && c.proper && s.listed < agreed.size && c.i == s.listed / organizationsPerBlock();
+            return s.listed < agreed.size && c.i == s.listed / organizationsPerBlock();
         }
-        if (c.step == Step.Pairs) {
-            return drafting && c.proper && s.listed == agreed.size && c.i < blocks.length
-                && s.published >> c.i & 1 == 0;
-        }
-        bool over = _over(s);
-        if (c.step == Step.Close) {
-            if (joining) return s.deadlines[0] != 0 && s.closedAt == 0 && time > s.deadlines[0];
-            if (open) return s.closedAt == 0 && (s.reported == agreed.size || time > s.deadlines[1]);
-            if (!recorded || !court) return false;
-            if (s.rulingBegun) return s.closedAt == 0 && time > s.deadlines[3];
-            return (over && s.openDisputes != 0) || (s.closedAt == 0 && time > s.deadlines[2]);
-        }
-        if (c.step == Step.Cancel) return joining && over;
+        return s.listed == agreed.size && c.i < blocks.length && s.published >> c.i & 1 == 0;
+    }
+
+    function _mayClose(State memory s) private view returns (bool) {
+        bool due = s.closedAt == 0 && time > _deadline(s);
+        if (s.phase == ITradeFL.Phase.Joining || s.phase == ITradeFL.Phase.Open) return due;
+        if (s.phase != ITradeFL.Phase.Recorded || agreed.arbiter == address(0)) return false;
+        return due || (!s.rulingBegun && s.openDisputes != 0 && _over(s));
+    }
+
+    function _mayRule(State memory s, address actor, Call memory c) private view returns (bool) {
+        if (agreed.arbiter == address(0) || actor != agreed.arbiter || c.i >= agreed.size) return false;
+        if (!s.accounts[c.i].disputed || s.accounts[c.i].ruled) return false;
+        return s.rulingBegun != _over(s) && (_feasible(c.i, c) || (c.dataPpb == 0 && c.cpuHz == 0));
+    }
+
+    function _mayCalculate(State memory s, Call memory c) private view returns (bool) {
+        if (s.phase != ITradeFL.Phase.Recorded && s.phase != ITradeFL.Phase.Calculated) return false;
+        if (c.i >= blocks.length || !c.proper) return false;
+        if (s.calculated >> c.i & 1 == 1 || agreed.arbiter == address(0)) return true;
+        return s.openDisputes == 0 ? s.rulingBegun || _over(s) : s.rulingBegun && _over(s);
+    }
+
+    /// @dev What only an organization may do; this is number i.
+    function _mayMember(State memory s, uint256 i, Call memory c, uint256 value) private view returns (bool) {
         if (c.step == Step.Deposit) {
-            return joining && !over && c.proper && isMember && !own.joined
+            return s.phase == ITradeFL.Phase.Joining && !_over(s) && c.proper && !s.accounts[i].joined
                 && value >= bonds[i] + agreed.disputeStakeWei && value <= type(uint112).max;
         }
-        if (c.step == Step.Propose) return (joining || open) && isMember && _feasible(i, c);
-        if (c.step == Step.Report) return open && !over && _mayReport(s, i, c);
-        if (c.step == Step.Record) return open && over;
+        if (c.step == Step.Propose) {
+            return (s.phase == ITradeFL.Phase.Joining || s.phase == ITradeFL.Phase.Open) && _feasible(i, c);
+        }
         if (c.step == Step.Dispute) {
-            return court && recorded && !s.rulingBegun && !over && isMember && _mayDispute(s, i, c.i);
+            return agreed.arbiter != address(0) && s.phase == ITradeFL.Phase.Recorded && !s.rulingBegun
+                && !_over(s) && _mayDispute(s, i, c.i);
         }
-        if (c.step == Step.Rule) {
-            return court && actor == agreed.arbiter && recorded && s.rulingBegun != over && c.i < agreed.size
-                && s.accounts[c.i].disputed && !s.accounts[c.i].ruled
-                && (_feasible(c.i, c) || (c.dataPpb == 0 && c.cpuHz == 0));
-        }
-        if (c.step == Step.Calculate) {
-            if (!recorded && s.phase != ITradeFL.Phase.Calculated) return false;
-            if (c.i >= blocks.length || !c.proper) return false;
-            if (s.calculated >> c.i & 1 == 1 || !court) return true;
-            return s.openDisputes == 0 ? s.rulingBegun || over : s.rulingBegun && over;
-        }
-        if (c.step == Step.Transfer) return s.phase == ITradeFL.Phase.Calculated;
         if (c.step == Step.Consent) {
-            return isMember && !own.consented && !drafting && s.phase <= ITradeFL.Phase.Calculated;
+            return !s.accounts[i].consented && s.phase != ITradeFL.Phase.Drafting
+                && s.phase <= ITradeFL.Phase.Calculated;
         }
-        return own.joined && !own.withdrawn && _maySend(s, actor, c);
+        return s.accounts[i].joined && !s.accounts[i].withdrawn && _maySend(s, account(i), c);
     }
 
     function _maySend(State memory s, address actor, Call memory c) private view returns (bool) {
