@@ -29,8 +29,9 @@ TOLERANCE = 1e-9
 def terms_sha256(consortium: Consortium) -> str:
     """Return the hash of the public terms that pledges and contributions are counted by.
 
-    Names, sizes, samples, CPU levels, competition, and the mechanism's constants: what all partners
-    have alike. Accounts and windows of the settlement, and private figures, are not in it.
+    Names, sizes, samples, CPU levels, competition, the mechanism's constants and ``[training]``:
+    what all partners have alike. Accounts and windows of the settlement, and private figures, are
+    not in it.
     """
     who, mechanism = consortium.organizations, consortium.mechanism
     digest = hashlib.sha256()
@@ -44,6 +45,7 @@ def terms_sha256(consortium: Consortium) -> str:
         mechanism.compute_weight,
         mechanism.min_data_fraction,
         mechanism.deadline_seconds,
+        None if consortium.training is None else consortium.training.model_dump(),
     ]
     digest.update(json.dumps(head, ensure_ascii=False).encode())
     for i in range(len(who)):
