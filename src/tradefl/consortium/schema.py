@@ -186,6 +186,7 @@ class Settlement(Section):
     block_gas_limit: Annotated[int, Field(gt=0)] = 16_777_216  # that no call exceeds
     max_transaction_bytes: Annotated[int, Field(gt=0)] = 30_000  # that no transaction exceeds
     turn_seconds: Annotated[int, Field(gt=0, le=86_400)] = 60  # of a negotiation
+    turn_blocks: Annotated[int, Field(ge=0, le=1_000)] = 3  # that a turn stays open after its time
 
 
 Aggregation = Literal["fedavg", "fedprox", "fedadam", "fedmedian", "trimmed-mean", "krum", "bulyan"]

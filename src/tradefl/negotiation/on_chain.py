@@ -6,7 +6,7 @@ import dataclasses
 import time
 
 from tradefl.negotiation.agent import View
-from tradefl.negotiation.protocol import Proposal
+from tradefl.negotiation.protocol import BlockTimes, Proposal
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chains import (
     Chain,
@@ -25,6 +25,8 @@ ATTEMPTS = 5
 # A node behind a load balancer may know a block and not yet its events, so even under the same
 # head everything is read again after a while.
 FRESH_SECONDS = 1.0
+# Times of blocks so far below the head are kept: no reorganization is expected to reach them.
+DEEP_BLOCKS = 128
 
 
 class ChainBoard:
@@ -58,6 +60,7 @@ class ChainBoard:
         self.me = me
         self._events = EventReader(chain, contract, first_block)
         self._times: dict[str, int] = {}  # by a block's hash, which never has another
+        self._deep: dict[int, int] = {}  # by a block's number
         # The chain's head when everything was read, since when by no clock, and what was read.
         self._seen = ""
         self._since = 0.0
@@ -83,7 +86,9 @@ class ChainBoard:
         raise NoAnswerError(self.chain.place, "its blocks change while they are read")
 
     def _read(self) -> View:
+        # At one block: a proposal in a block that counts must be among those that are read.
         with self.chain.pinned():
+            height = self.chain.height()
             made = int(self.chain.read(self.contract, "progress")["proposals"])
             events = self._events.read()
         proposals = [event for event in events if event.name == "Proposed"]
@@ -97,7 +102,21 @@ class ChainBoard:
         opened = [event for event in events if event.name == "ReportingOpened"]
         began = self._time(opened[0]) if opened else None
         contributed = self.me is not None and self._contributed()
-        return View(began, tuple(map(self._proposal, proposals)), 0, contributed)
+        blocks = None
+        if self.agreement.turn_blocks:
+            blocks = BlockTimes(height, lambda block: self._seconds(block, height))
+        return View(began, tuple(map(self._proposal, proposals)), 0, contributed, blocks)
+
+    def _seconds(self, block: int, height: int) -> int:
+        """Return the time of a block up to the height that was read, chain time."""
+        if block in self._deep:
+            return self._deep[block]
+        found = self.chain.header(block)
+        if found is None:  # a reorganization has made the chain shorter
+            raise StateChangedError
+        if block <= height - DEEP_BLOCKS:
+            self._deep[block] = found.seconds
+        return found.seconds
 
     def _proposal(self, event: Event) -> Proposal:
         return Proposal(
@@ -120,6 +139,13 @@ class ChainBoard:
         if read_phase(self.chain, self.contract) not in (Phase.DRAFTING, Phase.JOINING, Phase.OPEN):
             return True
         return bool(self.chain.read(self.contract, "organization", self.me)["reported"])
+
+    def await_block(self) -> None:
+        """Make a block if nothing else does: the turn of a silent organization waits for it.
+
+        On a chain that makes blocks on demand this account pays for an empty transaction.
+        """
+        self.chain.mine(1, self._account)
 
     def propose(self, report: Report) -> None:
         """Publish a proposal.

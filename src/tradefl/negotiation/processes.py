@@ -40,7 +40,7 @@ from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import Standing
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.chains import NoAnswerError, NodeSigner, RpcChain
+from tradefl.settlement.chains import NoAnswerError, NodeSigner, RpcChain, StateChangedError
 from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import Settlement
@@ -302,6 +302,8 @@ def _watched(
             own.require_alive()
         try:
             standing = board.look().standing(agreement)
+        except StateChangedError:
+            continue  # look again
         except NoAnswerError:
             if own is None:
                 raise

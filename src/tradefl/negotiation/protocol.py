@@ -20,7 +20,6 @@ same chain comes to the same standing: each agent, and any auditor.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
@@ -199,14 +198,6 @@ def initial_reports(agreement: Agreement) -> tuple[Report, ...]:
     )
 
 
-def turn_blocks(agreement: Agreement) -> int:
-    """Return how many blocks a turn stays open after its time; 0 if time alone decides."""
-    found = json.loads(agreement.annex).get("turn_blocks", 0)
-    if type(found) is not int or found < 0:
-        raise ValueError(f"annex: expected turn_blocks >= 0, got {found!r}")
-    return found
-
-
 def replay(
     agreement: Agreement,
     opened: int,
@@ -235,7 +226,7 @@ def replay(
     ValueError
         The agreement counts blocks, and ``blocks`` is missing.
     """
-    wait = turn_blocks(agreement)
+    wait = agreement.turn_blocks
     if wait and blocks is None:
         raise ValueError("blocks: expected the times of blocks, which the agreement's turns count")
     clock: _Clock = (
