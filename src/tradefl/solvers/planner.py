@@ -235,6 +235,8 @@ class Coalitions:
         f = game.cpu_levels_hz[who, at]
         most = np.minimum(1.0, game.data_fraction_per_hz[who] * f)
         d = np.minimum(np.maximum(x / menu.units, game.min_data_fraction), most)
+        # What the deadline caps is not to be rounded by way of x.
+        d = np.where(x >= menu.reach[np.arange(who.size), level], most, d)
         fixed = float(self.fixed[who].sum())
         welfare, bound = found.value - fixed, found.bound - fixed
         return Optimum(
