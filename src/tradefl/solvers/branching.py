@@ -18,6 +18,7 @@ import heapq
 import math
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ Indices = npt.NDArray[np.intp]
 
 # What a group loses at its relaxed point, as a share of the terms, before it counts as undecided.
 LOSS = 1e-15
+# Nodes after which nearly equal organizations are branched on together, and how many of these.
+FIRST_NODES = 60
+LOOKALIKE_NODES = 2000
 # While prices are tried, P is followed down to this share of what y can be.
 BELOW = 1e-3
 
@@ -107,7 +111,7 @@ class Found:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Layout:
+class Layout:
     """The rows of a node: which group and which part each one is; row 0 is Omega."""
 
     group: Indices
@@ -121,6 +125,9 @@ class _Layout:
 def maximize(problem: Problem, tolerance: float, node_limit: int, until: float = math.inf) -> Found:
     """Return the best placement, and a bound within the relative tolerance unless a limit came.
 
+    Where a few hundred nodes do not prove it, organizations that are nearly equal are branched on
+    together (:mod:`tradefl.solvers.lookalikes`).
+
     Parameters
     ----------
     problem
@@ -132,75 +139,121 @@ def maximize(problem: Problem, tolerance: float, node_limit: int, until: float =
     until
         The time of :func:`time.perf_counter` at which to stop.
     """
+    from tradefl.solvers.lookalikes import Lookalikes
+
     # Slopes of zero, and of padding, are inverted to infinity.
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        return _Tree(problem, tolerance, node_limit, until).solve()
+        tree = Tree(problem, tolerance, until)
+        tree.grow(min(FIRST_NODES, node_limit))
+        if tree.open and tree.nodes < node_limit and not tree.late():
+            alike = Lookalikes.of(tree)
+            if alike is not None:
+                alike.grow(min(node_limit - tree.nodes, LOOKALIKE_NODES))
+                tree.learn(alike)
+            tree.grow(node_limit)
+        return tree.found()
 
 
-class _Tree:
-    def __init__(self, problem: Problem, tolerance: float, node_limit: int, until: float) -> None:
-        self.problem, self.tolerance = problem, tolerance
-        self.node_limit, self.until = node_limit, until
+class Open(NamedTuple):
+    """A node that is solved: its bound, and the nodes that it splits into."""
+
+    bound: float
+    children: tuple[Node, ...]
+    guess: tuple[float, float]
+
+
+class Tree:
+    """The search tree: what is open, and the best placement so far."""
+
+    def __init__(self, problem: Problem, tolerance: float, until: float) -> None:
+        self.problem, self.tolerance, self.until = problem, tolerance, until
         groups = problem.count.size
         self.slowest = np.zeros(groups, dtype=np.intp)
         self.hulls = Hulls.of(problem.menu, self.slowest, problem.menu.last).below_omega()
         self.best, self.placed = -math.inf, (self.slowest, problem.count, problem.menu.least)
         self.rounding = 0.0
-        self._offer(np.arange(groups), problem.count, problem.menu.least)
+        self.nodes = 0
+        self.heap: list[tuple[float, int, Open]] = []
+        # What is proven of all that is neither open nor split further, and of everything.
+        self.closed, self.proven = -math.inf, math.inf
+        self.offer(np.arange(groups), problem.count, problem.menu.least)
 
-    def solve(self) -> Found:
-        root = Node(-math.inf, math.inf, {})
-        heap: list[tuple[float, int, Node, _Layout | None, Relaxed]] = []
-        closed, nodes = -math.inf, 1
-        layout = self._feasible(root)
-        relaxed = relax(self.problem.accuracy, layout.rows, None, self.until)
-        bound = relaxed.bound + relaxed.rounding
-        self.rounding = relaxed.rounding
-        self._round(layout, relaxed)
-        heapq.heappush(heap, (-bound, nodes, root, layout, relaxed))
-        while heap:
-            negated, _, node, kept, relaxed = heapq.heappop(heap)
-            bound = -negated
-            if self._close(bound) or time.perf_counter() > self.until or nodes >= self.node_limit:
-                return self._found(max(bound, closed), nodes)
-            layout = kept if kept is not None else self._feasible(node)
-            children = list(self._branches(node, layout, relaxed))
+    def late(self) -> bool:
+        """Whether the time is over."""
+        return time.perf_counter() > self.until
+
+    @property
+    def bound(self) -> float:
+        """What no placement exceeds."""
+        opened = -self.heap[0][0] if self.heap else -math.inf
+        return max(min(max(opened, self.closed), self.proven), self.best)
+
+    @property
+    def open(self) -> bool:
+        """Whether there is more to do."""
+        return not self._close(self.bound)
+
+    def grow(self, node_limit: int) -> None:
+        """Split nodes, best bound first, until the bound is proven or a limit comes."""
+        if not self.nodes:
+            self._push(Node(-math.inf, math.inf, {}), math.inf, None)
+        while self.heap and self.open and self.nodes < node_limit and not self.late():
+            negated, _, node = heapq.heappop(self.heap)
+            children = node.children
             if not children:
                 # The relaxed solution is a profile: what is left is rounding, or no saddle.
-                closed = max(closed, bound)
+                self.closed = max(self.closed, -negated)
                 continue
-            for child in children:
-                below = self._layout(child)
-                if below is None:  # no profile is there
-                    continue
-                guess = (relaxed.omega, relaxed.price)
-                answer = relax(self.problem.accuracy, below.rows, guess, self.until)
-                nodes += 1
-                within = min(bound, answer.bound + answer.rounding)
-                if self._close(within):
-                    closed = max(closed, within)
-                    continue
-                if time.perf_counter() <= self.until:
-                    self._round(below, answer)
-                keep = below if below.group.size <= 4096 else None
-                heapq.heappush(heap, (-within, nodes, child, keep, answer))
-        return self._found(max(closed, self.best), nodes)
+            for k, child in enumerate(children):
+                if self.late():  # what is left of the node stays open
+                    rest = node._replace(children=children[k:])
+                    heapq.heappush(self.heap, (negated, self.nodes, rest))
+                    return
+                self._push(child, -negated, node.guess)
 
-    def _found(self, bound: float, nodes: int) -> Found:
+    def found(self) -> Found:
+        """Return the best placement and the bound."""
         group, count, x = self.placed
-        return Found(self.best, group, count, x, max(bound, self.best), self.rounding, nodes)
+        return Found(self.best, group, count, x, self.bound, self.rounding, self.nodes)
+
+    def learn(self, other: Tree) -> None:
+        """Take over what another tree over the same organizations has proven and found."""
+        self.nodes += other.nodes
+        self.proven = min(self.proven, other.bound)
+        if other.best > self.best:
+            self.best, self.placed = other.best, other.placed
+
+    def _push(self, node: Node, above: float, guess: tuple[float, float] | None) -> None:
+        found = self.evaluate(node, guess)
+        if found is None:  # no profile is there
+            return
+        bound = min(above, found.bound)
+        if self._close(bound):
+            self.closed = max(self.closed, bound)
+        else:
+            heapq.heappush(self.heap, (-bound, self.nodes, found))
+
+    def evaluate(self, node: Node, guess: tuple[float, float] | None) -> Open | None:
+        """Solve a node's relaxation, offer what is near it, and say how it is split."""
+        layout = self._layout(node)
+        if layout is None:
+            return None
+        relaxed = relax(self.problem.accuracy, layout.rows, guess, self.until)
+        self.nodes += 1
+        self.rounding = max(self.rounding, relaxed.rounding)
+        if not self.late():
+            self._round(layout, relaxed)
+        else:
+            self.offer(layout.group, layout.count, relaxed.x[1:])
+        bound = relaxed.bound + relaxed.rounding
+        children = () if self._close(bound) else tuple(self._branches(node, layout, relaxed))
+        return Open(bound, children, (relaxed.omega, relaxed.price))
 
     def _close(self, bound: float) -> bool:
         # Half of what is asked: the sum of the payoffs rounds in its own way.
         return bound - self.best <= max(0.5 * self.tolerance * abs(bound), self.rounding)
 
-    def _feasible(self, node: Node) -> _Layout:
-        layout = self._layout(node)
-        if layout is None:
-            raise RuntimeError("a node without a feasible profile was kept")
-        return layout
-
-    def _layout(self, node: Node) -> _Layout | None:
+    def _layout(self, node: Node) -> Layout | None:
         """Return the rows of a node; None if nothing feasible is left of it."""
         problem = self.problem
         menu, hulls = problem.menu, self.hulls
@@ -224,7 +277,7 @@ class _Tree:
         rows = self._rows(node, hulls, problem.weight[group], count.astype(float), side)
         if rows is None:
             return None
-        return _Layout(group, count, slowest, fastest, side, rows)
+        return Layout(group, count, slowest, fastest, side, rows)
 
     def _rows(
         self, node: Node, hulls: Hulls, weight: Array, count: Array, side: npt.NDArray[np.int8]
@@ -264,13 +317,13 @@ class _Tree:
             omega_high,
         )
 
-    def _offer(self, group: Indices, count: Indices, x: Array) -> None:
+    def offer(self, group: Indices, count: Indices, x: Array) -> None:
         """Keep a placement if it is the best so far."""
         value = self.problem.value(group, count.astype(float), x)
         if value > self.best:
             self.best, self.placed = value, (group, count, x)
 
-    def _losses(self, layout: _Layout, x: Array) -> tuple[Array, Indices, Array]:
+    def _losses(self, layout: Layout, x: Array) -> tuple[Array, Indices, Array]:
         """Return what each row's hull promises beyond its levels, its edge, and how far along."""
         hulls = layout.rows.hulls
         menu, group = self.problem.menu, layout.group
@@ -286,10 +339,10 @@ class _Tree:
         share = np.divide(x - left, run, out=np.zeros_like(run), where=run > 0.0)
         return loss * layout.count, edge, share
 
-    def _round(self, layout: _Layout, relaxed: Relaxed) -> None:
+    def _round(self, layout: Layout, relaxed: Relaxed) -> None:
         """Offer profiles near the relaxed one."""
         x = relaxed.x[1:]
-        self._offer(layout.group, layout.count, x)
+        self.offer(layout.group, layout.count, x)
         loss, edge, share = self._losses(layout, relaxed.x)
         open_ = np.flatnonzero(loss > LOSS * abs(relaxed.bound))
         if not open_.size or self._close(relaxed.bound + relaxed.rounding):
@@ -316,7 +369,7 @@ class _Tree:
             groups = np.concatenate([layout.group[whole], np.array(group, dtype=np.intp)])
             counts = np.concatenate([layout.count[whole], np.array(count, dtype=np.intp)])
             start = np.concatenate([x[whole], np.array(at)])
-            self._offer(groups, counts, start)
+            self.offer(groups, counts, start)
             self._polish(groups, counts, start, (relaxed.omega, relaxed.price))
 
     def _polish(self, group: Indices, count: Indices, x: Array, guess: tuple[float, float]) -> None:
@@ -333,9 +386,9 @@ class _Tree:
         if rows is None:
             raise RuntimeError("a placement that is not feasible was offered")
         found = relax(self.problem.accuracy, rows, guess, self.until)
-        self._offer(group, count, found.x[1:])
+        self.offer(group, count, found.x[1:])
 
-    def _branches(self, node: Node, layout: _Layout, relaxed: Relaxed) -> Iterator[Node]:
+    def _branches(self, node: Node, layout: Layout, relaxed: Relaxed) -> Iterator[Node]:
         """Yield the two halves of a node; nothing if its relaxed solution is a profile."""
         accuracy, rows = self.problem.accuracy, layout.rows
         loss, _, share = self._losses(layout, relaxed.x)
@@ -375,7 +428,7 @@ class _Tree:
         yield self._split(node, layout, r, n - few, Part(n, first, level - 1, side))
         yield self._split(node, layout, r, few + 1, Part(n, level, last, side))
 
-    def _split(self, node: Node, layout: _Layout, r: int, confined: int, part: Part) -> Node:
+    def _split(self, node: Node, layout: Layout, r: int, confined: int, part: Part) -> Node:
         """Return the node in which so many members of row r are confined like that."""
         group = int(layout.group[r])
         n = int(layout.count[r])

@@ -254,41 +254,46 @@ def dual_bound(
 
     ``nu[0]`` is not used: it is ``M - sum of the others``. The transfers' energy is not in W here.
     """
-    weight, envelope, hulls, count = rows.weight, rows.envelope, rows.hulls, rows.count
+    weight, hulls, count = rows.weight, rows.hulls, rows.count
     nu = np.where(weight > 0.0, nu, 0.0)
-    tangent = nu
-    for _ in range(2):
-        # First the tangents of all rows; then Omega's own, once the sum of the others is known.
-        nu = nu.copy()
-        nu[0] = price - float(count[1:] @ nu[1:])
-        slope = np.divide(nu, weight, out=np.zeros_like(nu), where=weight > 0.0)
-        y = envelope.where_slope(accuracy, slope)
-        y = np.where(weight > 0.0, y, rows.floor)
-        # A tangent at y must lie above P on both sides: its slope is one that P has there.
-        right = np.where(
-            y >= envelope.high,
-            -np.inf,
-            envelope.slope(accuracy, np.minimum(y * (1.0 + 2.0 * EPS), envelope.high)),
-        )
-        left = np.where(
-            y <= envelope.low,
-            np.inf,
-            envelope.slope(accuracy, np.maximum(y * (1.0 - 2.0 * EPS), rows.floor)),
-        )
-        tangent = np.minimum(np.maximum(nu, weight * right), weight * left)
-        tangent = np.where(weight > 0.0, tangent, 0.0)
-        nu[1:] = tangent[1:]
-    tops = weight * envelope.value(accuracy, y)
-    # What is left of Omega's own equation is paid for at the worse end of its interval.
-    rest = tangent[0] - (price - float(count[1:] @ nu[1:]))
-    omega_part = max(rest * rows.low, rest * rows.high)
-    own = (price - nu)[:, None] * hulls.x + hulls.worth
-    best = np.maximum.reduce(own, axis=1)
-    best[0] = 0.0
-    bound = float(count @ (tops - tangent * y + best)) + omega_part
-    size = float(count @ (np.abs(tops) + np.abs(tangent * y))) + abs(price) * rows.high
-    size += float(count @ np.abs(hulls.worth[:, -1]))
+    _, nu = _tangents(accuracy, rows, nu)
+    nu[0] = price - float(count[1:] @ nu[1:])
+    tops = conjugate(accuracy, rows, nu)
+    best = np.maximum.reduce((price - nu)[:, None] * hulls.x + hulls.worth, axis=1)
+    bound = float(count @ (tops + best))
+    size = float(count @ np.abs(tops)) + abs(price) * rows.high
+    size += float(count @ (np.abs(nu) * np.abs(rows.envelope.high) + np.abs(hulls.worth[:, -1])))
     return bound, ULPS * EPS * size
+
+
+def conjugate(accuracy: InvertibleAccuracyModel, rows: Rows, nu: Array) -> Array:
+    """Return what ``w P(y) - nu y`` does not exceed on each row's interval.
+
+    It is the maximum where P has a tangent of that slope; otherwise the tangent nearest to it is
+    taken, and what is left of the slope is paid for at the worse end. Without rivals it is 0.
+    """
+    envelope, weight = rows.envelope, rows.weight
+    y, tangent = _tangents(accuracy, rows, nu)
+    rest = np.where(weight > 0.0, tangent - nu, 0.0)
+    rest = np.maximum(rest * envelope.low, rest * envelope.high)
+    return np.asarray(weight * envelope.value(accuracy, y) - tangent * y + rest)
+
+
+def _tangents(accuracy: InvertibleAccuracyModel, rows: Rows, nu: Array) -> tuple[Array, Array]:
+    """Return where to take the tangents of ``w P``, and their slopes: nu, if there is such a one.
+
+    A tangent must lie above P on both sides, so its slope is one that P has at that point.
+    """
+    envelope, weight = rows.envelope, rows.weight
+    slope = np.divide(nu, weight, out=np.zeros_like(nu), where=weight > 0.0)
+    y = envelope.where_slope(accuracy, slope)
+    y = np.where(weight > 0.0, y, rows.floor)
+    after = np.minimum(y * (1.0 + 2.0 * EPS), envelope.high)
+    before = np.maximum(y * (1.0 - 2.0 * EPS), rows.floor)
+    right = np.where(y >= envelope.high, -np.inf, envelope.slope(accuracy, after))
+    left = np.where(y <= envelope.low, np.inf, envelope.slope(accuracy, before))
+    tangent = np.minimum(np.maximum(nu, weight * right), weight * left)
+    return y, np.where(weight > 0.0, tangent, 0.0)
 
 
 class _Point(NamedTuple):
