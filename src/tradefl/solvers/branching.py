@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -174,6 +175,7 @@ class Tree:
         self.rounding = 0.0
         self.nodes = 0
         self.heap: list[tuple[float, int, Open]] = []
+        self.tickets = itertools.count()  # nodes of equal bounds: the oldest first
         # What is proven of all that is neither open nor split further, and of everything.
         self.closed, self.proven = -math.inf, math.inf
         self.offer(np.arange(groups), problem.count, problem.menu.least)
@@ -207,7 +209,7 @@ class Tree:
             for k, child in enumerate(children):
                 if self.late():  # what is left of the node stays open
                     rest = node._replace(children=children[k:])
-                    heapq.heappush(self.heap, (negated, self.nodes, rest))
+                    heapq.heappush(self.heap, (negated, next(self.tickets), rest))
                     return
                 self._push(child, -negated, node.guess)
 
@@ -231,7 +233,7 @@ class Tree:
         if self._close(bound):
             self.closed = max(self.closed, bound)
         else:
-            heapq.heappush(self.heap, (-bound, self.nodes, found))
+            heapq.heappush(self.heap, (-bound, next(self.tickets), found))
 
     def evaluate(self, node: Node, guess: tuple[float, float] | None) -> Open | None:
         """Solve a node's relaxation, offer what is near it, and say how it is split."""

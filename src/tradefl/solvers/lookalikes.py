@@ -105,6 +105,9 @@ class Lookalikes(Tree):
             if not node.parts:
                 bound = relaxed.bound
                 break
+            if relaxed.omega in (rows.low, rows.high):
+                # All of them are at an end, which for another assignment is elsewhere.
+                relaxed = relaxed._replace(price=float(relaxed.nu.sum()))
             proven, better, gain = self._assign(node, part, relaxed)
             bound = min(bound, proven)
             if gain <= self.rounding or self.late():
