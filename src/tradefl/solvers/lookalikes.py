@@ -86,7 +86,7 @@ class Lookalikes(Tree):
         part = node.part if isinstance(node, _Assigned) else np.zeros(n, dtype=np.intp)
         slowest, fastest = self.slowest.copy(), problem.menu.last.copy()
         side, bound = np.zeros(n, dtype=np.int8), np.inf
-        for _ in range(ROUNDS):
+        for k in range(ROUNDS):
             for g, parts in node.parts.items():
                 who = self.members[g]
                 slowest[who] = np.array([one.slowest for one in parts])[part[who]]
@@ -110,7 +110,7 @@ class Lookalikes(Tree):
                 relaxed = relaxed._replace(price=float(relaxed.nu.sum()))
             proven, better, gain = self._assign(node, part, relaxed)
             bound = min(bound, proven)
-            if gain <= self.rounding or self.late():
+            if gain <= self.rounding or k == ROUNDS - 1 or self.late():
                 break
             part = better
         bound += self.rounding
@@ -186,7 +186,7 @@ class Lookalikes(Tree):
     ) -> tuple[Node, ...]:
         """Return the two halves of a node; nothing if its relaxed solution is a profile."""
         loss, _, share = self._losses(layout, relaxed.x)
-        open_ = loss > LOSS * abs(relaxed.bound)
+        open_ = (loss > LOSS * abs(relaxed.bound)) & (layout.slowest < layout.fastest)
         if not open_.any():
             return ()
         worst = int(np.argmax(np.where(open_, loss, 0.0)))

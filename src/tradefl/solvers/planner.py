@@ -74,9 +74,10 @@ def solve(
         An option is out of range.
     """
     began = time.perf_counter()
-    best = Coalitions(game).optimum(
-        tolerance=tolerance, max_iterations=max_iterations, time_limit=time_limit
-    )
+    _check(tolerance, max_iterations, time_limit)
+    coalitions = Coalitions(game)
+    left = max(time_limit - (time.perf_counter() - began), float(np.finfo(float).tiny))
+    best = coalitions.optimum(tolerance=tolerance, max_iterations=max_iterations, time_limit=left)
     value = best.welfare
     # The sum of the payoffs rounds in its own way; nor does that pass the bound.
     bound = max(best.bound, payoffs(game, best.profile).social_welfare)
@@ -202,12 +203,7 @@ class Coalitions:
             An option is out of range, or ``members`` are not distinct indices of organizations,
             at least one.
         """
-        if not 0.0 < tolerance < 1.0:
-            raise ValueError(f"tolerance: expected a number in (0, 1), got {tolerance!r}")
-        if not isinstance(max_iterations, int) or max_iterations < 1:
-            raise ValueError(f"max_iterations: expected an integer >= 1, got {max_iterations!r}")
-        if not time_limit > 0.0:
-            raise ValueError(f"time_limit: expected a number > 0, got {time_limit!r}")
+        _check(tolerance, max_iterations, time_limit)
         until = time.perf_counter() + time_limit
         game = self.game
         who = _members(members, game.size)
@@ -248,6 +244,15 @@ class Coalitions:
             cpu_hz=f,
             nodes=found.nodes,
         )
+
+
+def _check(tolerance: float, max_iterations: int, time_limit: float) -> None:
+    if not 0.0 < tolerance < 1.0:
+        raise ValueError(f"tolerance: expected a number in (0, 1), got {tolerance!r}")
+    if not isinstance(max_iterations, int) or max_iterations < 1:
+        raise ValueError(f"max_iterations: expected an integer >= 1, got {max_iterations!r}")
+    if not time_limit > 0.0:
+        raise ValueError(f"time_limit: expected a number > 0, got {time_limit!r}")
 
 
 def _members(members: Any, size: int) -> Indices:
