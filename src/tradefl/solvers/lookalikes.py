@@ -237,7 +237,9 @@ def _half(
 def _labels(problem: Problem) -> Indices:
     """Return a label for each organization; look-alikes have the same."""
     menu = problem.menu
-    table = np.column_stack([menu.units, menu.least, problem.weight, menu.reach, menu.price])
+    # Rivalry may differ: it tells members apart, and the assignment takes it into account.
+    rivals = (problem.weight > 0.0).astype(float)
+    table = np.column_stack([menu.units, menu.least, rivals, menu.reach, menu.price])
     numbers = np.log(np.maximum(table, np.finfo(float).tiny))
     labels = np.full(table.shape[0], -1, dtype=np.intp)
     label = 0
