@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -153,7 +154,7 @@ class SqrtLoss:
     def __post_init__(self) -> None:
         _require_positive(epochs=self.epochs, untrained_loss=self.untrained_loss)
 
-    @property
+    @cached_property
     def onset(self) -> float:
         """Data at which ``1/sqrt(Omega G) + 1/G = A(0)``; ``inf`` when it never does."""
         with np.errstate(over="ignore", divide="ignore"):
@@ -200,7 +201,7 @@ class PowerLaw:
         if not (np.isfinite(self.floor) and self.floor >= 0.0):
             raise ValueError(f"floor: expected a number >= 0, got {self.floor!r}")
 
-    @property
+    @cached_property
     def onset(self) -> float:
         """Data at which ``scale Omega^-exponent + floor`` falls to ``untrained_loss``."""
         headroom = self.untrained_loss - self.floor
