@@ -456,6 +456,7 @@ interface ITradeFL is ISettlement {
     /// open up to and including block closedAt + closingBlocks
     /// @return consents how many have consented to end it
     /// @return rulingBegun whether the window for rulings was opened
+    /// @return proposals how many proposals were made, so that a log of them can be seen to be complete
     function progress()
         external
         view
@@ -469,7 +470,8 @@ interface ITradeFL is ISettlement {
             uint256 calculated,
             uint256 closedAt,
             uint256 consents,
-            bool rulingBegun
+            bool rulingBegun,
+            uint256 proposals
         );
 
     /// @notice Returns an organization's place in the settlement.

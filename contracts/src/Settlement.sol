@@ -58,6 +58,7 @@ abstract contract Settlement is ITradeFL {
         bool reported;
         bool ruled;
         bool withdrawn;
+        bool staked; // stakes may differ from 0: spares the payoff the reading of a slot
         uint112 deposit; // wei
         int128 redistribution; // R, wei; |R| < 2^10 2^112
         bool joined; // here, it keeps the slot from being zero when R comes, which would make that dear
@@ -131,6 +132,7 @@ abstract contract Settlement is ITradeFL {
     uint40 private _joinDeadline;
     /// @dev What every organization has of the stakes of those who disputed their own silence, wei.
     int128 private _shared;
+    uint32 private _proposals; // a log that lacks one can be told from one that is complete
 
     /// @dev Bit b: block b of the pairs.
     uint256 private _published;
@@ -290,6 +292,7 @@ abstract contract Settlement is ITradeFL {
     function propose(uint32 dataPpb, uint64 cpuHz) external {
         if (_phase != Phase.Joining && _phase != Phase.Open) revert WrongPhase(_phase);
         _scoreOf(_indexOf(msg.sender), dataPpb, cpuHz); // reverts unless it is feasible
+        ++_proposals;
         emit Proposed(msg.sender, dataPpb, cpuHz);
     }
 
@@ -535,12 +538,14 @@ abstract contract Settlement is ITradeFL {
             uint256 calculated,
             uint256 closedAt,
             uint256 consents,
-            bool rulingBegun
+            bool rulingBegun,
+            uint256 proposals
         )
     {
         (annexIsPublished, listed, published, joined) = (_annexIsPublished, _listed, _published, _joined);
         (reported, openDisputes, calculated) = (_reported, _openDisputes, _calculated);
-        (closedAt, consents, rulingBegun) = (_closedAt, _consents, _rulingDeadline != 0);
+        (closedAt, consents, rulingBegun, proposals) =
+            (_closedAt, _consents, _rulingDeadline != 0, _proposals);
     }
 
     /// @inheritdoc ITradeFL
@@ -652,6 +657,7 @@ abstract contract Settlement is ITradeFL {
     function _forfeit(address loser, address winner) private returns (uint256 forfeit) {
         uint256 index = _indexOf(loser);
         Slot storage slot = _slots[index];
+        slot.staked = true;
         forfeit = Math.min(_DISPUTE_STAKE, slot.deposit - _bond(index) - slot.forfeited);
         if (loser == winner) {
             // Everybody has a share, the loser too, which it pays as well: no loop over all.
@@ -661,7 +667,9 @@ abstract contract Settlement is ITradeFL {
             slot.stakes -= int256(share * _SIZE).toInt128();
         } else {
             slot.stakes -= int256(forfeit).toInt128();
-            _slots[_indexOf(winner)].stakes += int256(forfeit).toInt128();
+            Slot storage other = _slots[_indexOf(winner)];
+            other.staked = true;
+            other.stakes += int256(forfeit).toInt128();
         }
         slot.forfeited += forfeit.toUint112();
     }
@@ -748,7 +756,7 @@ abstract contract Settlement is ITradeFL {
 
     /// @dev What an organization has won less what it has lost in stakes, wei.
     function _stakesOf(Slot storage slot) private view returns (int128) {
-        return _ARBITER == address(0) ? int128(0) : slot.stakes + _shared;
+        return _shared + (slot.staked ? slot.stakes : int128(0));
     }
 
     /// @dev A bit for every block of the pairs.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tradefl.text import printable
 
 SHOWN = 20
 # A place or a message may hold foreign text; beyond this it helps nobody.
 MOST_CHARACTERS = 2_000
+# Readers stop after so many problems: only the first are shown, and millions fill the memory.
+MOST_PROBLEMS = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +33,12 @@ class InputError(ValueError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(self.lines()))
+
+    @classmethod
+    def many(cls, place: object, problems: Sequence[Problem]) -> InputError:
+        """Return the error of a reader that stopped at :data:`MOST_PROBLEMS`; it says so."""
+        what = f"has more than {len(problems) - 1:,} errors; the rest was not looked at"
+        return cls([Problem(str(place), what), *problems])
 
     @classmethod
     def at(cls, place: object, message: str) -> InputError:

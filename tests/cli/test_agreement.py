@@ -88,4 +88,4 @@ def test_a_file_for_another_chain_is_refused(tmp_path):
 
 def test_what_does_not_fit_is_refused(tmp_path):
     path = save(tmp_path, addressed(**{"organization.1.address": ADDRESSES[0]}))
-    assert_refused(tmp_path, {"consortium.toml: organization": "stands 2 times"}, "agreement", path)
+    assert_refused(tmp_path, {"consortium.toml: organization": "occurs 2 times"}, "agreement", path)

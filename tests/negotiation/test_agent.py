@@ -149,7 +149,7 @@ def test_who_is_silent_is_skipped_and_rejoins_and_it_ends_in_an_equilibrium() ->
     board = InProcessBoard()
     agents = agents_of(consortium, agreement, board)
     played(agents, board, asleep=lambda step, i: i == 3 and step < 7)
-    standing = replay(agreement, START, board.log, now=board.seconds)
+    standing = replay(agreement, START, board.log, now=board.seconds, blocks=board.blocks)
     assert any(ruling.skipped for ruling in standing.rulings)
     assert certify(consortium.game, profile(standing.reports)).is_equilibrium(1e-8)
 
@@ -167,7 +167,7 @@ def test_an_agent_that_is_killed_and_started_again_goes_on() -> None:
             done = [agent.step().done for agent in agents]
             if all(done):
                 break
-        standing = replay(agreement, START, board.log, now=board.seconds)
+        standing = replay(agreement, START, board.log, now=board.seconds, blocks=board.blocks)
         assert standing.reports == expected.reports
 
 
@@ -177,7 +177,7 @@ def test_two_agents_with_one_key_do_no_harm() -> None:
     board = InProcessBoard()
     agents = agents_of(consortium, agreement, board)
     played([*agents, agents_of(consortium, agreement, board)[1]], board)
-    standing = replay(agreement, START, board.log, now=board.seconds)
+    standing = replay(agreement, START, board.log, now=board.seconds, blocks=board.blocks)
     assert standing.reports == expected.reports
 
 

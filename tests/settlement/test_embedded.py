@@ -279,7 +279,8 @@ def test_a_solution_and_a_training_document_can_be_settled(tmp_path, key):
         for name, share in (("Gamma", 0.3), ("Alpha", 0.123456789), ("Beta", 1))
     ]
     path = tmp_path / "profile.json"
-    path.write_text(json.dumps({"organizations": entries}))
+    kind = {"data_fraction": "solution", "measured_fraction": "training"}[key]
+    path.write_text(json.dumps({"schema": f"tradefl/{kind}/1", "organizations": entries}))
     found = read_reports(path, agreement, lambda: [2e9, 1e9, 1e9])
     assert [(one.data_ppb, one.cpu_hz) for one in found] == [
         (123456789, 2 * 10**9), (10**9, 10**9), (3 * 10**8, 10**9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -68,18 +69,28 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-# What the library calls by a parameter's name.
+# Errors of the library name its parameters: as their place, or quoted in their message.
 FLAGS = {
     name: "--" + name.replace("_", "-")
     for name in ("rpc", "state", "max_fee", "max_priority_fee", "max_total_fee")
 }
 
 
+QUOTED = {"`allow`": "--allow-path"}
+
+
 def _with_flags(error: InputError) -> InputError:
     """Return an error that names the flags of the command line instead of parameters."""
     return InputError(
-        Problem(FLAGS.get(one.place, one.place), one.message) for one in error.problems
+        Problem(FLAGS.get(problem.place, problem.place), _quoted(problem.message))
+        for problem in error.problems
     )
+
+
+def _quoted(message: str) -> str:
+    for parameter, flag in QUOTED.items():
+        message = message.replace(parameter, flag)
+    return message
 
 
 @app.callback()
@@ -100,8 +111,17 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a name that the terminal cannot show
             stream.reconfigure(errors="backslashreplace")
     try:
+        _require_folder()
         app(prog_name="tradefl")
     except InputError as error:
         for line in _with_flags(error).lines():
             sys.stderr.write(f"error: {line}\n")
         sys.exit(2)
+
+
+def _require_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError:
+        what = "no longer exists; change to another one with cd, and run the command again"
+        raise InputError.at("working directory", what) from None

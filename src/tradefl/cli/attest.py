@@ -164,7 +164,7 @@ def signed(
         raise InputError.at(keystore, f"holds no key of the verifier {agreement.verifier}")
     contract = attested_contract(agreement, contract, chain)
     reports = read_reports(
-        document, agreement, lambda: solve(consortium).profile.cpu_hz.tolist(), note
+        document, agreement, lambda: solve(consortium).profile.cpu_hz.tolist(), note, consortium
     )
     word = password_from(password_file, lambda: password_prompt(keystore))
     [verifier] = open_keystore({agreement.verifier: files[agreement.verifier]}, lambda: word)

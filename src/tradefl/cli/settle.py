@@ -276,7 +276,9 @@ def _reports(
     if profile is None:
         reports = agreement.reports(solution())
     else:
-        reports = read_reports(profile, agreement, lambda: solution().cpu_hz.tolist(), note)
+        reports = read_reports(
+            profile, agreement, lambda: solution().cpu_hz.tolist(), note, consortium
+        )
     return dict(zip(agreement.addresses, reports, strict=True))
 
 

@@ -39,6 +39,26 @@ TERMS = (
     "(uint16,uint128,uint64,uint32,uint128,address,address,address,uint32,uint32,uint32,uint32,"
     "uint32,uint128,uint32,uint16,uint32,bytes32)"
 )
+TERMS_FIELDS = (
+    "size",
+    "gamma",
+    "lambdaPpb",
+    "minDataPpb",
+    "weiPerPayoff",
+    "token",
+    "verifier",
+    "arbiter",
+    "joinSeconds",
+    "reportSeconds",
+    "disputeSeconds",
+    "rulingSeconds",
+    "closingBlocks",
+    "disputeStakeWei",
+    "spotAuditPpb",
+    "organizationsPerBlock",
+    "pairsPerBlock",
+    "annexHash",
+)
 CONSTRUCTOR = ("address", TERMS, "bytes32[]", "bytes32[]")
 WINDOWS = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
 # What the annex names of the chain: decimal, an address, hashes.
@@ -166,9 +186,7 @@ class Agreement:
         names = document["organizations"]
         if not all(isinstance(one, str) for one in (*names, document["consortium"])):
             raise ValueError("annex: expected names")
-        turn = document["turn_seconds"]
-        if type(turn) is not int or turn < 1:
-            raise ValueError(f"annex: expected turn_seconds >= 1, got {turn!r}")
+        _require_turns(document)
         _require_chain(document)
         if document.get("rule", LinearTerms.name) != rule.name:
             raise ValueError(f"annex: expected the rule {rule.name}, got {document['rule']!r}")
@@ -236,8 +254,9 @@ class Agreement:
         names = tuple(str(one["name"]) for one in who)
         if list(names) != contents["organizations"]:
             raise ValueError("the annex names other organizations")
-        if type(contents["turn_seconds"]) is not int or not isinstance(contents["consortium"], str):
-            raise ValueError("annex: expected a name and turn_seconds")
+        _require_turns(contents)
+        if not isinstance(contents["consortium"], str):
+            raise ValueError("annex: expected a name")
         kinds = {one.name: one for one in (LinearTerms, EfficientTerms)}
         rule = kinds[str(document["rule"])].from_document(document, names)
         if contents.get("rule", LinearTerms.name) != rule.name:
@@ -282,6 +301,11 @@ class Agreement:
     def turn_seconds(self) -> int:
         """How long a turn of a negotiation lasts at most, seconds of chain time."""
         return int(self._annex["turn_seconds"])
+
+    @property
+    def turn_blocks(self) -> int:
+        """How many blocks a turn stays open after its time; 0 if time alone decides."""
+        return int(self._annex.get("turn_blocks", 0))
 
     @property
     def has_arbiter(self) -> bool:
@@ -558,6 +582,16 @@ def rounded(value: float, factor: int = 1) -> int:
     times 10^18 is 5120000000.
     """
     return round(Fraction(repr(float(value))) * factor)
+
+
+def _require_turns(annex: Mapping[str, Any]) -> None:
+    """Require what the annex says of the turns of a negotiation."""
+    for key, least, found in (
+        ("turn_seconds", 1, annex["turn_seconds"]),
+        ("turn_blocks", 0, annex.get("turn_blocks", 0)),  # earlier versions had time alone
+    ):
+        if type(found) is not int or found < least:
+            raise ValueError(f"annex: expected {key} >= {least}, got {found!r}")
 
 
 def _require_chain(annex: Mapping[str, Any]) -> None:

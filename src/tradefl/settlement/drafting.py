@@ -328,6 +328,7 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
         "overhead_weight": mechanism.overhead_weight,
         "energy": consortium.energy.model_dump(),
         "turn_seconds": section.turn_seconds,
+        "turn_blocks": section.turn_blocks,
         "chain_id": chain_id,
         "factory": factory,
         "settlement_code": code_hash(CONTRACTS[rule.name]),

@@ -60,6 +60,7 @@ class State:
     closed_at: int
     consents: int
     ruling_begun: bool
+    proposals: int
     places: tuple[Place, ...]
 
 
@@ -97,6 +98,7 @@ def _state(chain: Chain, contract: str, size: int, now: int, block: int) -> Stat
         closed_at=progress["closedAt"],
         consents=progress["consents"],
         ruling_begun=progress["rulingBegun"],
+        proposals=progress["proposals"],
         places=tuple(_place(chain.read(contract, "organization", i)) for i in range(size)),
     )
 

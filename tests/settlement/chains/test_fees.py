@@ -194,6 +194,17 @@ def test_a_run_spends_no_more_than_its_total(monkeypatch):
     assert chain.spent == 10 * cost
 
 
+def test_a_replacement_counts_what_it_costs_more(monkeypatch):
+    """Only one of the signatures under a transaction is paid for."""
+    wire = Wire(FakeChain(holds=True))
+    rising(wire, 40)
+    most = 62_500 * 200 * GWEI  # no signature costs more
+    chain = connect(monkeypatch, wire, timeout=120.0, caps=FeeCaps(max_total_fee=most))
+    assert send(chain).succeeded
+    assert len(signed(wire)) >= 2
+    assert chain.spent == 62_500 * signed(wire)[-1][1] <= most
+
+
 def test_a_base_fee_above_the_cap_stops_before_anything_is_signed(monkeypatch):
     wire = Wire(FakeChain(base_fee=60 * GWEI))
     with pytest.raises(FeeCapError, match=r"blocks ask 60 gwei per gas .* 20 may be offered"):

@@ -148,6 +148,7 @@ class RpcChain(Chain):
         self._span = 1 << 62  # blocks of one search for events
         self._estimates_pending = True
         self._pays_suggested = False
+        self._counted: Sending | None = None  # the last transaction whose cost is in it
         self._instant = 0  # how many own transactions in a row were in a block at once
         self._first_block: str | None = None
         self._repeats: dict[tuple[str, str], int] = {}
@@ -219,7 +220,7 @@ class RpcChain(Chain):
 
     def _reached(self, node: Node) -> int:
         """Return a node's latest block once it has the block of our last transaction."""
-        poll = _Poll(min(self.patience, LAG_SECONDS))
+        poll = _Poll(LAG_SECONDS)
         while True:
             found = node.ask("eth_blockNumber", parse=quantity)
             if self._floor is None or found >= self._floor.block:
@@ -307,7 +308,7 @@ class RpcChain(Chain):
 
         with self._pinned_among_several():
             last = self.height()
-            poll = _Poll(min(self.patience, LAG_SECONDS))
+            poll = _Poll(LAG_SECONDS)
             while True:
                 found = self._agreed(
                     f"the events of {contract or 'all contracts'}",
@@ -658,7 +659,7 @@ class RpcChain(Chain):
         more, stopped = replacement(sending.signed[-1].offer, self.ask_fees(), self.caps)
         if more is not None:
             try:
-                self._require_total(sender, sending.gas, more)
+                self._require_total(sender, sending, more)
                 if self.balance(sender) < sending.value + sending.gas * more.most:
                     more = None
             except FeeCapError as error:
@@ -668,12 +669,23 @@ class RpcChain(Chain):
         self._send(sender, sending, book, again=True)
         return stopped
 
-    def _require_total(self, sender: str, gas: int, offered: Offer) -> None:
-        """Check that a transaction stays within what this run may spend on fees."""
+    def _require_total(self, sender: str, sending: Sending, offered: Offer) -> int:
+        """Return what this run can have spent on fees at most with one signature more.
+
+        Of the signatures under one transaction only one is paid for, the dearest at worst. What
+        was signed by an earlier run counts as well.
+
+        Raises
+        ------
+        FeeCapError
+            It is more than a run may spend.
+        """
         if isinstance(self.signers[sender], NodeSigner):
-            return  # the node has the key: no cap of ours would stop it
-        cost = gas * offered.most
-        if self.spent + cost > self.caps.max_total_fee:
+            return self.spent  # the node has the key: no cap of ours would stop it
+        cost = sending.gas * offered.most
+        before = max((sending.gas * one.offer.most for one in sending.signed), default=0)
+        total = self.spent + (cost if sending is not self._counted else max(0, cost - before))
+        if total > self.caps.max_total_fee:
             raise FeeCapError(
                 "max_total_fee",
                 sender,
@@ -681,17 +693,17 @@ class RpcChain(Chain):
                 f"{ether(self.spent)}, and {flag('max_total_fee')} is "
                 f"{ether(self.caps.max_total_fee)}; raise it to continue",
             )
+        return total
 
     def _sign(self, sender: str, sending: Sending, offered: Offer, book: Book) -> None:
         """Sign a transaction and record that before anything is sent."""
-        self._require_total(sender, sending.gas, offered)
+        self.spent = self._require_total(sender, sending, offered)
         signer = self.signers[sender]
         if isinstance(signer, NodeSigner):
             sending.signed.append(Signed("", "", offered))
         else:
+            self._counted = sending
             raw, hash_ = _signature(signer.key, sending, offered, self.chain_id)
-            before = max((sending.gas * one.offer.most for one in sending.signed), default=0)
-            self.spent += max(0, sending.gas * offered.most - before)
             sending.signed.append(Signed(hash_, raw, offered))
         book.save()
 
@@ -790,7 +802,7 @@ class RpcChain(Chain):
         DisagreementError
             The node has another one.
         """
-        poll = _Poll(min(self.patience, BEHIND_SECONDS))
+        poll = _Poll(LAG_SECONDS)
         while True:
             found = node.ask_for(_RECEIPT, receipt.hash, parse=_receipt)
             if found == receipt:
@@ -855,7 +867,7 @@ class RpcChain(Chain):
 
     def _count(self, sender: str) -> int:
         """Return how many transactions of an account are in blocks."""
-        poll = _Poll(min(self.patience, LAG_SECONDS))
+        poll = _Poll(LAG_SECONDS)
         while True:
             found = self.node.ask("eth_getTransactionCount", sender, "latest", parse=quantity)
             used = self._used.get(sender)
