@@ -109,7 +109,7 @@ def test_a_flaky_node_is_survived(node, proxy, tmp_path, kind, signing):
     parties.chain.patience = 20.0
     proxy.rule = FLAKY[kind]()
     found = finish(parties)
-    assert len(found["transactions"]) == 16
+    assert len(found["transactions"]) == 17
     assert deployments(node) == 1
 
 
