@@ -209,7 +209,8 @@ def test_repeated_and_reordered_logs_are_the_same_log(three, proxy, node):
     board = three.board(url=proxy.url)
     opened = board.look().opened
     for _ in range(10):
-        read = replay(three.agreement, opened, board.look().proposals)
+        view = board.look()
+        read = replay(three.agreement, opened, view.proposals, blocks=view.blocks)
         assert (read.reports, read.turn) == (expected.reports, expected.turn)
         assert kinds(read) == kinds(expected)
 
