@@ -202,13 +202,18 @@ def _negotiate(
     Returns whether there was a negotiation: not if somebody failed to join in time.
     """
     from tradefl.settlement.contract import Phase
-    from tradefl.settlement.settle import read_phase
+    from tradefl.settlement.settle import CLOSING_SECONDS, read_phase
+
+    nudged = [time.monotonic()]
 
     def step() -> bool | None:
         phase = read_phase(settlement.chain, settlement.contract)
         if phase in (Phase.DRAFTING, Phase.JOINING, Phase.CANCELLED):
             # What nobody has published yet, the deposit; too late, the way back.
             phase = settlement.run(operator=account).phase
+            if phase == Phase.JOINING and time.monotonic() - nudged[0] > CLOSING_SECONDS:
+                settlement.nudge(account)
+                nudged[0] = time.monotonic()
         if phase == Phase.CANCELLED:
             return False
         outlook = agent.step()
