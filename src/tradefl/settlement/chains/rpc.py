@@ -721,9 +721,10 @@ class RpcChain(Chain):
                 if not any(one.hash for one in sending.signed):
                     raise StateChangedError from None  # the answer got lost, and with it the hash
                 return
-            if error.is_underpriced and not again:
-                self._send_suggested(sender, sending, book, error)
-                return
+            if error.is_underpriced:
+                if not again:
+                    self._send_suggested(sender, sending, book, error)
+                return  # a cap keeps it where it is: it waits
             if not again:
                 self._forget(sending, book)
             raise
