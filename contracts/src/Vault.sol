@@ -57,7 +57,6 @@ contract Vault is IVault, ReentrancyGuard {
         int256 sum = 0;
         for (uint256 i = 0; i < accounts.length; ++i) {
             int256 delta = deltas[i];
-            if (delta == 0) continue;
             sum += delta;
             Place storage place = _places[msg.sender][accounts[i]];
             int256 amount = int256(uint256(place.amount)) + delta;
