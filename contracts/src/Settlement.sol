@@ -418,10 +418,12 @@ abstract contract Settlement is ITradeFL {
         int256[] memory deltas = new int256[](_SIZE);
         for (uint256 i = 0; i < _SIZE; ++i) {
             Slot storage slot = _slots[i];
-            int256 stakes = _stakesOf(slot);
-            (accounts[i], deltas[i]) = (slot.account, slot.redistribution + stakes);
+            // Each is read once: with stakes to read for everybody, the largest size just fits into a transaction.
+            (address account, uint256 deposit) = (slot.account, slot.deposit);
+            (int256 redistribution, int256 stakes) = (slot.redistribution, _stakesOf(slot));
+            (accounts[i], deltas[i]) = (account, redistribution + stakes);
             emit PayoffTransferred(
-                slot.account, slot.deposit, slot.redistribution, stakes, _credited(slot.deposit, deltas[i])
+                account, deposit, redistribution, stakes, _credited(deposit, redistribution + stakes)
             );
         }
         emit SettlementCompleted();
