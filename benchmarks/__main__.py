@@ -6,7 +6,7 @@ import json
 import sys
 from importlib import import_module
 
-NAMES = ("start_up", "best_responses", "solvers", "federation_overhead", "negotiation")
+NAMES = ("start_up", "best_responses", "solvers", "planner", "federation_overhead", "negotiation")
 
 
 def main() -> None:
