@@ -15,6 +15,7 @@ from tests.negotiation.processes import (
     log_of,
     three_hospitals,
 )
+from tests.settlement.modes import SETTLE
 from tests.settlement.nodes import (
     HANGUP,
     NodeError,
@@ -27,8 +28,9 @@ from tests.settlement.nodes import (
 )
 
 from tradefl.negotiation.protocol import initial_reports, replay
-from tradefl.settlement.chains import KeySigner, NoAnswerError
-from tradefl.settlement.contract import Phase, RevertedError, encoded_call
+from tradefl.negotiation.verification import verify
+from tradefl.settlement.chains import KeySigner, NoAnswerError, RpcChain
+from tradefl.settlement.contract import ChainError, Phase, RevertedError, encoded_call, topic
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
 from tradefl.settlement.terms import Report
@@ -128,9 +130,10 @@ def test_who_has_contributed_in_every_phase(three, node):
 def test_of_a_cancelled_settlement_nothing_is_expected_any_more(three, node):
     three.join(0)
     node.travel(three.agreement.join_seconds + 1)
-    Settlement(three.chain(0), three.agreement, three.contract, {}).run(
-        operator=three.agreement.addresses[0]
-    )
+    settlement = Settlement(three.chain(0), three.agreement, three.contract, {})
+    settlement.run(operator=three.agreement.addresses[0])  # closes the window to join
+    node.mine(three.agreement.closing_blocks)
+    settlement.run(operator=three.agreement.addresses[0])
     assert three.phase is Phase.CANCELLED
     assert three.board(1).look().contributed
 
@@ -183,6 +186,46 @@ def test_answers_that_are_lost_repeated_and_reordered_change_nothing(three, prox
     assert standing.reports == expected.reports
     assert standing.moves == expected.moves
     assert three.contributions() == list(expected.reports)
+
+
+# The others take much the same way as these; all of them run with -m slow.
+QUICK_MODES = ("rate_logs", "stale", "lost_send", "logs_range_400")
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [pytest.param(mode, marks=() if mode in QUICK_MODES else pytest.mark.slow) for mode in SETTLE],
+)
+def test_nodes_that_answer_as_real_ones_do_change_nothing(three, proxy, mode):
+    three.join()
+    agents = three.agents(proxy.url)
+    proxy.rule = SETTLE[mode](proxy)
+    driven(agents, seconds=200.0)
+    expected, _ = three.undisturbed()
+    assert three.standing().reports == expected.reports
+    assert not any(ruling.skipped for ruling in three.standing().rulings)
+    assert three.contributions() == list(expected.reports)
+    replayed = verify(RpcChain(proxy.url), three.contract, three.consortium)
+    assert replayed.agrees, replayed.findings
+
+
+def test_a_node_that_leaves_a_proposal_out_accuses_nobody(three, proxy):
+    three.join()
+    driven(three.agents(), seconds=100.0)
+    wanted = "0x" + topic("Proposed").hex()
+
+    def rule(method, _params, forward):
+        answer = forward()
+        if method == "eth_getLogs":
+            first = next((log for log in answer if log["topics"][0] == wanted), None)
+            return [log for log in answer if log is not first]
+        return answer
+
+    proxy.rule = rule
+    with pytest.raises(ChainError, match=r"1 of [0-9]+ Proposed"):
+        verify(RpcChain(proxy.url), three.contract, three.consortium)
+    with pytest.raises(ChainError, match="does not keep these logs"):
+        three.board(0, url=proxy.url).look()
 
 
 def test_repeated_and_reordered_logs_are_the_same_log(three, proxy, node):
