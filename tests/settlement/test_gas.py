@@ -108,7 +108,7 @@ def test_blocks_fit_the_limits_and_are_as_large_as_they_can_be(size, levels, poi
 
 def test_a_block_limit_that_holds_no_transfer_is_refused_when_drafting():
     members = [organization(f"o{i}") for i in range(400)]
-    built = consortium(members, 0.01, settlement={"block_gas_limit": 6_000_000})
+    built = consortium(members, 0.0, settlement={"block_gas_limit": 6_000_000})
     with pytest.raises(InputError) as caught:
         Agreement.of(built, accounts(400))
     start = "built.toml: settlement.block_gas_limit: payoffTransfer of 400"
