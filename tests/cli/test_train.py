@@ -99,8 +99,7 @@ def test_who_was_measured_below_d_min_is_settled_as_silent(
     document = json.loads(trained[0].read_text())
     # Kappa delivers a little in each round; its entries say the same as its figures.
     kappa = document["organizations"][-1]
-    kappa |= {"samples_used": 1, "measured_fraction": 1 / kappa["samples_held"]}
-    assert kappa["measured_fraction"] < 0.01
+    kappa |= {"samples_held": 200, "samples_used": 1, "measured_fraction": 0.005}
     for one in document["entries"]:
         if one["organization"] == "Kappa":
             one["samples_used"] = 1
@@ -110,7 +109,7 @@ def test_who_was_measured_below_d_min_is_settled_as_silent(
     ran = run("settle", FILE, "--profile", path, "--json")
     assert ran.code == 0, ran.err
     assert ran.json["organizations"][-1]["data_ppb"] == 0
-    assert "Kappa: the measured share 0.0099 is below D_min 0.01" in ran.err
+    assert "Kappa: the measured share 0.005 is below D_min 0.01" in ran.err
 
 
 def test_explain_itemizes_what_is_settled(trained: tuple[Path, Ran]) -> None:
