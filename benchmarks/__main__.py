@@ -7,7 +7,15 @@ import sys
 from importlib import import_module
 
 NAMES = (
-    *("start_up", "best_responses", "kernels", "solvers", "sweeps", "federation_overhead"),
+    *(
+        "start_up",
+        "best_responses",
+        "kernels",
+        "solvers",
+        "planner",
+        "sweeps",
+        "federation_overhead",
+    ),
     "negotiation",
 )
 

@@ -16,6 +16,8 @@ contract Factory {
     /// @return place where it stands
     function deploy(bytes32 salt, bytes calldata creationCode) external returns (address place) {
         place = Create2.computeAddress(salt, keccak256(creationCode));
+        // What it returns is the same place.
+        // slither-disable-next-line unused-return
         if (place.code.length == 0) Create2.deploy(0, salt, creationCode);
     }
 }

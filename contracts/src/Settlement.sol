@@ -420,10 +420,12 @@ abstract contract Settlement is ITradeFL {
         int256[] memory deltas = new int256[](_SIZE);
         for (uint256 i = 0; i < _SIZE; ++i) {
             Slot storage slot = _slots[i];
-            int256 stakes = _stakesOf(slot);
-            (accounts[i], deltas[i]) = (slot.account, slot.redistribution + stakes);
+            // Each is read once: with stakes to read for everybody, the largest size just fits into a transaction.
+            (address account, uint256 deposit) = (slot.account, slot.deposit);
+            (int256 redistribution, int256 stakes) = (slot.redistribution, _stakesOf(slot));
+            (accounts[i], deltas[i]) = (account, redistribution + stakes);
             emit PayoffTransferred(
-                slot.account, slot.deposit, slot.redistribution, stakes, _credited(slot.deposit, deltas[i])
+                account, deposit, redistribution, stakes, _credited(deposit, redistribution + stakes)
             );
         }
         emit SettlementCompleted();
@@ -445,11 +447,13 @@ abstract contract Settlement is ITradeFL {
         uint256 deadline = 0;
         if (_phase == Phase.Joining) {
             deadline = _joinDeadline;
+            // slither-disable-next-line incorrect-equality
             if (deadline == 0) revert WindowOpen(); // nobody has deposited, so nobody waits
         } else if (_phase == Phase.Open) {
             if (_reported != _SIZE) deadline = _reportDeadline;
         } else if (_phase == Phase.Recorded && _ARBITER != address(0)) {
             deadline = _rulingDeadline;
+            // slither-disable-next-line incorrect-equality
             if (deadline == 0) {
                 if (_openDisputes != 0 && _windowIsOver()) return _openRuling();
                 deadline = _disputeDeadline;
@@ -661,6 +665,8 @@ abstract contract Settlement is ITradeFL {
         forfeit = Math.min(_DISPUTE_STAKE, slot.deposit - _bond(index) - slot.forfeited);
         if (loser == winner) {
             // Everybody has a share, the loser too, which it pays as well: no loop over all.
+            // What the division drops stays with the loser.
+            // slither-disable-next-line divide-before-multiply
             uint256 share = forfeit / (_SIZE - 1);
             forfeit = share * (_SIZE - 1);
             _shared += int256(share).toInt128();
@@ -718,7 +724,8 @@ abstract contract Settlement is ITradeFL {
             (address signer, ECDSA.RecoverError malformed,) = ECDSA.tryRecover(digest, attestation);
             if (malformed != ECDSA.RecoverError.NoError || signer != _VERIFIER) revert InvalidAttestation();
         } else {
-            // At most a word of the answer is copied, so an answer of any length costs no more.
+            // slither-disable-start unused-return
+            // At most two words of the answer are copied, so an answer of any length costs no more.
             (bool answered, bytes32 word,) = LowLevelCall.staticcallReturn64Bytes(
                 _VERIFIER, abi.encodeCall(IERC1271.isValidSignature, (digest, attestation))
             );
@@ -726,6 +733,7 @@ abstract contract Settlement is ITradeFL {
                 !answered || LowLevelCall.returnDataSize() < 32
                     || word != bytes32(IERC1271.isValidSignature.selector)
             ) revert InvalidAttestation();
+            // slither-disable-end unused-return
         }
     }
 

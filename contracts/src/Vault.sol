@@ -54,12 +54,12 @@ contract Vault is IVault, ReentrancyGuard {
         if (_closed[msg.sender]) revert SettlementClosed(msg.sender);
         if (accounts.length != deltas.length) revert LengthMismatch(accounts.length, deltas.length);
         _closed[msg.sender] = true;
+        mapping(address account => Place place) storage places = _places[msg.sender];
         int256 sum = 0;
         for (uint256 i = 0; i < accounts.length; ++i) {
             int256 delta = deltas[i];
-            if (delta == 0) continue;
             sum += delta;
-            Place storage place = _places[msg.sender][accounts[i]];
+            Place storage place = places[accounts[i]];
             int256 amount = int256(uint256(place.amount)) + delta;
             if (amount < 0) revert Short(accounts[i], place.amount, delta);
             place.amount = amount.toUint256().toUint128();

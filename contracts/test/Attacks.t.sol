@@ -840,6 +840,25 @@ contract EfficientMoneyAttacksTest is MoneyAttacks, Efficient {
         assertEq(address(vault).balance, 0);
     }
 
+    /// @dev An account that only receives: one bit, one level, a flat schedule; the others' schedules end at 0.
+    function test_APayeeDepositsNothingAndIsPaid() public {
+        prepare(3);
+        for (uint256 i = 0; i < 3; ++i) {
+            delete schedules[i];
+            schedules[i].push(Breakpoint(0, i == 2 ? int128(0) : int128(-100)));
+            schedules[i].push(Breakpoint(1e9, 0));
+        }
+        (organizations[2].dataBits, organizations[2].levels) = (1, [uint64(1)]);
+        reports[2] = Report(1e9, 1);
+        (constants[0], constants[1], constants[2]) = (5, -30, -20);
+        toOpen();
+        assertEq(settlement.organization(2).bond, 0);
+        assertEq(settlement.organization(2).deposit, 0);
+        assertTrue(settlement.organization(2).joined);
+        assertSettles();
+        assertGe(account(2).balance, 50);
+    }
+
     function test_TheLargestSchedulesAndConstantsSettle() public {
         uint256 size = 20;
         int128 most = int128((1 << 95) - 1);

@@ -99,16 +99,28 @@ abstract contract GasTests is SettlementTest {
         _call(address(this), data, 0, _named(name, " profileRecord, with court"));
         data = abi.encodeCall(ITradeFL.disputeRaise, (_account(2)));
         _call(_account(1), data, 0, _named(name, " disputeRaise"));
-        data = abi.encodeCall(ITradeFL.disputeRaise, (_account(3)));
-        _call(_account(2), data, 0, "");
+        for (uint256 i = 2; i <= size; ++i) {
+            _measure(false);
+            data = abi.encodeCall(ITradeFL.disputeRaise, (_account((i + 1) % size)));
+            _call(_account(i % size), data, 0, "");
+        }
+        _measure(true);
         skip(_terms.disputeSeconds + 1);
         _close(_named(name, " windowClose, of disputes"));
         data = abi.encodeCall(ITradeFL.windowClose, ());
         _call(address(this), data, 0, _named(name, " windowClose, to rulings"));
         data = abi.encodeCall(ITradeFL.rule, (_account(2), 1e7, _level(0)));
         _call(_terms.arbiter, data, 0, _named(name, " rule"));
-        _call(_terms.arbiter, abi.encodeCall(ITradeFL.rule, (_account(3), 0, 0)), 0, "");
+        // Everybody loses or wins a stake, so that the transfer has to read all of them.
+        for (uint256 i = 3; i <= size + 1; ++i) {
+            _measure(false);
+            _call(_terms.arbiter, abi.encodeCall(ITradeFL.rule, (_account(i % size), 0, 0)), 0, "");
+        }
+        _measure(true);
         _calculate(_named(name, " payoffCalculate, with court"));
+        for (uint256 i = 0; i < size; ++i) {
+            assertTrue(_settlement.organization(i).ruled);
+        }
         data = abi.encodeCall(ITradeFL.payoffTransfer, ());
         _call(address(this), data, 0, _named(name, " payoffTransfer, with court"));
     }

@@ -144,6 +144,30 @@ def test_lines_and_log_of_a_whole_negotiation(three, tmp_path):
         assert text not in ran.err + ran.out + log.read_text()
 
 
+def test_a_log_that_others_could_read_is_closed_to_them(three, tmp_path):
+    """It may have been there before, with the mode of any file."""
+    log = tmp_path / "log.jsonl"
+    log.write_text("")
+    log.chmod(0o644)
+    three.join()
+    for i in range(3):
+        three.board(i).contribute(three.undisturbed()[0].reports[i])
+    assert run("node", *options(three, log=log)).code == 0
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert log.read_text()
+
+
+def test_the_node_s_address_may_come_from_the_environment(three, monkeypatch):
+    """Arguments are for every user of the machine to read."""
+    given = options(three)
+    at = given.index("--rpc")
+    monkeypatch.setenv("TRADEFL_RPC", given[at + 1])
+    three.join()
+    for i in range(3):
+        three.board(i).contribute(three.undisturbed()[0].reports[i])
+    assert run("node", *given[:at], *given[at + 2 :]).code == 0
+
+
 def test_the_log_is_nobody_elses_from_its_first_byte(three, tmp_path, monkeypatch):
     """Its payoffs are private: not even for a moment may others read it."""
     from pathlib import Path

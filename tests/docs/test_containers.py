@@ -72,6 +72,8 @@ def test_an_agent_remembers_what_it_has_signed() -> None:
 
 def test_private_files_are_not_where_a_partner_s_file_may_name_tables() -> None:
     node = SERVICES["node"]
+    assert "RPC" in node["environment"]["TRADEFL_RPC"]
+    assert not [one for one in node["command"] if one.startswith("--rpc")]
     folders = {one.split(":")[-2]: one.rpartition(":")[2] for one in node["volumes"][:2]}
     private = [one.partition("=")[2] for one in node["command"] if one.startswith(
         ("--organization", "--keystore"))]  # fmt: skip

@@ -1174,6 +1174,15 @@ def test_a_round_that_is_hopeless_is_rolled_back_and_nobody_is_charged():
     ]
 
 
+def test_what_is_not_finite_in_a_round_that_is_undone_is_charged_to_nobody():
+    fed = five(validation=Judge())
+    bad = fed.reply(4, w(np.inf, 1.0), 4)
+    assert fed.end([bad, *(fed.reply(i, w(50.0 + i, 1.0), 4) for i in range(4))]) is None
+    for i in range(5):
+        assert (fed.entry(i).outcome, fed.entry(i).samples_used) == ("rolled back", 4)
+    assert fed.entry(4).reason.startswith("array 'w' holds what is no finite number; the round was")
+
+
 def test_a_round_that_is_a_little_worse_stands():
     fed = five(validation=Judge())
     assert fed.end([fed.reply(i, w(9.0, 1.0), 4) for i in range(5)])["w"].tolist() == [9.0, 1.0]

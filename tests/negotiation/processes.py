@@ -33,7 +33,7 @@ from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import Proposal, Standing
 from tradefl.settlement.agreement import Agreement, checksum
-from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain
+from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain, StateChangedError
 from tradefl.settlement.contract import Phase
 from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.session import established
@@ -182,11 +182,19 @@ def driven(
     """Let agents of this process step until all are done."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        done = [agent.step().done for agent in agents]  # everybody, whoever is done
+        done = [stepped(agent) for agent in agents]  # everybody, even those that are done
         if all(done):
             return
         every_step()
     raise AssertionError("it did not end")
+
+
+def stepped(agent: OrganizationAgent) -> bool:
+    """Let an agent step as ``tradefl node`` does; return whether it is done."""
+    try:
+        return agent.step().done
+    except StateChangedError:  # what was read is out of date: the next step reads again
+        return False
 
 
 # --- agents as processes -------------------------------------------------------------------------

@@ -222,7 +222,7 @@ def test_a_private_file_that_is_wrong_is_refused(
     import tomli_w
 
     consortium, _ = agreed(ROOT / "examples" / "hospitals.toml")
-    document = private_figures(consortium, 1).model_dump() | change
+    document = private_figures(consortium, 1).model_dump(exclude_none=True) | change
     path = tmp_path / "own.toml"
     path.write_text(tomli_w.dumps(document))
     with pytest.raises(InputError) as error:
@@ -267,7 +267,8 @@ def test_the_annex_alone_has_no_private_figure() -> None:
     _, agreement = agreed(ROOT / "examples" / "drug_discovery.toml")
     assert set(json.loads(agreement.annex)) == {
         "schema", "consortium", "organizations", "samples", "accuracy", "deadline_seconds",
-        "overhead_weight", "energy", "turn_seconds",
+        "overhead_weight", "energy", "turn_seconds", "turn_blocks", "chain_id", "factory",
+        "settlement_code", "vault_code", "series",
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from tests.negotiation.processes import (
     log_of,
     three_hospitals,
 )
+from tests.settlement.modes import SETTLE
 from tests.settlement.nodes import (
     HANGUP,
     NodeError,
@@ -27,8 +28,9 @@ from tests.settlement.nodes import (
 )
 
 from tradefl.negotiation.protocol import initial_reports, replay
-from tradefl.settlement.chains import KeySigner, NoAnswerError
-from tradefl.settlement.contract import Phase, RevertedError, encoded_call
+from tradefl.negotiation.verification import verify
+from tradefl.settlement.chains import KeySigner, NoAnswerError, RpcChain
+from tradefl.settlement.contract import ChainError, Phase, RevertedError, encoded_call, topic
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
 from tradefl.settlement.terms import Report
@@ -92,7 +94,7 @@ def test_before_everything_is_published_nothing_is_open(node, tmp_path):
     assert not drafted.board(0).look().contributed
 
 
-def test_who_has_contributed_in_every_phase(three):
+def test_who_has_contributed_in_every_phase(three, node):
     boards = [three.board(i) for i in range(3)]
 
     def contributed() -> list[bool]:
@@ -112,6 +114,9 @@ def test_who_has_contributed_in_every_phase(three):
     assert contributed() == [True] * 3
     operator = three.agreement.addresses[0]
     settlement = Settlement(three.chain(0), three.agreement, three.contract, {})
+    settlement.call(operator, "windowClose")
+    assert (three.phase, contributed()) == (Phase.OPEN, [True] * 3)
+    node.mine(three.agreement.closing_blocks + 1)
     for step, phase in (
         ("profileRecord", Phase.RECORDED),
         ("payoffCalculate", Phase.CALCULATED),
@@ -125,9 +130,10 @@ def test_who_has_contributed_in_every_phase(three):
 def test_of_a_cancelled_settlement_nothing_is_expected_any_more(three, node):
     three.join(0)
     node.travel(three.agreement.join_seconds + 1)
-    Settlement(three.chain(0), three.agreement, three.contract, {}).run(
-        operator=three.agreement.addresses[0]
-    )
+    settlement = Settlement(three.chain(0), three.agreement, three.contract, {})
+    settlement.run(operator=three.agreement.addresses[0])  # closes the window to join
+    node.mine(three.agreement.closing_blocks)
+    settlement.run(operator=three.agreement.addresses[0])
     assert three.phase is Phase.CANCELLED
     assert three.board(1).look().contributed
 
@@ -182,6 +188,46 @@ def test_answers_that_are_lost_repeated_and_reordered_change_nothing(three, prox
     assert three.contributions() == list(expected.reports)
 
 
+# The others take much the same way as these; all of them run with -m slow.
+QUICK_MODES = ("rate_logs", "stale", "lost_send", "logs_range_400")
+
+
+@pytest.mark.parametrize(
+    "mode",
+    [pytest.param(mode, marks=() if mode in QUICK_MODES else pytest.mark.slow) for mode in SETTLE],
+)
+def test_nodes_that_answer_as_real_ones_do_change_nothing(three, proxy, mode):
+    three.join()
+    agents = three.agents(proxy.url)
+    proxy.rule = SETTLE[mode](proxy)
+    driven(agents, seconds=200.0)
+    expected, _ = three.undisturbed()
+    assert three.standing().reports == expected.reports
+    assert not any(ruling.skipped for ruling in three.standing().rulings)
+    assert three.contributions() == list(expected.reports)
+    replayed = verify(RpcChain(proxy.url), three.contract, three.consortium)
+    assert replayed.agrees, replayed.findings
+
+
+def test_a_node_that_leaves_a_proposal_out_accuses_nobody(three, proxy):
+    three.join()
+    driven(three.agents(), seconds=100.0)
+    wanted = "0x" + topic("Proposed").hex()
+
+    def rule(method, _params, forward):
+        answer = forward()
+        if method == "eth_getLogs":
+            first = next((log for log in answer if log["topics"][0] == wanted), None)
+            return [log for log in answer if log is not first]
+        return answer
+
+    proxy.rule = rule
+    with pytest.raises(ChainError, match=r"1 of [0-9]+ Proposed"):
+        verify(RpcChain(proxy.url), three.contract, three.consortium)
+    with pytest.raises(ChainError, match="does not keep these logs"):
+        three.board(0, url=proxy.url).look()
+
+
 def test_repeated_and_reordered_logs_are_the_same_log(three, proxy, node):
     """Within a block too: what orders events is their place in it, not that in the answer."""
     three.join()
@@ -209,7 +255,8 @@ def test_repeated_and_reordered_logs_are_the_same_log(three, proxy, node):
     board = three.board(url=proxy.url)
     opened = board.look().opened
     for _ in range(10):
-        read = replay(three.agreement, opened, board.look().proposals)
+        view = board.look()
+        read = replay(three.agreement, opened, view.proposals, blocks=view.blocks)
         assert (read.reports, read.turn) == (expected.reports, expected.turn)
         assert kinds(read) == kinds(expected)
 

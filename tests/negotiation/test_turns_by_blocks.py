@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.negotiation.test_protocol import by_time
 
 import tradefl
+from tradefl.errors import InputError
 from tradefl.game import certify
 from tradefl.negotiation.agent import profile_of
 from tradefl.negotiation.in_process import START, InProcessBoard, agents_of, negotiate
@@ -23,7 +24,6 @@ from tradefl.negotiation.protocol import (
     Standing,
     initial_reports,
     replay,
-    turn_blocks,
 )
 from tradefl.settlement.agreed import agreed_game
 from tradefl.settlement.agreement import Agreement
@@ -131,7 +131,7 @@ def test_by_time_alone_the_same_outage_skips_everybody() -> None:
     log = Log()
     log.block(START + 1)
     log.block(START + 3 * N * LIMIT, 0, moved(0))
-    assert turn_blocks(BY_TIME) == 0
+    assert BY_TIME.turn_blocks == 0
     assert log.standing(agreement=BY_TIME).over
     assert log.standing(agreement=BY_TIME).reports == FIRST
     assert log.standing().reports[0] == moved(0)
@@ -216,8 +216,9 @@ def test_an_agreement_that_counts_blocks_needs_them() -> None:
 
 @pytest.mark.parametrize("blocks", [-1, 2.0, "3", True])
 def test_a_term_that_is_no_number_of_blocks_is_refused(blocks: object) -> None:
-    with pytest.raises(ValueError, match="turn_blocks >= 0"):
-        turn_blocks(counting(BY_TIME, blocks))
+    document = counting(BY_TIME, blocks).to_dict()
+    with pytest.raises(InputError, match="turn_blocks >= 0"):
+        Agreement.from_document(document)
 
 
 def test_agents_on_a_chain_that_makes_blocks_on_demand() -> None:

@@ -57,8 +57,7 @@ def test_what_does_not_end_is_one_error(node, proxy, tmp_path, mode, command):
         options += ["--contract", settlement.contract]
     before = deployments(node)
     proxy.rule = REFUSE[mode](proxy)
-    # Until addresses are derived, a contract can only be found by its logs.
-    for _ in range(2 if mode != "empty_logs" else 1):
+    for _ in range(2):
         ran = run(command, path, *options)
         assert ran.code in (0, 2), ran
         assert "Traceback" not in ran.err

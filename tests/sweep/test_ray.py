@@ -167,7 +167,7 @@ def test_lost_workers_and_a_lost_node_change_no_byte(cluster: Cluster, expected:
     until(lambda: parts_in(cluster, "out"))
     os.kill(found(str(cluster.folder), "ray::")[0], signal.SIGKILL)
     said = finish(running, 0)
-    assert "lost on the way: 1 worker; " in said
+    assert "lost on the way: 1 worker" in said
     assert rows_of(cluster, "out") == expected
     running = reproduce(cluster, "again", *SEEDS, "--ray", cluster.address)
     until(lambda: parts_in(cluster, "again"))

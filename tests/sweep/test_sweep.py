@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from tests.sweep import tasks
 
 import tradefl
 from tradefl.errors import InputError, MissingExtraError
-from tradefl.sweep import SweepError, children, identity, parts, pool, sweeping
+from tradefl.sweep import SweepError, children, code, identity, parts, pool, sweeping
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
@@ -192,6 +193,29 @@ def test_the_helper_of_the_driver_is_used_not_the_workers_own(tmp_path, monkeypa
     own = children.search_path
     monkeypatch.setattr(children, "search_path", lambda: [str(tmp_path), *own()])
     assert tradefl.sweep(tasks.third, numbers(2), workers=2)[1]["third"] == 1.0 / 3.0
+
+
+def test_what_is_installed_beside_site_packages_does_not_travel(tmp_path, monkeypatch):
+    """As ``pip install --target`` and the module systems of clusters leave it."""
+    for place in (tmp_path / "mine", tmp_path / "target" / "installed_here"):
+        place.mkdir(parents=True)
+    (tmp_path / "target" / "installed_here" / "__init__.py").write_text("VALUE = 3\n")
+    record = tmp_path / "target" / "installed_here-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: installed-here\nVersion: 1.0\n")
+    (record / "top_level.txt").write_text("installed_here\n")
+    (tmp_path / "mine" / "own_work.py").write_text(
+        "import installed_here\n\ndef work():\n    return installed_here.VALUE\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path / "target"))
+    monkeypatch.syspath_prepend(str(tmp_path / "mine"))
+    code._recorded.cache_clear()
+    own_work = importlib.import_module("own_work")
+    found = code.code_of(own_work.work)
+    assert found is not None
+    assert list(found.sources) == ["own_work"]
+    assert tradefl.sweep(own_work.work, [[], []], workers=2) == [3, 3]
+    code._recorded.cache_clear()
 
 
 def test_a_script_without_a_guard_says_so(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from tradefl.cli.options import (
     MaxFee,
     MaxPriorityFee,
     MaxTotalFee,
-    Nodes,
+    NodesOrVariable,
     PasswordFile,
     StateFolder,
     fee_caps,
@@ -49,7 +50,7 @@ def node(
         Path,
         typer.Option("--organization", help="The private file (TOML).", show_default=False),
     ],
-    rpc: Nodes = None,
+    rpc: NodesOrVariable = None,
     agreement: Annotated[
         str | None,
         typer.Option(
@@ -300,6 +301,8 @@ class _Watcher:
         if self.log is not None:
             line = json.dumps({"seconds": time.time(), **entry}) + "\n"
             private = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(private).st_mode):
+                os.fchmod(private, 0o600)  # one that was there before, too: it holds the payoff
             with os.fdopen(private, "w", encoding="utf-8") as stream:
                 stream.write(line)
         if sys.stderr is not None and not sys.stderr.isatty():

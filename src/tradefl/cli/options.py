@@ -53,6 +53,19 @@ Nodes = Annotated[
         "times, all nodes must give the same answers.",
     ),
 ]
+# An agent runs for long, and the address of its node may hold a key: arguments are for every user
+# of a machine to read, variables are not.
+NodesOrVariable = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--rpc",
+        envvar="TRADEFL_RPC",
+        show_envvar=False,
+        help="An Ethereum JSON-RPC node: http(s)://..., host:port, or an IPC path. Given several "
+        "times, all nodes must give the same answers. Default: $TRADEFL_RPC, which may name "
+        "several with spaces between.",
+    ),
+]
 ChainId = Annotated[
     int | None,
     typer.Option("--chain-id", min=1, help="The chain's id; any other chain is refused."),

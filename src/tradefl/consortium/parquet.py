@@ -143,7 +143,10 @@ def _values(column: Any) -> list[Any]:
     for chunk in column.chunks:
         if hasattr(chunk, "dictionary"):
             words = [*chunk.dictionary.to_pylist(), None]
-            cells += [words[-1 if k is None else k] for k in chunk.indices.to_pylist()]
+            numbers = chunk.indices.to_pylist()
+            if not all(k is None or 0 <= k < len(words) - 1 for k in numbers):
+                raise ValueError("a text is not in its dictionary")
+            cells += [words[-1 if k is None else k] for k in numbers]
         else:
             cells += chunk.to_pylist()
     return cells

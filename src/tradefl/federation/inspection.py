@@ -26,8 +26,9 @@ import numpy.typing as npt
 from tradefl.federation.ledger import Confidence, Flag
 from tradefl.federation.updates import Update
 
-# How long is unusual. Honest updates of 200 trainings (tests/federation/test_honest_runs.py) stayed
-# below 7 for any direction, and below 3 against the median's direction.
+# How long is unusual. In 90 honest trainings (logistic and mlp on digits, logistic on
+# breast-cancer; even and uneven splits; ten seeds) updates stayed below 7, and below 3 against the
+# median's direction. tests/federation/test_honest_runs.py tries 200 more.
 OUTLIER_RATIO = 20.0
 CERTAIN_RATIO = 1000.0
 OPPOSED_RATIO = 5.0

@@ -423,6 +423,11 @@ class TradeFL(Strategy):
             entries[i] = _with_reason(entries[i], "sent more than one reply; the first counts")
         counted = [i for i, judgement in enumerate(judgements) if judgement.update is not None]
         arrays, metrics = self._aggregated(number, judgements, entries, counted)
+        if number in self.rolled_back:  # what undid the round may have made others infinite
+            for i, judgement in enumerate(judgements):
+                if judgement.excused is not None:
+                    why = f"the round was rolled back: {self.rolled_back[number]}"
+                    entries[i] = _with_reason(judgement.excused, why)
         for entry in entries:
             if entry.incident:
                 log(WARNING, "%s, round %d: %s", entry.organization, number, entry.story)

@@ -69,7 +69,8 @@ class Envelope(NamedTuple):
         The intervals.
     contact, chord
         The envelope is the straight line through ``(low, 0)`` of slope ``chord`` up to
-        ``contact``, and P from there on; ``-inf`` and ``inf`` where it is P throughout.
+        ``contact``, and P from there on: ``-inf`` and ``inf`` where it is P throughout. Beyond the
+        interval both go on, so that trials may pass it.
     straight
         Whether any of them is not P throughout.
     """
@@ -99,7 +100,7 @@ class Envelope(NamedTuple):
         value = np.asarray(accuracy.value(y), dtype=float)
         if self.straight:
             line = self.chord * (y - self.low)
-            value = np.where(y < self.contact, np.maximum(line, value), value)
+            value = np.where(y < self.contact, line, value)
         return value
 
     def slope(self, accuracy: InvertibleAccuracyModel, y: Array) -> Array:
@@ -107,9 +108,7 @@ class Envelope(NamedTuple):
         slope = np.asarray(accuracy.derivative(y), dtype=float)
         if self.straight:
             column = (slice(None),) + (None,) * (y.ndim - 1)
-            # Where the interval ends before the contact point, P is steeper there than the chord.
-            chord = self.chord[column]
-            slope = np.where(y < self.contact[column], chord, np.minimum(slope, chord))
+            slope = np.where(y < self.contact[column], self.chord[column], slope)
         return slope
 
     def where_slope(self, accuracy: InvertibleAccuracyModel, slope: Array) -> Array:
@@ -133,4 +132,5 @@ def _contact(accuracy: InvertibleAccuracyModel, low: Array, high: Array) -> tupl
         steep = rises >= np.asarray(accuracy.value(middle))  # the tangent meets zero after low
         begin, end = np.where(steep, middle, begin), np.where(steep, end, middle)
     chord = np.where(high > onset, np.asarray(accuracy.value(end)) / (end - low), 0.0)
-    return np.where(high > onset, end, np.inf), chord
+    # Where P is still steeper than the chord at the upper end, the chord goes on beyond it.
+    return np.where((high > onset) & (end < high), end, np.inf), chord

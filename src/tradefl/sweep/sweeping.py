@@ -298,7 +298,8 @@ def _report(losses: Losses, notify: Notify) -> None:
     counts = (("worker", losses.workers), ("node", losses.nodes))
     lost = [f"{count} {what}{'s' * (count > 1)}" for what, count in counts if count]
     if lost:
-        again = f"; computed again: {losses.units:,} units" if losses.units else ""
+        count = f"{losses.units:,} unit{'s' * (losses.units > 1)}"
+        again = f"; computed again: {count}" if losses.units else ""
         notify(f"lost on the way: {' and '.join(lost)}{again}")
 
 

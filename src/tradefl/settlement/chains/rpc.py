@@ -264,11 +264,12 @@ class RpcChain(Chain):
 
     def balance(self, address: str) -> int:
         """Return what an account has, wei."""
-        return self.node.ask("eth_getBalance", checksum(address), self._tag, parse=quantity)
+        with self.pinned():  # at a block that our last transaction is in
+            return self.node.ask("eth_getBalance", checksum(address), self._tag, parse=quantity)
 
     def code(self, address: str) -> bytes:
         """Return the code at an address; empty where there is no contract. All nodes agree."""
-        with self._pinned_among_several():
+        with self.pinned():
             return self._agreed(
                 f"the code of {address}",
                 lambda node: node.ask("eth_getCode", checksum(address), self._tag, parse=data),
@@ -306,7 +307,7 @@ class RpcChain(Chain):
                 one.topics[: len(topics)] == tuple(topics)
             )
 
-        with self._pinned_among_several():
+        with self.pinned():
             last = self.height()
             poll = _Poll(LAG_SECONDS)
             while True:
@@ -379,7 +380,7 @@ class RpcChain(Chain):
             except RevertedAnswer as error:
                 return False, error.data
 
-        with self._pinned_among_several():
+        with self.pinned():
             succeeded, found = self._agreed(f"{call} of {transaction.get('to')}", question)
         if not succeeded:
             raise refusal(call, found)
@@ -388,15 +389,6 @@ class RpcChain(Chain):
     @property
     def _tag(self) -> str:
         return "latest" if self.block is None else hex(self.block)
-
-    @contextmanager
-    def _pinned_among_several(self) -> Iterator[None]:
-        """Pin a block where several nodes are compared: the latest one differs between them."""
-        if len(self.nodes) == 1:
-            yield
-        else:
-            with self.pinned():
-                yield
 
     def _agreed(self, what: str, question: Callable[[Node], T]) -> T:
         """Return what all nodes answer."""
@@ -721,9 +713,10 @@ class RpcChain(Chain):
                 if not any(one.hash for one in sending.signed):
                     raise StateChangedError from None  # the answer got lost, and with it the hash
                 return
-            if error.is_underpriced and not again:
-                self._send_suggested(sender, sending, book, error)
-                return
+            if error.is_underpriced:
+                if not again:
+                    self._send_suggested(sender, sending, book, error)
+                return  # a cap keeps it where it is: it waits
             if not again:
                 self._forget(sending, book)
             raise
@@ -925,9 +918,7 @@ class RpcChain(Chain):
     def _gas(self, body: dict[str, Any], call: str, price: int) -> int:
         """Return how much gas to offer; a call that the contract refuses ends here."""
         try:
-            needed = self._estimated(body)
-        except RevertedAnswer as error:
-            self._refused(body, call, error.data)
+            needed = self._estimated_again(body, call)
         except RefusedError as error:
             self._require_funds(body, EMPTY_GAS * price, call)
             if any(words in str(error).lower() for words in ALWAYS_FAILING):
@@ -944,6 +935,19 @@ class RpcChain(Chain):
         gas = min(needed + needed // 4, max(needed, GAS_LIMIT), most)
         self._require_funds(body, gas * price, call)
         return gas
+
+    def _estimated_again(self, body: dict[str, Any], call: str) -> int:
+        """Return an estimate; one that is refused though the call is accepted may be stale."""
+        for _ in range(2):
+            try:
+                return self._estimated(body)
+            except RevertedAnswer as error:
+                if self._refuses_now(body):
+                    self._refused(body, call, error.data)
+        try:
+            return self._estimated(body)
+        except RevertedAnswer as error:
+            self._refused(body, call, error.data)
 
     def _estimated(self, body: dict[str, Any]) -> int:
         """Return the gas of a call in the next block, at the time of that block."""
@@ -997,7 +1001,7 @@ class RpcChain(Chain):
 
     def _refuses_now(self, body: dict[str, Any]) -> bool:
         try:
-            self.node.ask("eth_call", _encoded(body), "latest", parse=data)
+            self.node.ask("eth_call", _encoded(body), hex(self.height()), parse=data)
         except RevertedAnswer:
             return True
         return False
@@ -1010,7 +1014,7 @@ class RpcChain(Chain):
 
     def _require_funds(self, body: dict[str, Any], fee: int, call: str) -> None:
         needed = body["value"] + fee
-        has = self.node.ask("eth_getBalance", body["from"], "latest", parse=quantity)
+        has = self.balance(body["from"])
         if has < needed:
             raise ChainError(
                 body["from"],
