@@ -32,8 +32,14 @@ RUN python -m venv /opt/tradefl \
 
 # The last stage is the one that `docker build .` makes.
 FROM python:${PYTHON}-slim-bookworm AS tradefl
+# The compiled kernels run in parallel through OpenMP, which the slim image leaves out.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
+# /state is for a volume: what an agent must remember. Whoever runs the container owns a folder in it.
 RUN useradd --uid 10001 --create-home tradefl \
-    && install --directory --owner=tradefl --group=tradefl /work
+    && install --directory --owner=tradefl --group=tradefl /work \
+    && install --directory --mode=1777 /state
 COPY --from=build /opt/tradefl /opt/tradefl
 # Nothing reports on its use, and compiled loops are kept where anybody may write.
 ENV PATH=/opt/tradefl/bin:$PATH \
@@ -44,8 +50,10 @@ ENV PATH=/opt/tradefl/bin:$PATH \
     FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION=1 \
     RAY_USAGE_STATS_ENABLED=0 \
     STREAMLIT_BROWSER_GATHER_USAGE_STATS=false \
-    NUMBA_CACHE_DIR=/tmp/numba
+    NUMBA_CACHE_DIR=/tmp/numba \
+    XDG_STATE_HOME=/state
 WORKDIR /work
+VOLUME /state
 USER 10001:10001
 ENTRYPOINT ["tradefl"]
 CMD ["--help"]

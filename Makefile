@@ -13,11 +13,12 @@ TORCH := torch==2.13.0
 # The figures whose every row is kept: they take an hour.
 TRAINING := fig2 fig12-accuracy fig13 fig14 fig15
 
-.PHONY: demo test lint pytest contracts contracts-test contracts-prove bench reproduction compensation docs clean help
+.PHONY: demo test test-full lint pytest contracts contracts-test contracts-prove bench reproduction compensation docs clean help
 
 help:
 	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml; the report is in build/demo"
 	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests"
+	@echo "make test-full  the gate and every large count: slow tests, 10,000 inputs a fuzz test, mutants; hours"
 	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
 	@echo "make reproduction DATA=folder  the paper's figures, trainings included: an hour"
 	@echo "make compensation  the study of the efficient rule: a few minutes"
@@ -30,6 +31,12 @@ demo: $(VENV)/.installed
 	$(BIN)/tradefl run examples/drug_discovery.toml --data digits --output build/demo
 
 test: lint contracts pytest
+
+# Every count in full: what the gate only samples.
+test-full: lint contracts/node_modules/.installed contracts/.venv/.installed $(VENV)/.installed-dev
+	$(MAKE) contracts CI=1
+	cd contracts && npm run --silent mutate
+	$(BIN)/pytest -n auto -m "slow or not slow"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check src tests benchmarks docs/hooks

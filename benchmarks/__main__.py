@@ -6,7 +6,18 @@ import json
 import sys
 from importlib import import_module
 
-NAMES = ("start_up", "best_responses", "solvers", "federation_overhead", "negotiation")
+NAMES = (
+    *(
+        "start_up",
+        "best_responses",
+        "kernels",
+        "solvers",
+        "planner",
+        "sweeps",
+        "federation_overhead",
+    ),
+    "negotiation",
+)
 
 
 def main() -> None:

@@ -112,3 +112,70 @@ def _model(game: CoopetitionGame) -> tuple[Any, dict[Any, Any], dict[Any, Any], 
     constant = accuracy.untrained_loss - 1.0 / accuracy.epochs
     scip.setObjective(constant - t + own, "maximize")
     return scip, d, y, feasible
+
+
+def solve_welfare(game: CoopetitionGame, time_limit: float) -> Answer:
+    """Maximize social welfare with SCIP, on one thread, to a gap of zero.
+
+    The disaggregated MINLP with one convex constraint for P(Omega) and one for each
+    organization's P(Omega - u_i d_i): ``t >= (G y)^(-1/2)``.
+    """
+    began = time.perf_counter()
+    accuracy = game.accuracy
+    if not isinstance(accuracy, SqrtLoss):
+        raise TypeError("the model knows the sqrt-loss only")
+    low, u, f = game.min_data_fraction, game.data_units, game.cpu_levels_hz
+    bits, most = game.data_bits, float(game.data_units.sum())
+    if low * float(u.sum() - u.max()) < accuracy.onset:
+        raise ValueError("P is not concave over the whole range: D_min is below the onset")
+    weight = game.competition.dot(game.profitability)
+    together = float((game.profitability - weight).sum())
+    cost = (game.overhead_weight * game.capacitance * game.cycles_per_bit * bits)[:, None] * f**2
+    room = game.deadline_seconds - game.download_seconds - game.upload_seconds
+    high = np.minimum(1.0, room[:, None] * f / (game.cycles_per_bit * bits)[:, None])
+    unit = float(game.profitability.sum())
+    scip = Model()
+    scip.hideOutput()
+    d, y, worth = {}, {}, []
+    for i in range(game.size):
+        for k in np.flatnonzero(high[i] >= low):
+            d[i, k] = scip.addVar(lb=0.0, ub=float(high[i, k]))
+            y[i, k] = scip.addVar(vtype="B")
+            scip.addCons(d[i, k] >= low * y[i, k])
+            scip.addCons(d[i, k] <= float(high[i, k]) * y[i, k])
+            worth.append(-float(cost[i, k]) / unit * d[i, k])
+        scip.addCons(quicksum(y[key] for key in y if key[0] == i) == 1)
+    omega = scip.addVar(lb=low * most, ub=most)
+    scip.addCons(quicksum(float(u[i]) * d[i, k] for i, k in d) == omega)
+    top = accuracy.untrained_loss - 1.0 / accuracy.epochs
+    for i in range(-1, game.size):
+        factor = (together if i < 0 else float(weight[i])) / unit
+        if factor == 0.0:
+            continue
+        others = scip.addVar(lb=low * (most - (0.0 if i < 0 else float(u[i]))), ub=most)
+        own = 0.0 if i < 0 else quicksum(float(u[i]) * d[key] for key in d if key[0] == i)
+        scip.addCons(others == omega - own)
+        t = scip.addVar(lb=0.0)
+        scip.addCons(t >= (accuracy.epochs * others) ** -0.5)
+        worth.append(factor * (top - t))
+    scip.setObjective(quicksum(worth), "maximize")
+    scip.setParams({**SETTINGS, "limits/time": time_limit})
+    built = time.perf_counter()
+    scip.optimize()
+    ended = time.perf_counter()
+    shares, taken = np.zeros(f.shape), np.zeros(f.shape)
+    for key in d:
+        taken[key], shares[key] = scip.getVal(y[key]), scip.getVal(d[key])
+    level = np.argmax(taken, axis=1)
+    chosen_f = f[np.arange(game.size), level]
+    joules = game.download_watts * game.download_seconds + game.upload_watts * game.upload_seconds
+    fixed = game.overhead_weight * float(joules.sum())
+    return Answer(
+        status=scip.getStatus(),
+        data_fraction=np.clip(shares.sum(axis=1), low, game.max_data_fraction(chosen_f)),
+        cpu_hz=chosen_f,
+        objective=float(scip.getObjVal()) * unit - fixed,
+        bound=float(scip.getDualbound()) * unit - fixed,
+        build_seconds=built - began,
+        solve_seconds=ended - built,
+    )

@@ -4,9 +4,11 @@ import dataclasses
 import json
 import math
 import re
+from decimal import Decimal, localcontext
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from tests.support import (
     Eq11,
     efficient_games,
@@ -18,8 +20,8 @@ from tests.support import (
 )
 
 import tradefl
-from tradefl.game import SectorCompetition
-from tradefl.statement import statement
+from tradefl.game import EfficientRule, Schedule, SectorCompetition
+from tradefl.statement import SIGNS, Figures, statement
 
 MODELS = ["sqrt-loss", "power-law", "empirical"]
 
@@ -113,7 +115,7 @@ def assert_formulas(game, seed):
             pattern = "|".join(rf"(?<!\w){re.escape(symbol)}(?!\w)" for symbol in symbols)
 
             def number(found, inputs=line.inputs):
-                text = f"{inputs[found[0]]:.12g}"
+                text = repr(inputs[found[0]]).removesuffix(".0")
                 text = f"({text})" if text.startswith("-") else text
                 return f"{text}^2" if found[0].endswith("^2") else text
 
@@ -182,6 +184,7 @@ def test_the_quantities_can_be_recalculated(accuracy, kind):
             assert list(values) == [
                 "d",
                 "f",
+                "d u",
                 "Omega",
                 "Omega without d u",
                 "P(Omega)",
@@ -219,7 +222,8 @@ def test_p_is_written_out_as_a_formula_that_can_be_recalculated(accuracy):
         if accuracy == "empirical" and omega >= game.accuracy.knots[-1]:
             assert "last point" in calculation
         else:
-            assert f"{omega:.12g}" in formula
+            numbers = re.findall(r"\d+\.?\d*(?:e[+-]?\d+)?", formula)
+            assert any(float(found) == pytest.approx(omega, rel=1e-14) for found in numbers)
         value = float(game.accuracy.value(omega))
         assert evaluate(formula) == pytest.approx(value, abs=1e-9 * model_size(game.accuracy))
 
@@ -240,6 +244,131 @@ def test_below_the_onset_the_statement_says_why_p_is_zero(accuracy):
         assert [line.amount for line in one.section("revenue")] == [0.0]
         assert [line.amount for line in one.section("damage") if line.amount != 0.0] == []
     assert found >= 10
+
+
+# --- what is printed recomputes -----------------------------------------------------------------
+
+
+def as_an_accountant(calculation):
+    """The printed calculation in decimal arithmetic, by a reading of its own."""
+    with localcontext(prec=60):
+        text = calculation.replace("^", "**")
+        text = re.sub(r"(?<![\w.])(\d+\.?\d*(?:e[+-]?\d+)?)", r"D('\1')", text)
+        return eval(text, {"__builtins__": {}}, {"D": Decimal, "sqrt": Decimal.sqrt})  # noqa: S307
+
+
+def half_a_unit(printed):
+    """Half of a unit in the last printed digit."""
+    return Decimal("0.5000001").scaleb(Decimal(printed).as_tuple().exponent)
+
+
+def assert_recomputes(one):
+    """Every printed line of a statement, in text, Markdown and JSON, and every sum."""
+    rows = [
+        [cell.strip(" `*") for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+        for row in one.to_markdown().splitlines()
+        if row.startswith("|")
+    ][2:]
+    sums, section = [], None
+    for equation, _, calculation, amount in rows:
+        printed = Decimal(amount.replace(",", ""))
+        if calculation == "sum of the four":
+            assert printed == sum(total for total, _ in sums)
+        elif equation:
+            assert abs(as_an_accountant(calculation) - printed) <= half_a_unit(printed), calculation
+            section.append(printed)
+        else:
+            section = []
+            sums.append((printed, section))
+    for total, lines in sums:
+        assert total == sum(lines)
+    found = one.to_dict()
+    amounts = {name: Decimal(0) for name in SIGNS}
+    for line, row in zip(
+        found["lines"], (row for row in rows if row[2][:1] and row[0]), strict=False
+    ):
+        shown = repr(line["amount"])
+        value = as_an_accountant(line["calculation"])
+        assert abs(value - Decimal(shown)) <= half_a_unit(row[3].replace(",", ""))
+        assert Decimal(shown) == Decimal(row[3].replace(",", ""))
+        amounts[line["section"]] += Decimal(shown)
+    for name, sign in SIGNS.items():
+        assert Decimal(repr(found[name])) == sign * amounts[name]
+    assert Decimal(repr(found["payoff"])) == sum(amounts.values())
+    words = str(one)
+    for _, _, calculation, amount in rows:
+        assert f" {amount}\n" in f"{words}\n"
+        assert calculation in words
+    for symbol, calculation, value in one.quantities:
+        formula, equals, printed = calculation.rpartition(" = ")
+        numbers = formula.rpartition(" = ")[2].partition(", ")[0]
+        assert repr(value) == repr(found_quantity(found, symbol))
+        if equals and not re.search(r"[a-z]{2}", numbers.replace("sqrt", "")):
+            printed = printed.strip("()")
+            unit = Decimal(printed.partition("e")[0]) and half_a_unit(printed)
+            assert abs(as_an_accountant(numbers) - Decimal(printed)) <= unit, (symbol, calculation)
+
+
+def found_quantity(found, symbol):
+    (value,) = [one["value"] for one in found["quantities"] if one["symbol"] == symbol]
+    return value
+
+
+def scaled(game, scale):
+    """The same game with payoffs in a currency whose unit is worth less."""
+    rule = game.compensation
+    return dataclasses.replace(
+        game,
+        profitability=game.profitability * scale,
+        incentive_intensity=game.incentive_intensity * scale,
+        overhead_weight=game.overhead_weight * scale,
+        compensation=None
+        if rule is None
+        else EfficientRule(
+            tuple(Schedule(one.shares, one.values * scale) for one in rule.schedules),
+            rule.constants * scale,
+            tuple((i, j, amount * scale) for i, j, amount in rule.extra),
+        ),
+    )
+
+
+def recompute_many(count):
+    for seed in range(count):
+        accuracy = MODELS[seed % 3]
+        game = random_game(seed, accuracy=accuracy, start="concave")
+        for scale in (1.0, 1e3, 1e6):
+            larger = scaled(game, scale)
+            profile = random_profile(larger, seed)
+            figures = Figures(larger, profile)
+            for i in range(min(game.size, 4)):
+                assert_recomputes(statement(larger, profile, i, figures=figures))
+
+
+def test_every_printed_line_recomputes_to_its_last_digit_at_every_scale():
+    recompute_many(20)
+
+
+@pytest.mark.slow
+def test_every_printed_line_of_200_random_games_recomputes():
+    recompute_many(200)
+
+
+@examples(15)
+@given(efficient_games(), seeds(), st.sampled_from([1.0, 1e3, 1e6]))
+def test_the_efficient_rule_recomputes_too(game, seed, scale):
+    larger = scaled(game, scale)
+    for one in statements(larger, random_profile(larger, seed)):
+        assert_recomputes(one)
+
+
+def test_a_statement_that_is_one_unit_off_is_found():
+    one = statement(
+        random_game(3, organizations=4), random_profile(random_game(3, organizations=4), 3), 0
+    )
+    unit = Decimal(1).scaleb(-one.decimals)
+    lines = tuple(dataclasses.replace(line, exact=line.exact + unit) for line in one.lines)
+    with pytest.raises(AssertionError):
+        assert_recomputes(dataclasses.replace(one, lines=lines))
 
 
 @examples(60)
@@ -298,8 +427,15 @@ def test_the_dictionary_is_json_with_every_line():
     one = solution.statement(1)
     found = json.loads(json.dumps(one.to_dict(), allow_nan=False))
     assert found["organization"] == "2"
-    assert {key: found[key] for key in one.totals} == one.totals
-    assert found["lines"] == [dataclasses.asdict(line) for line in one.lines]
+    assert {key: found[key] for key in one.totals} == pytest.approx(one.totals, abs=1e-5)
+    assert found["unrounded"] == one.totals
+    for line, shown in zip(one.lines, found["lines"], strict=True):
+        assert shown.pop("amount") == pytest.approx(line.amount, abs=1e-6)
+        assert shown == {
+            key: value
+            for key, value in dataclasses.asdict(line).items()
+            if key not in ("amount", "exact")
+        }
     assert [tuple(row.values()) for row in found["quantities"]] == list(one.quantities)
 
 

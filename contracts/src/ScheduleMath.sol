@@ -10,7 +10,7 @@ import {TradeMath} from "./TradeMath.sol";
 ///
 ///     t_ij = (phi_i(d_i) - phi_j(d_j)) / (N - 1) + k_ij
 ///
-/// where k_ij is a constant that was agreed for the pair. The contract that holds the money is TradeFLEfficient. The
+/// where k_ij is a constant that was agreed for the pair. The contract that applies it is TradeFLEfficient. The
 /// Python package computes the same integers (`tradefl.settlement.mirror`), and tests hold both to each other to the
 /// wei.
 ///
@@ -29,10 +29,6 @@ import {TradeMath} from "./TradeMath.sol";
 /// That a schedule is concave is not checked: rounding to wei may break that by a wei, and nothing here rests on it.
 /// Bonds and zero sum need only that a schedule does not fall.
 library ScheduleMath {
-    /// @notice Pairs in one block of the constants; only the last block may hold fewer. Its 65,536 bytes fit into a
-    /// transaction of any node.
-    uint256 internal constant BLOCK_PAIRS = 4096;
-
     /// @notice Bytes that hold one k_ij: a big-endian int128.
     uint256 internal constant PAIR_BYTES = 16;
 

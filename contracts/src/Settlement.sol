@@ -1,25 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
+import {IERC1271} from "@openzeppelin/contracts/interfaces/IERC1271.sol";
+import {LowLevelCall} from "@openzeppelin/contracts/utils/LowLevelCall.sol";
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
-import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ISettlement} from "./ISettlement.sol";
 import {ITradeFL} from "./ITradeFL.sol";
+import {IVault} from "./IVault.sol";
 import {TradeMath} from "./TradeMath.sol";
 
 /// @title The settlement of one agreement, whatever the rule of its payments.
 /// @author The TradeFL developers
-/// @notice Holds the life of a settlement, its deadlines and its money. What a rule adds is behind the functions at
-/// the end: how a report becomes a score, and how scores become payments. {TradeFL} and {TradeFLEfficient} are the
-/// two rules.
+/// @notice Holds the life of a settlement, its windows and its accounts; the money itself lies in a {Vault}, to which
+/// this contract says once how it is divided. What a rule adds is behind the functions at the end: how a report becomes
+/// a score, and how scores become payments. {TradeFL} and {TradeFLEfficient} are the two rules.
 ///
-/// The life of a settlement, one function after the other:
+/// The life of a settlement:
 ///
-///   Drafting ── published ──> Joining ── all deposits in ──> Open ── all reported, or deadline ──> Recorded
-///       └── deadline ──> Cancelled <── deadline ──┘                                                    │
-///                            withdraw                 withdraw <── Settled <── Calculated <── dispute window
+///   Drafting ── published ──> Joining ── all deposits in ──> Open ── window over ──> Recorded ── windows over,
+///                                └── window over ──> Cancelled <── all consent ──┐   calculated ──> Calculated
+///                                                                   until Settled ┘                └──> Settled
+///
+/// Windows end in two steps, see {ITradeFL}: time first, then a number of blocks. A chain that stands still uses up
+/// time, but no blocks; so however long it stood still, whoever acts once it runs again is not too late.
 ///
 /// Who is trusted for what
 /// - the deployer: nothing. It has no rights; the agreement is fixed by its hash, and whoever deposits names that hash.
@@ -27,37 +32,45 @@ import {TradeMath} from "./TradeMath.sol";
 /// - the verifier (optional): that the contributions it signs were made, and that it signs those that were: who gets no
 ///   signature counts as silent. Without a verifier, reports are taken as they come.
 /// - the arbiter (optional): its rulings on disputed reports, within the organization's own range. It can raise
-///   nobody's bill above the bond and touch no money. Without one, reports stand.
-/// - block producers: block time to within seconds, and that nobody is kept out for a whole window.
+///   nobody's bill above the bond and the stake, and touch no money. Without one, reports stand.
+/// - block producers: block time to within seconds, and that nobody is kept out for a whole window, its last blocks
+///   included.
 ///
 /// What holds whatever anybody does
-/// - the R_i add up to exactly zero, because each pair is computed once and enters with both signs;
-/// - a deposit covers the worst case, so nobody can be short: bonds follow from the agreement itself, by the rule;
-/// - nobody who is silent or refuses a call can stop the others: every phase ends by a deadline or by a call that
-///   anyone can make;
-/// - money leaves by `withdraw` alone, to the one it belongs to.
+/// - the R_i add up to exactly zero, because each pair is computed once and enters with both signs; so do the stakes;
+/// - a deposit covers the worst case, so nobody can be short: bonds follow from the agreement itself, by the rule, and
+///   a stake is taken only from what is beyond the bond;
+/// - nobody who is silent or refuses a call can stop the others: every phase ends by calls that anyone can make;
+/// - all members together can stop it in any phase, and have everything back;
+/// - no money is here; it leaves the vault by the owner's own call alone.
 ///
 /// Known limits: whoever reports late has seen the earlier reports (a verifier takes the use out of that); deadlines
-/// follow block time; an account that cannot receive ether leaves its own credit here for good; ether that is forced
-/// in is nobody's and stays.
-abstract contract Settlement is ITradeFL, ReentrancyGuard {
+/// follow block time; an account that cannot receive ether must name another that can.
+abstract contract Settlement is ITradeFL {
     using SafeCast for uint256;
     using SafeCast for int256;
 
-    /// @dev One organization. Three slots and its levels; the first is all that a phase change needs to read.
+    /// @dev One organization. Five slots and its levels; the first is all that a phase change needs to read. The fourth
+    /// and the fifth stay empty until there is an attestation or a dispute.
     struct Slot {
         address account;
         uint64 dataBits;
         bool reported;
-        bool disputed;
         bool ruled;
+        bool withdrawn;
+        bool staked; // stakes may differ from 0: spares the payoff the reading of a slot
         uint112 deposit; // wei
         int128 redistribution; // R, wei; |R| < 2^10 2^112
         bool joined; // here, it keeps the slot from being zero when R comes, which would make that dear
+        bool consented;
         int128 score; // that of its report; until then, and if it stays silent, that of silence
         uint64 cpuHz;
         uint32 dataPpb;
-        bool withdrawn;
+        address disputedBy;
+        uint64 serial;
+        int128 stakes; // won less lost, wei, without its share of {_shared}; |stakes| < 2^10 2^112
+        uint112 forfeited; // lost, wei; never part of the bond
+        uint16 raised; // disputes: each locks a stake
         uint64[] levels;
     }
 
@@ -76,9 +89,14 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
     bytes32 private constant _NAME_HASH = keccak256("TradeFL");
     bytes32 private constant _VERSION_HASH = keccak256("1");
-    bytes32 private constant _CONTRIBUTION_TYPEHASH =
-        keccak256("Contribution(address organization,uint32 dataPpb,uint64 cpuHz)");
+    bytes32 private constant _CONTRIBUTION_TYPEHASH = keccak256(
+        "Contribution(address organization,uint32 dataPpb,uint64 cpuHz,uint64 serial,uint64 expiry)"
+    );
 
+    /// @dev One bit for each block of the pairs: they must fit into a word.
+    uint256 private constant _MAX_PAIR_BLOCKS = 256;
+
+    IVault private immutable _VAULT;
     bytes32 private immutable _AGREEMENT_HASH;
     bytes32 private immutable _ANNEX_HASH;
     uint256 internal immutable _SIZE;
@@ -89,10 +107,13 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     address private immutable _VERIFIER;
     address private immutable _ARBITER;
     uint32 private immutable _JOIN_SECONDS;
-    uint40 private immutable _JOIN_DEADLINE;
     uint32 private immutable _REPORT_SECONDS;
     uint32 private immutable _DISPUTE_SECONDS;
     uint32 private immutable _RULING_SECONDS;
+    uint32 private immutable _CLOSING_BLOCKS;
+    uint128 private immutable _DISPUTE_STAKE;
+    uint16 private immutable _ORGANIZATIONS_PER_BLOCK;
+    uint32 private immutable _PAIRS_PER_BLOCK;
 
     // One slot: where the settlement stands.
     Phase private _phase;
@@ -101,11 +122,19 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     uint16 private _joined;
     uint16 private _reported;
     uint16 private _openDisputes;
+    uint16 private _consents;
+    uint40 private _closedAt; // block of windowClose in this phase's window; 0: not closing
     uint40 private _reportDeadline;
     uint40 private _disputeDeadline;
-    uint40 private _rulingDeadline;
+    uint40 private _rulingDeadline; // 0 until the window for rulings opens
 
-    /// @dev Bit b: block b of the pairs. 1,024 organizations make at most 128 blocks.
+    // One slot, which few calls read.
+    uint40 private _joinDeadline;
+    /// @dev What every organization has of the stakes of those who disputed their own silence, wei.
+    int128 private _shared;
+    uint32 private _proposals; // a log that lacks one can be told from one that is complete
+
+    /// @dev Bit b: block b of the pairs.
     uint256 private _published;
     uint256 private _calculated;
 
@@ -119,11 +148,22 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         _;
     }
 
+    modifier onlyVault() {
+        _requireVault();
+        _;
+    }
+
     /// @notice Drafts a settlement; the lists are published afterwards, by anyone who has them.
+    /// @param vault_ what will hold the money
     /// @param terms_ what is agreed
     /// @param organizationBlocks keccak256 of each block of the list of organizations
     /// @param pairBlocks keccak256 of each block of what the rule knows of each pair
-    constructor(Terms memory terms_, bytes32[] memory organizationBlocks, bytes32[] memory pairBlocks) {
+    constructor(
+        address vault_,
+        Terms memory terms_,
+        bytes32[] memory organizationBlocks,
+        bytes32[] memory pairBlocks
+    ) {
         _requireRange("size", terms_.size, 2, MAX_SIZE);
         _requireRange("minDataPpb", terms_.minDataPpb, 1, TradeMath.PPB);
         _requireRange("weiPerPayoff", terms_.weiPerPayoff, 1, type(uint128).max);
@@ -131,12 +171,23 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         _requireRange("reportSeconds", terms_.reportSeconds, 1, type(uint32).max);
         _requireRange("disputeSeconds", terms_.disputeSeconds, 1, type(uint32).max);
         _requireRange("rulingSeconds", terms_.rulingSeconds, 1, type(uint32).max);
-        (uint256 organizationsPerBlock, uint256 pairsPerBlock,) = _layout();
-        uint256 blocks = Math.ceilDiv(terms_.size, organizationsPerBlock);
+        _requireRange("closingBlocks", terms_.closingBlocks, 1, type(uint32).max);
+        _requireRange(
+            "disputeStakeWei", terms_.disputeStakeWei, 0, terms_.arbiter == address(0) ? 0 : MAX_DEPOSIT
+        );
+        _requireRange("token", uint160(terms_.token), 0, 0);
+        _requireRange("spotAuditPpb", terms_.spotAuditPpb, 0, 0);
+        _requireRange("organizationsPerBlock", terms_.organizationsPerBlock, 1, type(uint16).max);
+        uint256 blocks = Math.ceilDiv(terms_.size, terms_.organizationsPerBlock);
         _requireRange("organizationBlocks", organizationBlocks.length, blocks, blocks);
-        blocks = Math.ceilDiv(TradeMath.pairs(terms_.size), pairsPerBlock);
+        uint256 pairs = TradeMath.pairs(terms_.size);
+        _requireRange(
+            "pairsPerBlock", terms_.pairsPerBlock, Math.ceilDiv(pairs, _MAX_PAIR_BLOCKS), type(uint32).max
+        );
+        blocks = Math.ceilDiv(pairs, terms_.pairsPerBlock);
         _requireRange("pairBlocks", pairBlocks.length, blocks, blocks);
 
+        _VAULT = IVault(vault_);
         _AGREEMENT_HASH = _hash(terms_, organizationBlocks, pairBlocks);
         _ANNEX_HASH = terms_.annexHash;
         _SIZE = terms_.size;
@@ -150,9 +201,12 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         _REPORT_SECONDS = terms_.reportSeconds;
         _DISPUTE_SECONDS = terms_.disputeSeconds;
         _RULING_SECONDS = terms_.rulingSeconds;
+        _CLOSING_BLOCKS = terms_.closingBlocks;
+        _DISPUTE_STAKE = terms_.disputeStakeWei;
+        _ORGANIZATIONS_PER_BLOCK = terms_.organizationsPerBlock;
+        _PAIRS_PER_BLOCK = terms_.pairsPerBlock;
         _organizationBlocks = organizationBlocks;
         _pairBlocks = pairBlocks;
-        _JOIN_DEADLINE = _secondsFromNow(terms_.joinSeconds);
         emit AgreementDrafted(_AGREEMENT_HASH, terms_, organizationBlocks, pairBlocks);
     }
 
@@ -170,7 +224,7 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     /// @inheritdoc ITradeFL
     function organizationsPublish(uint256 blockIndex, bytes calldata data) external onlyIn(Phase.Drafting) {
         uint256 index = _listed;
-        (uint256 perBlock,,) = _layout();
+        uint256 perBlock = _ORGANIZATIONS_PER_BLOCK;
         if (index == _SIZE || blockIndex != index / perBlock) revert UnexpectedBlock(blockIndex);
         _requireHash(_organizationBlocks[blockIndex], data);
         uint256 end = Math.min(index + perBlock, _SIZE);
@@ -187,10 +241,9 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         if (_listed != _SIZE) revert UnexpectedBlock(blockIndex);
         uint256 bit = _requireBlock(blockIndex, data);
         if (_published & bit != 0) revert AlreadyPublished();
-        (, uint256 perBlock, uint256 pairBytes) = _layout();
-        uint256 first = blockIndex * perBlock;
-        uint256 pairs = Math.min(TradeMath.pairs(_SIZE) - first, perBlock);
-        if (data.length != pairs * pairBytes) revert MalformedBlock(data.length);
+        uint256 first = blockIndex * _PAIRS_PER_BLOCK;
+        uint256 pairs = Math.min(TradeMath.pairs(_SIZE) - first, _PAIRS_PER_BLOCK);
+        if (data.length != pairs * _pairBytes()) revert MalformedBlock(data.length);
         _published |= bit;
         _weigh(first, data);
         emit PairsPublished(blockIndex, data);
@@ -199,81 +252,101 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
 
     // --- Joining -------------------------------------------------------------------------------------------------
 
-    /// @inheritdoc ITradeFL
-    function cancel() external {
-        if (_phase != Phase.Drafting && _phase != Phase.Joining) revert WrongPhase(_phase);
-        _requireAfter(_JOIN_DEADLINE);
-        _phase = Phase.Cancelled;
-        emit SettlementCancelled();
-    }
-
-    /// @inheritdoc ITradeFL
-    function depositSubmit(bytes32 expectedHash) external payable onlyIn(Phase.Joining) {
-        _requireNotAfter(_JOIN_DEADLINE);
+    /// @inheritdoc ISettlement
+    function depositAccept(address account, uint256 amount, bytes32 expectedHash)
+        external
+        onlyVault
+        onlyIn(Phase.Joining)
+    {
+        _requireWindowOpen();
         if (expectedHash != _AGREEMENT_HASH) revert HashMismatch(_AGREEMENT_HASH, expectedHash);
-        uint256 index = _indexOf(msg.sender);
+        uint256 index = _indexOf(account);
         Slot storage slot = _slots[index];
-        if (slot.joined) revert AlreadyJoined(msg.sender);
-        uint256 bond = _bond(index);
-        if (msg.value < bond) revert DepositBelowBond(bond, msg.value);
-        if (msg.value > MAX_DEPOSIT) revert DepositAboveLimit(MAX_DEPOSIT, msg.value);
+        if (slot.joined) revert AlreadyJoined(account);
+        uint256 least = _bond(index) + _DISPUTE_STAKE; // the stake is 0 without an arbiter
+        if (amount < least) revert DepositBelowBond(least, amount);
+        if (amount > MAX_DEPOSIT) revert DepositAboveLimit(MAX_DEPOSIT, amount);
         slot.joined = true;
-        slot.deposit = msg.value.toUint112();
+        slot.deposit = amount.toUint112();
         ++_joined;
-        emit DepositSubmitted(msg.sender, msg.value);
+        emit DepositSubmitted(account, amount);
+        if (_joined == 1) {
+            _joinDeadline = _secondsFromNow(_JOIN_SECONDS);
+            emit JoinDeadlineSet(_joinDeadline);
+        }
         if (_joined == _SIZE) {
             _phase = Phase.Open;
+            _closedAt = 0;
             _reportDeadline = _secondsFromNow(_REPORT_SECONDS);
             emit ReportingOpened(_reportDeadline);
         }
     }
 
     /// @inheritdoc ITradeFL
+    function cancel() external onlyIn(Phase.Joining) {
+        _requireWindowOver();
+        _cancel();
+    }
+
+    /// @inheritdoc ITradeFL
     function propose(uint32 dataPpb, uint64 cpuHz) external {
         if (_phase != Phase.Joining && _phase != Phase.Open) revert WrongPhase(_phase);
         _scoreOf(_indexOf(msg.sender), dataPpb, cpuHz); // reverts unless it is feasible
+        ++_proposals;
         emit Proposed(msg.sender, dataPpb, cpuHz);
     }
 
     // --- Open ----------------------------------------------------------------------------------------------------
 
     /// @inheritdoc ITradeFL
-    function contributionSubmit(uint32 dataPpb, uint64 cpuHz, bytes32 statement, bytes calldata attestation)
-        external
-        onlyIn(Phase.Open)
-    {
-        _requireNotAfter(_reportDeadline);
-        uint256 index = _indexOf(msg.sender);
+    function contributionSubmit(
+        address account,
+        uint32 dataPpb,
+        uint64 cpuHz,
+        uint64 serial,
+        uint64 expiry,
+        bytes32 statement,
+        bytes calldata attestation
+    ) external onlyIn(Phase.Open) {
+        _requireWindowOpen();
+        uint256 index = _indexOf(account);
         Slot storage slot = _slots[index];
-        if (slot.reported) revert AlreadyReported(msg.sender);
-        int128 score = _scoreOf(index, dataPpb, cpuHz);
-        if (_VERIFIER != address(0)) {
-            // The third value only describes a malformed signature, which is refused whatever it is.
-            // slither-disable-next-line unused-return
-            (address signer, ECDSA.RecoverError malformed,) =
-                ECDSA.tryRecover(attestationDigest(msg.sender, dataPpb, cpuHz), attestation);
-            if (malformed != ECDSA.RecoverError.NoError || signer != _VERIFIER) revert InvalidAttestation();
+        if (msg.sender != account && (_VERIFIER == address(0) || statement != bytes32(0))) {
+            revert NotOrganization(msg.sender);
         }
-        slot.reported = true;
+        if (slot.reported) {
+            if (_VERIFIER == address(0)) revert AlreadyReported(account);
+            if (serial <= slot.serial) revert StaleSerial(slot.serial, serial);
+        } else {
+            slot.reported = true;
+            ++_reported;
+        }
+        if (_VERIFIER == address(0)) {
+            if (serial != 0 || expiry != 0 || attestation.length != 0) revert InvalidAttestation();
+        } else {
+            if (expiry != 0 && block.timestamp > expiry) revert AttestationExpired(expiry);
+            _requireSigned(attestationDigest(account, dataPpb, cpuHz, serial, expiry), attestation);
+            slot.serial = serial;
+        }
+        int128 score = _scoreOf(index, dataPpb, cpuHz);
         (slot.dataPpb, slot.cpuHz, slot.score) = (dataPpb, cpuHz, score);
-        ++_reported;
-        emit ContributionSubmitted(msg.sender, dataPpb, cpuHz, score, statement);
+        emit ContributionSubmitted(account, dataPpb, cpuHz, serial, score, statement);
     }
 
     /// @inheritdoc ITradeFL
     function profileRecord() external onlyIn(Phase.Open) {
-        if (_reported != _SIZE) _requireAfter(_reportDeadline);
+        _requireWindowOver();
         _phase = Phase.Recorded;
+        _closedAt = 0;
         // Without an arbiter nobody could rule, so nobody waits for it.
-        _disputeDeadline = _secondsFromNow(_ARBITER == address(0) ? 0 : _DISPUTE_SECONDS);
-        _rulingDeadline = _ARBITER == address(0) ? _disputeDeadline : _disputeDeadline + _RULING_SECONDS;
+        if (_ARBITER != address(0)) _disputeDeadline = _secondsFromNow(_DISPUTE_SECONDS);
 
         uint32[] memory dataPpb = new uint32[](_SIZE);
         uint64[] memory cpuHz = new uint64[](_SIZE);
         for (uint256 i = 0; i < _SIZE; ++i) {
             (dataPpb[i], cpuHz[i]) = (_slots[i].dataPpb, _slots[i].cpuHz);
         }
-        emit ProfileRecorded(dataPpb, cpuHz, _disputeDeadline, _rulingDeadline);
+        emit ProfileRecorded(dataPpb, cpuHz, _disputeDeadline);
     }
 
     // --- Recorded ------------------------------------------------------------------------------------------------
@@ -281,11 +354,18 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     /// @inheritdoc ITradeFL
     function disputeRaise(address accused) external onlyIn(Phase.Recorded) {
         if (_ARBITER == address(0)) revert NoArbiter();
-        _requireNotAfter(_disputeDeadline);
-        _indexOf(msg.sender); // reverts unless the caller is listed
+        if (_rulingDeadline != 0) revert WindowOver();
+        _requireWindowOpen();
+        uint256 index = _indexOf(msg.sender);
+        Slot storage raiser = _slots[index];
         Slot storage slot = _slots[_indexOf(accused)];
-        if (slot.disputed) revert AlreadyDisputed(accused);
-        slot.disputed = true;
+        if (accused == msg.sender && slot.reported) revert OwnReport(accused);
+        if (slot.disputedBy != address(0)) revert AlreadyDisputed(accused);
+        // Nothing is forfeited yet: rulings begin when this window is over.
+        uint256 free = raiser.deposit - _bond(index) - uint256(raiser.raised) * _DISPUTE_STAKE;
+        if (free < _DISPUTE_STAKE) revert StakeMissing(_DISPUTE_STAKE, free);
+        ++raiser.raised;
+        slot.disputedBy = msg.sender;
         ++_openDisputes;
         emit DisputeRaised(msg.sender, accused);
     }
@@ -294,16 +374,23 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     function rule(address accused, uint32 dataPpb, uint64 cpuHz) external onlyIn(Phase.Recorded) {
         if (msg.sender != _ARBITER) revert NotArbiter(msg.sender);
         // Not before everybody has had the time to dispute: a ruling ends what can be said about a report.
-        _requireAfter(_disputeDeadline);
-        _requireNotAfter(_rulingDeadline);
+        if (_rulingDeadline == 0) _openRuling();
+        _requireWindowOpen();
         uint256 index = _indexOf(accused);
         Slot storage slot = _slots[index];
-        if (!slot.disputed || slot.ruled) revert NotDisputed(accused);
+        if (slot.disputedBy == address(0) || slot.ruled) revert NotDisputed(accused);
         int128 score = dataPpb == 0 && cpuHz == 0 ? _silence(index) : _scoreOf(index, dataPpb, cpuHz);
+        address loser = address(0);
+        uint256 forfeit = 0;
+        if (score < slot.score) {
+            (loser, forfeit) = (accused, _forfeit(accused, slot.disputedBy));
+        } else if (dataPpb == slot.dataPpb && cpuHz == slot.cpuHz) {
+            (loser, forfeit) = (slot.disputedBy, _forfeit(slot.disputedBy, accused));
+        }
         slot.ruled = true;
         (slot.dataPpb, slot.cpuHz, slot.score) = (dataPpb, cpuHz, score);
         --_openDisputes;
-        emit DisputeRuled(accused, dataPpb, cpuHz, score);
+        emit DisputeRuled(accused, dataPpb, cpuHz, score, loser, forfeit);
     }
 
     /// @inheritdoc ITradeFL
@@ -312,12 +399,11 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         if (_phase != Phase.Recorded && _phase != Phase.Calculated) revert WrongPhase(_phase);
         uint256 bit = _requireBlock(blockIndex, data);
         if (_calculated & bit != 0) return;
-        if (_ARBITER != address(0)) _requireAfter(_openDisputes == 0 ? _disputeDeadline : _rulingDeadline);
+        _requireReportsFinal();
         _calculated |= bit;
 
-        (, uint256 perBlock,) = _layout();
         int256[] memory r = new int256[](_SIZE);
-        _redistribute(r, blockIndex * perBlock, data);
+        _redistribute(r, blockIndex * _PAIRS_PER_BLOCK, data);
         for (uint256 i = 0; i < _SIZE; ++i) {
             if (r[i] != 0) _slots[i].redistribution += r[i].toInt128();
         }
@@ -330,30 +416,66 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     /// @inheritdoc ITradeFL
     function payoffTransfer() external onlyIn(Phase.Calculated) {
         _phase = Phase.Settled;
-        uint256 deposits = 0;
-        uint256 credits = 0;
+        address[] memory accounts = new address[](_SIZE);
+        int256[] memory deltas = new int256[](_SIZE);
         for (uint256 i = 0; i < _SIZE; ++i) {
             Slot storage slot = _slots[i];
-            uint256 credit = _credited(slot);
-            deposits += slot.deposit;
-            credits += credit;
-            emit PayoffTransferred(slot.account, slot.deposit, slot.redistribution, credit);
+            // Each is read once: with stakes to read for everybody, the largest size just fits into a transaction.
+            (address account, uint256 deposit) = (slot.account, slot.deposit);
+            (int256 redistribution, int256 stakes) = (slot.redistribution, _stakesOf(slot));
+            (accounts[i], deltas[i]) = (account, redistribution + stakes);
+            emit PayoffTransferred(
+                account, deposit, redistribution, stakes, _credited(deposit, redistribution + stakes)
+            );
         }
-        if (credits != deposits) revert NotConserved(deposits, credits);
         emit SettlementCompleted();
+        _VAULT.settle(accounts, deltas);
     }
 
     // --- Settled or Cancelled ------------------------------------------------------------------------------------
 
+    /// @inheritdoc ISettlement
+    function withdrawalRecord(address account, address to, uint256 amount) external onlyVault {
+        _slots[_indexOf(account)].withdrawn = true;
+        emit Withdrawn(account, to, amount);
+    }
+
+    // --- in several phases ---------------------------------------------------------------------------------------
+
     /// @inheritdoc ITradeFL
-    function withdraw() external nonReentrant {
-        if (_phase != Phase.Settled && _phase != Phase.Cancelled) revert WrongPhase(_phase);
+    function windowClose() external {
+        uint256 deadline = 0;
+        if (_phase == Phase.Joining) {
+            deadline = _joinDeadline;
+            // slither-disable-next-line incorrect-equality
+            if (deadline == 0) revert WindowOpen(); // nobody has deposited, so nobody waits
+        } else if (_phase == Phase.Open) {
+            if (_reported != _SIZE) deadline = _reportDeadline;
+        } else if (_phase == Phase.Recorded && _ARBITER != address(0)) {
+            deadline = _rulingDeadline;
+            // slither-disable-next-line incorrect-equality
+            if (deadline == 0) {
+                if (_openDisputes != 0 && _windowIsOver()) return _openRuling();
+                deadline = _disputeDeadline;
+            }
+        } else {
+            revert WrongPhase(_phase);
+        }
+        if (_closedAt != 0) revert AlreadyClosing();
+        if (block.timestamp <= deadline) revert TooEarly(deadline);
+        _closedAt = block.number.toUint40();
+        emit WindowClosing(_phase, _lastBlock());
+    }
+
+    /// @inheritdoc ITradeFL
+    function consent() external {
+        if (_phase == Phase.Drafting || _phase > Phase.Calculated) revert WrongPhase(_phase);
         Slot storage slot = _slots[_indexOf(msg.sender)];
-        if (!slot.joined || slot.withdrawn) revert NothingToWithdraw(msg.sender);
-        uint256 amount = _owed(slot);
-        slot.withdrawn = true;
-        emit Withdrawn(msg.sender, amount);
-        Address.sendValue(payable(msg.sender), amount);
+        if (slot.consented) revert AlreadyConsented(msg.sender);
+        slot.consented = true;
+        ++_consents;
+        emit ConsentGiven(msg.sender);
+        if (_consents == _SIZE) _cancel();
     }
 
     // --- what anyone may read ------------------------------------------------------------------------------------
@@ -364,6 +486,11 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     }
 
     /// @inheritdoc ITradeFL
+    function vault() external view returns (address) {
+        return address(_VAULT);
+    }
+
+    /// @inheritdoc ITradeFL
     function terms() external view returns (Terms memory) {
         return Terms({
             size: _SIZE.toUint16(),
@@ -371,12 +498,18 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
             lambdaPpb: _LAMBDA_PPB,
             minDataPpb: _MIN_DATA_PPB,
             weiPerPayoff: _WEI_PER_PAYOFF,
+            token: address(0),
             verifier: _VERIFIER,
             arbiter: _ARBITER,
             joinSeconds: _JOIN_SECONDS,
             reportSeconds: _REPORT_SECONDS,
             disputeSeconds: _DISPUTE_SECONDS,
             rulingSeconds: _RULING_SECONDS,
+            closingBlocks: _CLOSING_BLOCKS,
+            disputeStakeWei: _DISPUTE_STAKE,
+            spotAuditPpb: 0,
+            organizationsPerBlock: _ORGANIZATIONS_PER_BLOCK,
+            pairsPerBlock: _PAIRS_PER_BLOCK,
             annexHash: _ANNEX_HASH
         });
     }
@@ -392,7 +525,7 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         view
         returns (uint256 join, uint256 report, uint256 dispute, uint256 ruling)
     {
-        return (_JOIN_DEADLINE, _reportDeadline, _disputeDeadline, _rulingDeadline);
+        return (_joinDeadline, _reportDeadline, _disputeDeadline, _rulingDeadline);
     }
 
     /// @inheritdoc ITradeFL
@@ -406,10 +539,17 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
             uint256 joined,
             uint256 reported,
             uint256 openDisputes,
-            uint256 calculated
+            uint256 calculated,
+            uint256 closedAt,
+            uint256 consents,
+            bool rulingBegun,
+            uint256 proposals
         )
     {
-        return (_annexIsPublished, _listed, _published, _joined, _reported, _openDisputes, _calculated);
+        (annexIsPublished, listed, published, joined) = (_annexIsPublished, _listed, _published, _joined);
+        (reported, openDisputes, calculated) = (_reported, _openDisputes, _calculated);
+        (closedAt, consents, rulingBegun, proposals) =
+            (_closedAt, _consents, _rulingDeadline != 0, _proposals);
     }
 
     /// @inheritdoc ITradeFL
@@ -425,10 +565,14 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
             reported: slot.reported,
             dataPpb: slot.dataPpb,
             cpuHz: slot.cpuHz,
+            serial: slot.serial,
             score: slot.score,
-            disputed: slot.disputed,
+            disputed: slot.disputedBy != address(0),
+            disputedBy: slot.disputedBy,
             ruled: slot.ruled,
             redistribution: slot.redistribution,
+            stakes: _stakesOf(slot),
+            consented: slot.consented,
             withdrawn: slot.withdrawn,
             levels: slot.levels
         });
@@ -442,15 +586,22 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     /// @inheritdoc ITradeFL
     function creditOf(address account) external view returns (uint256) {
         Slot storage slot = _slots[_indexOf(account)];
-        return slot.withdrawn ? 0 : _owed(slot);
+        if (slot.withdrawn) return 0;
+        if (_phase == Phase.Cancelled) return slot.deposit;
+        return _phase == Phase.Settled ? _credited(slot.deposit, slot.redistribution + _stakesOf(slot)) : 0;
     }
 
     /// @inheritdoc ITradeFL
-    function attestationDigest(address account, uint32 dataPpb, uint64 cpuHz) public view returns (bytes32) {
+    function attestationDigest(address account, uint32 dataPpb, uint64 cpuHz, uint64 serial, uint64 expiry)
+        public
+        view
+        returns (bytes32)
+    {
         // The chain id is read at each call: a signature for one branch of a fork is worth nothing on the other.
         bytes32 domain =
             keccak256(abi.encode(_DOMAIN_TYPEHASH, _NAME_HASH, _VERSION_HASH, block.chainid, address(this)));
-        bytes32 contents = keccak256(abi.encode(_CONTRIBUTION_TYPEHASH, account, dataPpb, cpuHz));
+        bytes32 contents =
+            keccak256(abi.encode(_CONTRIBUTION_TYPEHASH, account, dataPpb, cpuHz, serial, expiry));
         return keccak256(abi.encodePacked(hex"1901", domain, contents));
     }
 
@@ -486,8 +637,47 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
     function _openJoiningWhenPublished() private {
         if (_annexIsPublished && _published == _allBlocks()) {
             _phase = Phase.Joining;
-            emit JoiningOpened(_JOIN_DEADLINE);
+            emit JoiningOpened();
         }
+    }
+
+    /// @dev Ends the settlement: in the vault, everybody has what it brought.
+    function _cancel() private {
+        _phase = Phase.Cancelled;
+        emit SettlementCancelled();
+        _VAULT.settle(new address[](0), new int256[](0));
+    }
+
+    /// @dev Ends the window for disputes and opens that for rulings.
+    function _openRuling() private {
+        _requireWindowOver();
+        _closedAt = 0;
+        _rulingDeadline = _secondsFromNow(_RULING_SECONDS);
+        emit RulingOpened(_rulingDeadline);
+    }
+
+    /// @dev Moves the loser's stake, or what it has left beyond its bond, to the winner; to all others when it has lost
+    /// against itself. Returns how much that is.
+    function _forfeit(address loser, address winner) private returns (uint256 forfeit) {
+        uint256 index = _indexOf(loser);
+        Slot storage slot = _slots[index];
+        slot.staked = true;
+        forfeit = Math.min(_DISPUTE_STAKE, slot.deposit - _bond(index) - slot.forfeited);
+        if (loser == winner) {
+            // Everybody has a share, the loser too, which it pays as well: no loop over all.
+            // What the division drops stays with the loser.
+            // slither-disable-next-line divide-before-multiply
+            uint256 share = forfeit / (_SIZE - 1);
+            forfeit = share * (_SIZE - 1);
+            _shared += int256(share).toInt128();
+            slot.stakes -= int256(share * _SIZE).toInt128();
+        } else {
+            slot.stakes -= int256(forfeit).toInt128();
+            Slot storage other = _slots[_indexOf(winner)];
+            other.staked = true;
+            other.stakes += int256(forfeit).toInt128();
+        }
+        slot.forfeited += forfeit.toUint112();
     }
 
     // --- what the steps ask --------------------------------------------------------------------------------------
@@ -496,12 +686,55 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         if (_phase != wanted) revert WrongPhase(_phase);
     }
 
-    function _requireAfter(uint256 deadline) private view {
-        if (block.timestamp <= deadline) revert TooEarly(deadline);
+    function _requireVault() private view {
+        if (msg.sender != address(_VAULT)) revert NotVault(msg.sender);
     }
 
-    function _requireNotAfter(uint256 deadline) private view {
-        if (block.timestamp > deadline) revert DeadlinePassed(deadline);
+    /// @dev The last block in which a closing window is open.
+    function _lastBlock() private view returns (uint256) {
+        return uint256(_closedAt) + _CLOSING_BLOCKS;
+    }
+
+    function _windowIsOver() private view returns (bool) {
+        return _closedAt != 0 && block.number > _lastBlock();
+    }
+
+    function _requireWindowOver() private view {
+        if (!_windowIsOver()) revert WindowOpen();
+    }
+
+    function _requireWindowOpen() private view {
+        if (_windowIsOver()) revert WindowOver();
+    }
+
+    /// @dev Reverts while a report may still be disputed or corrected.
+    function _requireReportsFinal() private view {
+        if (_ARBITER == address(0)) return;
+        bool ruling = _rulingDeadline != 0; // the window for rulings, or still that for disputes
+        if (_openDisputes == 0 && ruling) return;
+        if (_openDisputes != 0 && !ruling) revert WindowOpen();
+        _requireWindowOver();
+    }
+
+    /// @dev Reverts unless the verifier stands behind the digest: a key by its signature, a contract by its word.
+    function _requireSigned(bytes32 digest, bytes calldata attestation) private view {
+        if (_VERIFIER.code.length == 0) {
+            // The third value only describes a malformed signature, which is refused whatever it is.
+            // slither-disable-next-line unused-return
+            (address signer, ECDSA.RecoverError malformed,) = ECDSA.tryRecover(digest, attestation);
+            if (malformed != ECDSA.RecoverError.NoError || signer != _VERIFIER) revert InvalidAttestation();
+        } else {
+            // slither-disable-start unused-return
+            // At most two words of the answer are copied, so an answer of any length costs no more.
+            (bool answered, bytes32 word,) = LowLevelCall.staticcallReturn64Bytes(
+                _VERIFIER, abi.encodeCall(IERC1271.isValidSignature, (digest, attestation))
+            );
+            if (
+                !answered || LowLevelCall.returnDataSize() < 32
+                    || word != bytes32(IERC1271.isValidSignature.selector)
+            ) revert InvalidAttestation();
+            // slither-disable-end unused-return
+        }
     }
 
     /// @dev Reverts unless these are the bytes of that block of the pairs; returns the block's bit.
@@ -529,24 +762,23 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         return place - 1;
     }
 
-    /// @dev What an organization that has not withdrawn is owed in this phase.
-    function _owed(Slot storage slot) private view returns (uint256) {
-        if (_phase == Phase.Settled) return _credited(slot);
-        return _phase == Phase.Cancelled ? slot.deposit : 0;
-    }
-
-    /// @dev deposit + R; reverts if it were negative, which the bond rules out.
-    function _credited(Slot storage slot) private view returns (uint256) {
-        return (int256(uint256(slot.deposit)) + slot.redistribution).toUint256();
+    /// @dev What an organization has won less what it has lost in stakes, wei.
+    function _stakesOf(Slot storage slot) private view returns (int128) {
+        return _shared + (slot.staked ? slot.stakes : int128(0));
     }
 
     /// @dev A bit for every block of the pairs.
     function _allBlocks() private view returns (uint256) {
-        return (1 << _pairBlocks.length) - 1;
+        return type(uint256).max >> (_MAX_PAIR_BLOCKS - _pairBlocks.length);
     }
 
     function _secondsFromNow(uint256 duration) private view returns (uint40) {
         return (block.timestamp + duration).toUint40();
+    }
+
+    /// @dev deposit + R + stakes; reverts if it were negative, which the bond rules out.
+    function _credited(uint256 deposit, int256 delta) private pure returns (uint256) {
+        return (int256(deposit) + delta).toUint256();
     }
 
     function _requireHash(bytes32 expected, bytes calldata data) private pure {
@@ -635,9 +867,7 @@ abstract contract Settlement is ITradeFL, ReentrancyGuard {
         virtual
         returns (bytes32);
 
-    /// @notice Returns how the lists are cut into blocks; only the last block of each may hold fewer.
-    /// @return organizations how many organizations make a block
-    /// @return pairs how many pairs make a block
-    /// @return pairBytes how many bytes a pair takes
-    function _layout() internal pure virtual returns (uint256 organizations, uint256 pairs, uint256 pairBytes);
+    /// @notice Returns how many bytes hold what the rule knows of one pair.
+    /// @return bytes of a pair
+    function _pairBytes() internal pure virtual returns (uint256);
 }

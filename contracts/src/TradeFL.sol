@@ -18,18 +18,19 @@ contract TradeFL is Settlement {
         uint160 weight; // sum_j rho_ij Xmax_j; below 2^30 2^96 2^10
     }
 
-    /// @notice Organizations in one block of the list; only the last block may hold fewer.
-    uint256 public constant BLOCK_ORGANIZATIONS = 40;
-
     mapping(uint256 index => Exposure exposure) private _exposures;
 
     /// @notice Drafts a settlement; the lists are published afterwards, by anyone who has them.
+    /// @param vault_ what will hold the money
     /// @param terms_ what is agreed
     /// @param organizationBlocks keccak256 of each block of the list of organizations
     /// @param pairBlocks keccak256 of each block of the competition matrix
-    constructor(Terms memory terms_, bytes32[] memory organizationBlocks, bytes32[] memory pairBlocks)
-        Settlement(terms_, organizationBlocks, pairBlocks)
-    {}
+    constructor(
+        address vault_,
+        Terms memory terms_,
+        bytes32[] memory organizationBlocks,
+        bytes32[] memory pairBlocks
+    ) Settlement(vault_, terms_, organizationBlocks, pairBlocks) {}
 
     // --- what Settlement asks of a rule; its words hold ----------------------------------------------------------
 
@@ -93,12 +94,7 @@ contract TradeFL is Settlement {
         return keccak256(abi.encode(terms_, organizationBlocks, pairBlocks));
     }
 
-    function _layout()
-        internal
-        pure
-        override
-        returns (uint256 organizations, uint256 pairs, uint256 pairBytes)
-    {
-        return (BLOCK_ORGANIZATIONS, TradeMath.BLOCK_PAIRS, TradeMath.PAIR_BYTES);
+    function _pairBytes() internal pure override returns (uint256) {
+        return TradeMath.PAIR_BYTES;
     }
 }

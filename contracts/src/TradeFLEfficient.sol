@@ -28,9 +28,6 @@ contract TradeFLEfficient is ITradeFLEfficient, Settlement {
         ScheduleMath.Schedule schedule;
     }
 
-    /// @notice Organizations in one block of the list; only the last block may hold fewer.
-    uint256 public constant BLOCK_ORGANIZATIONS = 12;
-
     /// @dev Stands in front of what is hashed, where the linear rule has the number of organizations: no agreement
     /// has the hash of another rule's.
     bytes32 private constant _RULE = "efficient";
@@ -38,12 +35,16 @@ contract TradeFLEfficient is ITradeFLEfficient, Settlement {
     mapping(uint256 index => Exposure exposure) private _exposures;
 
     /// @notice Drafts a settlement; the lists are published afterwards, by anyone who has them.
+    /// @param vault_ what will hold the money
     /// @param terms_ what is agreed
     /// @param organizationBlocks keccak256 of each block of the list of organizations
     /// @param pairBlocks keccak256 of each block of the constants
-    constructor(Terms memory terms_, bytes32[] memory organizationBlocks, bytes32[] memory pairBlocks)
-        Settlement(terms_, organizationBlocks, pairBlocks)
-    {
+    constructor(
+        address vault_,
+        Terms memory terms_,
+        bytes32[] memory organizationBlocks,
+        bytes32[] memory pairBlocks
+    ) Settlement(vault_, terms_, organizationBlocks, pairBlocks) {
         _requireRange("gamma", terms_.gamma, 0, 0);
         _requireRange("lambdaPpb", terms_.lambdaPpb, 0, 0);
     }
@@ -133,12 +134,7 @@ contract TradeFLEfficient is ITradeFLEfficient, Settlement {
         return keccak256(abi.encode(_RULE, terms_, organizationBlocks, pairBlocks));
     }
 
-    function _layout()
-        internal
-        pure
-        override
-        returns (uint256 organizations, uint256 pairs, uint256 pairBytes)
-    {
-        return (BLOCK_ORGANIZATIONS, ScheduleMath.BLOCK_PAIRS, ScheduleMath.PAIR_BYTES);
+    function _pairBytes() internal pure override returns (uint256) {
+        return ScheduleMath.PAIR_BYTES;
     }
 }

@@ -5,7 +5,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 /// @title The arithmetic of the redistribution, Eq. (9) and (10), in integers.
 /// @author The TradeFL developers
-/// @notice Pure functions; the contract that holds the money is TradeFL. The Python package computes the same
+/// @notice Pure functions; the contract that applies them is TradeFL. The Python package computes the same
 /// integers (`tradefl.settlement.mirror`), and tests hold both to each other to the wei.
 ///
 /// Units. "ppb" is parts per billion, so 1e9 is one. A contribution is counted in ppb of a bit.
@@ -30,10 +30,6 @@ library TradeMath {
 
     /// @notice What the integers of one payment are scaled by: gamma by 1e18, rho by 1e9, X by 1e9.
     uint256 internal constant SCALE = 1e36;
-
-    /// @notice Pairs in one block of the competition matrix; only the last block may hold fewer. All pairs of 128
-    /// organizations fit into one block; a block's calculation stays well under 16,777,216 gas.
-    uint256 internal constant BLOCK_PAIRS = 8192;
 
     /// @notice Bytes that hold one rho_ij: a big-endian uint32.
     uint256 internal constant PAIR_BYTES = 4;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {ReentrancyGuard} from "@openzeppelin/contracts/utils/ReentrancyGuard.sol";
+import {ISettlement} from "../src/ISettlement.sol";
 import {ITradeFL} from "../src/ITradeFL.sol";
+import {IVault} from "../src/IVault.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {Efficient} from "./support/Efficient.sol";
 import {Linear} from "./support/Linear.sol";
@@ -11,11 +14,13 @@ import {SettlementTest} from "./support/SettlementTest.sol";
 
 /// @title An organization that calls back when it is paid, and keeps what it was answered.
 contract ReentrantOrganization {
+    address[] public targets;
     bytes[] public calls;
     bytes[] public answers;
     bool public anySucceeded;
 
-    function plan(bytes calldata call_) external {
+    function plan(address target, bytes calldata call_) external {
+        targets.push(target);
         calls.push(call_);
     }
 
@@ -25,7 +30,7 @@ contract ReentrantOrganization {
 
     function callBack() private {
         for (uint256 k = 0; k < calls.length; ++k) {
-            (bool done, bytes memory answer) = msg.sender.call(calls[k]);
+            (bool done, bytes memory answer) = targets[k].call(calls[k]);
             anySucceeded = anySucceeded || done;
             answers.push(answer);
         }
@@ -57,53 +62,74 @@ contract RefusingOrganization {
 abstract contract MoneyAttacks is SettlementTest {
     function test_ReentrancyIntoWithdrawPaysOnce() public {
         ReentrantOrganization attacker = new ReentrantOrganization();
-        attacker.plan(abi.encodeCall(ITradeFL.withdraw, ()));
         organizations[0].account = address(attacker);
         toSettled();
+        attacker.plan(address(vault), abi.encodeCall(IVault.withdraw, (address(settlement))));
+        attacker.plan(address(vault), abi.encodeCall(IVault.withdrawTo, (address(settlement), stranger)));
         uint256 credit = settlement.creditOf(address(attacker));
 
         withdraw(0);
 
         assertFalse(attacker.anySucceeded());
-        assertEq(
-            attacker.answers(0), abi.encodeWithSelector(ReentrancyGuard.ReentrancyGuardReentrantCall.selector)
-        );
+        for (uint256 k = 0; k < 2; ++k) {
+            assertEq(
+                attacker.answers(k),
+                abi.encodeWithSelector(ReentrancyGuard.ReentrancyGuardReentrantCall.selector)
+            );
+        }
         assertEq(address(attacker).balance, credit);
+        assertEq(stranger.balance, 0);
         assertEverybodyElseIsPaid(0);
     }
 
     function test_ReentrancyIntoEveryOtherCallIsRefused() public {
         ReentrantOrganization attacker = new ReentrantOrganization();
         organizations[0].account = address(attacker);
-        attacker.plan(abi.encodeCall(ITradeFL.annexPublish, (annex)));
-        attacker.plan(abi.encodeCall(ITradeFL.organizationsPublish, (0, organizationBlocks()[0])));
-        attacker.plan(abi.encodeCall(ITradeFL.pairsPublish, (0, pairBlocks()[0])));
-        attacker.plan(abi.encodeCall(ITradeFL.cancel, ()));
-        attacker.plan(abi.encodeCall(ITradeFL.depositSubmit, (agreementHash())));
-        attacker.plan(abi.encodeCall(ITradeFL.propose, (1e9, 1e9)));
-        attacker.plan(abi.encodeCall(ITradeFL.contributionSubmit, (1e9, 1e9, 0, "")));
-        attacker.plan(abi.encodeCall(ITradeFL.profileRecord, ()));
-        attacker.plan(abi.encodeCall(ITradeFL.disputeRaise, (account(1))));
-        attacker.plan(abi.encodeCall(ITradeFL.rule, (account(1), 0, 0)));
-        attacker.plan(abi.encodeCall(ITradeFL.payoffCalculate, (0, pairBlocks()[0])));
-        attacker.plan(abi.encodeCall(ITradeFL.payoffTransfer, ()));
         toSettled();
+        bytes[12] memory calls = [
+            abi.encodeCall(ITradeFL.annexPublish, (annex)),
+            abi.encodeCall(ITradeFL.organizationsPublish, (0, organizationBlocks()[0])),
+            abi.encodeCall(ITradeFL.pairsPublish, (0, pairBlocks()[0])),
+            abi.encodeCall(ITradeFL.cancel, ()),
+            abi.encodeCall(ITradeFL.consent, ()),
+            abi.encodeCall(ITradeFL.propose, (1e9, 1e9)),
+            abi.encodeCall(ITradeFL.contributionSubmit, (address(attacker), 1e9, 1e9, 0, 0, 0, "")),
+            abi.encodeCall(ITradeFL.profileRecord, ()),
+            abi.encodeCall(ITradeFL.disputeRaise, (account(1))),
+            abi.encodeCall(ITradeFL.windowClose, ()),
+            abi.encodeCall(ITradeFL.payoffCalculate, (0, pairBlocks()[0])),
+            abi.encodeCall(ITradeFL.payoffTransfer, ())
+        ];
+        for (uint256 k = 0; k < calls.length; ++k) {
+            attacker.plan(address(settlement), calls[k]);
+        }
+        attacker.plan(
+            address(vault), abi.encodeCall(IVault.depositSubmit, (address(settlement), agreementHash()))
+        );
+        attacker.plan(
+            address(settlement), abi.encodeCall(ISettlement.withdrawalRecord, (account(1), account(1), 0))
+        );
 
         withdraw(0);
 
         assertFalse(attacker.anySucceeded());
         bytes memory wrongPhase = abi.encodeWithSelector(ITradeFL.WrongPhase.selector, ITradeFL.Phase.Settled);
-        for (uint256 k = 0; k < 12; ++k) {
+        for (uint256 k = 0; k < calls.length; ++k) {
             assertEq(attacker.answers(k), wrongPhase, vm.toString(k));
         }
+        assertEq(
+            attacker.answers(12),
+            abi.encodeWithSelector(IVault.SettlementClosed.selector, address(settlement))
+        );
+        assertEq(attacker.answers(13), abi.encodeWithSelector(ITradeFL.NotVault.selector, attacker));
         assertEverybodyElseIsPaid(0);
     }
 
     function test_ReentrancyAfterCancellationReturnsTheDepositOnce() public {
         ReentrantOrganization attacker = new ReentrantOrganization();
-        attacker.plan(abi.encodeCall(ITradeFL.withdraw, ()));
         organizations[0].account = address(attacker);
         toJoining();
+        attacker.plan(address(vault), abi.encodeCall(IVault.withdraw, (address(settlement))));
         uint256[] memory bonds = expectedBonds();
         deposit(0, bonds[0]);
         deposit(1, bonds[1]);
@@ -113,7 +139,7 @@ abstract contract MoneyAttacks is SettlementTest {
 
         assertFalse(attacker.anySucceeded());
         assertEq(address(attacker).balance, bonds[0]);
-        assertEq(address(settlement).balance, bonds[1]);
+        assertEq(address(vault).balance, bonds[1]);
     }
 
     function test_AnOrganizationThatRefusesEtherHurtsOnlyItself() public {
@@ -129,44 +155,54 @@ abstract contract MoneyAttacks is SettlementTest {
         withdraw(1);
 
         assertEverybodyElseIsPaid(1);
-        assertEq(address(settlement).balance, credit);
+        assertEq(address(vault).balance, credit);
         assertEq(settlement.creditOf(address(refusing)), credit);
+        uint256 snapshot = vm.snapshotState();
         refusing.behave(true, false);
         withdraw(1);
         assertEq(address(refusing).balance, credit);
+        vm.revertToState(snapshot);
+        vm.prank(address(refusing)); // or it names another that takes it
+        vault.withdrawTo(address(settlement), stranger);
+        assertEq(stranger.balance, credit);
     }
 
     function test_ForcedEtherIsNobodys() public {
         toOpen();
-        forceEther(3 ether);
-        vm.deal(address(settlement), address(settlement).balance + 2 ether); // as a block reward would
+        forceEther(address(vault), 3 ether);
+        forceEther(address(settlement), 4 ether);
+        vm.deal(address(vault), address(vault).balance + 2 ether); // as a block reward would
         toSettled();
         assertEverybodyElseIsPaid(type(uint256).max);
-        assertEq(address(settlement).balance, 5 ether);
+        assertEq(address(vault).balance, 5 ether);
+        assertEq(address(settlement).balance, 4 ether);
     }
 
     function test_EtherForcedInBeforeJoiningIsNoDeposit() public {
         toJoining();
-        forceEther(100 ether);
+        forceEther(address(vault), 100 ether);
         uint256 bond = expectedBonds()[0];
         bytes32 hash = agreementHash();
         vm.prank(account(0));
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.DepositBelowBond.selector, bond, 0));
-        settlement.depositSubmit(hash);
+        vault.depositSubmit(address(settlement), hash);
     }
 
     function test_PlainEtherIsRefused() public {
         toOpen();
         vm.deal(account(0), 1 ether);
         vm.startPrank(account(0));
-        (bool done,) = address(settlement).call{value: 1}("");
-        assertFalse(done);
-        (done,) = address(settlement).call{value: 1}(hex"12345678");
-        assertFalse(done);
-        (done,) = address(settlement).call{value: 1}(abi.encodeCall(ITradeFL.propose, (1e9, 1e9)));
-        assertFalse(done);
-        (done,) = address(settlement).call(abi.encodeCall(ITradeFL.propose, (1e9, 1e9)));
-        assertTrue(done);
+        address[2] memory both = [address(settlement), address(vault)];
+        for (uint256 k = 0; k < 2; ++k) {
+            (bool done,) = both[k].call{value: 1}("");
+            assertFalse(done);
+            (done,) = both[k].call{value: 1}(hex"12345678");
+            assertFalse(done);
+            (done,) = both[k].call{value: 1}(abi.encodeCall(ITradeFL.propose, (1e9, 1e9)));
+            assertFalse(done);
+        }
+        (bool sent,) = address(settlement).call(abi.encodeCall(ITradeFL.propose, (1e9, 1e9)));
+        assertTrue(sent);
     }
 
     function test_ADepositOneWeiShortOfTheBondIsRefused() public {
@@ -179,9 +215,9 @@ abstract contract MoneyAttacks is SettlementTest {
             vm.expectRevert(
                 abi.encodeWithSelector(ITradeFL.DepositBelowBond.selector, bonds[i], bonds[i] - 1)
             );
-            settlement.depositSubmit{value: bonds[i] - 1}(hash);
+            vault.depositSubmit{value: bonds[i] - 1}(address(settlement), hash);
         }
-        assertEq(address(settlement).balance, 0);
+        assertEq(address(vault).balance, 0);
     }
 
     function test_ADepositIsNotTakenTwice() public {
@@ -191,18 +227,18 @@ abstract contract MoneyAttacks is SettlementTest {
         deposit(0, bond);
         vm.deal(account(0), bond);
         vm.prank(account(0));
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyJoined.selector, account(0)));
-        settlement.depositSubmit{value: bond}(hash);
-        assertEq(address(settlement).balance, bond);
+        vm.expectRevert(abi.encodeWithSelector(IVault.AlreadyDeposited.selector, account(0)));
+        vault.depositSubmit{value: bond}(address(settlement), hash);
+        assertEq(address(vault).balance, bond);
     }
 
     function test_ACreditIsNotPaidTwice() public {
         toSettled();
-        uint256 left = address(settlement).balance - settlement.creditOf(account(0));
+        uint256 left = address(vault).balance - settlement.creditOf(account(0));
         withdraw(0);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NothingToWithdraw.selector, account(0)));
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, account(0)));
         withdraw(0);
-        assertEq(address(settlement).balance, left);
+        assertEq(address(vault).balance, left);
     }
 
     function test_ASilentOrganizationPaysInFullAndBlocksNothing() public {
@@ -217,7 +253,7 @@ abstract contract MoneyAttacks is SettlementTest {
         assertLe(bill, int256(bond));
         assertGe(bill, int256(bond) - int256(bondSlack()));
         assertEverybodyElseIsPaid(3);
-        assertEq(address(settlement).balance, bond - uint256(bill));
+        assertEq(address(vault).balance, bond - uint256(bill));
     }
 
     function test_SilenceOfEverybodySettlesAsAnyProfile() public {
@@ -240,15 +276,15 @@ abstract contract MoneyAttacks is SettlementTest {
         }
     }
 
-    function forceEther(uint256 amount) private {
-        // PUSH20 settlement, SELFDESTRUCT
-        bytes memory code = abi.encodePacked(hex"73", address(settlement), hex"ff");
+    function forceEther(address to, uint256 amount) private {
+        // PUSH20 to, SELFDESTRUCT
+        bytes memory code = abi.encodePacked(hex"73", to, hex"ff");
         vm.deal(address(this), amount);
-        uint256 before = address(settlement).balance;
+        uint256 before = to.balance;
         assembly ("memory-safe") {
             pop(create(amount, add(code, 32), mload(code)))
         }
-        assertEq(address(settlement).balance, before + amount);
+        assertEq(to.balance, before + amount);
     }
 
     /// @dev Everybody but one withdraws, and has deposit + R, to the wei of the plain double loop.
@@ -264,7 +300,7 @@ abstract contract MoneyAttacks is SettlementTest {
     function assertSettles() internal {
         toSettled();
         assertEverybodyElseIsPaid(type(uint256).max);
-        assertEq(address(settlement).balance, 0);
+        assertEq(address(vault).balance, 0);
     }
 }
 
@@ -282,15 +318,15 @@ abstract contract ReportAttacks is SettlementTest {
         bytes memory before = abi.encode(settlement.organization(1));
         report(0);
         assertEq(abi.encode(settlement.organization(1)), before);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyReported.selector, account(0)));
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.StaleSerial.selector, 0, 0));
         report(0);
     }
 
     function test_AnOrganizationCannotChangeItsReport() public {
         toOpen();
         report(1);
-        reports[1].cpuHz = 3e9; // with a fresh signature
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyReported.selector, account(1)));
+        reports[1].cpuHz = 3e9; // with a fresh signature, but no later serial number
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.StaleSerial.selector, 0, 0));
         report(1);
     }
 
@@ -298,7 +334,7 @@ abstract contract ReportAttacks is SettlementTest {
         toOpen();
         bytes memory signature = attest(account(1), 1e9, 1e9);
         submit(1, 1e9, 1e9, signature);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyReported.selector, account(1)));
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.StaleSerial.selector, 0, 0));
         submit(1, 1e9, 1e9, signature);
     }
 
@@ -315,22 +351,19 @@ abstract contract ReportAttacks is SettlementTest {
         submit(0, 0.5e9, 1e9, signature);
     }
 
-    function test_AReportCopiedFromTheMempoolIsWorthNothing() public {
+    function test_AReportCopiedFromTheMempoolCountsForItsOwnerOnly() public {
         toOpen();
         bytes memory signature = attest(account(1), 1e9, 3e9);
-        bytes memory copied = abi.encodeCall(ITradeFL.contributionSubmit, (1e9, 3e9, 0, signature));
-
-        vm.prank(stranger);
-        (bool done, bytes memory answer) = address(settlement).call(copied);
-        assertFalse(done);
-        assertEq(answer, abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
+        bytes memory before = abi.encode(settlement.organization(0));
         vm.prank(account(0));
-        (done, answer) = address(settlement).call(copied);
-        assertFalse(done);
-        assertEq(answer, abi.encodeWithSelector(ITradeFL.InvalidAttestation.selector));
+        vm.expectRevert(ITradeFL.InvalidAttestation.selector);
+        settlement.contributionSubmit(account(0), 1e9, 3e9, 0, 0, 0, signature);
 
-        submit(1, 1e9, 3e9, signature);
+        vm.prank(account(0)); // sent as it is, it is what its owner wanted
+        settlement.contributionSubmit(account(1), 1e9, 3e9, 0, 0, 0, signature);
         assertTrue(settlement.organization(1).reported);
+        assertEq(settlement.organization(1).dataPpb, 1e9);
+        assertEq(abi.encode(settlement.organization(0)), before);
     }
 
     function test_ASignatureOfAnotherChainIsRefused() public {
@@ -353,16 +386,18 @@ abstract contract ReportAttacks is SettlementTest {
 
     function test_AnotherSignerIsRefused() public {
         toOpen();
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(7, settlement.attestationDigest(account(0), 1e9, 1e9));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(7, settlement.attestationDigest(account(0), 1e9, 1e9, 0, 0));
         refuse(0, 1e9, 1e9, abi.encodePacked(r, s, v));
     }
 
     function test_TheMirroredSignatureIsRefused() public {
         toOpen();
         (uint8 v, bytes32 r, bytes32 s) =
-            vm.sign(VERIFIER_KEY, settlement.attestationDigest(account(0), 1e9, 1e9));
+            vm.sign(VERIFIER_KEY, settlement.attestationDigest(account(0), 1e9, 1e9, 0, 0));
         bytes32 mirrored = bytes32(CURVE_ORDER - uint256(s));
-        assertEq(ecrecover(settlement.attestationDigest(account(0), 1e9, 1e9), 55 - v, r, mirrored), verifier);
+        assertEq(
+            ecrecover(settlement.attestationDigest(account(0), 1e9, 1e9, 0, 0), 55 - v, r, mirrored), verifier
+        );
         refuse(0, 1e9, 1e9, abi.encodePacked(r, mirrored, 55 - v));
     }
 
@@ -378,13 +413,11 @@ abstract contract ReportAttacks is SettlementTest {
     }
 
     function test_TheZeroAddressIsNoVerifier() public {
-        agreed.verifier = address(0);
-        toOpen();
-        submit(0, 1e9, 1e9, new bytes(65)); // no verifier: taken as it comes, not because zero signed it
-        agreed.verifier = verifier;
-        delete settlement;
         toOpen();
         refuse(0, 1e9, 1e9, new bytes(65));
+        (address recovered,,) =
+            ECDSA.tryRecover(settlement.attestationDigest(account(0), 1e9, 1e9, 0, 0), new bytes(65));
+        assertEq(recovered, address(0)); // which is what no verifier is written as
     }
 
     function test_TheCalculationDoesNotComeBeforeTheProfileIsFrozen() public {
@@ -395,37 +428,40 @@ abstract contract ReportAttacks is SettlementTest {
         bytes memory matrix = pairBlocks()[0];
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.WrongPhase.selector, ITradeFL.Phase.Open));
         settlement.payoffCalculate(0, matrix);
+        endWindow();
         settlement.profileRecord();
         vm.prank(account(0));
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.WrongPhase.selector, ITradeFL.Phase.Recorded));
-        settlement.contributionSubmit(1e9, 1e9, 0, "");
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, 0, 0, "");
     }
 
     function test_TheCalculationDoesNotComeBeforeTheDisputeWindowEnds() public {
         agreed.arbiter = arbiter;
         toRecorded();
-        (,, uint256 deadline,) = settlement.deadlines();
         bytes memory matrix = pairBlocks()[0];
-        vm.warp(deadline);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, deadline));
+        vm.warp(windowDeadline() + 1);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.payoffCalculate(0, matrix);
+        settlement.windowClose();
+        vm.roll(progress().closedAt + agreed.closingBlocks);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
         settlement.payoffCalculate(0, matrix);
     }
 
     function test_DisputingEverythingOnlyCostsTheRulingWindow() public {
-        agreed.arbiter = arbiter;
+        (agreed.arbiter, agreed.disputeStakeWei) = (arbiter, 1000);
+        toJoining();
+        deposit(3, expectedBonds()[3] + 3000);
         toRecorded();
-        (,, uint256 deadline, uint256 last) = settlement.deadlines();
-        vm.warp(deadline);
-        vm.startPrank(account(3));
-        for (uint256 i = 0; i < 4; ++i) {
-            settlement.disputeRaise(account(i));
+        for (uint256 i = 0; i < 3; ++i) {
+            dispute(3, i);
         }
-        vm.stopPrank();
-        vm.warp(last + 1);
+        toFinalReports();
         settlement.payoffCalculate(0, pairBlocks()[0]);
         int256[] memory r = expectedRedistributions();
         for (uint256 i = 0; i < 4; ++i) {
             assertEq(settlement.organization(i).redistribution, r[i]);
+            assertEq(settlement.organization(i).stakes, 0);
         }
     }
 
@@ -436,23 +472,20 @@ abstract contract ReportAttacks is SettlementTest {
         bytes32 own = agreementHash();
         vm.prank(account(0));
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.HashMismatch.selector, hash, own));
-        settlement.depositSubmit(own);
-    }
-
-    function submit(uint256 i, uint32 d, uint64 f, bytes memory signature) private {
-        vm.prank(account(i));
-        settlement.contributionSubmit(d, f, 0, signature);
+        vault.depositSubmit(address(settlement), own);
     }
 
     function refuse(uint256 i, uint32 d, uint64 f, bytes memory signature) private {
         vm.prank(account(i));
         vm.expectRevert(ITradeFL.InvalidAttestation.selector);
-        settlement.contributionSubmit(d, f, 0, signature);
+        settlement.contributionSubmit(account(i), d, f, 0, 0, 0, signature);
     }
 }
 
 /// @title Attacks on the roles: what a stranger, the deployer, the verifier and the arbiter cannot do.
 abstract contract RoleAttacks is SettlementTest {
+    int256[4] private stakes; // what each must have won less lost
+
     constructor() {
         (usualVerifier, usualArbiter) = (verifier, arbiter);
     }
@@ -471,36 +504,37 @@ abstract contract RoleAttacks is SettlementTest {
 
     function test_TheArbiterTouchesNoMoney() public {
         toRecorded();
-        vm.prank(account(0));
-        settlement.disputeRaise(account(1));
+        dispute(0, 1);
         vm.startPrank(arbiter);
         expectNotListed(arbiter);
         settlement.disputeRaise(account(2));
-        skip(agreed.disputeSeconds + 1);
+        vm.stopPrank();
+        endWindow();
+        vm.prank(arbiter);
         settlement.rule(account(1), 0, 0);
         reports[1] = Report(0, 0);
-        vm.stopPrank();
         toSettled();
-        uint256 total = address(settlement).balance;
+        uint256 total = address(vault).balance;
         vm.prank(arbiter);
-        expectNotListed(arbiter);
-        settlement.withdraw();
-        assertEq(address(settlement).balance, total);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, arbiter));
+        vault.withdraw(address(settlement));
+        assertEq(address(vault).balance, total);
     }
 
-    function test_TheArbiterRaisesNobodysBillAboveItsBond() public {
+    function test_TheArbiterRaisesNobodysBillAboveItsBondAndStake() public {
         for (uint256 i = 0; i < 4; ++i) {
             reports[i] = Report(1e9, 3e9);
         }
         reports[0] = Report(1e7, 1e9);
         toRecorded();
-        vm.prank(account(1));
-        settlement.disputeRaise(account(0));
-        skip(agreed.disputeSeconds + 1);
+        dispute(1, 0);
+        endWindow();
         vm.prank(arbiter);
         settlement.rule(account(0), 0, 0);
         toSettled();
-        assertLe(-settlement.organization(0).redistribution, int256(expectedBonds()[0]));
+        ITradeFL.Account memory one = settlement.organization(0);
+        assertLe(-one.redistribution, int256(expectedBonds()[0]));
+        assertEq(one.stakes, -int256(uint256(agreed.disputeStakeWei)));
     }
 
     function test_AStrangerMayCarryOnButChangesNothing() public {
@@ -513,23 +547,24 @@ abstract contract RoleAttacks is SettlementTest {
         vm.stopPrank();
         toOpen();
         for (uint256 i = 0; i < 4; ++i) {
-            report(i);
+            bytes memory signature = attest(account(i), reports[i].dataPpb, reports[i].cpuHz);
+            vm.prank(stranger);
+            settlement.contributionSubmit(
+                account(i), reports[i].dataPpb, reports[i].cpuHz, 0, 0, 0, signature
+            );
         }
-        vm.prank(stranger);
-        settlement.profileRecord();
-        (,, uint256 deadline,) = settlement.deadlines();
-        vm.warp(deadline + 1);
         vm.startPrank(stranger);
+        settlement.windowClose();
+        vm.roll(progress().closedAt + agreed.closingBlocks + 1);
+        settlement.profileRecord();
+        vm.warp(windowDeadline() + 1);
+        settlement.windowClose();
+        vm.roll(progress().closedAt + agreed.closingBlocks + 1);
         settlement.payoffCalculate(0, pairBlocks()[0]);
         settlement.payoffTransfer();
         vm.stopPrank();
 
-        int256[] memory r = expectedRedistributions();
-        uint256[] memory bonds = expectedBonds();
-        for (uint256 i = 0; i < 4; ++i) {
-            withdraw(i);
-            assertEq(int256(account(i).balance), int256(bonds[i]) + r[i]);
-        }
+        assertPaidAsExpected();
         assertEq(stranger.balance, 1 ether);
     }
 
@@ -550,23 +585,27 @@ abstract contract RoleAttacks is SettlementTest {
     function test_AnOrganizationMayBeTheArbiter() public {
         organizations[2].account = arbiter;
         toRecorded();
+        dispute(2, 0);
+        dispute(1, 2);
+        endWindow();
         vm.startPrank(arbiter);
-        settlement.disputeRaise(account(0));
-        settlement.disputeRaise(arbiter);
-        skip(agreed.disputeSeconds + 1);
         settlement.rule(account(0), 0, 0);
         settlement.rule(arbiter, 1e9, 3e9);
         vm.stopPrank();
         reports[0] = Report(0, 0);
         reports[2] = Report(1e9, 3e9);
+        int256 stake = int256(uint256(agreed.disputeStakeWei));
+        (stakes[0], stakes[2]) = (-stake, stake);
         toSettled();
         assertPaidAsExpected();
     }
 
     function test_AnOrganizationIsNotTheArbiterOfItsOwnCase() public {
+        reports[0] = Report(0, 0);
         toRecorded();
-        vm.startPrank(account(0));
-        settlement.disputeRaise(account(0));
+        dispute(0, 0);
+        endWindow();
+        vm.prank(account(0));
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotArbiter.selector, account(0)));
         settlement.rule(account(0), 1e9, 3e9);
     }
@@ -578,25 +617,32 @@ abstract contract RoleAttacks is SettlementTest {
         vm.deal(who, 10 ether);
         vm.startPrank(who);
         expectNotListed(who);
-        settlement.depositSubmit{value: 10 ether}(hash);
+        vault.depositSubmit{value: 10 ether}(address(settlement), hash);
         expectNotListed(who);
         settlement.propose(1e9, 1e9);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, START + 1 days));
+        expectNotListed(who);
+        settlement.consent();
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.windowClose();
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
         settlement.cancel();
+        expectNotVault(who);
+        settlement.depositAccept(account(0), 10 ether, hash);
         vm.stopPrank();
 
         toOpen();
         bytes memory signature = attest(who, 1e9, 1e9);
         vm.startPrank(who);
         expectNotListed(who);
-        settlement.contributionSubmit(1e9, 1e9, 0, signature);
+        settlement.contributionSubmit(who, 1e9, 1e9, 0, 0, 0, signature);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, START + 2 days));
+        settlement.windowClose();
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
         settlement.profileRecord();
         vm.stopPrank();
 
         toRecorded();
-        vm.prank(account(0));
-        settlement.disputeRaise(account(1));
+        dispute(0, 1);
         vm.startPrank(who);
         expectNotListed(who);
         settlement.disputeRaise(account(2));
@@ -605,11 +651,19 @@ abstract contract RoleAttacks is SettlementTest {
         vm.stopPrank();
 
         toSettled();
-        vm.prank(who);
-        expectNotListed(who);
-        settlement.withdraw();
+        vm.startPrank(who);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, who));
+        vault.withdraw(address(settlement));
+        expectNotVault(who);
+        settlement.withdrawalRecord(account(0), who, 0);
+        vault.settle(new address[](0), new int256[](0)); // closes what nobody has named
+        vm.stopPrank();
         assertEq(who.balance, 10 ether);
         assertPaidAsExpected();
+    }
+
+    function expectNotVault(address who) private {
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotVault.selector, who));
     }
 
     function expectNotListed(address who) private {
@@ -621,9 +675,10 @@ abstract contract RoleAttacks is SettlementTest {
         uint256[] memory bonds = expectedBonds();
         for (uint256 i = 0; i < 4; ++i) {
             withdraw(i);
-            assertEq(int256(account(i).balance), int256(bonds[i]) + r[i]);
+            int256 brought = int256(bonds[i] + agreed.disputeStakeWei);
+            assertEq(int256(account(i).balance), brought + r[i] + stakes[i]);
         }
-        assertEq(address(settlement).balance, 0);
+        assertEq(address(vault).balance, 0);
     }
 }
 
@@ -654,7 +709,7 @@ contract MoneyAttacksTest is MoneyAttacks, Linear {
         assertEq(account(0).balance, 0);
         assertEq(account(1).balance, 5);
         assertEq(account(3).balance, 7);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NothingToWithdraw.selector, account(0)));
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, account(0)));
         withdraw(0);
     }
 
@@ -719,12 +774,12 @@ contract MoneyAttacksTest is MoneyAttacks, Linear {
         assertGt(account(0).balance, uint256(type(uint112).max) * 99);
     }
 
-    function test_ABondBeyondTheLargestDepositEndsInCancellation() public {
+    function test_ABondBeyondTheLargestDepositIsNeverDeposited() public {
         prepare(2);
         prepareLargestCap(0);
         prepareLargestCap(1);
         rho[0] = 1e9;
-        agreed.gamma = type(uint128).max;
+        agreed.gamma = type(uint128).max >> 10; // a bond that fits into the vault, but not here
         toJoining();
         uint256 bond = settlement.organization(0).bond;
         assertEq(bond, expectedBonds()[0]);
@@ -733,11 +788,10 @@ contract MoneyAttacksTest is MoneyAttacks, Linear {
         vm.deal(account(0), bond);
         vm.startPrank(account(0));
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.DepositAboveLimit.selector, limit, bond));
-        settlement.depositSubmit{value: bond}(hash);
+        vault.depositSubmit{value: bond}(address(settlement), hash);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.DepositBelowBond.selector, bond, limit));
-        settlement.depositSubmit{value: limit}(hash);
+        vault.depositSubmit{value: limit}(address(settlement), hash);
         vm.stopPrank();
-        toCancelled();
     }
 
     function prepareLargestCap(uint256 i) private {
@@ -783,7 +837,26 @@ contract EfficientMoneyAttacksTest is MoneyAttacks, Efficient {
         assertEq(settlement.organization(0).bond, 0); // it receives in any case
         assertEq(settlement.organization(2).bond, 8);
         assertEverybodyElseIsPaid(type(uint256).max);
-        assertEq(address(settlement).balance, 0);
+        assertEq(address(vault).balance, 0);
+    }
+
+    /// @dev An account that only receives: one bit, one level, a flat schedule; the others' schedules end at 0.
+    function test_APayeeDepositsNothingAndIsPaid() public {
+        prepare(3);
+        for (uint256 i = 0; i < 3; ++i) {
+            delete schedules[i];
+            schedules[i].push(Breakpoint(0, i == 2 ? int128(0) : int128(-100)));
+            schedules[i].push(Breakpoint(1e9, 0));
+        }
+        (organizations[2].dataBits, organizations[2].levels) = (1, [uint64(1)]);
+        reports[2] = Report(1e9, 1);
+        (constants[0], constants[1], constants[2]) = (5, -30, -20);
+        toOpen();
+        assertEq(settlement.organization(2).bond, 0);
+        assertEq(settlement.organization(2).deposit, 0);
+        assertTrue(settlement.organization(2).joined);
+        assertSettles();
+        assertGe(account(2).balance, 50);
     }
 
     function test_TheLargestSchedulesAndConstantsSettle() public {

@@ -12,6 +12,8 @@ abstract contract FuzzTests is SettlementTest {
     uint256 private _seed;
     uint256 private _forced;
     uint256[] private _paid;
+    int256[] private _stakes; // won less lost, by a model of its own
+    uint256[] private _lost;
 
     /// @notice Zero sum, each R as by the reference, nobody below its deposit minus its bond, and nothing left over.
     function testFuzz_Life(uint256 seed) public {
@@ -21,16 +23,25 @@ abstract contract FuzzTests is SettlementTest {
         int256[] memory expected = expectedRedistributions();
         uint256[] memory bonds = expectedBonds();
         int256 sum = 0;
+        int256 staked = 0;
         for (uint256 i = 0; i < size; ++i) {
             ITradeFL.Account memory a = settlement.organization(i);
             sum += a.redistribution;
             assertEq(a.bond, bonds[i], "bond");
             assertEq(a.redistribution, expected[i], "R");
-            assertGe(_paid[i] + bonds[i], a.deposit, "lost more than its bond");
-            assertEq(int256(_paid[i]), int256(uint256(a.deposit)) + expected[i], "paid");
+            assertEq(a.stakes, _stakes[i], "stakes");
+            assertGe(
+                int256(_paid[i] + bonds[i]),
+                int256(uint256(a.deposit)) + _stakes[i],
+                "lost more than its bond"
+            );
+            assertLe(_lost[i], a.deposit - bonds[i], "lost some of its bond as a stake");
+            assertEq(int256(_paid[i]), int256(uint256(a.deposit)) + expected[i] + _stakes[i], "paid");
+            staked += _stakes[i];
         }
         assertEq(sum, 0, "sum of R");
-        assertEq(address(settlement).balance, _forced, "left over");
+        assertEq(staked, 0, "sum of stakes");
+        assertEq(address(vault).balance, _forced, "left over");
     }
 
     /// @notice In whatever order all deposit, report, are calculated and withdraw: everybody gets the same.
@@ -56,7 +67,7 @@ abstract contract FuzzTests is SettlementTest {
             uint64[] memory levels = organizations[i].levels;
             reports[i] = i == silent ? Report(0, 0) : Report(ONE, levels[levels.length - 1]);
         }
-        (agreed.arbiter, agreed.verifier) = (address(0), address(0));
+        (agreed.arbiter, agreed.verifier, agreed.disputeStakeWei) = (address(0), address(0), 0);
         toSettled();
         ITradeFL.Account memory a = settlement.organization(silent);
         assertLe(-a.redistribution, int256(a.bond), "above the bond");
@@ -70,6 +81,7 @@ abstract contract FuzzTests is SettlementTest {
     function _blocksInAnyOrder(uint256 seed, bool backwards, bool twice) internal {
         prepare(twoBlocks());
         _seed = seed;
+        assertEq(agreed.arbiter, address(0));
         _drawRule();
         for (uint256 i = 0; i < agreed.size; ++i) {
             uint256 choice = uint256(keccak256(abi.encode(seed, i)));
@@ -110,7 +122,12 @@ abstract contract FuzzTests is SettlementTest {
         prepare(size);
         agreed.minDataPpb = uint32(1 + _magnitude(30) % ONE);
         if (_random() % 2 == 0) agreed.verifier = verifier;
-        if (_random() % 2 == 0) agreed.arbiter = arbiter;
+        if (_random() % 2 == 0) {
+            (agreed.arbiter, agreed.disputeStakeWei) = (arbiter, uint128(_magnitude(100)));
+        }
+        agreed.closingBlocks = uint32(1 + _magnitude(20));
+        agreed.organizationsPerBlock = uint16(1 + _random() % 7);
+        agreed.pairsPerBlock = uint32(1 + _random() % 16);
         for (uint256 i = 0; i < size; ++i) {
             organizations[i].dataBits = uint64(1 + _magnitude(60));
             delete organizations[i].levels;
@@ -146,20 +163,23 @@ abstract contract FuzzTests is SettlementTest {
         uint256[] memory order = _order();
         for (uint256 k = 0; k < size; ++k) {
             uint256 i = order[k];
-            uint256 extra = what >> i & 1 == 0 ? 0 : (what >> 16) % (type(uint112).max - bonds[i] + 1);
-            deposit(i, bonds[i] + extra);
+            uint256 least = bonds[i] + agreed.disputeStakeWei;
+            uint256 extra = what >> i & 1 == 0 ? 0 : (what >> 16) % (type(uint112).max - least + 1);
+            if (what >> (8 + i) & 1 == 0) extra %= 3 * uint256(agreed.disputeStakeWei) + 1;
+            deposit(i, least + extra);
         }
         _forced = what >> 240;
-        vm.deal(address(settlement), address(settlement).balance + _forced);
+        vm.deal(address(vault), address(vault).balance + _forced);
         order = _order();
-        bool all = true;
         for (uint256 k = 0; k < size; ++k) {
-            if (reports[order[k]].dataPpb == 0) all = false;
-            else report(order[k]);
+            if (reports[order[k]].dataPpb != 0) {
+                _reportPerhapsTwice(order[k], what >> (88 + order[k]) & 1 == 1);
+            }
         }
-        if (!all) skip(agreed.reportSeconds + 1);
+        endWindow();
         settlement.profileRecord();
-        if (agreed.arbiter != address(0)) _hearings(what);
+        (_stakes, _lost) = (new int256[](size), new uint256[](size));
+        if (agreed.arbiter != address(0)) _hearings(what, bonds);
         toSettled();
         _paid = new uint256[](size);
         order = _order();
@@ -170,26 +190,72 @@ abstract contract FuzzTests is SettlementTest {
         }
     }
 
-    /// @dev Some are disputed; of those, some are ruled on: struck, or set to another feasible report.
-    function _hearings(uint256 what) private {
-        uint256[] memory order = _order();
-        for (uint256 k = 0; k < order.length; ++k) {
-            uint256 i = order[k];
+    /// @dev With a verifier: perhaps another report first, which the right one replaces.
+    function _reportPerhapsTwice(uint256 i, bool twice) private {
+        if (agreed.verifier == address(0) || !twice) return report(i);
+        submit(i, ONE, organizations[i].levels[0], attest(account(i), ONE, organizations[i].levels[0]));
+        bytes memory signature = attest(account(i), reports[i].dataPpb, reports[i].cpuHz, 3, 0);
+        vm.prank(stranger);
+        settlement.contributionSubmit(account(i), reports[i].dataPpb, reports[i].cpuHz, 3, 0, 0, signature);
+    }
+
+    /// @dev Some are disputed; of those, some are ruled on: upheld, struck, or set to another feasible report. Not in a
+    /// random order: who has lost all that it had beyond its bond loses no more.
+    function _hearings(uint256 what, uint256[] memory bonds) private {
+        uint256 size = agreed.size;
+        uint256 stake = agreed.disputeStakeWei;
+        uint256[] memory by = new uint256[](size);
+        uint256[] memory raised = new uint256[](size);
+        for (uint256 i = 0; i < size; ++i) {
+            by[i] = type(uint256).max;
             if (what >> (32 + i) & 1 == 0) continue;
-            vm.prank(account((i + 1) % order.length));
-            settlement.disputeRaise(account(i));
+            uint256 raiser = (i + (what >> (96 + 4 * i)) % size) % size;
+            if (raiser == i && reports[i].dataPpb != 0) raiser = (i + 1) % size;
+            uint256 free = settlement.organization(raiser).deposit - bonds[raiser];
+            if (free < (raised[raiser] + 1) * stake) {
+                vm.expectPartialRevert(ITradeFL.StakeMissing.selector);
+                dispute(raiser, i);
+                continue;
+            }
+            ++raised[raiser];
+            by[i] = raiser;
+            dispute(raiser, i);
         }
-        skip(agreed.disputeSeconds + 1);
-        for (uint256 k = 0; k < order.length; ++k) {
-            uint256 i = order[k];
-            if (what >> (32 + i) & what >> (48 + i) & 1 == 0) continue;
+        endWindow();
+        for (uint256 i = 0; i < size; ++i) {
+            if (by[i] == type(uint256).max || what >> (48 + i) & 1 == 0) continue;
             uint64[] memory levels = organizations[i].levels;
-            reports[i] = what >> (64 + i) & 1 == 0
-                ? Report(0, 0)
-                : Report(agreed.minDataPpb, levels[(what >> 80) % levels.length]);
+            Report memory old = reports[i];
+            if (what >> (64 + i) & 1 == 0) {
+                reports[i] = Report(0, 0);
+            } else if (what >> (72 + i) & 1 == 0) {
+                reports[i] = Report(agreed.minDataPpb, levels[(what >> 80) % levels.length]);
+            }
+            _stake(i, by[i], old, bonds);
             vm.prank(arbiter);
             settlement.rule(account(i), reports[i].dataPpb, reports[i].cpuHz);
         }
+    }
+
+    /// @dev What the ruling on i costs whom.
+    function _stake(uint256 i, uint256 by, Report memory old, uint256[] memory bonds) private {
+        bool lower = expectedScore(i, reports[i]) < expectedScore(i, old);
+        bool same = old.dataPpb == reports[i].dataPpb && old.cpuHz == reports[i].cpuHz;
+        if (!lower && !same) return;
+        (uint256 loser, uint256 winner) = lower ? (i, by) : (by, i);
+        uint256 amount = settlement.organization(loser).deposit - bonds[loser] - _lost[loser];
+        if (amount > agreed.disputeStakeWei) amount = agreed.disputeStakeWei;
+        if (loser != winner) {
+            _stakes[winner] += int256(amount);
+        } else {
+            uint256 others = agreed.size - 1;
+            amount -= amount % others;
+            for (uint256 k = 0; k < agreed.size; ++k) {
+                if (k != loser) _stakes[k] += int256(amount / others);
+            }
+        }
+        _stakes[loser] -= int256(amount);
+        _lost[loser] += amount;
     }
 
     /// @dev A random permutation of the organizations.
@@ -230,7 +296,7 @@ contract FuzzTest is FuzzTests, Linear {
         }
         uint256[] memory bonds = expectedBonds();
         for (uint256 i = 0; i < bonds.length; ++i) {
-            while (bonds[i] > type(uint112).max) {
+            while (bonds[i] > type(uint112).max - agreed.disputeStakeWei) {
                 agreed.gamma /= 2;
                 bonds = expectedBonds();
             }

@@ -2,6 +2,8 @@
 pragma solidity 0.8.37;
 
 import {ITradeFL} from "../src/ITradeFL.sol";
+import {IVault} from "../src/IVault.sol";
+import {Factory} from "../src/Factory.sol";
 import {Settlement} from "../src/Settlement.sol";
 import {Agreement} from "./support/Agreement.sol";
 import {Efficient} from "./support/Efficient.sol";
@@ -19,65 +21,146 @@ abstract contract GasTests is SettlementTest {
     bytes[] private _lists;
     bytes32[] private _blockHashes; // the bytes are drawn anew where they are needed: in storage, they slow forge down
     Settlement private _settlement;
+    bool private _measured = true;
 
-    // --- ten organizations: each call ----------------------------------------------------------------------------
+    // --- every call, at every size ---------------------------------------------------------------------------
 
     function test_TenOrganizations() public {
-        _agree({size: 10, levels: 5, court: false});
-        _deploy("N10 deployment");
-        _call(address(this), abi.encodeCall(ITradeFL.annexPublish, (_annex())), 0, "N10 annexPublish");
-        _publishLists("N10 organizationsPublish");
-        _publishPairs("N10 pairsPublish");
-        _deposits("N10 depositSubmit", "N10 depositSubmit, the last");
-        _call(_account(3), abi.encodeCall(ITradeFL.propose, (5e8, _level(2))), 0, "N10 propose");
-        _reports("N10 contributionSubmit");
-        _record("N10 profileRecord");
-        _calculate("N10 payoffCalculate");
-        _transfer("N10 payoffTransfer");
-        _call(_account(3), abi.encodeCall(ITradeFL.withdraw, ()), 0, "N10 withdraw");
+        _plain(10, 5, "N10");
+    }
+
+    function test_HundredOrganizations() public {
+        _plain(100, 5, "N100");
+    }
+
+    function test_FiveHundredOrganizations() public {
+        _plain(500, 5, "N500");
+    }
+
+    function test_LargestSize() public {
+        _plain(1024, 1, "N1024");
     }
 
     function test_TenOrganizationsWithCourt() public {
-        _agree({size: 10, levels: 5, court: true});
-        _toRecorded("");
-        _call(_account(1), abi.encodeCall(ITradeFL.disputeRaise, (_account(2))), 0, "N10 disputeRaise");
+        _court(10, 5, "N10");
+    }
+
+    function test_HundredOrganizationsWithCourt() public {
+        _court(100, 5, "N100");
+    }
+
+    function test_FiveHundredOrganizationsWithCourt() public {
+        _court(500, 5, "N500");
+    }
+
+    /// @dev With stakes to read for every one of them.
+    function test_LargestSizeWithCourt() public {
+        _court(1024, 1, "N1024");
+    }
+
+    /// @dev Neither verifier nor arbiter.
+    function _plain(uint256 size, uint256 levels, string memory name) private {
+        _agree({size: size, levels: levels, court: false});
+        _deploy(_named(name, " deployment"));
+        _call(
+            address(this), abi.encodeCall(ITradeFL.annexPublish, (_annex())), 0, _named(name, " annexPublish")
+        );
+        _publishLists(_named(name, " organizationsPublish"));
+        _publishPairs(_named(name, " pairsPublish"));
+        _deposits(name);
+        _call(_account(3), abi.encodeCall(ITradeFL.propose, (5e8, _level(0))), 0, _named(name, " propose"));
+        _call(_account(1), abi.encodeCall(ITradeFL.consent, ()), 0, _named(name, " consent"));
+        _reports(_named(name, " contributionSubmit"));
+        _close(_named(name, " windowClose"));
+        _call(address(this), abi.encodeCall(ITradeFL.profileRecord, ()), 0, _named(name, " profileRecord"));
+        _calculate(_named(name, " payoffCalculate"));
+        _call(address(this), abi.encodeCall(ITradeFL.payoffTransfer, ()), 0, _named(name, " payoffTransfer"));
+        bytes memory data = abi.encodeCall(IVault.withdraw, (address(_settlement)));
+        _callTo(address(vault), _account(3), data, 0, _named(name, " withdraw"));
+        data = abi.encodeCall(IVault.withdrawTo, (address(_settlement), address(0xdead)));
+        _callTo(address(vault), _account(4), data, 0, _named(name, " withdrawTo, a new account"));
+    }
+
+    /// @dev What costs more with a verifier and an arbiter, or is possible with them only.
+    function _court(uint256 size, uint256 levels, string memory name) private {
+        _agree({size: size, levels: levels, court: true});
+        _deploy("");
+        _settlement.annexPublish(_annex());
+        _publishLists("");
+        _publishPairs("");
+        _deposits("");
+        _reports(_named(name, " contributionSubmit, attested"));
+        bytes memory data = _report(1, 1, bytes32(0));
+        _call(_account(0), data, 0, _named(name, " contributionSubmit, the first serial"));
+        data = _report(1, 2, bytes32(0));
+        _call(_account(0), data, 0, _named(name, " contributionSubmit, a later serial"));
+        _close("");
+        data = abi.encodeCall(ITradeFL.profileRecord, ());
+        _call(address(this), data, 0, _named(name, " profileRecord, with court"));
+        data = abi.encodeCall(ITradeFL.disputeRaise, (_account(2)));
+        _call(_account(1), data, 0, _named(name, " disputeRaise"));
+        for (uint256 i = 2; i <= size; ++i) {
+            _measure(false);
+            data = abi.encodeCall(ITradeFL.disputeRaise, (_account((i + 1) % size)));
+            _call(_account(i % size), data, 0, "");
+        }
+        _measure(true);
         skip(_terms.disputeSeconds + 1);
-        _call(_terms.arbiter, abi.encodeCall(ITradeFL.rule, (_account(2), 3e8, _level(1))), 0, "N10 rule");
-        _calculate("N10 payoffCalculate, with court");
+        _close(_named(name, " windowClose, of disputes"));
+        data = abi.encodeCall(ITradeFL.windowClose, ());
+        _call(address(this), data, 0, _named(name, " windowClose, to rulings"));
+        data = abi.encodeCall(ITradeFL.rule, (_account(2), 1e7, _level(0)));
+        _call(_terms.arbiter, data, 0, _named(name, " rule"));
+        // Everybody loses or wins a stake, so that the transfer has to read all of them.
+        for (uint256 i = 3; i <= size + 1; ++i) {
+            _measure(false);
+            _call(_terms.arbiter, abi.encodeCall(ITradeFL.rule, (_account(i % size), 0, 0)), 0, "");
+        }
+        _measure(true);
+        _calculate(_named(name, " payoffCalculate, with court"));
+        for (uint256 i = 0; i < size; ++i) {
+            assertTrue(_settlement.organization(i).ruled);
+        }
+        data = abi.encodeCall(ITradeFL.payoffTransfer, ());
+        _call(address(this), data, 0, _named(name, " payoffTransfer, with court"));
     }
 
     function test_Cancel() public {
         _agree({size: 10, levels: 5, court: false});
         _deploy("");
+        _settlement.annexPublish(_annex());
+        _publishLists("");
+        _publishPairs("");
+        _deposit(0, "");
         skip(_terms.joinSeconds + 1);
+        _close("N10 windowClose, of joining");
         _call(address(this), abi.encodeCall(ITradeFL.cancel, ()), 0, "N10 cancel");
     }
 
-    // --- large agreements: every transaction fits ----------------------------------------------------------------
-
-    function test_HundredOrganizations() public {
-        _agree({size: 100, levels: 5, court: false});
-        _toRecorded("N100");
-        assertLt(_calculate("N100 payoffCalculate"), 6_000_000); // the dearest block
-        _transfer("N100 payoffTransfer");
+    function test_Consent() public {
+        _agree({size: 10, levels: 5, court: false});
+        _deploy("");
+        _settlement.annexPublish(_annex());
+        _publishLists("");
+        _publishPairs("");
+        _deposits("");
+        for (uint256 i = 0; i < 10; ++i) {
+            _call(_account(i), abi.encodeCall(ITradeFL.consent, ()), 0, i == 9 ? "N10 consent, the last" : "");
+        }
     }
 
-    function test_FiveHundredOrganizations() public {
-        _agree({size: 500, levels: 5, court: false});
-        _toRecorded("N500");
-        _calculate("N500 payoffCalculate");
-        _transfer("N500 payoffTransfer");
-    }
-
-    function test_LargestSize() public {
-        _agree({size: 1024, levels: 1, court: false});
-        _toRecorded("N1024");
-        _calculate("N1024 payoffCalculate");
-        _transfer("N1024 payoffTransfer");
+    /// @dev What many settlements share, and a settlement that is deployed through it.
+    function test_VaultAndFactory() public {
+        _create(abi.encodePacked(vm.getCode("Vault.sol:Vault"), abi.encode(address(0))), "Vault deployment");
+        address factory = _create(vm.getCode("Factory.sol:Factory"), "Factory deployment");
+        _agree({size: 10, levels: 5, court: false});
+        bytes memory data = abi.encodeCall(Factory.deploy, (bytes32(0), _creationCode()));
+        _callTo(factory, address(this), data, 0, "N10 Factory.deploy");
+        _callTo(factory, address(this), data, 0, "N10 Factory.deploy, where it stands already");
     }
 
     function test_LongestList() public {
-        _agree({size: organizationsPerBlock(), levels: 32, court: false});
+        _agree({size: agreed.organizationsPerBlock, levels: 32, court: false});
         _deploy("");
         _publishLists("longest organizationsPublish");
     }
@@ -91,12 +174,18 @@ abstract contract GasTests is SettlementTest {
             lambdaPpb: 0,
             minDataPpb: 1e7,
             weiPerPayoff: 1e15,
+            token: address(0),
             verifier: court ? vm.addr(VERIFIER_KEY) : address(0),
             arbiter: court ? makeAddr("arbiter") : address(0),
             joinSeconds: 1 days,
             reportSeconds: 2 days,
             disputeSeconds: 3 days,
             rulingSeconds: 4 days,
+            closingBlocks: 20,
+            disputeStakeWei: court ? 1e15 : 0,
+            spotAuditPpb: 0,
+            organizationsPerBlock: agreed.organizationsPerBlock,
+            pairsPerBlock: agreed.pairsPerBlock,
             annexHash: keccak256(_annex())
         });
         _agreeRule(_terms);
@@ -164,21 +253,22 @@ abstract contract GasTests is SettlementTest {
 
     // --- its life; a figure is kept under each name that is not empty --------------------------------------------
 
-    function _toRecorded(string memory name) private {
-        bool named = bytes(name).length != 0;
-        _deploy(named ? string.concat(name, " deployment") : "");
-        _settlement.annexPublish(_annex());
-        _publishLists(named ? string.concat(name, " organizationsPublish") : "");
-        _publishPairs(named ? string.concat(name, " pairsPublish") : "");
-        _deposits("", "");
-        _reports(_terms.verifier == address(0) ? "" : "N10 contributionSubmit, attested");
-        _record(named ? string.concat(name, " profileRecord") : "");
+    function _named(string memory name, string memory call_) private pure returns (string memory) {
+        return bytes(name).length == 0 ? "" : string.concat(name, call_);
+    }
+
+    function _creationCode() private returns (bytes memory) {
+        return abi.encodePacked(
+            vm.getCode(contractName()),
+            abi.encode(address(vault), _terms, Agreement.hashes(_lists), _blockHashes)
+        );
     }
 
     function _deploy(string memory name) private {
-        bytes memory code =
-            abi.encodePacked(creationCode(), abi.encode(_terms, Agreement.hashes(_lists), _blockHashes));
-        address created;
+        _settlement = Settlement(_create(_creationCode(), name));
+    }
+
+    function _create(bytes memory code, string memory name) private returns (address created) {
         uint256 gas = gasleft();
         // In assembly, so that nothing but the creation is measured: neither the encoding nor the memory it takes.
         assembly ("memory-safe") {
@@ -192,7 +282,6 @@ abstract contract GasTests is SettlementTest {
         assertGt(gas, intrinsic + 200 * created.code.length, "without isolation");
         if (floor > gas) gas = floor;
         assertLt(gas, TRANSACTION_LIMIT, "deployment");
-        _settlement = Settlement(created);
         _keep(name, gas);
     }
 
@@ -216,39 +305,60 @@ abstract contract GasTests is SettlementTest {
         assertEq(uint256(_settlement.phase()), uint256(ITradeFL.Phase.Calculated));
     }
 
-    function _deposits(string memory first, string memory last) private {
+    function _deposits(string memory name) private {
         uint256 size = _terms.size;
-        bytes memory data = abi.encodeCall(ITradeFL.depositSubmit, (_settlement.agreementHash()));
         for (uint256 i = 0; i < size; ++i) {
-            uint256 bond = _settlement.organization(i).bond;
-            vm.deal(_account(i), bond);
-            _call(_account(i), data, bond, i == 0 ? first : i == size - 1 ? last : "");
+            _measure(i < 2 || i == size - 1 || size <= 100);
+            string memory call_ = i == 0
+                ? " depositSubmit, the first"
+                : i == size - 1 ? " depositSubmit, the last" : " depositSubmit";
+            _deposit(i, i < 2 || i == size - 1 ? _named(name, call_) : "");
         }
+        _measure(true);
+        assertEq(uint256(_settlement.phase()), uint256(ITradeFL.Phase.Open));
+    }
+
+    /// @dev Of a thousand calls that are alike only some are measured: all of them would burn more gas than forge
+    /// grants a test.
+    function _measure(bool measured) private {
+        if (measured) vm.resumeGasMetering();
+        else vm.pauseGasMetering();
+        _measured = measured;
+    }
+
+    function _deposit(uint256 i, string memory name) private {
+        bytes memory data =
+            abi.encodeCall(IVault.depositSubmit, (address(_settlement), _settlement.agreementHash()));
+        uint256 least = _settlement.organization(i).bond + _terms.disputeStakeWei;
+        vm.deal(_account(i), least);
+        _callTo(address(vault), _account(i), data, least, name);
     }
 
     function _reports(string memory name) private {
-        uint256 size = _terms.size;
-        for (uint256 i = 0; i < size; ++i) {
-            uint32 dataPpb = uint32(1e9 - i * 9e8 / size);
-            bytes memory signature;
-            if (_terms.verifier != address(0)) {
-                (uint8 v, bytes32 r, bytes32 s) =
-                    vm.sign(VERIFIER_KEY, _settlement.attestationDigest(_account(i), dataPpb, _level(0)));
-                signature = abi.encodePacked(r, s, v);
-            }
-            bytes memory data = abi.encodeCall(
-                ITradeFL.contributionSubmit, (dataPpb, _level(0), keccak256("statement"), signature)
-            );
-            _call(_account(i), data, 0, i == 1 ? name : "");
+        for (uint256 i = 0; i < _terms.size; ++i) {
+            _measure(i < 2 || _terms.size <= 100);
+            _call(_account(i), _report(i, 0, keccak256("statement")), 0, i == 1 ? name : "");
         }
+        _measure(true);
     }
 
-    function _record(string memory name) private {
-        _call(address(this), abi.encodeCall(ITradeFL.profileRecord, ()), 0, name);
+    function _report(uint256 i, uint64 serial, bytes32 statement) private returns (bytes memory) {
+        uint32 dataPpb = uint32(1e9 - i * 9e8 / _terms.size);
+        bytes memory signature;
+        if (_terms.verifier != address(0)) {
+            (uint8 v, bytes32 r, bytes32 s) = vm.sign(
+                VERIFIER_KEY, _settlement.attestationDigest(_account(i), dataPpb, _level(0), serial, 0)
+            );
+            signature = abi.encodePacked(r, s, v);
+        }
+        return abi.encodeCall(
+            ITradeFL.contributionSubmit, (_account(i), dataPpb, _level(0), serial, 0, statement, signature)
+        );
     }
 
-    function _transfer(string memory name) private {
-        _call(address(this), abi.encodeCall(ITradeFL.payoffTransfer, ()), 0, name);
+    function _close(string memory name) private {
+        _call(address(this), abi.encodeCall(ITradeFL.windowClose, ()), 0, name);
+        vm.roll(vm.getBlockNumber() + _terms.closingBlocks + 1);
     }
 
     // --- what a transaction costs --------------------------------------------------------------------------------
@@ -281,15 +391,23 @@ abstract contract GasTests is SettlementTest {
         _keep(name, dearest);
     }
 
-    /// @dev Makes the call, asserts that it fits into a transaction, and keeps its figure.
     function _call(address from, bytes memory data, uint256 value, string memory name)
         private
         returns (uint256 gas)
     {
+        return _callTo(address(_settlement), from, data, value, name);
+    }
+
+    /// @dev Makes the call, asserts that it fits into a transaction, and keeps its figure.
+    function _callTo(address to, address from, bytes memory data, uint256 value, string memory name)
+        private
+        returns (uint256 gas)
+    {
         vm.prank(from);
-        (bool ok,) = address(_settlement).call{value: value}(data);
-        gas = vm.lastCallGas().gasTotalUsed;
+        (bool ok,) = to.call{value: value}(data);
         assertTrue(ok, name);
+        if (!_measured) return 0;
+        gas = vm.lastCallGas().gasTotalUsed;
         (uint256 intrinsic, uint256 floor) = _intrinsic(data);
         assertGt(gas, intrinsic, "without isolation");
         if (floor > gas) gas = floor;

@@ -31,7 +31,7 @@ abstract contract Campaign is Handlers {
 
     function _start(string memory rule, uint256 size, bool court) internal {
         handler = deployHandler(rule, size, court);
-        bytes4[] memory selectors = new bytes4[](8);
+        bytes4[] memory selectors = new bytes4[](9);
         selectors[0] = Handler.proceed.selector;
         selectors[1] = Handler.member.selector;
         selectors[2] = Handler.outsider.selector;
@@ -40,6 +40,7 @@ abstract contract Campaign is Handlers {
         selectors[5] = Handler.provoke.selector;
         selectors[6] = Handler.force.selector;
         selectors[7] = Handler.wait_.selector;
+        selectors[8] = Handler.scheme.selector;
         targetContract(address(handler));
         targetSelector(FuzzSelector({addr: address(handler), selectors: selectors}));
     }
@@ -168,8 +169,8 @@ contract ReachTest is Handlers {
     function _reach(bool court) private {
         vm.pauseGasMetering();
         uint256[7] memory visits;
-        uint256[13] memory successes;
-        uint256[13] memory refusals;
+        uint256[15] memory successes;
+        uint256[15] memory refusals;
         uint256 start = vm.snapshotState();
         for (uint256 run = 0; run < RUNS; ++run) {
             for (uint256 k = 0; k < DEPTH; ++k) {
@@ -201,13 +202,14 @@ contract ReachTest is Handlers {
         uint256 y = uint256(keccak256(abi.encode(x)));
         uint256 z = uint256(keccak256(abi.encode(y)));
         bytes memory data = abi.encode(x, z);
-        if (x % 8 == 0) handler.proceed(y, z);
-        else if (x % 8 == 1) handler.member(x, y, z);
-        else if (x % 8 == 2) handler.outsider(y, z);
-        else if (x % 8 == 3) handler.raw(x, y, data, z);
-        else if (x % 8 == 4) handler.quarrel(y, z);
-        else if (x % 8 == 5) handler.provoke(x >> 8, y, z, data);
-        else if (x % 8 == 6) handler.force(y);
+        if (x % 9 == 0) handler.proceed(y, z);
+        else if (x % 9 == 1) handler.member(x, y, z);
+        else if (x % 9 == 2) handler.outsider(y, z);
+        else if (x % 9 == 3) handler.raw(x, y, data, z);
+        else if (x % 9 == 4) handler.quarrel(y, z);
+        else if (x % 9 == 5) handler.provoke(x >> 8, y, z, data);
+        else if (x % 9 == 6) handler.force(y);
+        else if (x % 9 == 7) handler.scheme(y, z);
         else handler.wait_(y);
     }
 }

@@ -2,7 +2,9 @@
 pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ISettlement} from "../src/ISettlement.sol";
 import {ITradeFL} from "../src/ITradeFL.sol";
+import {IVault} from "../src/IVault.sol";
 import {Agreement} from "./support/Agreement.sol";
 import {Efficient} from "./support/Efficient.sol";
 import {Linear} from "./support/Linear.sol";
@@ -19,6 +21,7 @@ abstract contract DraftingTests is SettlementTest {
         emit ITradeFL.AgreementDrafted(hash, agreed, list, matrix);
         settlement = deploy(agreed, list, matrix);
 
+        assertEq(settlement.vault(), address(vault));
         assertEq(settlement.agreementHash(), hash);
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Drafting));
     }
@@ -40,7 +43,8 @@ abstract contract DraftingTests is SettlementTest {
     }
 
     function test_TermsComeBackAsTheyWereGiven() public {
-        (agreed.verifier, agreed.arbiter) = (verifier, arbiter);
+        (agreed.verifier, agreed.arbiter, agreed.disputeStakeWei) = (verifier, arbiter, 123);
+        (agreed.organizationsPerBlock, agreed.pairsPerBlock) = (3, 5);
         draft();
         assertEq(abi.encode(settlement.terms()), abi.encode(agreed));
     }
@@ -75,7 +79,8 @@ abstract contract DraftingTests is SettlementTest {
         agreed.joinSeconds = 0;
         refuse("joinSeconds", 0);
         agreed.joinSeconds = type(uint32).max;
-        draft();
+        toJoining();
+        deposit(0, expectedBonds()[0]);
         (uint256 join,,,) = settlement.deadlines();
         assertEq(join, START + type(uint32).max);
     }
@@ -94,6 +99,55 @@ abstract contract DraftingTests is SettlementTest {
         refuse("rulingSeconds", 0);
         agreed.rulingSeconds = 1;
         draft();
+    }
+
+    function test_ClosingBlocksAreNotZero() public {
+        agreed.closingBlocks = 0;
+        refuse("closingBlocks", 0);
+        agreed.closingBlocks = 1;
+        draft();
+        agreed.closingBlocks = type(uint32).max;
+        draft();
+    }
+
+    function test_AStakeNeedsAnArbiterAndIsAtMostADeposit() public {
+        agreed.disputeStakeWei = 1;
+        refuse("disputeStakeWei", 1);
+        agreed.arbiter = arbiter;
+        draft();
+        agreed.disputeStakeWei = 0;
+        draft();
+        agreed.disputeStakeWei = type(uint112).max;
+        draft();
+        agreed.disputeStakeWei = uint128(type(uint112).max) + 1;
+        refuse("disputeStakeWei", agreed.disputeStakeWei);
+    }
+
+    function test_WhatThisVersionDoesNotKnowIsZero() public {
+        agreed.token = address(5);
+        refuse("token", 5);
+        (agreed.token, agreed.spotAuditPpb) = (address(0), 1);
+        refuse("spotAuditPpb", 1);
+    }
+
+    function test_BlocksHoldAtLeastOne() public {
+        agreed.organizationsPerBlock = 0;
+        refuse("organizationsPerBlock", 0);
+        (agreed.organizationsPerBlock, agreed.pairsPerBlock) = (1, 0);
+        refuseBlocks(4, 4, 1, "pairsPerBlock", 0);
+        (agreed.organizationsPerBlock, agreed.pairsPerBlock) = (type(uint16).max, type(uint32).max);
+        draft();
+    }
+
+    function test_ThereAreAtMost256BlocksOfPairs() public {
+        (agreed.size, agreed.organizationsPerBlock, agreed.pairsPerBlock) = (24, 24, 1); // 276 pairs
+        refuseBlocks(24, 1, 276, "pairsPerBlock", 1);
+        agreed.pairsPerBlock = 2;
+        deploy(agreed, new bytes32[](1), new bytes32[](138));
+        (agreed.size, agreed.pairsPerBlock) = (513, 513); // 131,328 pairs, 256 times 513
+        deploy(agreed, new bytes32[](22), new bytes32[](256));
+        agreed.pairsPerBlock = 512;
+        refuseBlocks(513, 22, 257, "pairsPerBlock", 512);
     }
 
     function test_TheNumberOfBlocksFollowsFromTheSize() public {
@@ -119,7 +173,7 @@ abstract contract DraftingTests is SettlementTest {
         deploy(agreed, new bytes32[](blocksOf(size)), new bytes32[](blocks));
     }
 
-    function blocksOf(uint16 size) private pure returns (uint256) {
+    function blocksOf(uint16 size) private view returns (uint256) {
         return (size + organizationsPerBlock() - 1) / organizationsPerBlock();
     }
 
@@ -146,8 +200,7 @@ abstract contract PublishingTests is SettlementTest {
         emit ITradeFL.AnnexPublished(annex);
         settlement.annexPublish(annex);
 
-        (bool annexIsPublished,,,,,,) = settlement.progress();
-        assertTrue(annexIsPublished);
+        assertTrue(progress().annexIsPublished);
         vm.expectRevert(ITradeFL.AlreadyPublished.selector);
         settlement.annexPublish(annex);
     }
@@ -175,8 +228,7 @@ abstract contract PublishingTests is SettlementTest {
         }
         settlement.organizationsPublish(0, organizationBlocks()[0]);
 
-        (, uint256 listed,,,,,) = settlement.progress();
-        assertEq(listed, 4);
+        assertEq(progress().listed, 4);
         for (uint256 i = 0; i < 4; ++i) {
             ITradeFL.Account memory one = settlement.organization(i);
             assertEq(one.account, account(i));
@@ -220,14 +272,12 @@ abstract contract PublishingTests is SettlementTest {
         expectUnexpectedBlock(1);
         settlement.organizationsPublish(1, list[1]);
         settlement.organizationsPublish(0, list[0]);
-        (, uint256 listed,,,,,) = settlement.progress();
-        assertEq(listed, full);
+        assertEq(progress().listed, full);
         expectUnexpectedBlock(0);
         settlement.organizationsPublish(0, list[0]);
         settlement.organizationsPublish(1, list[1]);
 
-        (, listed,,,,,) = settlement.progress();
-        assertEq(listed, full + 5);
+        assertEq(progress().listed, full + 5);
         assertEq(settlement.indexOf(account(full - 1)), full - 1);
         assertEq(settlement.indexOf(account(full)), full);
         assertEq(settlement.indexOf(account(full + 4)), full + 4);
@@ -336,8 +386,7 @@ abstract contract PublishingTests is SettlementTest {
         emit ITradeFL.PairsPublished(0, matrix);
         settlement.pairsPublish(0, matrix);
 
-        (,, uint256 published,,,,) = settlement.progress();
-        assertEq(published, 1);
+        assertEq(progress().published, 1);
         vm.expectRevert(ITradeFL.AlreadyPublished.selector);
         settlement.pairsPublish(0, matrix);
     }
@@ -390,8 +439,7 @@ abstract contract PublishingTests is SettlementTest {
         settlement.annexPublish(annex);
         bytes[] memory matrix = pairBlocks();
         settlement.pairsPublish(1, matrix[1]);
-        (,, uint256 published,,,,) = settlement.progress();
-        assertEq(published, 2);
+        assertEq(progress().published, 2);
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Drafting));
         settlement.pairsPublish(0, matrix[0]);
 
@@ -407,7 +455,7 @@ abstract contract PublishingTests is SettlementTest {
         settlement.pairsPublish(0, pairBlocks()[0]);
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Drafting));
         vm.expectEmit(address(settlement));
-        emit ITradeFL.JoiningOpened(START + 1 days);
+        emit ITradeFL.JoiningOpened();
         settlement.annexPublish(annex);
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Joining));
     }
@@ -418,7 +466,7 @@ abstract contract PublishingTests is SettlementTest {
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Drafting));
         bytes memory matrix = pairBlocks()[0];
         vm.expectEmit(address(settlement));
-        emit ITradeFL.JoiningOpened(START + 1 days);
+        emit ITradeFL.JoiningOpened();
         settlement.pairsPublish(0, matrix);
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Joining));
     }
@@ -478,18 +526,35 @@ abstract contract JoiningTests is SettlementTest {
     function test_ADepositIsCounted() public {
         toJoining();
         uint256 bond = expectedBonds()[1];
-        vm.deal(account(1), bond + 5);
         vm.expectEmit(address(settlement));
         emit ITradeFL.DepositSubmitted(account(1), bond + 5);
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.JoinDeadlineSet(START + 1 days);
         deposit(1, bond + 5);
 
         ITradeFL.Account memory one = settlement.organization(1);
         assertTrue(one.joined);
         assertEq(one.deposit, bond + 5);
-        assertEq(address(settlement).balance, bond + 5);
-        (,,, uint256 joined,,,) = settlement.progress();
-        assertEq(joined, 1);
+        assertEq(address(vault).balance, bond + 5);
+        assertEq(vault.locked(address(settlement), account(1)), bond + 5);
+        assertEq(address(settlement).balance, 0);
+        assertEq(progress().joined, 1);
         assertEq(settlement.creditOf(account(1)), 0);
+    }
+
+    function test_OnlyTheVaultBringsDeposits() public {
+        toJoining();
+        bytes32 hash = settlement.agreementHash();
+        vm.prank(account(0));
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotVault.selector, account(0)));
+        settlement.depositAccept(account(0), 100 ether, hash);
+    }
+
+    function test_OnlyTheVaultRecordsWithdrawals() public {
+        toSettled();
+        vm.prank(account(0));
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotVault.selector, account(0)));
+        settlement.withdrawalRecord(account(1), account(0), 1);
     }
 
     function test_TheLastDepositOpensReporting() public {
@@ -507,8 +572,20 @@ abstract contract JoiningTests is SettlementTest {
         deposit(0, bonds[0]);
 
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Open));
-        (, uint256 report,,) = settlement.deadlines();
-        assertEq(report, START + 1 hours + 2 days);
+        (, uint256 reporting,,) = settlement.deadlines();
+        assertEq(reporting, START + 1 hours + 2 days);
+    }
+
+    function test_OnlyTheFirstDepositStartsTheTime() public {
+        toJoining();
+        uint256[] memory bonds = expectedBonds();
+        deposit(2, bonds[2]);
+        skip(1 hours);
+        vm.recordLogs();
+        deposit(0, bonds[0]);
+        assertEq(vm.getRecordedLogs().length, 1);
+        (uint256 join,,,) = settlement.deadlines();
+        assertEq(join, START + 1 days);
     }
 
     function test_ADepositOfTheBondIsEnoughAndOneWeiLessIsNot() public {
@@ -519,6 +596,17 @@ abstract contract JoiningTests is SettlementTest {
         );
         expectDepositRevert(0, 0, abi.encodeWithSelector(ITradeFL.DepositBelowBond.selector, bond, 0));
         deposit(0, bond);
+    }
+
+    function test_WithAnArbiterADepositHoldsAStakeToo() public {
+        (agreed.arbiter, agreed.disputeStakeWei) = (arbiter, 77);
+        toJoining();
+        uint256 bond = expectedBonds()[0];
+        assertEq(settlement.organization(0).bond, bond);
+        expectDepositRevert(
+            0, bond + 76, abi.encodeWithSelector(ITradeFL.DepositBelowBond.selector, bond + 77, bond + 76)
+        );
+        deposit(0, bond + 77);
     }
 
     function test_ADepositOf112BitsIsTheMost() public {
@@ -539,14 +627,18 @@ abstract contract JoiningTests is SettlementTest {
         vm.deal(account(0), 1 ether);
         vm.prank(account(0));
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.HashMismatch.selector, hash, mine));
-        settlement.depositSubmit{value: 1 ether}(mine);
+        vault.depositSubmit{value: 1 ether}(address(settlement), mine);
     }
 
     function test_ADepositIsMadeOnce() public {
         toJoining();
         uint256 bond = expectedBonds()[0];
         deposit(0, bond);
-        expectDepositRevert(0, bond, abi.encodeWithSelector(ITradeFL.AlreadyJoined.selector, account(0)));
+        expectDepositRevert(0, bond, abi.encodeWithSelector(IVault.AlreadyDeposited.selector, account(0)));
+        bytes32 hash = settlement.agreementHash();
+        vm.prank(address(vault)); // were the vault to forget it
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyJoined.selector, account(0)));
+        settlement.depositAccept(account(0), bond, hash);
     }
 
     function test_AStrangerCannotDeposit() public {
@@ -555,39 +647,61 @@ abstract contract JoiningTests is SettlementTest {
         expectDepositRevert(0, 1 ether, abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
     }
 
-    function test_TheJoinDeadlineIsTheLastSecondToDeposit() public {
+    function test_ADepositAfterTheDeadlineCountsWhileTheWindowIsOpen() public {
         toJoining();
         uint256[] memory bonds = expectedBonds();
-        vm.warp(START + 1 days);
         deposit(0, bonds[0]);
-        vm.warp(START + 1 days + 1);
-        expectDepositRevert(
-            1, bonds[1], abi.encodeWithSelector(ITradeFL.DeadlinePassed.selector, START + 1 days)
-        );
+        vm.warp(START + 365 days); // nobody has closed the window
+        deposit(1, bonds[1]);
+        settlement.windowClose();
+        vm.roll(START_BLOCK + 5);
+        deposit(2, bonds[2]);
+        vm.roll(START_BLOCK + 6);
+        expectDepositRevert(3, bonds[3], abi.encodeWithSelector(ITradeFL.WindowOver.selector));
     }
 
-    function test_CancellingIsPossibleAfterTheJoinDeadlineOnly() public {
+    function test_CancellingIsPossibleWhenTheWindowIsOverOnly() public {
         toJoining();
-        vm.warp(START + 1 days);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, START + 1 days));
-        settlement.cancel();
+        deposit(0, expectedBonds()[0]);
         vm.warp(START + 1 days + 1);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.cancel();
+        settlement.windowClose();
+        vm.roll(START_BLOCK + 5);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.cancel();
+        vm.roll(START_BLOCK + 6);
         vm.expectEmit(address(settlement));
         emit ITradeFL.SettlementCancelled();
         settlement.cancel();
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Cancelled));
+        assertTrue(vault.isClosed(address(settlement)));
     }
 
-    function test_CancellingADraftLeavesNothingToWithdraw() public {
-        draft();
-        settlement.organizationsPublish(0, organizationBlocks()[0]);
-        vm.warp(START + 1 days);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, START + 1 days));
+    function test_AClosingWindowOpensReportingWhenAllJoinInTime() public {
+        toJoining();
+        uint256[] memory bonds = expectedBonds();
+        deposit(0, bonds[0]);
+        vm.warp(START + 1 days + 1);
+        settlement.windowClose();
+        vm.roll(START_BLOCK + 5);
+        for (uint256 i = 1; i < 4; ++i) {
+            deposit(i, bonds[i]);
+        }
+        assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Open));
+        assertEq(progress().closedAt, 0);
+        vm.roll(START_BLOCK + 1000);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.profileRecord();
+    }
+
+    function test_NoTimeRunsBeforeTheFirstDeposit() public {
+        toJoining();
+        vm.warp(START + 365 days);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.windowClose();
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
         settlement.cancel();
-        toCancelled();
-        assertEq(settlement.creditOf(account(0)), 0);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NothingToWithdraw.selector, account(0)));
-        withdraw(0);
     }
 
     function test_CancellingReturnsEveryDeposit() public {
@@ -595,6 +709,8 @@ abstract contract JoiningTests is SettlementTest {
         uint256[] memory bonds = expectedBonds();
         deposit(1, bonds[1]);
         deposit(3, bonds[3] + 7);
+        vm.expectRevert(abi.encodeWithSelector(IVault.SettlementOpen.selector, address(settlement)));
+        withdraw(1);
         toCancelled();
 
         assertEq(settlement.creditOf(account(1)), bonds[1]);
@@ -604,11 +720,18 @@ abstract contract JoiningTests is SettlementTest {
         withdraw(3);
         assertEq(account(1).balance, bonds[1]);
         assertEq(account(3).balance, bonds[3] + 7);
-        assertEq(address(settlement).balance, 0);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NothingToWithdraw.selector, account(0)));
+        assertEq(address(vault).balance, 0);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, account(0)));
         withdraw(0);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NothingToWithdraw.selector, account(1)));
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, account(1)));
         withdraw(1);
+    }
+
+    function test_ACancelledSettlementTakesNoDeposit() public {
+        toCancelled();
+        expectDepositRevert(
+            1, 1 ether, abi.encodeWithSelector(IVault.SettlementClosed.selector, address(settlement))
+        );
     }
 
     function test_AProposalIsAnnouncedAndChangesNothing() public {
@@ -652,7 +775,7 @@ abstract contract JoiningTests is SettlementTest {
         vm.deal(account(i), amount);
         vm.prank(account(i));
         vm.expectRevert(reason);
-        settlement.depositSubmit{value: amount}(hash);
+        vault.depositSubmit{value: amount}(address(settlement), hash);
     }
 }
 
@@ -662,18 +785,18 @@ abstract contract ReportingTests is SettlementTest {
         toOpen();
         int128 x = int128(expectedScore(1, Report(0.25e9, 2e9)));
         vm.expectEmit(address(settlement));
-        emit ITradeFL.ContributionSubmitted(account(1), 0.25e9, 2e9, x, keccak256("statement"));
+        emit ITradeFL.ContributionSubmitted(account(1), 0.25e9, 2e9, 0, x, keccak256("statement"));
         vm.prank(account(1));
-        settlement.contributionSubmit(0.25e9, 2e9, keccak256("statement"), "not looked at");
+        settlement.contributionSubmit(account(1), 0.25e9, 2e9, 0, 0, keccak256("statement"), "");
 
         ITradeFL.Account memory one = settlement.organization(1);
         assertTrue(one.reported);
         assertEq(one.dataPpb, 0.25e9);
         assertEq(one.cpuHz, 2e9);
         assertEq(one.score, x);
+        assertEq(one.serial, 0);
         assertFalse(settlement.organization(0).reported);
-        (,,,, uint256 reported,,) = settlement.progress();
-        assertEq(reported, 1);
+        assertEq(progress().reported, 1);
     }
 
     function test_AReportIsMadeOnce() public {
@@ -683,11 +806,26 @@ abstract contract ReportingTests is SettlementTest {
         report(0);
     }
 
-    function test_AStrangerCannotReport() public {
+    function test_WithoutAVerifierNobodyReportsForAnother() public {
         toOpen();
         vm.prank(stranger);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
-        settlement.contributionSubmit(1e9, 1e9, 0, "");
+        settlement.contributionSubmit(stranger, 1e9, 1e9, 0, 0, 0, "");
+        vm.prank(account(1));
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotOrganization.selector, account(1)));
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, 0, 0, "");
+    }
+
+    function test_WithoutAVerifierThereIsNoAttestation() public {
+        toOpen();
+        vm.startPrank(account(0));
+        vm.expectRevert(ITradeFL.InvalidAttestation.selector);
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 1, 0, 0, "");
+        vm.expectRevert(ITradeFL.InvalidAttestation.selector);
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, type(uint64).max, 0, "");
+        vm.expectRevert(ITradeFL.InvalidAttestation.selector);
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, 0, 0, hex"00");
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, 0, 0, "");
     }
 
     function test_TheShareIsBetweenDMinAndOne() public {
@@ -715,15 +853,6 @@ abstract contract ReportingTests is SettlementTest {
         report(3);
     }
 
-    function test_TheReportDeadlineIsTheLastSecondToReport() public {
-        toOpen();
-        vm.warp(START + 2 days);
-        report(0);
-        vm.warp(START + 2 days + 1);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.DeadlinePassed.selector, START + 2 days));
-        report(1);
-    }
-
     function test_ASignedReportIsCounted() public {
         agreed.verifier = verifier;
         toOpen();
@@ -740,13 +869,96 @@ abstract contract ReportingTests is SettlementTest {
     function test_TheDigestIsEip712() public {
         draft();
         assertEq(
-            settlement.attestationDigest(account(1), 123, 456),
-            Agreement.attestationDigest(block.chainid, address(settlement), account(1), 123, 456)
+            settlement.attestationDigest(account(1), 123, 456, 7, 8),
+            Agreement.attestationDigest(block.chainid, address(settlement), account(1), 123, 456, 7, 8)
         );
     }
 
-    function test_AProfileOfAllReportsIsRecordedAtOnce() public {
-        agreed.arbiter = arbiter;
+    function test_AHigherSerialReplacesAReport() public {
+        agreed.verifier = verifier;
+        toOpen();
+        attested(1, 1e9, 3e9, 0, stranger);
+        attested(1, 0.5e9, 1e9, 9, stranger); // lower: the organization itself would not send it
+        ITradeFL.Account memory one = settlement.organization(1);
+        assertEq(abi.encode(one.dataPpb, one.cpuHz, one.serial), abi.encode(0.5e9, 1e9, 9));
+        assertEq(one.score, expectedScore(1, Report(0.5e9, 1e9)));
+        assertEq(progress().reported, 1);
+
+        refuseSerial(1, 1e9, 3e9, 9, 9);
+        refuseSerial(1, 1e9, 3e9, 8, 9);
+        refuseSerial(1, 1e9, 3e9, 0, 9);
+        attested(1, 1e9, 3e9, type(uint64).max, account(1));
+        refuseSerial(1, 1e9, 3e9, type(uint64).max, type(uint64).max);
+    }
+
+    function test_AReplacedReportIsTheOneThatSettles() public {
+        agreed.verifier = verifier;
+        toOpen();
+        for (uint256 i = 0; i < 4; ++i) {
+            attested(i, 1e9, 3e9, uint64(i), account(i));
+        }
+        settlement.windowClose();
+        reports[2] = Report(0.1e9, 1e9);
+        attested(2, 0.1e9, 1e9, 3, stranger); // all have reported, but the window is still open
+        for (uint256 i = 0; i < 4; ++i) {
+            if (i != 2) reports[i] = Report(1e9, 3e9);
+        }
+        toSettled();
+        int256[] memory r = expectedRedistributions();
+        for (uint256 i = 0; i < 4; ++i) {
+            assertEq(settlement.organization(i).redistribution, r[i]);
+        }
+    }
+
+    function test_AFirstReportMayHaveAnySerial() public {
+        agreed.verifier = verifier;
+        toOpen();
+        attested(0, 1e9, 1e9, 0, account(0));
+        attested(1, 1e9, 1e9, 5, account(1));
+        refuseSerial(1, 1e9, 1e9, 4, 5);
+    }
+
+    function test_AnExpiredAttestationIsRefused() public {
+        agreed.verifier = verifier;
+        toOpen();
+        uint64 expiry = uint64(START + 60);
+        bytes memory signature = attest(account(0), 1e9, 1e9, 0, expiry);
+        vm.warp(expiry + 1);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.AttestationExpired.selector, expiry));
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, expiry, 0, signature);
+        vm.warp(expiry);
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, expiry, 0, signature);
+    }
+
+    function test_SerialAndExpiryAreSigned() public {
+        agreed.verifier = verifier;
+        toOpen();
+        bytes memory signature = attest(account(0), 1e9, 1e9, 3, uint64(START + 60));
+        vm.expectRevert(ITradeFL.InvalidAttestation.selector);
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 4, uint64(START + 60), 0, signature);
+        vm.expectRevert(ITradeFL.InvalidAttestation.selector);
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 3, uint64(START + 61), 0, signature);
+        vm.expectRevert(ITradeFL.InvalidAttestation.selector);
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 3, 0, 0, signature);
+    }
+
+    function test_OnlyTheOrganizationNamesAStatement() public {
+        agreed.verifier = verifier;
+        toOpen();
+        bytes memory signature = attest(account(0), 1e9, 1e9);
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotOrganization.selector, stranger));
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, 0, keccak256("forged"), signature);
+
+        int128 x = int128(expectedScore(0, Report(1e9, 1e9)));
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.ContributionSubmitted(account(0), 1e9, 1e9, 0, x, keccak256("mine"));
+        vm.prank(account(0));
+        settlement.contributionSubmit(account(0), 1e9, 1e9, 0, 0, keccak256("mine"), signature);
+    }
+
+    function test_AProfileOfAllReportsNeedsNoDeadline() public {
+        (agreed.arbiter, agreed.verifier) = (arbiter, verifier);
         toOpen();
         uint32[] memory d = new uint32[](4);
         uint64[] memory f = new uint64[](4);
@@ -756,24 +968,31 @@ abstract contract ReportingTests is SettlementTest {
         }
         vm.warp(START + 1 hours);
         vm.expectEmit(address(settlement));
-        emit ITradeFL.ProfileRecorded(d, f, START + 1 hours + 3 days, START + 1 hours + 7 days);
+        emit ITradeFL.WindowClosing(ITradeFL.Phase.Open, START_BLOCK + 5);
+        settlement.windowClose();
+        vm.roll(START_BLOCK + 6);
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.ProfileRecorded(d, f, START + 1 hours + 3 days);
         settlement.profileRecord();
 
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Recorded));
-        (,, uint256 dispute, uint256 ruling) = settlement.deadlines();
-        assertEq(dispute, START + 1 hours + 3 days);
-        assertEq(ruling, START + 1 hours + 7 days);
+        (,, uint256 disputes, uint256 ruling) = settlement.deadlines();
+        assertEq(disputes, START + 1 hours + 3 days);
+        assertEq(ruling, 0);
     }
 
-    function test_AProfileWithASilentOrganizationIsRecordedAfterTheDeadline() public {
+    function test_AProfileWithASilentOrganizationWaitsForTheDeadline() public {
         toOpen();
         report(0);
         report(1);
         report(3);
         vm.warp(START + 2 days);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, START + 2 days));
-        settlement.profileRecord();
+        settlement.windowClose();
         vm.warp(START + 2 days + 1);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.profileRecord();
+        endWindow();
         settlement.profileRecord();
 
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Recorded));
@@ -781,30 +1000,363 @@ abstract contract ReportingTests is SettlementTest {
         assertFalse(settlement.organization(2).reported);
     }
 
-    function test_WithoutAnArbiterThereAreNoWindows() public {
+    function test_WithoutAnArbiterThereIsNoWindowForDisputes() public {
         toOpen();
-        vm.warp(START + 2 days + 1);
+        endWindow();
         vm.expectEmit(address(settlement));
-        emit ITradeFL.ProfileRecorded(
-            new uint32[](4), new uint64[](4), START + 2 days + 1, START + 2 days + 1
-        );
+        emit ITradeFL.ProfileRecorded(new uint32[](4), new uint64[](4), 0);
         settlement.profileRecord();
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.WrongPhase.selector, ITradeFL.Phase.Recorded));
+        settlement.windowClose();
+        settlement.payoffCalculate(0, pairBlocks()[0]);
+    }
+
+    function attested(uint256 i, uint32 d, uint64 f, uint64 serial, address sender) private {
+        bytes memory signature = attest(account(i), d, f, serial, 0);
+        vm.prank(sender);
+        settlement.contributionSubmit(account(i), d, f, serial, 0, 0, signature);
+    }
+
+    function refuseSerial(uint256 i, uint32 d, uint64 f, uint64 serial, uint64 current) private {
+        bytes memory signature = attest(account(i), d, f, serial, 0);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.StaleSerial.selector, current, serial));
+        settlement.contributionSubmit(account(i), d, f, serial, 0, 0, signature);
     }
 
     function refuseReport(uint32 d, uint64 f, bytes memory reason) private {
+        bytes memory signature;
+        if (agreed.verifier != address(0)) signature = new bytes(65);
         vm.prank(account(0));
         vm.expectRevert(reason);
-        settlement.contributionSubmit(d, f, 0, "");
+        settlement.contributionSubmit(account(0), d, f, 0, 0, 0, signature);
     }
 }
 
-/// @title Disputes and rulings.
-abstract contract DisputeTests is SettlementTest {
-    uint256 private constant DISPUTE = START + 3 days;
-    uint256 private constant RULING = START + 7 days;
+/// @title Windows: a chain that stands still, at whatever time and for however long, makes nobody late.
+abstract contract WindowTests is SettlementTest {
+    uint256 private constant HALT = 10 * 365 days;
 
     constructor() {
         usualArbiter = arbiter;
+    }
+
+    function test_AClosingWindowIsNotClosedAgain() public {
+        toOpen();
+        vm.warp(START + 2 days + 1);
+        settlement.windowClose();
+        uint256 closedAt = progress().closedAt;
+        assertEq(closedAt, START_BLOCK);
+        vm.roll(START_BLOCK + 3);
+        vm.expectRevert(ITradeFL.AlreadyClosing.selector);
+        settlement.windowClose();
+        vm.roll(START_BLOCK + 100);
+        vm.expectRevert(ITradeFL.AlreadyClosing.selector);
+        settlement.windowClose();
+        assertEq(progress().closedAt, closedAt);
+    }
+
+    /// @dev The chain halts as soon as the window opens: its time is used up, but nobody has had a block.
+    function test_AHaltAtTheStartOfTheReportWindow() public {
+        toOpen();
+        skip(HALT);
+        settlement.windowClose();
+        assertAllReportUpTo(START_BLOCK + 5);
+    }
+
+    /// @dev The chain halts shortly before the last second.
+    function test_AHaltAtTheEndOfTheReportWindow() public {
+        toOpen();
+        skip(2 days - 1);
+        vm.roll(START_BLOCK + 100_000); // a quiet week of blocks, which counts for nothing
+        skip(HALT);
+        settlement.windowClose();
+        assertAllReportUpTo(START_BLOCK + 100_005);
+    }
+
+    /// @dev The chain halts between the two steps, and in the middle of the last blocks.
+    function test_AHaltBetweenTheTwoSteps() public {
+        toOpen();
+        skip(2 days + 1);
+        settlement.windowClose();
+        skip(HALT);
+        vm.roll(START_BLOCK + 3);
+        skip(HALT);
+        assertAllReportUpTo(START_BLOCK + 5);
+    }
+
+    function test_WithoutAnybodyToCloseItAWindowStaysOpen() public {
+        toOpen();
+        skip(HALT);
+        vm.roll(START_BLOCK + 1e6);
+        report(2);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.profileRecord();
+    }
+
+    function test_AHaltInTheWindowForDisputes() public {
+        toRecorded();
+        uint256 start = vm.getBlockNumber();
+        skip(HALT);
+        dispute(0, 1);
+        settlement.windowClose();
+        skip(HALT);
+        vm.roll(start + 5);
+        dispute(1, 2); // in the last block
+        vm.roll(start + 6);
+        vm.expectRevert(ITradeFL.WindowOver.selector);
+        dispute(2, 3);
+    }
+
+    function test_AHaltInTheWindowForRulings() public {
+        toRecorded();
+        dispute(0, 1);
+        dispute(1, 2);
+        endWindow();
+        settlement.windowClose();
+        uint256 start = vm.getBlockNumber();
+        skip(HALT);
+        ruling(1, 0, 0);
+        settlement.windowClose();
+        skip(HALT);
+        vm.roll(start + 5);
+        ruling(2, 0, 0); // in the last block
+        assertEq(progress().openDisputes, 0);
+    }
+
+    function test_ARulingAfterItsWindowIsRefused() public {
+        toRecorded();
+        dispute(0, 1);
+        endWindow();
+        settlement.windowClose();
+        endWindow();
+        vm.expectRevert(ITradeFL.WindowOver.selector);
+        ruling(1, 0, 0);
+    }
+
+    function test_AHaltInJoining() public {
+        toJoining();
+        uint256[] memory bonds = expectedBonds();
+        deposit(0, bonds[0] + agreed.disputeStakeWei);
+        skip(HALT);
+        settlement.windowClose();
+        skip(HALT);
+        vm.roll(START_BLOCK + 5);
+        for (uint256 i = 1; i < 4; ++i) {
+            deposit(i, bonds[i] + agreed.disputeStakeWei);
+        }
+        assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Open));
+    }
+
+    /// @dev Whatever the number of last blocks: none of them is too late, and the next one is.
+    function testFuzz_EveryOneOfTheLastBlocksIsOpen(uint32 blocks, uint32 passed, uint64 halt) public {
+        blocks = uint32(bound(blocks, 1, type(uint32).max));
+        passed = uint32(bound(passed, 0, blocks));
+        agreed.closingBlocks = blocks;
+        toOpen();
+        skip(uint256(2 days) + 1 + halt % uint64(HALT));
+        settlement.windowClose();
+        uint256 last = START_BLOCK + uint256(blocks);
+        vm.roll(START_BLOCK + passed);
+        report(0);
+        vm.roll(last);
+        report(1);
+        vm.roll(last + 1);
+        vm.expectRevert(ITradeFL.WindowOver.selector);
+        report(2);
+        settlement.profileRecord();
+    }
+
+    function test_RulingsOpenByWindowCloseOnlyWhenThereIsADispute() public {
+        toRecorded();
+        endWindow();
+        vm.expectRevert(ITradeFL.AlreadyClosing.selector);
+        settlement.windowClose();
+        settlement.payoffCalculate(0, pairBlocks()[0]);
+    }
+
+    function test_WhileItClosesTheWindowForDisputesDoesNotBecomeThatForRulings() public {
+        toRecorded();
+        dispute(0, 1);
+        skip(3 days + 1);
+        settlement.windowClose();
+        vm.roll(progress().closedAt + 5);
+        vm.expectRevert(ITradeFL.AlreadyClosing.selector);
+        settlement.windowClose();
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        ruling(1, 0, 0);
+        vm.roll(progress().closedAt + 6);
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.RulingOpened(vm.getBlockTimestamp() + 4 days);
+        settlement.windowClose();
+        assertTrue(progress().rulingBegun);
+        assertEq(progress().closedAt, 0);
+        vm.expectRevert(ITradeFL.WindowOver.selector);
+        dispute(0, 2);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, vm.getBlockTimestamp() + 4 days));
+        settlement.windowClose();
+    }
+
+    function ruling(uint256 accused, uint32 d, uint64 f) private {
+        vm.prank(arbiter);
+        settlement.rule(account(accused), d, f);
+    }
+
+    function assertAllReportUpTo(uint256 last) private {
+        for (uint256 i = 0; i < 3; ++i) {
+            report(i);
+            vm.expectRevert(ITradeFL.WindowOpen.selector);
+            settlement.profileRecord();
+        }
+        vm.roll(last);
+        report(3);
+        vm.roll(last + 1);
+        settlement.profileRecord();
+        for (uint256 i = 0; i < 4; ++i) {
+            assertTrue(settlement.organization(i).reported);
+        }
+        toSettled();
+        int256[] memory r = expectedRedistributions();
+        for (uint256 i = 0; i < 4; ++i) {
+            assertEq(settlement.organization(i).redistribution, r[i]);
+        }
+    }
+}
+
+/// @title Unanimous consent: an exit from every phase that has money in it.
+abstract contract ConsentTests is SettlementTest {
+    constructor() {
+        usualArbiter = arbiter;
+    }
+
+    function test_ConsentInJoining() public {
+        toJoining();
+        assertAllConsent();
+    }
+
+    function test_ConsentInJoiningWithSomeDeposits() public {
+        toJoining();
+        uint256[] memory bonds = expectedBonds();
+        deposit(1, bonds[1] + agreed.disputeStakeWei + 5);
+        deposit(2, bonds[2] + agreed.disputeStakeWei);
+        assertAllConsent();
+    }
+
+    function test_ConsentInOpen() public {
+        toOpen();
+        report(1);
+        assertAllConsent();
+    }
+
+    function test_ConsentWhileAWindowCloses() public {
+        toOpen();
+        skip(2 days + 1);
+        settlement.windowClose();
+        assertAllConsent();
+    }
+
+    function test_ConsentInRecordedReturnsStakesToo() public {
+        toRecorded();
+        dispute(0, 1);
+        dispute(1, 2);
+        endWindow();
+        vm.prank(arbiter);
+        settlement.rule(account(1), 0, 0); // would have cost 1 its stake
+        assertNotEq(settlement.organization(1).stakes, 0);
+        assertAllConsent();
+    }
+
+    function test_ConsentInCalculated() public {
+        toCalculated();
+        assertNotEq(settlement.organization(0).redistribution, 0);
+        assertAllConsent();
+    }
+
+    function test_ConsentsOfSeveralPhasesAddUp() public {
+        toJoining();
+        consent(0);
+        toOpen();
+        consent(3);
+        toRecorded();
+        consent(1);
+        toCalculated();
+        assertEq(progress().consents, 3);
+        consent(2);
+        assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Cancelled));
+    }
+
+    function test_ConsentIsGivenOnceAndNotTakenBack() public {
+        toOpen();
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.ConsentGiven(account(1));
+        consent(1);
+        assertTrue(settlement.organization(1).consented);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyConsented.selector, account(1)));
+        consent(1);
+        assertEq(progress().consents, 1);
+    }
+
+    function test_ThreeOfFourAreNotAll() public {
+        toOpen();
+        for (uint256 i = 0; i < 3; ++i) {
+            consent(i);
+        }
+        toSettled();
+        int256[] memory r = expectedRedistributions();
+        for (uint256 i = 0; i < 4; ++i) {
+            assertEq(settlement.organization(i).redistribution, r[i]);
+            withdraw(i);
+        }
+    }
+
+    function test_AStrangerDoesNotConsent() public {
+        toOpen();
+        vm.prank(stranger);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
+        settlement.consent();
+        vm.prank(arbiter);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotListed.selector, arbiter));
+        settlement.consent();
+    }
+
+    function consent(uint256 i) private {
+        vm.prank(account(i));
+        settlement.consent();
+    }
+
+    /// @dev All consent; everybody has what it brought.
+    function assertAllConsent() private {
+        for (uint256 i = 0; i < 4; ++i) {
+            assertNotEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Cancelled));
+            if (i == 3) {
+                vm.expectEmit(address(settlement));
+                emit ITradeFL.ConsentGiven(account(3));
+                vm.expectEmit(address(settlement));
+                emit ITradeFL.SettlementCancelled();
+            }
+            consent(i);
+        }
+        assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Cancelled));
+        for (uint256 i = 0; i < 4; ++i) {
+            ITradeFL.Account memory one = settlement.organization(i);
+            if (!one.joined) continue;
+            assertEq(settlement.creditOf(account(i)), one.deposit);
+            withdraw(i);
+            assertEq(account(i).balance, one.deposit);
+            assertEq(settlement.creditOf(account(i)), 0);
+        }
+        assertEq(address(vault).balance, 0);
+    }
+}
+
+/// @title Disputes, rulings and stakes.
+abstract contract DisputeTests is SettlementTest {
+    uint256 private constant STAKE = 1e15 + 7;
+
+    int256[] private stakes; // what each must have won less lost
+
+    constructor() {
+        usualArbiter = arbiter;
+        stakes = new int256[](4);
     }
 
     function test_ADisputeIsRaisedOnce() public {
@@ -814,17 +1366,17 @@ abstract contract DisputeTests is SettlementTest {
         dispute(0, 1);
 
         assertTrue(settlement.organization(1).disputed);
+        assertEq(settlement.organization(1).disputedBy, account(0));
         assertFalse(settlement.organization(1).ruled);
-        assertEq(openDisputes(), 1);
+        assertEq(progress().openDisputes, 1);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyDisputed.selector, account(1)));
         dispute(2, 1);
     }
 
-    function test_OneMayDisputeItsOwnReport() public {
+    function test_NobodyDisputesItsOwnReport() public {
         toRecorded();
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.OwnReport.selector, account(1)));
         dispute(1, 1);
-        ruleFor(1, 1e9, 3e9);
-        assertEq(settlement.organization(1).dataPpb, 1e9);
     }
 
     function test_AStrangerNeitherDisputesNorIsDisputed() public {
@@ -838,35 +1390,53 @@ abstract contract DisputeTests is SettlementTest {
     }
 
     function test_WithoutAnArbiterNobodyDisputes() public {
-        agreed.arbiter = address(0);
+        (agreed.arbiter, agreed.disputeStakeWei) = (address(0), 0);
         toRecorded();
         vm.expectRevert(ITradeFL.NoArbiter.selector);
         dispute(0, 1);
     }
 
     function test_WithoutAnArbiterNobodyRules() public {
-        agreed.arbiter = address(0);
+        (agreed.arbiter, agreed.disputeStakeWei) = (address(0), 0);
         toRecorded();
         vm.prank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotArbiter.selector, arbiter));
         settlement.rule(account(0), 0, 0);
     }
 
-    function test_TheDisputeDeadlineIsTheLastSecondToDispute() public {
+    function test_EachDisputeLocksAStake() public {
+        toJoining();
+        uint256 bond = expectedBonds()[0];
+        deposit(0, bond + 2 * STAKE - 1);
         toRecorded();
-        vm.warp(DISPUTE);
         dispute(0, 1);
-        vm.warp(DISPUTE + 1);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.DeadlinePassed.selector, DISPUTE));
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.StakeMissing.selector, STAKE, STAKE - 1));
         dispute(0, 2);
+        dispute(1, 0);
+        vm.expectRevert(abi.encodeWithSelector(ITradeFL.StakeMissing.selector, STAKE, 0));
+        dispute(1, 2);
     }
 
-    function test_ARulingCorrectsAReport() public {
+    function test_AnOrganizationDisputesAsOftenAsItHasStakes() public {
+        toJoining();
+        deposit(0, expectedBonds()[0] + 3 * STAKE);
+        toRecorded();
+        for (uint256 i = 1; i < 4; ++i) {
+            dispute(0, i);
+        }
+        assertEq(progress().openDisputes, 3);
+    }
+
+    // --- every outcome -------------------------------------------------------------------------------------------
+
+    function test_ALowerScoreCostsTheAccusedItsStake() public {
         toRecorded();
         dispute(0, 1);
         int128 x = int128(expectedScore(1, Report(0.5e9, 1e9)));
+        assertLt(x, settlement.organization(1).score);
+        toRuling();
         vm.expectEmit(address(settlement));
-        emit ITradeFL.DisputeRuled(account(1), 0.5e9, 1e9, x);
+        emit ITradeFL.DisputeRuled(account(1), 0.5e9, 1e9, x, account(1), STAKE);
         ruleFor(1, 0.5e9, 1e9);
 
         ITradeFL.Account memory one = settlement.organization(1);
@@ -874,44 +1444,189 @@ abstract contract DisputeTests is SettlementTest {
         assertEq(one.dataPpb, 0.5e9);
         assertEq(one.cpuHz, 1e9);
         assertEq(one.score, x);
-        assertEq(openDisputes(), 0);
+        assertEq(progress().openDisputes, 0);
+        (stakes[0], stakes[1]) = (int256(STAKE), -int256(STAKE));
         assertSettlesAsExpected();
     }
 
-    function test_ARulingUpholdsAReport() public {
+    function test_AReportThatStandsCostsTheDisputerItsStake() public {
         toRecorded();
         dispute(0, 1);
+        toRuling();
+        int128 x = settlement.organization(1).score;
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.DisputeRuled(account(1), reports[1].dataPpb, reports[1].cpuHz, x, account(0), STAKE);
         ruleFor(1, reports[1].dataPpb, reports[1].cpuHz);
         assertTrue(settlement.organization(1).ruled);
+        (stakes[0], stakes[1]) = (-int256(STAKE), int256(STAKE));
         assertSettlesAsExpected();
     }
 
-    function test_ARulingStrikesAReport() public {
+    function test_AStruckReportCostsTheAccusedItsStake() public {
         toRecorded();
         dispute(0, 1);
         int128 silence = int128(expectedScore(1, Report(0, 0)));
-        assertNotEq(settlement.organization(1).score, silence);
+        assertLt(silence, settlement.organization(1).score);
+        toRuling();
         vm.expectEmit(address(settlement));
-        emit ITradeFL.DisputeRuled(account(1), 0, 0, silence);
+        emit ITradeFL.DisputeRuled(account(1), 0, 0, silence, account(1), STAKE);
         ruleFor(1, 0, 0);
         assertEq(settlement.organization(1).score, silence);
+        (stakes[0], stakes[1]) = (int256(STAKE), -int256(STAKE));
+        assertSettlesAsExpected();
+    }
+
+    function test_AHigherScoreCostsNobody() public {
+        reports[1] = Report(0.5e9, 1e9);
+        toRecorded();
+        dispute(0, 1);
+        toRuling();
+        int128 x = int128(expectedScore(1, Report(1e9, 3e9)));
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.DisputeRuled(account(1), 1e9, 3e9, x, address(0), 0);
+        ruleFor(1, 1e9, 3e9);
         assertSettlesAsExpected();
     }
 
     function test_ARulingSpeaksForASilentOrganization() public {
-        reports[2].dataPpb = 0;
-        reports[2].cpuHz = 0;
+        reports[2] = Report(0, 0);
         toRecorded();
         dispute(2, 2);
+        toRuling();
         ruleFor(2, 0.7e9, 2e9);
         assertEq(settlement.organization(2).score, expectedScore(2, Report(0.7e9, 2e9)));
         assertSettlesAsExpected();
     }
 
+    function test_OthersMaySpeakForASilentOrganization() public {
+        reports[2] = Report(0, 0);
+        toRecorded();
+        dispute(0, 2);
+        toRuling();
+        ruleFor(2, 0.7e9, 2e9);
+        assertSettlesAsExpected();
+    }
+
+    function test_ASilenceThatStandsCostsWhoeverElseDisputedIt() public {
+        reports[2] = Report(0, 0);
+        toRecorded();
+        dispute(0, 2);
+        toRuling();
+        ruleFor(2, 0, 0);
+        (stakes[0], stakes[2]) = (-int256(STAKE), int256(STAKE));
+        assertSettlesAsExpected();
+    }
+
+    function test_AnOwnSilenceThatStandsIsSharedByAllOthers() public {
+        reports[2] = Report(0, 0);
+        toRecorded();
+        dispute(2, 2);
+        toRuling();
+        int256 share = int256(STAKE / 3); // a wei remains with the loser
+        assertNotEq(STAKE % 3, 0);
+        int128 silence = int128(expectedScore(2, Report(0, 0)));
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.DisputeRuled(account(2), 0, 0, silence, account(2), uint256(3 * share));
+        ruleFor(2, 0, 0);
+        (stakes[0], stakes[1], stakes[3]) = (share, share, share);
+        stakes[2] = -3 * share;
+        assertSettlesAsExpected();
+    }
+
+    function test_TwoOwnSilencesThatStandAreShared() public {
+        (reports[1], reports[2]) = (Report(0, 0), Report(0, 0));
+        toRecorded();
+        dispute(2, 2);
+        dispute(1, 1);
+        toRuling();
+        ruleFor(2, 0, 0);
+        ruleFor(1, 0, 0);
+        int256 share = int256(STAKE / 3);
+        (stakes[0], stakes[1], stakes[2], stakes[3]) = (2 * share, -2 * share, -2 * share, 2 * share);
+        assertSettlesAsExpected();
+    }
+
+    function test_WithoutARulingInTimeStakesReturn() public {
+        toRecorded();
+        dispute(0, 1);
+        dispute(1, 2);
+        toFinalReports();
+        assertSettlesAsExpected();
+    }
+
+    function test_ALoserWithoutEnoughPaysWhatItHasBeyondItsBond() public {
+        toJoining();
+        deposit(1, expectedBonds()[1] + STAKE + 11);
+        toRecorded();
+        dispute(1, 0); // locks its only stake
+        dispute(2, 1);
+        toRuling();
+        ruleFor(1, 0, 0); // loses it as the accused
+        int128 x = settlement.organization(0).score;
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.DisputeRuled(account(0), reports[0].dataPpb, reports[0].cpuHz, x, account(1), 11);
+        ruleFor(0, reports[0].dataPpb, reports[0].cpuHz); // and 11 wei are left for this
+        stakes[1] = -int256(STAKE) - 11;
+        stakes[2] = int256(STAKE);
+        stakes[0] = 11;
+        assertSettlesAsExpected();
+        assertGe(settlement.creditOf(account(1)), 0);
+    }
+
+    function test_ALoserWithNothingLeftPaysNothing() public {
+        toRecorded();
+        dispute(1, 0);
+        dispute(2, 1);
+        toRuling();
+        ruleFor(1, 0, 0);
+        int128 x = settlement.organization(0).score;
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.DisputeRuled(account(0), reports[0].dataPpb, reports[0].cpuHz, x, account(1), 0);
+        ruleFor(0, reports[0].dataPpb, reports[0].cpuHz);
+        (stakes[1], stakes[2]) = (-int256(STAKE), int256(STAKE));
+        assertSettlesAsExpected();
+    }
+
+    function test_WonStakesAreNotAtRisk() public {
+        toRecorded();
+        dispute(0, 1);
+        dispute(2, 0);
+        toRuling();
+        ruleFor(1, 0, 0); // 0 wins a stake
+        ruleFor(0, 0, 0); // and loses its own, no more
+        (stakes[0], stakes[1], stakes[2]) = (0, -int256(STAKE), int256(STAKE));
+        assertSettlesAsExpected();
+    }
+
+    function test_AStakeOfZeroMovesNothing() public {
+        agreed.disputeStakeWei = 0;
+        toRecorded();
+        for (uint256 i = 0; i < 4; ++i) {
+            dispute((i + 1) % 4, i);
+        }
+        toRuling();
+        for (uint256 i = 0; i < 4; ++i) {
+            ruleFor(i, 0, 0);
+        }
+        assertSettlesAsExpected();
+    }
+
+    function test_TheLargestStakeIsForfeited() public {
+        agreed.disputeStakeWei = 1e33;
+        toRecorded();
+        dispute(0, 1);
+        toRuling();
+        ruleFor(1, 0, 0);
+        (stakes[0], stakes[1]) = (1e33, -1e33);
+        assertSettlesAsExpected();
+    }
+
+    // --- rulings -------------------------------------------------------------------------------------------------
+
     function test_ARulingStaysWithinTheOrganizationsRange() public {
         toRecorded();
         dispute(0, 1);
-        vm.warp(DISPUTE + 1);
+        toRuling();
         vm.startPrank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.DataFractionOutOfRange.selector, 1e9 + 1));
         settlement.rule(account(1), 1e9 + 1, 1e9);
@@ -926,6 +1641,7 @@ abstract contract DisputeTests is SettlementTest {
     function test_OnlyTheArbiterRules() public {
         toRecorded();
         dispute(0, 1);
+        toRuling();
         vm.prank(account(0));
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotArbiter.selector, account(0)));
         settlement.rule(account(1), 0, 0);
@@ -934,70 +1650,76 @@ abstract contract DisputeTests is SettlementTest {
     function test_ARulingNeedsADispute() public {
         toRecorded();
         dispute(0, 1);
-        vm.warp(DISPUTE + 1);
+        toRuling();
         vm.prank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotDisputed.selector, account(2)));
         settlement.rule(account(2), 0, 0);
         vm.prank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
         settlement.rule(stranger, 0, 0);
+        assertFalse(progress().rulingBegun); // what was refused has opened nothing
     }
 
     function test_ARulingIsFinal() public {
         toRecorded();
         dispute(0, 1);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.AlreadyDisputed.selector, account(1)));
-        dispute(0, 1);
+        dispute(0 + 2, 3);
+        toRuling();
         ruleFor(1, 0, 0);
         vm.prank(arbiter);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotDisputed.selector, account(1)));
         settlement.rule(account(1), 1e9, 1e9);
     }
 
-    function test_ARulingWaitsForTheDisputeDeadline() public {
+    function test_ARulingWaitsForTheWindowForDisputes() public {
         toRecorded();
         dispute(0, 1);
-        vm.warp(DISPUTE);
-        vm.prank(arbiter);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, DISPUTE));
+        vm.startPrank(arbiter);
+        skip(30 days);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
         settlement.rule(account(1), 0, 0);
-        ruleFor(1, 0, 0); // a second later
-        assertTrue(settlement.organization(1).ruled);
+        settlement.windowClose();
+        vm.roll(progress().closedAt + 5);
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
+        settlement.rule(account(1), 0, 0);
+        vm.roll(progress().closedAt + 6);
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.RulingOpened(vm.getBlockTimestamp() + 4 days);
+        settlement.rule(account(1), 0, 0);
+        assertTrue(progress().rulingBegun);
     }
 
-    function test_TheRulingDeadlineIsTheLastSecondToRule() public {
+    function test_WithoutADisputeTheCalculationWaitsForTheWindow() public {
         toRecorded();
-        dispute(0, 1);
-        dispute(0, 2);
-        vm.warp(RULING);
-        ruleFor(1, 0, 0);
-        vm.warp(RULING + 1);
-        vm.prank(arbiter);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.DeadlinePassed.selector, RULING));
-        settlement.rule(account(2), 0, 0);
-    }
-
-    function test_WithoutADisputeTheCalculationWaitsForTheDisputeDeadline() public {
-        toRecorded();
-        vm.warp(DISPUTE);
-        expectTooEarlyToCalculate(DISPUTE);
-        vm.warp(DISPUTE + 1);
+        expectWindowOpenToCalculate();
+        skip(30 days);
+        expectWindowOpenToCalculate();
+        settlement.windowClose();
+        vm.roll(progress().closedAt + 5);
+        expectWindowOpenToCalculate();
+        vm.roll(progress().closedAt + 6);
         calculate();
         assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Calculated));
     }
 
-    function test_AnOpenDisputeHoldsTheCalculationUntilTheRulingDeadline() public {
+    function test_AnOpenDisputeHoldsTheCalculationUntilTheRulingsAreOver() public {
         toRecorded();
         dispute(0, 1);
         dispute(1, 2);
+        toRuling();
+        expectWindowOpenToCalculate(); // the rulings have not begun
+        skip(365 days);
+        expectWindowOpenToCalculate();
         ruleFor(2, 0, 0);
-        vm.warp(RULING);
-        expectTooEarlyToCalculate(RULING);
-        vm.warp(RULING + 1);
+        expectWindowOpenToCalculate();
+        endWindow();
+        vm.roll(progress().closedAt + 5);
+        expectWindowOpenToCalculate();
+        vm.roll(progress().closedAt + 6);
         calculate();
 
         // no ruling in time: the report of 1 stands
-        (reports[2].dataPpb, reports[2].cpuHz) = (0, 0);
+        (stakes[1], stakes[2]) = (int256(STAKE), -int256(STAKE));
         assertSettlesAsExpected();
     }
 
@@ -1005,12 +1727,13 @@ abstract contract DisputeTests is SettlementTest {
         toRecorded();
         dispute(0, 1);
         dispute(1, 2);
-        assertEq(openDisputes(), 2);
+        assertEq(progress().openDisputes, 2);
+        toRuling();
         ruleFor(1, 0, 0);
-        expectTooEarlyToCalculate(RULING);
+        expectWindowOpenToCalculate();
         ruleFor(2, 0, 0);
-        assertEq(vm.getBlockTimestamp(), DISPUTE + 1);
         calculate();
+        (stakes[0], stakes[1], stakes[2]) = (int256(STAKE), 0, -int256(STAKE));
         assertSettlesAsExpected();
     }
 
@@ -1019,49 +1742,60 @@ abstract contract DisputeTests is SettlementTest {
         for (uint256 i = 0; i < 4; ++i) {
             dispute(3 - i, i);
         }
-        assertEq(openDisputes(), 4);
+        assertEq(progress().openDisputes, 4);
+        toRuling();
         for (uint256 i = 0; i < 4; ++i) {
             ruleFor(i, 0, 0);
         }
-        assertEq(openDisputes(), 0);
+        assertEq(progress().openDisputes, 0);
         calculate();
-        assertSettlesAsExpected();
+        assertSettlesAsExpected(); // each has lost a stake and won one
     }
 
-    function dispute(uint256 by, uint256 accused) private {
-        vm.prank(account(by));
-        settlement.disputeRaise(account(accused));
+    /// @dev Until the arbiter may rule.
+    function toRuling() private {
+        endWindow();
     }
 
-    /// @dev Rules as soon as it is possible, and takes the ruling into what is expected.
+    /// @dev Rules, and takes the ruling into what is expected.
     function ruleFor(uint256 accused, uint32 d, uint64 f) private {
-        (,, uint256 last,) = settlement.deadlines();
-        if (vm.getBlockTimestamp() <= last) vm.warp(last + 1);
         (reports[accused].dataPpb, reports[accused].cpuHz) = (d, f);
         vm.prank(arbiter);
         settlement.rule(account(accused), d, f);
-    }
-
-    function openDisputes() private view returns (uint256 open) {
-        (,,,,, open,) = settlement.progress();
     }
 
     function calculate() private {
         settlement.payoffCalculate(0, pairBlocks()[0]);
     }
 
-    function expectTooEarlyToCalculate(uint256 notBefore) private {
+    function expectWindowOpenToCalculate() private {
         bytes memory matrix = pairBlocks()[0];
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.TooEarly.selector, notBefore));
+        vm.expectRevert(ITradeFL.WindowOpen.selector);
         settlement.payoffCalculate(0, matrix);
     }
 
+    /// @dev Everybody is paid deposit + R + stakes, and says so beforehand.
     function assertSettlesAsExpected() private {
-        toSettled();
+        toCalculated();
         int256[] memory r = expectedRedistributions();
+        int256 sum = 0;
         for (uint256 i = 0; i < 4; ++i) {
-            assertEq(settlement.organization(i).redistribution, r[i]);
+            ITradeFL.Account memory one = settlement.organization(i);
+            assertEq(one.redistribution, r[i]);
+            assertEq(one.stakes, stakes[i]);
+            sum += stakes[i];
+            uint256 credit = uint256(int256(uint256(one.deposit)) + r[i] + stakes[i]);
+            vm.expectEmit(address(settlement));
+            emit ITradeFL.PayoffTransferred(account(i), one.deposit, r[i], stakes[i], credit);
         }
+        assertEq(sum, 0);
+        settlement.payoffTransfer();
+        uint256 left = 0;
+        for (uint256 i = 0; i < 4; ++i) {
+            assertEq(settlement.creditOf(account(i)), vault.locked(address(settlement), account(i)));
+            left += settlement.creditOf(account(i));
+        }
+        assertEq(address(vault).balance, left);
     }
 }
 
@@ -1070,19 +1804,32 @@ abstract contract SettlingTests is SettlementTest {
     function test_AWithdrawalIsMadeOnce() public {
         toSettled();
         withdraw(0);
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NothingToWithdraw.selector, account(0)));
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, account(0)));
         withdraw(0);
     }
 
     function test_AStrangerWithdrawsNothingAndHasNoCredit() public {
         toSettled();
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, stranger));
         vm.prank(stranger);
-        settlement.withdraw();
+        vault.withdraw(address(settlement));
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
         settlement.creditOf(stranger);
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotListed.selector, stranger));
         settlement.indexOf(stranger);
+    }
+
+    function test_AWithdrawalGoesWhereItsOwnerSays() public {
+        toSettled();
+        uint256 credit = settlement.creditOf(account(0));
+        vm.expectEmit(address(settlement));
+        emit ITradeFL.Withdrawn(account(0), stranger, credit);
+        vm.prank(account(0));
+        vault.withdrawTo(address(settlement), stranger);
+        assertEq(stranger.balance, credit);
+        assertTrue(settlement.organization(0).withdrawn);
+        vm.expectRevert(abi.encodeWithSelector(IVault.NothingToWithdraw.selector, account(0)));
+        withdraw(0);
     }
 
     function test_TheCalculationIsAnnounced() public {
@@ -1150,6 +1897,33 @@ abstract contract SettlingTests is SettlementTest {
         settlement.payoffCalculate(1, matrix[0]);
     }
 
+    function test_255BlocksOfPairsSettle() public {
+        prepare(51); // 1,275 pairs
+        agreed.pairsPerBlock = 5;
+        assertEveryBlockCounts(255);
+    }
+
+    /// @dev All bits of a word: the most.
+    function test_256BlocksOfPairsSettle() public {
+        prepare(72); // 2,556 pairs
+        agreed.pairsPerBlock = 10;
+        assertEveryBlockCounts(256);
+    }
+
+    function assertEveryBlockCounts(uint256 count) private noGasMetering {
+        toRecorded();
+        bytes[] memory blocks = pairBlocks();
+        assertEq(blocks.length, count);
+        assertEq(progress().published, type(uint256).max >> (256 - count));
+        for (uint256 b = count; b > 0; --b) {
+            assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Recorded));
+            settlement.payoffCalculate(b - 1, blocks[b - 1]);
+        }
+        assertEq(progress().calculated, progress().published);
+        assertEq(uint8(settlement.phase()), uint8(ITradeFL.Phase.Calculated));
+        assertRedistributions();
+    }
+
     function test_TwoOrganizationsSettle() public {
         prepare(2);
         toSettled();
@@ -1167,7 +1941,7 @@ abstract contract SettlingTests is SettlementTest {
             withdraw(i);
             assertEq(int256(account(i).balance), int256(bonds[i]) + settlement.organization(i).redistribution);
         }
-        assertEq(address(settlement).balance, 0);
+        assertEq(address(vault).balance, 0);
     }
 
     function test_AnUnbalancedLedgerMovesNoMoney() public {
@@ -1175,12 +1949,11 @@ abstract contract SettlingTests is SettlementTest {
         bytes32 slot = moneySlot(0);
         uint256 word = uint256(vm.load(address(settlement), slot));
         vm.store(address(settlement), slot, bytes32(word + (1 << 112))); // R_0 one wei up
-        uint256 total = address(settlement).balance;
 
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotConserved.selector, total, total + 1));
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotConserved.selector, int256(1)));
         settlement.payoffTransfer();
         vm.store(address(settlement), slot, bytes32(word - (1 << 112)));
-        vm.expectRevert(abi.encodeWithSelector(ITradeFL.NotConserved.selector, total, total - 1));
+        vm.expectRevert(abi.encodeWithSelector(IVault.NotConserved.selector, int256(-1)));
         settlement.payoffTransfer();
         vm.store(address(settlement), slot, bytes32(word));
         settlement.payoffTransfer();
@@ -1213,7 +1986,7 @@ abstract contract SettlingTests is SettlementTest {
     }
 
     function calculated() private view returns (uint256 blocks) {
-        (,,,,,, blocks) = settlement.progress();
+        return progress().calculated;
     }
 
     function assertRedistributions() private {
@@ -1243,24 +2016,21 @@ abstract contract PhaseTests is SettlementTest {
             bit(ITradeFL.Phase.Drafting)
         );
         add(abi.encodeCall(ITradeFL.pairsPublish, (0, pairBlocks()[0])), bit(ITradeFL.Phase.Drafting));
-        add(abi.encodeCall(ITradeFL.cancel, ()), bit(ITradeFL.Phase.Drafting) | bit(ITradeFL.Phase.Joining));
-        add(abi.encodeCall(ITradeFL.depositSubmit, (agreementHash())), bit(ITradeFL.Phase.Joining));
-        add(
-            abi.encodeCall(ITradeFL.propose, (1e9, 1e9)),
-            bit(ITradeFL.Phase.Joining) | bit(ITradeFL.Phase.Open)
-        );
-        add(abi.encodeCall(ITradeFL.contributionSubmit, (1e9, 1e9, 0, "")), bit(ITradeFL.Phase.Open));
-        add(abi.encodeCall(ITradeFL.profileRecord, ()), bit(ITradeFL.Phase.Open));
-        add(abi.encodeCall(ITradeFL.disputeRaise, (account(1))), bit(ITradeFL.Phase.Recorded));
-        add(abi.encodeCall(ITradeFL.rule, (account(1), 0, 0)), bit(ITradeFL.Phase.Recorded));
-        add(
-            abi.encodeCall(ITradeFL.payoffCalculate, (0, pairBlocks()[0])),
-            bit(ITradeFL.Phase.Recorded) | bit(ITradeFL.Phase.Calculated)
-        );
-        add(abi.encodeCall(ITradeFL.payoffTransfer, ()), bit(ITradeFL.Phase.Calculated));
-        add(
-            abi.encodeCall(ITradeFL.withdraw, ()), bit(ITradeFL.Phase.Settled) | bit(ITradeFL.Phase.Cancelled)
-        );
+        uint256 joining = bit(ITradeFL.Phase.Joining);
+        uint256 open = bit(ITradeFL.Phase.Open);
+        uint256 recorded = bit(ITradeFL.Phase.Recorded);
+        uint256 calculated = bit(ITradeFL.Phase.Calculated);
+        add(abi.encodeCall(ITradeFL.cancel, ()), joining);
+        add(abi.encodeCall(ISettlement.depositAccept, (account(0), 1 ether, agreementHash())), joining);
+        add(abi.encodeCall(ITradeFL.windowClose, ()), joining | open | recorded);
+        add(abi.encodeCall(ITradeFL.consent, ()), joining | open | recorded | calculated);
+        add(abi.encodeCall(ITradeFL.propose, (1e9, 1e9)), joining | open);
+        add(abi.encodeCall(ITradeFL.contributionSubmit, (account(0), 1e9, 1e9, 0, 0, 0, "")), open);
+        add(abi.encodeCall(ITradeFL.profileRecord, ()), open);
+        add(abi.encodeCall(ITradeFL.disputeRaise, (account(1))), recorded);
+        add(abi.encodeCall(ITradeFL.rule, (account(1), 0, 0)), recorded);
+        add(abi.encodeCall(ITradeFL.payoffCalculate, (0, pairBlocks()[0])), recorded | calculated);
+        add(abi.encodeCall(ITradeFL.payoffTransfer, ()), calculated);
     }
 
     function test_CallsInDrafting() public {
@@ -1314,7 +2084,9 @@ abstract contract PhaseTests is SettlementTest {
         bytes memory wrongPhase = abi.encodeWithSelector(ITradeFL.WrongPhase.selector, phase);
         uint256 snapshot = vm.snapshotState();
         for (uint256 k = 0; k < calls.length; ++k) {
-            vm.prank(account(0));
+            // What only the vault may call comes from the vault.
+            bool vaults = bytes4(calls[k]) == ISettlement.depositAccept.selector;
+            vm.prank(vaults ? address(vault) : account(0));
             (bool done, bytes memory answer) = address(settlement).call(calls[k]);
             if (belongs[k] & bit(phase) != 0) {
                 assertNotEq(answer, wrongPhase, vm.toString(k));
@@ -1331,25 +2103,47 @@ abstract contract PhaseTests is SettlementTest {
 abstract contract GetterTests is SettlementTest {
     function test_DeadlinesBecomeKnownOneByOne() public {
         agreed.arbiter = arbiter;
-        draft();
-        assertDeadlines(START + 1 days, 0, 0, 0);
+        toJoining();
+        assertDeadlines(0, 0, 0, 0);
+        skip(7 days); // nobody has deposited: no time runs
+        deposit(1, expectedBonds()[1]);
+        uint256 start = START + 7 days;
+        assertDeadlines(start + 1 days, 0, 0, 0);
+        skip(1 hours);
         toOpen();
-        assertDeadlines(START + 1 days, START + 2 days, 0, 0);
+        assertDeadlines(start + 1 days, start + 1 hours + 2 days, 0, 0);
         toRecorded();
-        assertDeadlines(START + 1 days, START + 2 days, START + 3 days, START + 7 days);
+        assertDeadlines(start + 1 days, start + 1 hours + 2 days, start + 1 hours + 3 days, 0);
+        dispute(0, 1);
+        endWindow();
+        assertDeadlines(start + 1 days, start + 1 hours + 2 days, start + 1 hours + 3 days, 0);
+        settlement.windowClose();
+        assertDeadlines(
+            start + 1 days,
+            start + 1 hours + 2 days,
+            start + 1 hours + 3 days,
+            vm.getBlockTimestamp() + 4 days
+        );
     }
 
     function test_ProgressStartsAtZeroAndEndsComplete() public {
         draft();
-        assertProgress(false, 0, 0, 0, 0, 0);
+        assertProgress(Progress(false, 0, 0, 0, 0, 0, 0, 0, 0, false));
         toJoining();
-        assertProgress(true, 4, 1, 0, 0, 0);
+        assertProgress(Progress(true, 4, 1, 0, 0, 0, 0, 0, 0, false));
         toOpen();
-        assertProgress(true, 4, 1, 4, 0, 0);
+        assertProgress(Progress(true, 4, 1, 4, 0, 0, 0, 0, 0, false));
+        for (uint256 i = 0; i < 4; ++i) {
+            report(i);
+        }
+        settlement.windowClose();
+        assertProgress(Progress(true, 4, 1, 4, 4, 0, 0, START_BLOCK, 0, false));
         toRecorded();
-        assertProgress(true, 4, 1, 4, 4, 0);
+        assertProgress(Progress(true, 4, 1, 4, 4, 0, 0, 0, 0, false));
+        vm.prank(account(2));
+        settlement.consent();
         toCalculated();
-        assertProgress(true, 4, 1, 4, 4, 1);
+        assertProgress(Progress(true, 4, 1, 4, 4, 0, 1, 0, 1, false));
     }
 
     function test_AnOrganizationBeyondTheListIsEmpty() public {
@@ -1370,18 +2164,8 @@ abstract contract GetterTests is SettlementTest {
         assertEq(abi.encode(a, b, c, d), abi.encode(join, report, dispute, ruling));
     }
 
-    function assertProgress(
-        bool annexed,
-        uint256 listed,
-        uint256 published,
-        uint256 joined,
-        uint256 reported,
-        uint256 done
-    ) private view {
-        (bool a, uint256 b, uint256 c, uint256 d, uint256 e, uint256 f, uint256 g) = settlement.progress();
-        assertEq(
-            abi.encode(a, b, c, d, e, f, g), abi.encode(annexed, listed, published, joined, reported, 0, done)
-        );
+    function assertProgress(Progress memory expected) private view {
+        assertEq(abi.encode(progress()), abi.encode(expected));
     }
 }
 
@@ -1400,6 +2184,6 @@ contract SettlementLifeTest is LifeTests, Linear {}
 contract EfficientSettlementLifeTest is LifeTests, Efficient {}
 
 /// @dev Those with an arbiter.
-contract SettlementCourtTest is DisputeTests, PhaseTests, Linear {}
+contract SettlementCourtTest is DisputeTests, WindowTests, ConsentTests, PhaseTests, Linear {}
 
-contract EfficientSettlementCourtTest is DisputeTests, PhaseTests, Efficient {}
+contract EfficientSettlementCourtTest is DisputeTests, WindowTests, ConsentTests, PhaseTests, Efficient {}

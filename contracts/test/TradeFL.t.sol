@@ -3,24 +3,17 @@ pragma solidity 0.8.37;
 
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ITradeFL} from "../src/ITradeFL.sol";
-import {TradeFL} from "../src/TradeFL.sol";
 import {Linear} from "./support/Linear.sol";
 
 /// @title What is particular to the linear rule; the life of a settlement is Settlement.t.sol.
 contract TradeFLTest is Linear {
-    function test_TheConstantIsThatOfTheEncoding() public {
-        draft();
-        assertEq(TradeFL(address(settlement)).BLOCK_ORGANIZATIONS(), organizationsPerBlock());
-    }
-
     function test_CapsAndScoresByHand() public {
         organizations[2].levels = [uint64(7)];
         toOpen();
         // all its data, and 0.1 bit/Hz at its fastest level, 7 Hz
         assertEq(settlement.organization(2).cap, 1.02e18 + 0.7e9);
         assertEq(settlement.organization(1).score, 0);
-        vm.prank(account(1));
-        settlement.contributionSubmit(0.25e9, 2e9, 0, "");
+        submit(1, 0.25e9, 2e9, "");
         // 0.25 of 1.01e9 bits, and 0.1 bit/Hz at 2 GHz
         assertEq(settlement.organization(1).score, 0.25 * 1.01e18 + 0.2e18);
     }
@@ -88,7 +81,7 @@ contract TradeFLTest is Linear {
             assertEq(settlement.creditOf(account(i)), 0);
             vm.expectEmit(address(settlement));
             emit ITradeFL.PayoffTransferred(
-                account(i), deposits[i], r[i], uint256(int256(deposits[i]) + r[i])
+                account(i), deposits[i], r[i], 0, uint256(int256(deposits[i]) + r[i])
             );
         }
         vm.expectEmit(address(settlement));
@@ -105,7 +98,7 @@ contract TradeFLTest is Linear {
         prepareByHand();
         toSettled();
         vm.expectEmit(address(settlement));
-        emit ITradeFL.Withdrawn(account(2), 60);
+        emit ITradeFL.Withdrawn(account(2), account(2), 60);
         withdraw(2);
         assertEq(account(2).balance, 60);
         assertTrue(settlement.organization(2).withdrawn);
@@ -116,7 +109,7 @@ contract TradeFLTest is Linear {
         withdraw(1);
         assertEq(account(0).balance, 2785);
         assertEq(account(1).balance, 419);
-        assertEq(address(settlement).balance, 0);
+        assertEq(address(vault).balance, 0);
     }
 
     function testFuzz_EveryAgreementSettlesToTheWei(uint128 gamma, uint256 seed) public {
@@ -141,7 +134,7 @@ contract TradeFLTest is Linear {
             withdraw(i);
             assertEq(int256(account(i).balance), int256(bonds[i]) + r[i]);
         }
-        assertEq(address(settlement).balance, 0);
+        assertEq(address(vault).balance, 0);
     }
 
     function toListed() private {

@@ -10,11 +10,6 @@ import {Efficient} from "./support/Efficient.sol";
 
 /// @title What is particular to the efficient rule; the life of a settlement is Settlement.t.sol.
 contract TradeFLEfficientTest is Efficient {
-    function test_TheConstantIsThatOfTheEncoding() public {
-        draft();
-        assertEq(efficient().BLOCK_ORGANIZATIONS(), organizationsPerBlock());
-    }
-
     function test_GammaAndLambdaAreZero() public {
         agreed.gamma = 1;
         vm.expectRevert(abi.encodeWithSelector(ITradeFL.TermOutOfRange.selector, "gamma", 1));
@@ -27,15 +22,18 @@ contract TradeFLEfficientTest is Efficient {
     }
 
     function draftAnew() external {
-        new TradeFLEfficient(agreed, Agreement.hashes(organizationBlocks()), Agreement.hashes(pairBlocks()));
+        new TradeFLEfficient(
+            address(vault), agreed, Agreement.hashes(organizationBlocks()), Agreement.hashes(pairBlocks())
+        );
     }
 
     /// @dev The same terms and the same hashes of blocks, as far as the linear rule could have them.
     function test_TheRuleIsPartOfTheHash() public {
         agreed.size = 2;
         bytes32[] memory one = new bytes32[](1);
-        Settlement here = new TradeFLEfficient(agreed, one, one);
-        Settlement there = Settlement(vm.deployCode("TradeFL.sol:TradeFL", abi.encode(agreed, one, one)));
+        Settlement here = new TradeFLEfficient(address(vault), agreed, one, one);
+        Settlement there =
+            Settlement(vm.deployCode("TradeFL.sol:TradeFL", abi.encode(vault, agreed, one, one)));
         assertEq(abi.encode(here.terms()), abi.encode(there.terms()));
         assertEq(there.agreementHash(), keccak256(abi.encode(agreed, one, one)));
         assertEq(here.agreementHash(), keccak256(abi.encode(bytes32("efficient"), agreed, one, one)));

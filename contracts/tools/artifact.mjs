@@ -10,7 +10,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), "..");
-const NAMES = ["TradeFL", "TradeFLEfficient"];
+const NAMES = ["TradeFL", "TradeFLEfficient", "Vault", "Factory"];
 const FOLDER = resolve(ROOT, "..", "src", "tradefl", "settlement", "artifact");
 
 function fail(message) {
@@ -38,6 +38,11 @@ function artifact(name) {
     abi: built.abi,
     bytecode,
     deployedBytecode: bytes(built.deployedBytecode.object, "deployed bytecode"),
+    // Where the constructor fills in what it was given, [start, length] in bytes: what is not compared on a chain.
+    immutables: Object.values(built.deployedBytecode.immutableReferences ?? {})
+      .flat()
+      .map(({ start, length }) => [start, length])
+      .sort(([a], [b]) => a - b),
     sha256: createHash("sha256").update(Buffer.from(bytecode.slice(2), "hex")).digest("hex"),
   };
 }

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
 
 from tradefl.text import printable
 
 SHOWN = 20
 # A place or a message may hold foreign text; beyond this it helps nobody.
 MOST_CHARACTERS = 2_000
+# Readers stop after so many problems: only the first are shown, and millions fill the memory.
+MOST_PROBLEMS = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +37,12 @@ class InputError(ValueError):
         super().__init__("\n".join(self.lines()))
 
     @classmethod
+    def many(cls, place: object, problems: Sequence[Problem]) -> InputError:
+        """Return the error of a reader that stopped at :data:`MOST_PROBLEMS`; it says so."""
+        what = f"has more than {len(problems) - 1:,} errors; the rest was not looked at"
+        return cls([Problem(str(place), what), *problems])
+
+    @classmethod
     def at(cls, place: object, message: str) -> InputError:
         """Return the error of a single problem."""
         return cls([Problem(str(place), message)])
@@ -46,8 +56,44 @@ class InputError(ValueError):
         return lines
 
 
-class MissingExtraError(InputError):
-    """An optional part is not installed; the message holds the line that installs it."""
+# What an extra brings: where one of these cannot be found, it is not installed.
+EXTRAS: dict[str, tuple[str, ...]] = {
+    "charts": ("altair", "jinja2", "pandas", "vl_convert"),
+    "federation": ("flwr", "sklearn"),
+    "settlement": ("web3", "eth_tester"),
+    "sweep": ("ray",),
+    "tables": ("pyarrow",),
+    "ui": ("streamlit",),
+    "vision": ("torch", "PIL"),
+}
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__([Problem(what, f"needs an extra: pip install 'tradefl[{extra}]'")])
+
+class MissingExtraError(InputError, ImportError):
+    """Optional parts are not installed; the message has the line that installs all of them.
+
+    It is an :class:`ImportError` too, as importing what is not there raises everywhere else.
+    """
+
+    def __init__(self, what: str, *extras: str) -> None:
+        noun = "an extra" if len(extras) == 1 else "extras"
+        line = f"needs {noun}: pip install 'tradefl[{','.join(extras)}]'"
+        super().__init__([Problem(what, line)])
+
+
+def require_extras(what: str, *extras: str) -> None:
+    """Refuse to begin what needs extras that are not installed; all of them are named at once.
+
+    Raises
+    ------
+    MissingExtraError
+        One or more are missing.
+    """
+    missing = [one for one in extras if not all(map(_is_there, EXTRAS[one]))]
+    if missing:
+        raise MissingExtraError(what, *missing)
+
+
+def _is_there(module: str) -> bool:
+    if module in sys.modules:
+        return sys.modules[module] is not None
+    return importlib.util.find_spec(module) is not None

@@ -28,7 +28,7 @@ def printable(text: object, limit: int | None = None, *, lines: bool = False) ->
     """
     whole = str(text)
     cut = whole if limit is None else whole[: limit + 1]
-    if not cut.isprintable():
+    if not (cut.replace("\n", "") if lines else cut).isprintable():
         cut = "".join(
             c if c.isprintable() or is_space(c) or (lines and c == "\n") else _escape(c)
             for c in cut

@@ -1,6 +1,7 @@
 """``tradefl agreement``: the consortium in the contract's integers."""
 
 from fractions import Fraction
+from unittest.mock import ANY
 
 from tests.cli.command import assert_refused, run
 from tests.consortium.documents import NAMES, document, save
@@ -9,7 +10,8 @@ ADDRESSES = [f"0x{k:040x}" for k in (0xA1, 0xB2, 0xC3)]
 
 
 def addressed(**changes):
-    return document({f"organization.{k}.address": one for k, one in enumerate(ADDRESSES)} | changes)
+    agreed = {f"organization.{k}.address": one for k, one in enumerate(ADDRESSES)}
+    return document(agreed | {"settlement": {"chain_id": 7}} | changes)
 
 
 def test_the_document_is_that_of_the_interface(tmp_path):
@@ -30,6 +32,10 @@ def test_the_document_is_that_of_the_interface(tmp_path):
     exact = Fraction(int(found["gamma"]) * 60000000 * cap, 10**36)
     assert int(alpha["bond_wei"]) == -(-exact.numerator // exact.denominator)
     assert len(found["hash"]) == 66
+    assert found["chain_id"] == 7
+    assert found["largest_call"] == {"call": "deployment of the settlement", "gas": ANY}
+    assert found["largest_call"]["gas"] < 16_777_216
+    assert found["largest_transaction"]["bytes"] < 30_000
 
 
 def test_the_hash_is_of_every_figure(tmp_path):
@@ -56,16 +62,30 @@ def test_the_table_holds_the_integers(tmp_path):
         assert one["address"] in line
         assert f"{int(one['bond_wei']):,}" in line
         assert f"<= {int(one['quantization_bound_wei']):,}" in line
-    assert found["hash"] in ran.out
+    for key in ("hash", "factory", "vault", "series", "settlement"):
+        assert found[key] in ran.out
+    assert "deployment of the settlement, up to " in ran.out
 
 
 def test_stand_ins_are_announced(tmp_path):
     ran = run("agreement", save(tmp_path, document()), "--json")
     assert ran.code == 0
     assert "names no address for 3 of 3 organizations: stand-ins" in ran.err
+    assert "names no settlement.chain_id: that of the embedded chain takes its place" in ran.err
     assert len({one["address"] for one in ran.json["organizations"]}) == 3
+    other = run("agreement", save(tmp_path, document()), "--chain-id", 5, "--json")
+    assert "settlement.chain_id" not in other.err
+    assert other.json["chain_id"] == 5
+    assert other.json["settlement"] != ran.json["settlement"]
+
+
+def test_a_file_for_another_chain_is_refused(tmp_path):
+    path = save(tmp_path, addressed())
+    what = "the file is for chain 7, not 8"
+    expected = {"consortium.toml: settlement.chain_id": what}
+    assert_refused(tmp_path, expected, "agreement", path, "--chain-id", 8)
 
 
 def test_what_does_not_fit_is_refused(tmp_path):
     path = save(tmp_path, addressed(**{"organization.1.address": ADDRESSES[0]}))
-    assert_refused(tmp_path, {"consortium.toml: organization": "stands 2 times"}, "agreement", path)
+    assert_refused(tmp_path, {"consortium.toml: organization": "occurs 2 times"}, "agreement", path)

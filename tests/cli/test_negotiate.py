@@ -22,6 +22,7 @@ from tradefl.negotiation import processes
 
 __all__ = ["node", "shared_node"]
 HOSPITALS = EXAMPLES / "hospitals.toml"
+PATIENCE = 300.0  # seconds, for a machine that does much else
 
 
 def assert_same(document, consortium) -> None:
@@ -59,7 +60,7 @@ def processes_with(mark: str) -> list[str]:
 
 
 def assert_nothing_is_left(folder: Path) -> None:
-    until = time.monotonic() + 10.0
+    until = time.monotonic() + PATIENCE
     while (left := processes_with(f"TMPDIR={folder}")) and time.monotonic() < until:
         time.sleep(0.1)
     assert left == []
@@ -80,7 +81,7 @@ def test_six_processes_and_then_the_settlement(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "tradefl", "negotiate", str(HOSPITALS), "--processes", "--json",
          "-o", str(tmp_path / "out.json")],
-        env=environment(temporary), capture_output=True, text=True, timeout=180, check=False,
+        env=environment(temporary), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     print(f"\nsix processes: {time.monotonic() - started:.1f} s")
     assert done.returncode == 0, done.stderr
@@ -100,7 +101,7 @@ def test_on_a_node_that_is_given(node, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "tradefl", "negotiate", str(three.source), "--processes", "--json",
          "--rpc", node.url],
-        env=environment(temporary), capture_output=True, text=True, timeout=120, check=False,
+        env=environment(temporary), capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert_same(strict_json(done.stdout), three)
@@ -121,7 +122,7 @@ def under_way(folder: Path, agents: int = 3) -> Iterator[subprocess.Popen[bytes]
             env=own, stdout=subprocess.DEVNULL, stderr=errors,
         )  # fmt: skip
     try:
-        until = time.monotonic() + 60.0
+        until = time.monotonic() + PATIENCE
         # Each has its folder before it starts, and opens its log when it has joined.
         while len(list(temporary.glob("tradefl-*/*/log.jsonl"))) < agents:
             assert time.monotonic() < until
@@ -141,19 +142,19 @@ def test_ended_in_the_middle_it_leaves_neither_processes_nor_keys(tmp_path, sign
     with under_way(tmp_path) as process:
         assert list((tmp_path / "tmp").glob("tradefl-*/*/key.json"))
         process.send_signal(sign)
-        code = process.wait(timeout=60)
+        code = process.wait(timeout=PATIENCE)
     assert code in (128 + sign, -sign)
     assert "Traceback" not in (tmp_path / "err").read_text()
 
 
 def test_killed_before_the_agents_start_it_leaves_nothing(tmp_path):
     with under_way(tmp_path, agents=0) as process:
-        until = time.monotonic() + 60.0
+        until = time.monotonic() + PATIENCE
         while not list((tmp_path / "tmp").glob("tradefl-*")):
             assert time.monotonic() < until
             time.sleep(0.01)
         process.kill()
-        process.wait(timeout=60)
+        process.wait(timeout=PATIENCE)
 
 
 def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path):
@@ -168,13 +169,13 @@ def test_under_nohup_a_closed_terminal_ends_nothing(tmp_path):
         env=environment(tmp_path / "tmp"), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         text=True,
     )  # fmt: skip
-    until = time.monotonic() + 60.0
+    until = time.monotonic() + PATIENCE
     while not list((tmp_path / "tmp").glob("tradefl-*/*/log.jsonl")):
         assert time.monotonic() < until
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGHUP)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert_same(strict_json(out), three)
 
@@ -199,7 +200,7 @@ def test_no_process_shows_the_address_of_the_node(tmp_path, node):
         while process.poll() is None:
             seen.update(processes_with(f"TMPDIR={temporary}"))
             time.sleep(0.05)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
         end(temporary)
@@ -208,7 +209,7 @@ def test_no_process_shows_the_address_of_the_node(tmp_path, node):
     assert sum("attached.py" in one for one in seen) >= 1
     assert not [one for one in seen if key in one]
     assert key not in err
-    assert f"{provider.url}/..." in err
+    assert f"{provider.url}/***" in err
     assert len(provider.requests) > 10
 
 
@@ -229,7 +230,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(tmp_path, monk
     own |= {"NO_PROXY": "example.org", "no_proxy": ""}
     done = subprocess.run(
         [sys.executable, "-m", "tradefl", "negotiate", str(three.source), "--processes", "--json"],
-        env=own, capture_output=True, text=True, timeout=180, check=False,
+        env=own, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert_same(strict_json(done.stdout), three)
@@ -246,7 +247,8 @@ def test_no_clock_decides_a_negotiation_on_one_machine(tmp_path, options):
     hurried = three_hospitals(tmp_path / "three.toml", in_a_hurry)
     done = subprocess.run(
         [sys.executable, "-m", "tradefl", "negotiate", str(hurried.source), "--json", *options],
-        env=environment(tmp_path / "tmp"), capture_output=True, text=True, timeout=180, check=False,
+        env=environment(tmp_path / "tmp"), capture_output=True, text=True, timeout=PATIENCE,
+        check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert_same(strict_json(done.stdout), hurried)
@@ -344,7 +346,7 @@ def test_an_agent_that_fails_says_why(tmp_path, node):
     done = subprocess.run(
         [sys.executable, "-m", "tradefl", "negotiate", str(three.source), "--processes",
          "--rpc", node.url],
-        env=own, capture_output=True, text=True, timeout=120, check=False,
+        env=own, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 2
     assert "error: agent of" in done.stderr

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import threading
 import time
 
 import pytest
 from tests.cli.command import run
 from tests.negotiation.processes import PASSWORD, Recorder, deployed, driven, three_hospitals
-from tests.settlement.nodes import anvil, node, shared_node
+from tests.settlement.nodes import CHAIN_ID, anvil, node, shared_node
 
 from tradefl.negotiation.knowledge import load_private, write_private
+from tradefl.settlement.agreement import checksum
+from tradefl.settlement.chains import NodeSigner, RpcChain
 from tradefl.settlement.keys import PASSWORD_VARIABLE
+from tradefl.settlement.session import established
+from tradefl.settlement.settle import Settlement
 
 __all__ = ["node", "shared_node"]
 
@@ -27,7 +33,7 @@ def options(three, i=0, **changes):
     own = three.folder / str(i)
     given = {
         "organization": own / "private.toml", "rpc": three.url, "contract": three.contract,
-        "keystore": own, **changes,
+        "keystore": own, "agreement": three.folder / "agreement.json", **changes,
     }  # fmt: skip
     return [x for name, value in given.items() if value is not None for x in (
         "--" + name.replace("_", "-"), value)]  # fmt: skip
@@ -43,7 +49,7 @@ def refused(three, node, i=0, **changes) -> str:
     return ran.err
 
 
-@pytest.mark.parametrize("missing", ["organization", "rpc", "contract", "keystore"])
+@pytest.mark.parametrize("missing", ["organization", "rpc", "agreement", "keystore"])
 def test_every_option_that_is_needed_is_named(three, node, missing):
     assert f"--{missing}" in refused(three, node, **{missing: None})
 
@@ -77,14 +83,17 @@ def test_a_keystore_without_the_account_or_with_a_wrong_password(three, node, tm
 
 def test_no_contract_another_chain_and_no_node(three, node):
     nowhere = "0x" + 40 * "1"
-    assert f"{nowhere}: there is no contract at this address" in refused(
+    assert f"{nowhere}: is not the settlement of the agreement" in refused(
         three, node, contract=nowhere
     )
     assert "expected 0x and 40" in run("node", *options(three, contract="0x12")).words
     assert "no answer from the node" in refused(three, node, rpc="http://127.0.0.1:1")
     with anvil("--chain-id", 77) as other:
         err = refused(three, node, rpc=other.url)
-        assert f"there is no contract at this address on {other.url}" in err
+        assert f"{other.url}: is chain 77, and the agreement is for chain 31337" in err
+        assert "is chain 77, expected 31337" in refused(
+            three, node, rpc=other.url, chain_id=CHAIN_ID
+        )
 
 
 def test_a_log_that_cannot_be_written(three, node, tmp_path):
@@ -186,3 +195,64 @@ def test_ctrl_c_ends_it_with_one_line_and_it_goes_on_later(node, tmp_path, when)
                 assert of.contributions() == list(of.undisturbed()[0].reports)
     finally:
         recorder.close()
+
+
+# --- the agreement is pinned ---------------------------------------------------------------------
+
+
+def rivals(three, node, **terms):
+    """A contract of the same organizations under a rival's terms, published for all to see."""
+    agreement = dataclasses.replace(three.agreement, **terms)
+    chain = RpcChain(node.url, [NodeSigner(checksum(node.accounts[5]))])
+    operator = checksum(node.accounts[5])
+    contract = established(chain, agreement, operator)
+    Settlement(chain, agreement, contract, {}).run(operator=operator)
+    return agreement, contract
+
+
+def spent_nothing(node, three, i=0):
+    assert node.balance(three.keys[i].address) == 10**21
+
+
+@pytest.mark.parametrize("pin", ["document", "hash", "file"])
+def test_a_contract_with_other_terms_gets_no_deposit(three, node, pin):
+    """5,000 times the exchange rate, and the rival as verifier."""
+    rate = 5000 * three.agreement.wei_per_payoff
+    verifier = checksum(node.accounts[5])
+    other, contract = rivals(three, node, wei_per_payoff=rate, verifier=verifier)
+    agreed = {
+        "document": three.folder / "agreement.json",
+        "hash": three.agreement.hash,
+        "file": three.folder / "three.toml",
+    }[pin]
+    err = refused(three, node, contract=contract, agreement=agreed)
+    expected = {
+        "document": f"{contract}: is not the settlement of the agreement {three.agreement.hash}",
+        "hash": f"{contract}: settles the agreement {other.hash}, and the hash is",
+        "file": "address: expected an account for the settlement",
+    }[pin]
+    assert expected in err
+    spent_nothing(node, three)
+
+
+def test_a_changed_document_is_refused(three, node):
+    path = three.folder / "changed.json"
+    document = json.loads((three.folder / "agreement.json").read_text())
+    path.write_text(json.dumps(document | {"wei_per_payoff": "5000000000000000000"}))
+    assert f"{path}: hash: expected 0x" in refused(three, node, agreement=path)
+    spent_nothing(node, three)
+
+
+def test_the_private_file_may_name_the_agreement(three, node):
+    path = three.folder / "0" / "private.toml"
+    named = load_private(path).model_copy(update={"agreement": three.agreement.hash})
+    write_private(named, path)
+    err = refused(three, node, agreement=None, contract=None)
+    assert "--contract: expected the settlement's address: a hash alone" in err
+
+
+def test_a_deposit_above_the_cap_is_not_made(three, node):
+    bond = three.agreement.bonds[0]
+    err = refused(three, node, max_deposit=bond - 1)
+    assert f"--max-deposit: University A would deposit {bond:,} wei" in err
+    spent_nothing(node, three)

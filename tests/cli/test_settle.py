@@ -69,12 +69,18 @@ def test_a_solution_can_be_settled(tmp_path):
         ("--password-file", "password"),
         ("--attestations", "signatures.json"),
         ("--chain-id", "5"),
+        ("--organization", "Alpha"),
+        ("--max-deposit", "5"),
+        ("--payout", "0x" + "11" * 20),
+        ("--max-fee", "5"),
+        ("--state", "folder"),
     ],
 )
 def test_what_needs_a_node(tmp_path, option, value):
     ran = run("settle", save(tmp_path, document()), option, value)
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == f"error: {option}: needs --rpc: the embedded chain is its own world\n"
+    what = "requires --rpc: an embedded chain exists only within one run"
+    assert ran.err == f"error: {option}: {what}\n"
 
 
 @pytest.mark.parametrize(

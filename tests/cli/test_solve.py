@@ -169,7 +169,7 @@ def test_json_numbers_are_the_solution_to_the_last_bit(tmp_path):
 
 
 def test_names_survive_json(tmp_path):
-    names = ['quote " and \\', "comma, semicolon;", "Ünï—中文\u2028😀"]
+    names = ['quote " and \\', "comma, semicolon;", "Ünï—中文😀"]
     changes = {f"organization.{k}.name": name for k, name in enumerate(names)}
     competition = {"pairs": [[names[0], names[1], 0.1], [names[2], names[1], 0.1]]}
     ran = run("solve", save(tmp_path, document({**changes, "competition": competition})), "--json")

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -56,7 +56,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(file: Path, *options: str) -> Iterator[Served]:
+def serving(
+    file: Path, *options: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Served]:
     """Serve the console, and yield it when it answers."""
     port = free_port()
     # Files and not pipes: nobody reads while the console runs, and a full pipe would stop it.
@@ -69,7 +71,7 @@ def serving(file: Path, *options: str) -> Iterator[Served]:
             stdout=out,
             stderr=err,
             text=True,
-            env={**os.environ, **PLAIN, "PYTHONPATH": str(SOURCE)},
+            env={**os.environ, **PLAIN, "PYTHONPATH": str(SOURCE), **(environment or {})},
         )
         served = Served(f"http://127.0.0.1:{port}", process, out, err)
         try:

@@ -19,7 +19,7 @@ from tradefl.dashboard import sidebar
 from tradefl.dashboard.equilibrium import TABS
 from tradefl.report import frames
 from tradefl.report.blocks import amounts, digits_of
-from tradefl.solvers import Solution
+from tradefl.solvers import Solution, solve
 from tradefl.statement import money
 
 # How the text of a chart begins, on the pages and in the tabs that have one.
@@ -204,6 +204,24 @@ def test_a_bad_cell_is_told_beside_it_and_below_the_table(console: tuple[Any, st
         quiet(page)
         expect(gamma).to_have_text("1900")
         expect(back).to_be_disabled()
+
+
+def test_a_page_that_is_open_follows_the_file(console: tuple[Any, str], tmp_path: Path) -> None:
+    """Nobody clicks on anything."""
+    file = tmp_path / "own.toml"
+    text = EXAMPLE.read_text("utf-8")
+    file.write_text(text, "utf-8")
+    with serving(file) as served, opened(console[0], served.url) as page:
+        arrive(page, "consortium")
+        turn(page, "equilibrium")
+        shows(page, "Social welfare", amounts([solution_of().social_welfare])[0])
+        file.write_text("name = 7", "utf-8")
+        alert = page.get_by_test_id("stAlert")
+        alert.get_by_text("The consortium file is not valid now").wait_for()
+        shows(page, "Social welfare", amounts([solution_of().social_welfare])[0])
+        file.write_text(text.replace("profitability = 1900", "profitability = 1100"), "utf-8")
+        alert.wait_for(state="detached")
+        shows(page, "Social welfare", amounts([solve(load(file)).social_welfare])[0])
 
 
 def test_what_is_downloaded(console: tuple[Any, str], tmp_path: Path) -> None:

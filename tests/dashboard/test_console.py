@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from tests.dashboard.console import (
     EXAMPLE,
@@ -24,6 +27,7 @@ from tests.settlement import nodes  # noqa: F401  web3 with its warnings silence
 from tradefl.consortium import load
 from tradefl.dashboard import sidebar
 from tradefl.dashboard.editing import Terms, adjusted
+from tradefl.dashboard.parts import csv_of, plain, safe
 from tradefl.report.blocks import amounts
 from tradefl.solvers import METHODS, Solution, solve
 from tradefl.tuning import tune
@@ -304,3 +308,45 @@ def test_a_thousand_organizations(tmp_path: Path) -> None:
     for tab in ("Payoffs", "Methods", "Move by move"):
         app.session_state["tab"] = tab
         checked(app.run())
+
+
+# --- text of partners ----------------------------------------------------------------------------
+
+
+def test_what_a_spreadsheet_would_run_is_marked_as_text() -> None:
+    frame = pd.DataFrame(
+        {
+            "organization": ['=HYPERLINK("http://a.example")', "@SUM(A1)", "Müller, Söhne", "-5"],
+            "amount": ["-1,957,013,464.454361", "12", "-0.5", "1,000"],
+            "payoff": [1.5, -2.0, 1 / 3, 7.0],
+        }
+    )
+    found = csv_of(frame, "x.csv").content
+    assert found.startswith(b"\xef\xbb\xbf")  # or Excel takes the umlaut for two letters
+    rows = list(csv.reader(io.StringIO(found.decode("utf-8-sig"))))
+    assert [row[0] for row in rows[1:]] == [
+        "'=HYPERLINK(\"http://a.example\")", "'@SUM(A1)", "Müller, Söhne", "-5"
+    ]  # fmt: skip
+    assert [row[1] for row in rows[1:]] == ["-1957013464.454361", "12", "-0.5", "1000"]
+    assert [float(row[2]) for row in rows[1:]] == frame["payoff"].tolist()
+
+
+@pytest.mark.parametrize("hidden", ["\u202e", "\u200b", "\x1b[2K", "\u2066"])
+def test_nothing_hides_or_turns_words(hidden: str) -> None:
+    text = f"pays{hidden} nothing"
+    frame = pd.DataFrame({"a": [text]})
+    for shown in (plain(text), safe(frame).iloc[0, 0], csv_of(frame, "x").content.decode()):
+        assert hidden[0] not in shown.removeprefix("\ufeff")
+        assert "nothing" in shown
+
+
+def test_the_address_of_a_node_is_shown_without_what_is_secret() -> None:
+    app = opened("settlement")
+    node, address = app.text_input
+    node.set_value("http://127.0.0.1:1/v3/k3y-of-the-provider?token=t0ken-of-mine")
+    address.set_value("0x" + "1" * 40)
+    read = next(one for one in app.main.button if one.label == "Read")
+    checked(read.click().run())
+    assert "127.0.0.1:1" in errors(app)
+    assert "k3y" not in errors(app)
+    assert "t0ken" not in errors(app)

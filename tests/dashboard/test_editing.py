@@ -94,8 +94,7 @@ def test_who_is_new_competes_as_those_not_listed(consortium: Consortium, tmp_pat
         (0, "samples", 0, "row 1 (Alpha), samples: expected a number >= 1, got 0"),
         (1, "data_bits", None, "row 2 (Beta), data_bits: is missing"),
         (4, "name", None, "row 5, name: is missing"),
-        (4, "name", " x", "row 5 ( x), name: expected text without control characters or spaces "
-         "around it, got ' x'"),
+        (4, "name", " x", "row 5 ( x), name: expected no spaces around it, got ' x'"),
         (5, "cpu_levels_hz", "fast", "row 6 (Zeta), cpu_levels_hz[0]: expected a "
          "number, got 'fast'"),
         (5, "cpu_levels_hz", "", "row 6 (Zeta), cpu_levels_hz: must not be empty, got []"),
@@ -103,7 +102,7 @@ def test_who_is_new_competes_as_those_not_listed(consortium: Consortium, tmp_pat
          "frequencies, got [2000000000.0, 1000000000.0]"),
         (6, "address", "0x1", "row 7 (Eta), address: expected an address: 0x and 40 hexadecimal "
          "digits, got '0x1'"),
-        (3, "name", "Alpha", "organization: name 'Alpha' stands 2 times"),
+        (3, "name", "Alpha", "organization: name 'Alpha' occurs 2 times"),
     ],
 )  # fmt: skip
 def test_a_bad_cell_is_named_as_in_the_file(

@@ -51,6 +51,38 @@ def test_nobody_is_root_and_nothing_is_open_to_the_network() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
 
 
+def final_stage() -> str:
+    """What `docker build .` makes."""
+    return re.split(r"(?m)^FROM ", DOCKERFILE)[-1]
+
+
+def test_the_image_has_what_the_kernels_need() -> None:
+    assert re.search(r"apt-get install .*\blibgomp1\b", final_stage())
+
+
+def test_an_agent_remembers_what_it_has_signed() -> None:
+    """In a volume that any user of the container may write to, where the journal is looked for."""
+    (place,) = re.findall(r"XDG_STATE_HOME=(\S+)", final_stage())
+    assert f"install --directory --mode=1777 {place}" in final_stage()
+    for name in ("node", "tradefl"):
+        assert f"state:{place}" in SERVICES[name]["volumes"]
+        assert "XDG_STATE_HOME" not in SERVICES[name]["environment"]
+    assert "${ORGANIZATION" in COMPOSE["volumes"]["state"]["name"]
+
+
+def test_private_files_are_not_where_a_partner_s_file_may_name_tables() -> None:
+    node = SERVICES["node"]
+    folders = {one.split(":")[-2]: one.rpartition(":")[2] for one in node["volumes"][:2]}
+    private = [one.partition("=")[2] for one in node["command"] if one.startswith(
+        ("--organization", "--keystore"))]  # fmt: skip
+    assert len(private) == 2
+    assert all(one.startswith("/private/") for one in private)
+    assert set(folders) == {"/work", "/private"}
+    assert set(folders.values()) == {"ro"}
+    assert "PRIVATE" in COMPOSE["secrets"]["password"]["file"]
+    assert "private" not in str(SERVICES["dashboard"])
+
+
 def test_what_is_copied_is_there_and_not_ignored() -> None:
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     sources = [name for line in COPIED for name in line.split()]

@@ -69,6 +69,6 @@ def test_the_sweep_of_the_page_is_the_same_on_ray(tmp_path: Path) -> None:
     if find_spec("ray") is None:
         pytest.skip("ray is not installed: pip install 'tradefl[sweep]'")
     (here,), (there,) = blocks("sweep-on-ray.md", "python"), blocks("sweep-on-ray.md", "py")
-    (tmp_path / "sweep.py").write_text(f"{here}\n\n{there}", "utf-8")
+    (tmp_path / "sweep.py").write_text(f"{here}{there}", "utf-8")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     assert run(tmp_path, "sweep.py").splitlines()[-1] == "same as here: True"

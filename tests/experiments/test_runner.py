@@ -117,7 +117,7 @@ def test_a_process_that_dies_is_told_and_the_rest_is_kept(tmp_path):
         )
     kept = {one.name for one in parts.everything(tmp_path / "parts" / "toy.compute")}
     assert kept == {f"toy seed-{seed}" for seed in range(6) if seed != 3}
-    assert notes == ["lost on the way: 2 workers; 2 units were computed again"]
+    assert notes == ["lost on the way: 2 workers; computed again: 2 units"]
 
 
 def test_what_a_unit_raises_arrives(tmp_path):

@@ -34,7 +34,7 @@ def state(**changes):
             "state": {"m_t": {"x": rng.normal(size=2)}, "v_t": {"x": rng.normal(size=2)}},
             "accuracy": [0.1, 0.1 + 0.2, 1 / 3],
             "loss": [2.3, math.nan, math.inf],
-            "entries": [{"round": 1, "organization": "Ä", "outcome": "present"}],
+            "entries": [{"round": 1, "organization": "Ä", "outcome": "aggregated"}],
             "identity": {"seed": 0, "data": "digits", "pledges": [["Alpha", 0.3, 2e9, 5, 0]]},
         }
         | changes
@@ -81,7 +81,7 @@ def test_a_checkpoint_replaces_the_one_before_at_once(tmp_path, monkeypatch):
         with pytest.raises(InputError, match="No space left"):
             state(rounds_done=3).write(path)
     assert path.read_bytes() == before
-    state(rounds_done=3).write(path)
+    state(rounds_done=3, accuracy=[0.0] * 4, loss=[0.0] * 4).write(path)
     assert Checkpoint.read(path).rounds_done == 3
     assert os.listdir(tmp_path) == ["state.npz"]  # noqa: PTH208
 
@@ -135,6 +135,7 @@ def test_the_hand_made_checkpoint_is_one(tmp_path):
     assert Checkpoint.read(path).accuracy == [0.0, 0.5]
 
 
+ENTRY = {"round": 1, "organization": "Alpha", "outcome": "aggregated"}
 NO_CHECKPOINTS = {
     "nothing": lambda: b"",
     "text": lambda: b"hello",
@@ -162,6 +163,19 @@ NO_CHECKPOINTS = {
     "no loss": lambda: meta(loss=None),
     "rounds in words": lambda: meta(rounds_done="two"),
     "no entries": lambda: meta(entries=None),
+    "fewer than no rounds": lambda: meta(rounds_done=-5),
+    "rounds in fractions": lambda: meta(rounds_done=1.0),
+    "a truth for a number": lambda: meta(rounds_done=True),
+    "rounds without an accuracy": lambda: meta(rounds_done=7),
+    "another accuracy than loss": lambda: meta(loss=["0x1.0p+0"]),
+    "another attribute as state": lambda: meta(state={"__class__": []}),
+    "a method as state": lambda: meta(state={"aggregate_train": ["w"]}),
+    "names that are equal": lambda: meta(names=["w", "w"]),
+    "names that are numbers": lambda: meta(names=[1]),
+    "an entry in words": lambda: meta(entries=["present"]),
+    "an entry with another field": lambda: meta(entries=[ENTRY | {"__class__": "x"}]),
+    "an entry of a later round": lambda: meta(entries=[ENTRY | {"round": 2}]),
+    "an entry without an outcome": lambda: meta(entries=[{"round": 1, "organization": "A"}]),
     "an identity without names": lambda: meta(identity=[1]),
     "no identity": lambda: meta(identity=None),
 }
@@ -308,6 +322,14 @@ def test_fedadam_continues_bit_for_bit_from_its_state(tmp_path):
         assert second_half.strategy.ledger.to_list() == whole.strategy.ledger.to_list()
         # Without its state it would be another model: the test can fail.
         assert not same(continued(adam()).model, whole.model)
+
+
+def test_only_moments_are_restored():
+    adam, before = FedAdam(), vars(FedAdam()).copy()
+    restore_state(adam, {"m_t": {"w": np.ones(2)}, "eta": {"w": np.ones(2)}, "__class__": {}})
+    assert type(adam) is FedAdam
+    assert adam.m_t["w"].tolist() == [1.0, 1.0]
+    assert adam.eta == before["eta"]
 
 
 def test_fedavg_keeps_nothing_and_fedadam_nothing_before_the_first_round():

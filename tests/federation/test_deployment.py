@@ -47,9 +47,8 @@ from tradefl.federation import Plan, Training, make_server_app
 from tradefl.federation.checkpoint import Checkpoint
 from tradefl.federation.client import app as client_app
 from tradefl.federation.datasets import load_dataset
-from tradefl.federation.grid import run_in_process
+from tradefl.federation.grid import quiet, run_in_process
 from tradefl.federation.keys import public_keys
-from tradefl.federation.training import quiet
 
 CONSORTIUM = ROOT / "examples" / "quickstart-flower" / "consortium.toml"
 NAMES = ("Alpha", "Beta", "Gamma", "Delta")
@@ -147,7 +146,7 @@ def plain_training(deployment: Deployment, data: dict[str, Path]) -> None:
     [notice] = document["notices"]  # Mallory, and nobody else
     assert notice.endswith("was refused: it says it is 'Alpha', but its key is another")
     assert [entry["reason"] for entry in document["entries"]] == [""] * 8
-    assert {entry["outcome"] for entry in document["entries"]} == {"present"}
+    assert {entry["outcome"] for entry in document["entries"]} == {"aggregated"}
 
     result: list[Training] = []
     plan = Plan.from_run_config(config | {"checkpoint": "", "output": "", "keys": ""})
@@ -232,7 +231,7 @@ def assert_what_was_measured(document: dict[str, Any]) -> None:
     assert document["accuracy"][-1] > 0.8 > document["initial_accuracy"]
 
     beta = entries["Beta"]
-    assert [entry["outcome"] for entry in beta] == ["present", "absent", "absent", "present"]
+    assert [entry["outcome"] for entry in beta] == ["aggregated", "absent", "absent", "aggregated"]
     assert beta[1]["reason"].startswith("node unavailable: ")
     assert "heartbeat" in beta[1]["reason"]
     assert beta[2]["reason"] == "not connected"
@@ -243,7 +242,7 @@ def assert_what_was_measured(document: dict[str, Any]) -> None:
     claim = 10 * held["Gamma"]
     assert claim > owed["Gamma"]
     for entry in entries["Gamma"]:
-        assert (entry["outcome"], entry["samples_claimed"]) == ("present", claim)
+        assert (entry["outcome"], entry["samples_claimed"]) == ("aggregated", claim)
         assert entry["samples_used"] == owed["Gamma"]
         assert entry["reason"] == (
             f"claims {claim:,} samples, of {owed['Gamma']:,} that its pledge is and "

@@ -72,7 +72,7 @@ def w(a: float) -> dict[str, list[float]]:
         (
             ErrorCode.CLIENT_APP_CRASHED,
             "ClientApp stopped responding.",
-            "failed",
+            "rejected",
             "its app failed: ClientApp stopped responding.",
         ),
     ],
@@ -87,7 +87,7 @@ def test_the_ledger_says_why(code, reason, outcome, expected, sender):
     entry = fed.entry(1)
     assert entry.outcome == outcome
     assert entry.reason.startswith(expected)
-    assert [fed.entry(i).outcome for i in (0, 2)] == ["present", "present"]
+    assert [fed.entry(i).outcome for i in (0, 2)] == ["aggregated", "aggregated"]
 
 
 def test_the_codes_are_flowers():
@@ -142,7 +142,7 @@ def test_without_ids_an_error_of_a_node_is_its_own():
     fed.ask()
     assert {message.metadata.message_id for message in fed.messages.values()} == {""}
     fed.end([fed.reply(0, w(1.0), 8), fed.answer(1, Error(2, "no data"))])
-    assert (fed.entry(1).outcome, fed.entry(1).reason) == ("failed", "its app failed: no data")
+    assert (fed.entry(1).outcome, fed.entry(1).reason) == ("rejected", "its app failed: no data")
 
 
 def test_a_node_that_is_lost_while_it_is_asked_who_it_is_is_asked_again():

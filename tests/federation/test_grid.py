@@ -1,11 +1,15 @@
 """The runtime in this process, held to what Flower's other runtimes do."""
 
 import copy
+import io
+import logging
+import threading
 
 import numpy as np
 import pytest
 from flwr.app import ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.logger import console_handler
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg
 from flwr.supercore.task_identity import TaskIdentity
@@ -62,7 +66,7 @@ def question(node, say="hello", kind="train"):
 
 
 def test_flower_still_keeps_the_identity_where_we_set_it():
-    # If this fails, Flower has moved it: `_task_identity` has to follow, and so has pyproject.toml.
+    # If this fails, Flower has moved it: `task_identity` has to follow, and so has pyproject.toml.
     assert [name for name in IDENTITY if name not in vars(TaskIdentity)] == []
     assert [k for k in vars(TaskIdentity) if k.startswith("_") and k[1].isalpha()] == [
         "_task_id",
@@ -72,7 +76,7 @@ def test_flower_still_keeps_the_identity_where_we_set_it():
     assert identity() == [None, None, None]
     with pytest.raises(RuntimeError, match="is not set"):
         question(5)
-    with module._task_identity():
+    with module.task_identity():
         message = question(5)
         assert message.metadata.run_id == module.RUN_ID
         assert message.metadata.src_node_id == module.SERVER_NODE_ID
@@ -323,7 +327,7 @@ def test_an_app_of_two_lines_trains_on_it():
     def train(message, context):
         assert pledge_of(message).organization == terms.names[context.node_config["partition-id"]]
         w = message.content["arrays"]["w"].numpy() + np.float32(context.node_config["partition-id"])
-        metrics = MetricRecord({"num-examples": message.content["tradefl.pledge"]["samples-owed"]})
+        metrics = MetricRecord({"num-examples": pledge_of(message).samples_owed})
         return Message(RecordDict({"arrays": record({"w": w}), "m": metrics}), reply_to=message)
 
     def main(grid, context):
@@ -336,10 +340,59 @@ def test_an_app_of_two_lines_trains_on_it():
         )
         rounds.append(result.arrays["w"].numpy().tolist())
         entries = strategy.ledger.entries
-        assert [entry.outcome for entry in entries] == ["present"] * 6
+        assert [entry.outcome for entry in entries] == ["aggregated"] * 6
         assert all(entry.seconds > 0.0 for entry in entries)
         assert len({entry.update_sha256 for entry in entries}) == 6
 
     in_process(main, app, nodes=3)
     # (2 x 1 + 10 x 2) / 16 each round, exact in float32.
     assert rounds == [[0.0, 0.0], [1.375, 1.375], [2.75, 2.75], [2.75, 2.75]]
+
+
+# --- several at once ----------------------------------------------------------------------------
+
+
+def test_threads_that_overlap_leave_flower_as_it_was():
+    """The first one in is the first one out, while the second is still inside."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def second():
+        with module.task_identity(), module.quiet():
+            inside.set()
+            assert leave.wait(10.0)
+            assert question(5).metadata.run_id == module.RUN_ID
+
+    logger = logging.getLogger("flwr")
+    before = (logger.level, list(console_handler.filters), console_handler.level)
+    thread = threading.Thread(target=second)
+    with module.task_identity(), module.quiet():
+        thread.start()
+        assert inside.wait(10.0)
+    assert identity() != [None, None, None]  # the second still needs it
+    leave.set()
+    thread.join()
+    assert identity() == [None, None, None]
+    assert (logger.level, list(console_handler.filters), console_handler.level) == before
+
+
+def test_flower_is_quiet_on_its_own_handler_alone(caplog):
+    stream = io.StringIO()
+    console = logging.StreamHandler(stream)
+    console.addFilter(lambda record: all(one(record) for one in console_handler.filters))
+    logger = logging.getLogger("flwr")
+    logger.addHandler(console)
+    try:
+        with module.quiet():
+            logger.info("a step")
+            logger.error("a fault")
+    finally:
+        logger.removeHandler(console)
+    assert stream.getvalue() == "a fault\n"
+    assert "a step" in caplog.text  # what the host asked for
+
+
+def test_a_host_that_has_set_flowers_level_sees_what_it_asked_for(monkeypatch):
+    logger = logging.getLogger("flwr")
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    with module.quiet():
+        assert not console_handler.filters

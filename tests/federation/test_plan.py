@@ -31,6 +31,9 @@ OTHER = {
     "learning_rate": 0.125,
     "batch_size": 8,
     "aggregation": "fedprox",
+    "clip_norm": 2.5,
+    "assumed_hostile": 2,
+    "validation_fraction": 0.25,
     "proximal_mu": 0.75,
     "deadline": "wall",
     "seed": 12,
@@ -39,6 +42,9 @@ OTHER = {
     "output": "o.json",
     "checkpoint": "c.npz",
     "resume": True,
+    "overwrite": True,
+    "allow_unregistered": True,
+    "allow_other_code": True,
     "keys": "keys",
 }
 FREE = {
@@ -49,6 +55,7 @@ FREE = {
     "output",
     "checkpoint",
     "resume",
+    "overwrite",
     "keys",
     "device",
 }
@@ -172,7 +179,10 @@ def test_all_that_is_wrong_with_a_run_config_is_told_at_once():
         ("seed", [-1, 2**63]),
         ("scheme", ["dbrr", ""]),
         ("partition", ["iidd", ""]),
-        ("aggregation", ["fedavgg", ""]),
+        ("aggregation", ["fedavgg", "median"]),
+        ("clip_norm", [-0.1, math.nan, math.inf]),
+        ("assumed_hostile", [0, -2, 1.5]),
+        ("validation_fraction", [-0.1, 1.0, math.nan]),
         ("deadline", ["modell", "none"]),
     ],
 )

@@ -22,13 +22,13 @@ from tradefl.federation import (
 )
 from tradefl.federation.client import round_seed
 from tradefl.federation.pledge import (
-    PLEDGE,
     PROFILE,
     PROFILE_QUERY,
     RECEIPT,
     chosen_samples,
     samples_owed,
 )
+from tradefl.federation.updates import with_pledge
 
 HELD = st.integers(1, 2**53)
 NAMES = st.text(min_size=1, max_size=300).filter(lambda name: name.isprintable())
@@ -165,8 +165,8 @@ def _in_a_run():
 
 
 def message(own=None, kind="train"):
-    records = {} if own is None else {PLEDGE: ConfigRecord(own.to_record())}
-    return Message(RecordDict(records), 5, kind)
+    content = RecordDict({"config": ConfigRecord({"server-round": 4})})
+    return Message(content if own is None else with_pledge(content, own.to_record()), 5, kind)
 
 
 def context(**node_config):
@@ -197,7 +197,11 @@ def test_the_mod_adds_a_receipt_that_was_measured(monkeypatch):
     clock = iter([100.0, 102.5])
     monkeypatch.setattr(client.time, "perf_counter", lambda: next(clock))
     reply = contribution_mod(message(pledge("Beta")), context(), trained)
-    assert dict(reply.content[RECEIPT]) == {"organization": "Beta", "seconds": 2.5}
+    assert dict(reply.content[RECEIPT]) == {
+        "organization": "Beta",
+        "seconds": 2.5,
+        "round": 4,
+    }
     assert reply.content["metrics"] == {"num-examples": 3}
 
 
@@ -214,7 +218,7 @@ def test_a_receipt_of_the_apps_own_does_not_stand():
         return Message(RecordDict({RECEIPT: forged}), reply_to=message)
 
     reply = contribution_mod(message(pledge("Beta")), context(), forging)
-    assert set(reply.content[RECEIPT]) == {"organization", "seconds"}
+    assert set(reply.content[RECEIPT]) == {"organization", "seconds", "round"}
 
 
 def test_the_mod_leaves_errors_and_what_has_no_pledge_alone():
@@ -253,7 +257,7 @@ def test_a_contributing_app_answers_the_query_and_adds_the_receipt():
     assert isinstance(app, ClientApp)
     answer = app(message(kind=PROFILE_QUERY), context(organization="Beta"))
     assert dict(answer.content[PROFILE]) == {"organization": "Beta"}
-    calls.clear()
+    assert calls == []  # the query is none of the mods' business
     reply = app(message(pledge("Beta")), context())
     assert reply.content[RECEIPT]["organization"] == "Beta"
     assert reply.content[RECEIPT]["seconds"] >= 0.0

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flwr.app import Array, ConfigRecord, Error, Message, MetricRecord, RecordDict
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, Result
+from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, FedMedian, FedProx, Result
 from tests.federation.messages import (
     APP_FAILED,
     NAMES,
@@ -31,7 +31,7 @@ from tests.federation.messages import (
     unchecked,
 )
 
-from tradefl.federation import Terms, TradeFL
+from tradefl.federation import Terms, TradeFL, pledge_of
 from tradefl.federation import strategy as module
 from tradefl.federation.pledge import PLEDGE, PROFILE, RECEIPT
 
@@ -83,9 +83,9 @@ def test_who_used_less_weighs_less_and_is_reported():
     fed.ask()
     model = fed.end([fed.reply(0, w(8.0, 0.0), 4), fed.reply(2, w(0.0, 8.0), 4)])
     assert model["w"].tolist() == [4.0, 4.0]  # 4 each, not 4 and 10
-    assert fed.entry(2).outcome == "present"
+    assert fed.entry(2).outcome == "aggregated"
     assert fed.entry(2).samples_used == 4
-    assert fed.entry(2).reason == "used 4 samples, its pledge is 10"
+    assert fed.entry(2).reason == "used 4 samples but pledged 10"
     assert fed.entry(0).reason == ""
 
 
@@ -100,8 +100,8 @@ def test_nobody_can_claim_more_than_it_pledged():
     assert fed.end(replies)["w"].tolist() == [14.0, 22.0]  # as if they had kept to 4 and 2
     assert [fed.entry(i).samples_used for i in range(3)] == [4, 2, 10]
     assert [fed.entry(i).samples_claimed for i in range(3)] == [8, 9, 10]
-    assert fed.entry(0).reason == "claims 8 samples, of 4 that its pledge is; capped"
-    assert "of 2 that its pledge is and 8 that it holds; capped" in fed.entry(1).reason
+    assert fed.entry(0).reason == "claims 8 samples but pledged 4; capped at 4"
+    assert "claims 9 samples but pledged 2 and holds 8; capped at 2" in fed.entry(1).reason
     assert fed.entry(2).reason == ""
     assert [entry.organization for entry in fed.strategy.ledger.incidents] == ["Alpha", "Beta"]
 
@@ -115,7 +115,7 @@ def test_a_claim_beyond_all_bounds_is_capped_or_refused_and_harms_nobody(claim):
     assert fed.entry(1).samples_used <= 2
     assert fed.entry(1).reason != ""
     capped, refused = [14.0, 22.0], [16.0, np.float32(320 / 14)]
-    assert model["w"].tolist() == (capped if fed.entry(1).outcome == "present" else refused)
+    assert model["w"].tolist() == (capped if fed.entry(1).outcome == "aggregated" else refused)
 
 
 def test_the_metric_that_the_wrapped_strategy_weighs_by_is_the_one_that_is_held_to_account():
@@ -169,6 +169,17 @@ STRATEGIES = {
 }
 
 
+def in_precision_of(model, theirs):
+    """Return Flower's aggregate in the precision of the run: FedAdam makes doubles."""
+    arrays = {key: value.numpy() for key, value in theirs.items()}
+    return {
+        key: value.astype(np.asarray(model[key]).dtype)
+        if np.asarray(model[key]).dtype.kind == "f"
+        else value
+        for key, value in arrays.items()
+    }
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_with_all_data_pledged_it_is_flowers_own_bit_for_bit(name, dtype):
@@ -197,7 +208,7 @@ def test_with_all_data_pledged_it_is_flowers_own_bit_for_bit(name, dtype):
         theirs, metrics = plain.aggregate_train(number, list(replies))
         rng.shuffle(replies)
         model = fed.end(replies)
-        assert same(model, {key: value.numpy() for key, value in theirs.items()})
+        assert same(model, in_precision_of(fed.model, theirs))
         assert fed.metrics == metrics
         assert fed.metrics["loss"] == metrics["loss"]
         fed.model = model
@@ -226,7 +237,7 @@ def test_a_training_that_continues_counts_its_rounds_on():
     plain = STRATEGIES["fedadam"]()
     plain.configure_train(4, record(fed.model), ConfigRecord(), fed.grid)
     replies = [fed.reply(0, w(1.0, 2.0), 4), fed.reply(1, w(3.0, 2.0), 4)]
-    assert same(model, {k: v.numpy() for k, v in plain.aggregate_train(4, replies)[0].items()})
+    assert same(model, in_precision_of(fed.model, plain.aggregate_train(4, replies)[0]))
     fed.strategy.start(
         fed.grid,
         record(fed.model),
@@ -253,7 +264,9 @@ def test_each_node_is_told_its_own_pledge_and_the_shared_content_is_left_alone()
     assert isinstance(messages, list)  # a SuperLink takes no generator
     assert [m.metadata.dst_node_id for m in messages] == [node_of(i) for i in range(3)]
     for i, message in enumerate(messages):
-        assert dict(message.content[PLEDGE]) == {
+        config = message.content["config"]
+        assert config["server-round"] == 1
+        assert {k.removeprefix(f"{PLEDGE}."): v for k, v in config.items() if PLEDGE in k} == {
             "organization": NAMES[i],
             "data-fraction": terms.pledges[i].data_fraction,
             "cpu-hz": 2e9,
@@ -261,10 +274,10 @@ def test_each_node_is_told_its_own_pledge_and_the_shared_content_is_left_alone()
             "samples-owed": [4, 10, 3][i],  # 0.3 x 7 = 2.1, rounded up
             "seed": 11,
         }
-        assert set(message.content) == {"arrays", "config", PLEDGE}
+        assert set(message.content) == {"arrays", "config"}  # one of each: Flower's mods want it so
     assert len(shared) == 3
     for message in shared:
-        assert set(message.content) == {"arrays", "config"}
+        assert set(message.content["config"]) == {"server-round"}
 
 
 def test_replies_are_not_changed():
@@ -285,7 +298,7 @@ def test_replies_are_not_changed():
             if key in old:
                 assert dict(reply.content[key]) == dict(old[key])
         assert reply.content["arrays"]["w"].data == old["arrays"]["w"].data
-    assert fed.entry(0).outcome == "present"  # it was capped, in a message of ours
+    assert fed.entry(0).outcome == "aggregated"  # it was capped, in a message of ours
 
 
 def test_who_is_not_sampled_is_idle_and_not_punished():
@@ -300,7 +313,7 @@ def test_who_is_not_sampled_is_idle_and_not_punished():
         assert fed.end([fed.reply(i, w(1.0, 2.0), owed)])["w"].tolist() == [1.0, 2.0]
         for j in range(3):
             entry = fed.entry(j)
-            assert entry.outcome == ("present" if j == i else "idle")
+            assert entry.outcome == ("aggregated" if j == i else "idle")
             assert entry.reason == ""
     measured = fed.strategy.ledger.measured()
     assert sum(one.rounds_asked for one in measured) == 12
@@ -329,11 +342,11 @@ def test_the_time_of_eq_2_by_hand():
 @pytest.mark.parametrize(
     ("deadline", "outcome"),
     [
-        (30.0, "present"),  # exactly at the deadline
-        (30.0 * (1 - 2.0**-52), "present"),  # the last bit of an equilibrium that uses it up
+        (30.0, "aggregated"),  # exactly at the deadline
+        (30.0 * (1 - 2.0**-52), "aggregated"),  # the last bit of an equilibrium that uses it up
         (30.0 * (1 - 2.0**-45), "late"),
         (29.0, "late"),
-        (31.0, "present"),
+        (31.0, "aggregated"),
     ],
 )
 def test_the_deadline_counts_to_the_last_bits(deadline, outcome):
@@ -342,8 +355,8 @@ def test_the_deadline_counts_to_the_last_bits(deadline, outcome):
     model = fed.end([fed.reply(0, w(8.0, 8.0), 4), fed.reply(1, w(2.0, 2.0), 2)])
     assert fed.entry(0).outcome == outcome
     assert fed.entry(0).modelled_seconds == 30.0
-    assert fed.entry(1).outcome == "present"  # 20 s
-    assert model["w"].tolist() == ([6.0, 6.0] if outcome == "present" else [2.0, 2.0])
+    assert fed.entry(1).outcome == "aggregated"  # 20 s
+    assert model["w"].tolist() == ([6.0, 6.0] if outcome == "aggregated" else [2.0, 2.0])
 
 
 def test_a_straggler_is_left_out_recorded_and_contributes_nothing(logged):
@@ -366,18 +379,18 @@ def test_who_uses_less_data_is_in_time():
     fed = Federation(make_terms([8, 8], [0.5, 0.25], deadline=25.0))
     fed.ask()
     fed.end([fed.reply(0, w(8.0, 8.0), 3), fed.reply(1, w(2, 2), 2)])
-    assert (fed.entry(0).outcome, fed.entry(0).modelled_seconds) == ("present", 25.0)
+    assert (fed.entry(0).outcome, fed.entry(0).modelled_seconds) == ("aggregated", 25.0)
 
 
 def test_a_claim_beyond_the_pledge_makes_nobody_late():
     fed = Federation(make_terms([8], [0.5], deadline=30.0))
     fed.ask()
     fed.end([fed.reply(0, w(8.0, 8.0), 8)])  # d = 1 would take 50 s, but 0.5 counts
-    assert (fed.entry(0).outcome, fed.entry(0).samples_used) == ("present", 4)
+    assert (fed.entry(0).outcome, fed.entry(0).samples_used) == ("aggregated", 4)
 
 
 def test_a_lower_cpu_level_is_recorded_and_makes_late():
-    for deadline, outcome in ((50.0, "present"), (49.0, "late")):
+    for deadline, outcome in ((50.0, "aggregated"), (49.0, "late")):
         fed = Federation(make_terms([8], [0.5], deadline=deadline))
         fed.ask()
         fed.end([fed.reply(0, w(8.0, 8.0), 4, receipt={"cpu-hz": 1e9})])
@@ -421,7 +434,7 @@ def test_without_a_deadline_nobody_is_late():
     fed = Federation(make_terms([8], [0.5], deadline=1.0), deadline="off")
     fed.ask()
     fed.end([fed.reply(0, w(8.0, 8.0), 4, receipt={"cpu-hz": 1e9})])
-    assert (fed.entry(0).outcome, fed.entry(0).modelled_seconds) == ("present", 50.0)
+    assert (fed.entry(0).outcome, fed.entry(0).modelled_seconds) == ("aggregated", 50.0)
 
 
 @pytest.mark.parametrize(
@@ -452,7 +465,7 @@ def test_the_deadline_in_real_time_is_the_grids_timeout(deadline, tau, timeout, 
     assert timeouts == [expected]
     # 50 s by Eq. (2): by the clock its reply was in time, by the model it was not.
     (alpha, beta) = fed.strategy.ledger.entries
-    assert alpha.outcome == ("late" if deadline == "model" else "present")
+    assert alpha.outcome == ("late" if deadline == "model" else "aggregated")
     assert (beta.outcome, beta.reason) == ("absent", "not connected")
 
 
@@ -464,7 +477,7 @@ def with_two_good(fed, replies):
     model = fed.end([fed.reply(2, w(14.0, 28.0), 10), *replies, fed.reply(0, w(28.0, 0.0), 4)])
     expected = np.float32([28, 0]) * (4 / 14) + np.float32([14, 28]) * (10 / 14)
     assert model["w"].tobytes() == expected.astype(np.float32).tobytes()
-    assert [fed.entry(i).outcome for i in (0, 2)] == ["present", "present"]
+    assert [fed.entry(i).outcome for i in (0, 2)] == ["aggregated", "aggregated"]
     assert [fed.entry(i).reason for i in (0, 2)] == ["", ""]
 
 
@@ -483,7 +496,7 @@ def test_an_error_is_recorded_by_its_last_line(logged):
     fed.ask()
     text = "Traceback (most recent call last):\n  File ...\nValueError: no data\n\n"
     with_two_good(fed, [fed.answer(1, Error(APP_FAILED, text))])
-    assert fed.entry(1).outcome == "failed"
+    assert fed.entry(1).outcome == "rejected"
     assert fed.entry(1).reason == "its app failed: ValueError: no data"
     assert "Beta, round 1: its app failed: ValueError: no data" in logged()
 
@@ -516,7 +529,7 @@ def test_an_empty_contribution_is_no_contribution():
     fed = three()
     fed.ask()
     with_two_good(fed, [fed.reply(1, w(99.0, 99.0), 0)])
-    assert (fed.entry(1).outcome, fed.entry(1).reason) == ("empty", "trained on no sample")
+    assert (fed.entry(1).outcome, fed.entry(1).reason) == ("rejected", "trained on no sample")
     assert fed.entry(1).samples_claimed == 0
 
 
@@ -525,7 +538,7 @@ def test_if_all_are_empty_the_model_stays(claim):
     fed = three()
     fed.ask()
     assert fed.end([fed.reply(i, w(9.0, 9.0), claim) for i in range(3)]) is None
-    assert {entry.outcome for entry in fed.strategy.ledger.entries} == {"empty"}
+    assert {entry.outcome for entry in fed.strategy.ledger.entries} == {"rejected"}
 
 
 @pytest.mark.parametrize(
@@ -766,7 +779,7 @@ def test_a_time_that_is_none_does_not_get_into_the_ledger(seconds):
     fed = three()
     fed.ask()
     fed.end([fed.reply(0, w(1.0, 1.0), 4, receipt={"seconds": seconds})])
-    assert (fed.entry(0).outcome, fed.entry(0).seconds) == ("present", 0.0)
+    assert (fed.entry(0).outcome, fed.entry(0).seconds) == ("aggregated", 0.0)
     json.dumps(fed.strategy.ledger.to_list(), allow_nan=False)
 
 
@@ -776,7 +789,7 @@ def test_a_time_that_is_none_does_not_get_into_the_ledger(seconds):
 def asked(fed):
     """Begin a round; return which node stands for which organization."""
     return {
-        message.content[PLEDGE]["organization"]: message.metadata.dst_node_id
+        pledge_of(message).organization: message.metadata.dst_node_id
         for message in fed.ask().values()
     }
 
@@ -1024,7 +1037,7 @@ def test_start_trains_and_summarizes(logged):
                 return Message(who, reply_to=message)
             before = message.content["arrays"]["w"].numpy()
             update = {"w": before + np.float32([4 * i, 4])}
-            owed = message.content[PLEDGE]["samples-owed"]
+            owed = pledge_of(message).samples_owed
             return Message(content(update, {"num-examples": owed}), reply_to=message)
 
         return answer
@@ -1065,3 +1078,254 @@ def test_the_model_never_becomes_what_is_no_finite_number():
     fed.ask()
     model = fed.end([fed.reply(i, w(largest, 1.0), i + 1) for i in range(7)])
     assert model is None or np.all(np.isfinite(model["w"]))
+
+
+# --- precision, rounds, duplicates ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sent", [np.float32, np.float64])
+@pytest.mark.parametrize("returned", [np.float16, np.float32, np.float64, np.longdouble, np.int64])
+def test_nobody_but_the_server_sets_the_precision(sent, returned):
+    fed = Federation(make_terms([4, 12]), model={"w": np.zeros(2, sent)})
+    fed.ask()
+    # Alpha is first: its precision was everybody's.
+    replies = [
+        fed.reply(0, {"w": np.array([8, 4]).astype(returned)}, 4),
+        fed.reply(1, {"w": np.array([4, 8]).astype(sent)}, 12),
+    ]
+    model = fed.end(replies)
+    assert model["w"].dtype == sent
+    assert model["w"].tolist() == [5.0, 7.0]
+    assert [fed.entry(i).outcome for i in range(2)] == ["aggregated"] * 2
+
+
+def test_what_the_precision_of_the_run_cannot_hold_is_rejected_with_its_place():
+    fed = three()
+    fed.ask()
+    with_two_good(fed, [fed.reply(1, {"w": np.array([1e300, 1.0])}, 2)])
+    assert fed.entry(1).outcome == "rejected"
+    assert fed.entry(1).reason == "array 'w' holds numbers beyond float32"
+
+
+def test_a_reply_for_another_round_is_rejected():
+    fed = three()
+    fed.ask()
+    with_two_good(fed, [fed.reply(1, w(99.0, 99.0), 2, receipt={"round": 7})])
+    assert (fed.entry(1).outcome, fed.entry(1).samples_used) == ("rejected", 0)
+    assert fed.entry(1).reason == "it answers round 7, this is round 1"
+
+
+def test_two_replies_of_one_organization_are_told():
+    fed = three()
+    fed.ask()
+    replies = [fed.reply(0, w(16.0, 0.0), 4), fed.reply(1, w(0.0, 16.0), 2)]
+    fed.end([*replies, fed.reply(1, w(0.0, 99.0), 2), fed.reply(2, w(16.0, 32.0), 10)])
+    assert fed.entry(1).outcome == "aggregated"
+    assert fed.entry(1).reason == "sent more than one reply; the first counts"
+
+
+def test_renamed_parameters_are_named():
+    fed = three()
+    fed.ask()
+    with_two_good(fed, [fed.reply(1, {"weight": np.ones(2, np.float32)}, 2)])
+    assert fed.entry(1).reason == (
+        "its arrays have other names than the model's: missing 'w'; unknown 'weight'"
+    )
+
+
+# --- the server's own look -----------------------------------------------------------------------
+
+
+class Judge:
+    """A validation whose answers a test decides: the loss is the first number of the model."""
+
+    chance = 1.0
+
+    def __init__(self, *, trains=True):
+        self.finite = trains
+
+    def loss(self, arrays):
+        return float(abs(arrays["w"].ravel()[0]))
+
+    def by_class(self, arrays):
+        return arrays["w"][:1].astype(float)
+
+    def trains(self, _):
+        return self.finite
+
+
+def five(**settings):
+    fed = Federation(make_terms([4] * 5), model=w(1.0, 0.0), **settings)
+    fed.ask()
+    return fed
+
+
+def test_a_round_that_is_hopeless_is_rolled_back_and_nobody_is_charged():
+    fed = five(validation=Judge())
+    # Everybody alike: no minority explains it.
+    assert fed.end([fed.reply(i, w(50.0 + i, 1.0), 4) for i in range(5)]) is None
+    for i in range(5):
+        entry = fed.entry(i)
+        assert (entry.outcome, entry.samples_used, entry.verdict) == ("rolled back", 4, "")
+        assert "the validation loss rises from 1 to 52" in entry.reason
+    assert fed.strategy.rolled_back == {1: "the validation loss rises from 1 to 52"}
+    assert fed.strategy.notices == [
+        "round 1 was rolled back: the validation loss rises from 1 to 52; nobody loses credit"
+    ]
+
+
+def test_what_is_not_finite_in_a_round_that_is_undone_is_charged_to_nobody():
+    fed = five(validation=Judge())
+    bad = fed.reply(4, w(np.inf, 1.0), 4)
+    assert fed.end([bad, *(fed.reply(i, w(50.0 + i, 1.0), 4) for i in range(4))]) is None
+    for i in range(5):
+        assert (fed.entry(i).outcome, fed.entry(i).samples_used) == ("rolled back", 4)
+    assert fed.entry(4).reason.startswith("array 'w' holds what is no finite number; the round was")
+
+
+def test_a_round_that_is_a_little_worse_stands():
+    fed = five(validation=Judge())
+    assert fed.end([fed.reply(i, w(9.0, 1.0), 4) for i in range(5)])["w"].tolist() == [9.0, 1.0]
+    assert {fed.entry(i).outcome for i in range(5)} == {"aggregated"}
+
+
+def test_the_update_that_spoils_a_round_is_attributed_with_its_evidence():
+    fed = five(validation=Judge())
+    good = [fed.reply(i, w(0.5 - i / 100, 1.0), 4) for i in range(4)]
+    model = fed.end([fed.reply(4, w(1e6, 1.0), 4), *good])
+    assert model["w"][0] == pytest.approx(0.485)
+    entry = fed.entry(4)
+    assert (entry.outcome, entry.samples_used, entry.verdict) == ("rejected", 0, "attributed")
+    assert entry.evidence.loss_before == 1.0
+    assert entry.evidence.loss_without == pytest.approx(0.485)
+    assert entry.evidence.loss_with == pytest.approx(2e5, rel=0.01)
+    assert entry.evidence.norm_ratio > 1e5
+    assert [fed.entry(i).outcome for i in range(4)] == ["aggregated"] * 4
+    assert [fed.entry(i).weight for i in range(4)] == [0.25] * 4
+
+
+def test_half_of_the_updates_are_no_minority():
+    fed = Federation(make_terms([4] * 4), model=w(1.0, 0.0), validation=Judge())
+    fed.ask()
+    replies = [fed.reply(i, w(0.5, 1.0 + i), 4) for i in range(2)]
+    assert fed.end([*replies, *(fed.reply(i, w(1e6, 1.0 + i), 4) for i in (2, 3))]) is None
+    assert {fed.entry(i).outcome for i in range(4)} == {"rolled back"}
+    assert {fed.entry(i).verdict for i in range(4)} <= {"", "suspicious"}
+
+
+def test_an_outlier_that_does_no_harm_counts_and_is_reported():
+    fed = five(validation=Judge(), inner=FedMedian(min_train_nodes=1, min_available_nodes=1))
+    good = [fed.reply(i, w(0.5 - i / 100, 1.0), 4) for i in range(4)]
+    fed.end([fed.reply(4, w(1e6, 1.0), 4), *good])
+    entry = fed.entry(4)
+    assert (entry.outcome, entry.samples_used, entry.verdict) == ("aggregated", 4, "suspicious")
+    assert [flag.kind for flag in entry.flags] == ["outlier", "no descent"]
+    assert entry.flags[0].confidence == "certain"
+    assert entry.weight is None
+
+
+def test_if_a_correct_client_fails_too_nobody_is_charged_for_what_is_not_finite():
+    for trains, outcome, used in ((False, "rolled back", 4), (True, "rejected", 0)):
+        fed = five(validation=Judge(trains=trains))
+        good = [fed.reply(i, w(0.5 - i / 100, 1.0), 4) for i in range(4)]
+        fed.end([fed.reply(4, w(np.nan, 1.0), 4), *good])
+        entry = fed.entry(4)
+        assert (entry.outcome, entry.samples_used) == (outcome, used)
+        assert ("so does the server's own training" in entry.reason) == (not trains)
+        assert [fed.entry(i).outcome for i in range(4)] == ["aggregated"] * 4
+
+
+def test_most_updates_that_are_not_finite_are_nobodys_fault():
+    fed = five()
+    fed.end([fed.reply(i, w(np.nan if i < 3 else 1.0, 1.0), 4) for i in range(5)])
+    assert [fed.entry(i).outcome for i in range(5)] == ["rolled back"] * 3 + ["aggregated"] * 2
+    assert [fed.entry(i).samples_used for i in range(5)] == [4] * 5
+
+
+def test_a_late_update_that_is_not_finite_is_late():
+    fed = Federation(make_terms([8] * 3, deadline=25.0))
+    fed.ask()
+    fed.end([fed.reply(i, w(np.nan, 1.0), 8) for i in range(3)])
+    assert {fed.entry(i).outcome for i in range(3)} == {"late"}
+
+
+def test_without_validation_an_aggregate_that_is_not_finite_is_repaired():
+    largest = np.finfo(np.float32).max
+    fed = five(inner=FedAvgM(min_train_nodes=1, min_available_nodes=1, server_learning_rate=2.0))
+    good = [fed.reply(i, w(0.5 - i / 100, 1.0), 4) for i in range(4)]
+    model = fed.end([fed.reply(4, w(-largest, largest), 4), *good])
+    assert np.isfinite(model["w"]).all()
+    assert fed.entry(4).verdict == "attributed"
+    assert {fed.entry(i).outcome for i in range(4)} == {"aggregated"}
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_a_clipping_norm_is_a_number(value):
+    with pytest.raises(ValueError, match="clip_norm"):
+        TradeFL(FedAvg(), make_terms([4]), clip_norm=value)
+
+
+# --- which code a node runs ----------------------------------------------------------------------
+
+
+def test_a_node_with_other_code_is_refused_or_allowed():
+    from tradefl.federation.identity import package_digest
+
+    for same_code, expected in ((True, {"Beta": 6}), (False, {"Alpha": 5, "Beta": 6})):
+        fed, grid = federation_of(2, same_code=same_code)
+        grid.join(5, organization="Alpha", **{"package-digest": "ab", "package-version": "0.0.1"})
+        grid.join(6, organization="Beta", **{"package-digest": package_digest()})
+        assert asked(fed) == expected
+        refused = [line for line in fed.strategy.refusals if "Alpha" in line]
+        assert len(refused) == same_code
+        assert all("other code of tradefl (version 0.0.1" in line for line in refused)
+
+
+def test_a_node_that_does_not_confirm_the_run_is_refused_with_its_reason():
+    fed, grid = federation_of(2)
+    grid.join(5, organization="Alpha", refusal="its samples have the shape 8x8")
+    grid.join(6, organization="Beta")
+    assert asked(fed) == {"Beta": 6}
+    assert fed.strategy.refusals == ["node 5 was refused: Alpha: its samples have the shape 8x8"]
+
+
+# --- federations in the open ---------------------------------------------------------------------
+
+
+def test_nodes_on_other_machines_need_keys_or_an_explicit_setting():
+    class Open(FakeGrid):
+        """As if it were Flower's to a SuperLink."""
+
+    Open.__module__ = "flwr.serverapp.grid"
+    for settings, refused in (
+        ({}, True),
+        ({"allow_unregistered": True}, False),
+        ({"public_keys": {"Alpha": b"a", "Beta": b"b"}}, False),
+    ):
+        grid = Open()
+        grid.join(5, organization="Alpha", key=b"a")
+        grid.join(6, organization="Beta", key=b"b")
+        fed = Federation(make_terms([4, 4]), grid=grid, **settings)
+        if refused:
+            with pytest.raises(ValueError, match="public_keys: expected the organizations'"):
+                fed.ask()
+        else:
+            assert set(asked(fed)) == {"Alpha", "Beta"}
+
+
+def test_a_place_belongs_to_the_first_that_was_active_whatever_its_id(monkeypatch):
+    fed, grid = federation_of(2)
+    grid.join(4, organization="Alpha")
+    grid.join(9, organization="Alpha")
+    grid.join(7, organization="Beta")
+    since = {4: "2026-01-01T10:00:05", 9: "2026-01-01T10:00:01", 7: "2026-01-01T10:00:02"}
+    plain = grid.get_nodes
+
+    def nodes():
+        for node in plain():
+            node.last_activated_at = since[node.node_id]
+            yield node
+
+    monkeypatch.setattr(grid, "get_nodes", nodes)
+    assert asked(fed) == {"Alpha": 9, "Beta": 7}
+    assert fed.strategy.refusals == ["node 4 says it is 'Alpha', which another node is; it waits"]

@@ -24,6 +24,7 @@ from tradefl.federation.models import LocalTraining, make_model
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.pledge import PLEDGE, chosen_samples
 from tradefl.federation.training import train_pledges
+from tradefl.federation.validation import split_test
 from tradefl.solvers import solve
 
 CONSORTIUM = Path(__file__).parents[2] / "examples" / "drug_discovery.toml"
@@ -73,14 +74,14 @@ def test_ten_organizations_learn_digits_in_five_rounds():
     assert training.accuracy[-1] > 0.8
     assert training.loss[0] == pytest.approx(math.log(10), rel=1e-6)  # knows nothing
     assert list(training.loss) == sorted(training.loss, reverse=True)
-    assert {entry.outcome for entry in training.ledger.entries} == {"present"}
+    assert {entry.outcome for entry in training.ledger.entries} == {"aggregated"}
     assert training.ledger.incidents == []
     assert len(training.ledger.entries) == 50
     assert len({entry.update_sha256 for entry in training.ledger.entries}) == 50
 
 
 def test_pledges_alone_train_the_same_model():
-    whole = trained()
+    whole = trained(validation_fraction=0.0)
     terms = Terms.of(load(CONSORTIUM), solve(load(CONSORTIUM)).profile, held_of(whole))
     dataset = load_dataset("digits")
     reports, ledger = train_pledges(plan(), terms.pledges, dataset)
@@ -125,7 +126,13 @@ def test_it_is_federated_averaging_of_the_pledged_samples():
         }
         accuracy.append(model.evaluate(parameters, data.x_test, data.y_test)[1])
     training = trained(
-        scheme="dbr", seed=4, rounds=3, local_epochs=2, learning_rate=0.25, batch_size=16
+        scheme="dbr",
+        seed=4,
+        rounds=3,
+        local_epochs=2,
+        learning_rate=0.25,
+        batch_size=16,
+        validation_fraction=0.0,
     )
     for name, value in parameters.items():
         np.testing.assert_allclose(training.parameters[name], value, rtol=2e-3, atol=2e-6)
@@ -188,7 +195,7 @@ def test_dirichlet_deals_all_samples_and_says_so():
     assert [one.samples_held for one in measured] != [
         one.samples_held for one in trained().ledger.measured()
     ]
-    assert {entry.outcome for entry in training.ledger.entries} == {"present"}
+    assert {entry.outcome for entry in training.ledger.entries} == {"aggregated"}
     assert all(one.samples_used <= one.samples_held for one in measured)
     assert any("Dirichlet" in notice for notice in training.notices)
     assert training.accuracy[-1] > 0.6
@@ -209,7 +216,7 @@ def test_breast_cancer():
 def test_tos_trains_on_everything_without_a_deadline(tmp_path):
     consortium = with_deadline(tmp_path, 4900.0)
     training = train(Plan(consortium=consortium, scheme="tos", rounds=2))
-    assert {entry.outcome for entry in training.ledger.entries} == {"present"}
+    assert {entry.outcome for entry in training.ledger.entries} == {"aggregated"}
     assert [one.measured_fraction for one in training.ledger.measured()] == [1.0] * 10
     assert training.accuracy[-1] > trained().accuracy[2]
     assert all(entry.modelled_seconds > 4900.0 for entry in training.ledger.entries)
@@ -232,7 +239,7 @@ def test_some_may_be_late_and_the_others_train(tmp_path):
     consortium = with_deadline(tmp_path, 5500.0)
     training = train(Plan(consortium=consortium, scheme="tos", deadline="model", rounds=2))
     outcomes = {entry.organization: entry.outcome for entry in training.ledger.entries}
-    assert outcomes == dict.fromkeys(NAMES[:-1], "late") | {"Kappa": "present"}
+    assert outcomes == dict.fromkeys(NAMES[:-1], "late") | {"Kappa": "aggregated"}
     assert training.ledger.measured()[-1].weight == 1.0
     assert training.accuracy[-1] > training.accuracy[0]
 
@@ -273,18 +280,20 @@ def test_the_document_is_json_and_is_what_was_measured(tmp_path):
 def test_a_training_that_diverges_is_told_and_does_not_crash(aggregation, tmp_path):
     output = tmp_path / "training.json"
     training = train(plan(learning_rate=3e38, aggregation=aggregation, output=str(output)))
-    rejected = [entry for entry in training.ledger.entries if entry.outcome == "rejected"]
-    assert rejected
-    assert {entry.organization for entry in rejected} <= set(NAMES)
-    for entry in rejected:
-        assert re.fullmatch(r"array '(weight|bias)' holds what is no finite number", entry.reason)
-        assert entry.samples_used == 0
+    # The settings are at fault, and no organization: all delivered what it pledged.
+    assert {entry.outcome for entry in training.ledger.entries} == {"rolled back"}
+    assert {entry.verdict for entry in training.ledger.entries} == {""}
+    for one, honest in zip(training.ledger.measured(), trained().ledger.measured(), strict=True):
+        assert one.measured_fraction == honest.measured_fraction
+        assert (one.rounds_present, one.rounds_credited) == (0, 5)
     assert all(np.all(np.isfinite(value)) for value in training.parameters.values())
+    assert training.diverged == "no round could be aggregated; the model is untrained"
 
     def no_constant(text):
         raise AssertionError(text)
 
     document = json.loads(output.read_text(), parse_constant=no_constant)
+    assert document["diverged"] == training.diverged
     assert len(document["accuracy"]) == len(document["loss"]) == 5
 
 
@@ -332,7 +341,7 @@ def test_a_node_that_runs_below_its_pledged_level_is_recorded():
     run_in_process(server, client_app, configs, {})
     (incident,) = results[0].ledger.incidents
     assert (incident.organization, incident.cpu_hz) == (slow, levels[slow][0])
-    assert incident.outcome == "present"
+    assert incident.outcome == "aggregated"
     assert "pledged" in incident.reason
 
 
@@ -532,14 +541,15 @@ def test_a_node_is_told_nothing_that_the_others_keep_to_themselves():
     results = []
     server = make_server_app(plan(rounds=1), done=results.append)
     run_in_process(server, curious, [{"organization": name} for name in NAMES], {})
-    assert {entry.outcome for entry in results[0].ledger.entries} == {"failed"}
+    assert {entry.outcome for entry in results[0].ledger.entries} == {"rejected"}
     assert {entry.reason for entry in results[0].ledger.entries} == {
         "its app failed: LookupError: no"
     }
     assert len(told) == 10
     for content in told:
-        assert set(content) == {"arrays", "config", PLEDGE}
-        assert set(content[PLEDGE]) == {
+        assert set(content) == {"arrays", "config"}
+        pledge = {key for key in content["config"] if key.startswith(PLEDGE)}
+        assert {key.removeprefix(f"{PLEDGE}.") for key in pledge} == {
             "organization",
             "data-fraction",
             "cpu-hz",
@@ -547,8 +557,11 @@ def test_a_node_is_told_nothing_that_the_others_keep_to_themselves():
             "samples-owed",
             "seed",
         }
-        assert set(content["config"]) <= {
+        assert set(content["config"]) - pledge <= {
             "data",
+            "classes",
+            "inputs",
+            "aggregation",
             "data-dir",
             "partition",
             "alpha",
@@ -562,3 +575,82 @@ def test_a_node_is_told_nothing_that_the_others_keep_to_themselves():
             "batch-size",
             "server-round",
         }
+
+
+# --- what a run may not overwrite, and what it says of itself -------------------------------------
+
+
+def test_a_checkpoint_is_replaced_only_if_that_was_asked_for(begun, tmp_path):
+    path = tmp_path / "state"
+    path.write_bytes(begun.read_bytes())
+    with pytest.raises(InputError, match="--resume continues it, --overwrite replaces it"):
+        train(plan(rounds=1, checkpoint=str(path)))
+    assert path.read_bytes() == begun.read_bytes()
+    train(plan(rounds=1, checkpoint=str(path), overwrite=True))
+    assert Checkpoint.read(path).rounds_done == 1
+
+
+def test_places_are_tried_before_anybody_trains(tmp_path):
+    for name in ("output", "checkpoint"):
+        seen = []
+        with pytest.raises(InputError, match="there is no such folder"):
+            train(plan(**{name: str(tmp_path / "none" / "file")}), watch=seen.append)
+        assert seen == []
+
+
+def test_the_servers_part_is_not_in_the_reported_accuracy():
+    training = trained()
+    data = load_dataset("digits")
+    assert training.validation_samples == math.ceil(0.1 * len(data.y_test))
+    assert training.test_samples == len(data.y_test) - training.validation_samples
+    for accuracy in training.accuracy:  # whole samples of the rest
+        hits = accuracy * training.test_samples
+        assert hits == pytest.approx(round(hits), abs=1e-9)
+    kept, rest = split_test(data, 0.1, 0)
+    assert sorted([*kept, *rest]) == list(range(len(data.y_test)))
+    assert set(split_test(data, 0.1, 1)[0]) != set(kept)
+    document = training.to_dict()
+    assert document["validation"] == {"fraction": 0.1, "samples": training.validation_samples}
+    assert document["diverged"] is None
+
+
+def test_the_consortiums_file_says_how_updates_become_a_model(tmp_path):
+    path = tmp_path / "agreed.toml"
+    path.write_text(
+        CONSORTIUM.read_text() + '\n[training]\naggregation = "fedmedian"\nclip_norm = 2.5\n'
+    )
+    agreed = train(Plan(consortium=str(path), rounds=2))
+    assert agreed.plan.aggregation == "fedmedian"
+    assert agreed.to_dict()["settings"]["clip_norm"] == 2.5
+    assert agreed.to_dict()["aggregation_weights"] is None
+    said = train(plan(rounds=2, aggregation="fedmedian", clip_norm=2.5))
+    assert figures(agreed)[0] == figures(said)[0]
+    other = train(Plan(consortium=str(path), rounds=2, aggregation="fedavg", clip_norm=0.0))
+    assert figures(other)[0] == figures(train(plan(rounds=2)))[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"aggregation": "bulyan", "assumed_hostile": 2}, "bulyan bears 1 hostile"),
+        ({"aggregation": "krum", "assumed_hostile": 4}, "krum bears 3 hostile"),
+        ({"aggregation": "trimmed-mean", "assumed_hostile": 5}, "trimmed-mean bears 4 hostile"),
+    ],
+)
+def test_a_strategy_is_not_asked_to_bear_more_than_it_can(settings, what):
+    with pytest.raises(InputError, match=what):
+        train(plan(rounds=1, **settings))
+
+
+def test_clipping_shortens_the_long_steps_only():
+    free = trained(rounds=1)
+    longest = max(entry.distance for entry in free.ledger.entries)
+    loose = train(plan(rounds=1, clip_norm=2 * longest))
+    assert figures(loose)[3] == figures(free)[3]
+    tight = train(plan(rounds=1, clip_norm=0.1 * longest))
+    moved = np.sqrt(sum(float(np.sum(value**2)) for value in tight.parameters.values()))
+    assert moved <= 0.1 * longest * (1 + 1e-5)  # from zero
+    assert [entry.distance for entry in tight.ledger.entries] == [
+        entry.distance
+        for entry in free.ledger.entries  # what was sent, not what became of it
+    ]

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradefl.foreign import hidden_secrets, printable, quoted, read_cell, spreadsheet_cell
+from tradefl.foreign import (
+    frame_csv,
+    hidden_secrets,
+    printable,
+    quoted,
+    read_cell,
+    spreadsheet_cell,
+)
 from tradefl.foreign.printing import escaped_json
 
 # What a rival would write into a name, a header or a reason.
@@ -154,3 +161,18 @@ def test_numbers_and_other_text_stay(text):
 @given(st.text(alphabet="'=+-@1.e\t\rax", max_size=8))
 def test_cells_are_read_as_they_were_written(text):
     assert read_cell(spreadsheet_cell(text)) == text
+
+
+def test_a_table_for_a_spreadsheet():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(
+        {
+            "=name": ["=1+1", "Alpha", None],
+            "amount": [-1.5, 0.1, 2.0],
+            "text": ["-2", "+x", "\u00fc"],
+        }
+    )
+    expected = "'=name,amount,text\n'=1+1,-1.5,-2\nAlpha,0.1,'+x\n,2.0,\u00fc\n"
+    assert frame_csv(frame) == expected.encode()
+    assert frame_csv(frame, excel=True) == b"\xef\xbb\xbf" + expected.encode()
+    assert list(frame.columns) == ["=name", "amount", "text"]  # the table itself stays

@@ -21,7 +21,7 @@ from typing import Any
 import tomli_w
 from eth_account import Account
 from tests.cli.command import PLAIN, SOURCE
-from tests.settlement.nodes import Anvil, free_port
+from tests.settlement.nodes import CHAIN_ID, Anvil, free_port
 
 import tradefl
 from tradefl.consortium import Consortium
@@ -36,7 +36,8 @@ from tradefl.settlement.agreement import Agreement, checksum
 from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain
 from tradefl.settlement.contract import Phase
 from tradefl.settlement.keys import PASSWORD_VARIABLE
-from tradefl.settlement.settle import Settlement, deploy, read_phase
+from tradefl.settlement.session import established
+from tradefl.settlement.settle import Settlement, read_phase
 from tradefl.settlement.stand_ins import stand_in_key
 from tradefl.settlement.terms import Report
 
@@ -154,11 +155,13 @@ def deployed(
     keys = tuple(Account.from_key(stand_in_key(300 + i)) for i in range(len(consortium)))
     for key in keys:
         node.rpc("anvil_setBalance", key.address, hex(10**21))
-    agreement = Agreement.of(consortium, [key.address for key in keys])
+    accounts = [key.address for key in keys]
+    agreement = Agreement.of(consortium, accounts, chain_id=CHAIN_ID)
     operator = node.accounts[-1]
     chain = RpcChain(node.url, [NodeSigner(checksum(operator))], timeout=20.0)
     operator = next(iter(chain.signers))
-    contract = str(deploy(chain, agreement, operator).contract)
+    contract = established(chain, agreement, operator)
+    (folder / "agreement.json").write_text(json.dumps(agreement.to_dict()))
     if publish:
         Settlement(chain, agreement, contract, {}).run(operator=operator)
     for i, key in enumerate(keys):
@@ -199,6 +202,7 @@ class Node:
         command = [sys.executable, "-m", "tradefl", "node"]
         command += ["--organization", str(own / "private.toml"), "--keystore", str(own)]
         command += ["--rpc", url, "--contract", of.contract]
+        command += ["--agreement", str(of.folder / "agreement.json")]
         command += ["--log", str(log)]
         with self.err.open("wb") as errors:
             self.process = subprocess.Popen(

@@ -92,7 +92,7 @@ def test_before_everything_is_published_nothing_is_open(node, tmp_path):
     assert not drafted.board(0).look().contributed
 
 
-def test_who_has_contributed_in_every_phase(three):
+def test_who_has_contributed_in_every_phase(three, node):
     boards = [three.board(i) for i in range(3)]
 
     def contributed() -> list[bool]:
@@ -112,6 +112,9 @@ def test_who_has_contributed_in_every_phase(three):
     assert contributed() == [True] * 3
     operator = three.agreement.addresses[0]
     settlement = Settlement(three.chain(0), three.agreement, three.contract, {})
+    settlement.call(operator, "windowClose")
+    assert (three.phase, contributed()) == (Phase.OPEN, [True] * 3)
+    node.mine(three.agreement.closing_blocks + 1)
     for step, phase in (
         ("profileRecord", Phase.RECORDED),
         ("payoffCalculate", Phase.CALCULATED),
@@ -209,7 +212,8 @@ def test_repeated_and_reordered_logs_are_the_same_log(three, proxy, node):
     board = three.board(url=proxy.url)
     opened = board.look().opened
     for _ in range(10):
-        read = replay(three.agreement, opened, board.look().proposals)
+        view = board.look()
+        read = replay(three.agreement, opened, view.proposals, blocks=view.blocks)
         assert (read.reports, read.turn) == (expected.reports, expected.turn)
         assert kinds(read) == kinds(expected)
 

@@ -20,6 +20,8 @@ from tradefl.consortium import schema as sections
 from tradefl.consortium.organizations import Organizations
 from tradefl.game import DenseCompetition
 from tradefl.settlement import Agreement, Report
+from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory
+from tradefl.settlement.artifacts import CONTRACTS, VAULT, code_hash
 from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
@@ -118,16 +120,34 @@ def agreement(
         "report_seconds": 1000,
         "dispute_seconds": 1000,
         "ruling_seconds": 1000,
-        "annex": json.dumps(
-            {"consortium": "integers", "organizations": names, "turn_seconds": 60}
-        ).encode(),
+        "closing_blocks": 2,
+        "dispute_stake_wei": 0,
+        "organizations_per_block": terms.pop("organizations_per_block", 40),
+        "pairs_per_block": terms.pop("pairs_per_block", 4096),
     }
     rule = LinearTerms(
         gamma=terms.pop("gamma", 5_120_000 * 10**18),
         lambda_ppb=terms.pop("lambda_ppb", 1_600_000_000),
         rho_ppb=tuple(rho_ppb),
     )
-    return Agreement(**(fields | {"rule": rule} | terms))
+    fields |= {"rule": rule} | terms
+    return Agreement(**({"annex": annex(names, fields["rule"].name)} | fields))
+
+
+def annex(names: Sequence[str], rule: str = "linear") -> bytes:
+    """Return an annex that names a chain and the contracts of this version."""
+    contents = {
+        "consortium": "integers",
+        "organizations": names,
+        "turn_seconds": 60,
+        "rule": rule,
+        "chain_id": EMBEDDED_CHAIN_ID,
+        "factory": default_factory(),
+        "settlement_code": code_hash(CONTRACTS[rule]),
+        "vault_code": code_hash(VAULT),
+        "series": "0x" + 64 * "5",
+    }
+    return json.dumps(contents).encode()
 
 
 def linear(agreed: Agreement) -> LinearTerms:

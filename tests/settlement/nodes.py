@@ -399,6 +399,19 @@ def settle_on(url: str, path: Path, watch: Any = lambda _: None, **options: Any)
     return settlement.to_dict()
 
 
+def deployed_plainly(chain: Any, agreement: Any, sender: str, vault: str | None = None) -> str:
+    """Create a settlement without the factory, where its address follows from nothing."""
+    from eth_abi import encode
+
+    from tradefl.settlement.agreement import CONSTRUCTOR
+    from tradefl.settlement.artifacts import CONTRACTS, creation_bytecode
+
+    arguments = [vault or agreement.vault, *agreement.constructor_arguments]
+    code = creation_bytecode(CONTRACTS[agreement.rule.name]) + encode(CONSTRUCTOR, arguments)
+    receipt = chain.transact(sender, to=None, data=code, call="deployment")
+    return str(receipt.contract)
+
+
 def deployments(node: Anvil) -> int:
     from tradefl.settlement.contract import topic
 

@@ -1,5 +1,6 @@
 """The agreement: every integer, every byte, the hash, and every figure that does not fit."""
 
+import dataclasses
 import json
 import re
 import tomllib
@@ -32,14 +33,16 @@ from tests.support import examples, seeds
 import tradefl
 from tradefl.errors import InputError
 from tradefl.game import StrategyProfile
-from tradefl.settlement import Agreement, Report
+from tradefl.settlement import Agreement, Report, gas
+from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory
 from tradefl.settlement.agreement import rounded
 from tradefl.settlement.stand_ins import addresses_or_stand_ins, stand_in, stand_in_key
 from tradefl.settlement.terms import LinearTerms
 
 EXACT = Context(prec=200)
 TYPES = [
-    "(uint16,uint128,uint64,uint32,uint128,address,address,uint32,uint32,uint32,uint32,bytes32)",
+    "(uint16,uint128,uint64,uint32,uint128,address,address,address,uint32,uint32,uint32,uint32,"
+    "uint32,uint128,uint32,uint16,uint32,bytes32)",
     "bytes32[]",
     "bytes32[]",
 ]
@@ -138,12 +141,15 @@ def test_settlement_section_goes_into_the_terms():
         "report_seconds": 2,
         "dispute_seconds": 3,
         "ruling_seconds": 2**32 - 1,
+        "closing_blocks": 4,
+        "dispute_stake_wei": 5,
         "turn_seconds": 9,
     }
     agreed = Agreement.of(pair(settlement=settlement, incentive_intensity=0.1))
     assert agreed.rule.gamma == 7 * 10**17
     assert agreed.terms[:-1] == (
-        2, 7 * 10**17, 1_600_000_000, 10_000_000, 7, account(50), account(51), 1, 2, 3, 2**32 - 1
+        2, 7 * 10**17, 1_600_000_000, 10_000_000, 7, ZERO, account(50), account(51),
+        1, 2, 3, 2**32 - 1, 4, 5, 0, 2, 1
     )  # fmt: skip
     assert agreed.terms[-1] == keccak(agreed.annex)
     assert agreed.turn_seconds == 9
@@ -155,6 +161,9 @@ def test_without_a_settlement_section_its_defaults_hold():
     windows = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
     assert [getattr(agreed, name) for name in windows] == [86_400, 604_800, 86_400, 86_400]
     assert agreed.turn_seconds == 60
+    assert (agreed.closing_blocks, agreed.dispute_stake_wei) == (20, 0)
+    assert agreed.chain_id == EMBEDDED_CHAIN_ID
+    assert agreed.factory == default_factory()
 
 
 @pytest.mark.parametrize("turn", [0, -1, 1.5, "60", True, None])
@@ -195,15 +204,15 @@ def packed_organizations(agreed):
         words = [f"{int(who, 16):040x}", f"{s:016x}", f"{len(levels):02x}"]
         entries.append("".join(words + [f"{level:016x}" for level in levels]))
     while entries:
-        blocks.append(bytes.fromhex("".join(entries[:40])))
-        entries = entries[40:]
+        blocks.append(bytes.fromhex("".join(entries[: agreed.organizations_per_block])))
+        entries = entries[agreed.organizations_per_block :]
     return blocks
 
 
 def packed_competition(agreed):
     n = len(agreed)
     text = "".join(f"{rho_of(agreed, i, j):08x}" for i in range(n) for j in range(i + 1, n))
-    size = 8 * 8192
+    size = 8 * agreed.pairs_per_block
     return [bytes.fromhex(text[k : k + size]) for k in range(0, len(text), size)]
 
 
@@ -211,8 +220,10 @@ def independent_hash(agreed):
     terms = (
         len(agreed), agreed.rule.gamma, agreed.rule.lambda_ppb,
         agreed.min_data_ppb, agreed.wei_per_payoff,
-        agreed.verifier, agreed.arbiter, agreed.join_seconds, agreed.report_seconds,
-        agreed.dispute_seconds, agreed.ruling_seconds, keccak(agreed.annex),
+        ZERO, agreed.verifier, agreed.arbiter, agreed.join_seconds, agreed.report_seconds,
+        agreed.dispute_seconds, agreed.ruling_seconds, agreed.closing_blocks,
+        agreed.dispute_stake_wei, 0, agreed.organizations_per_block, agreed.pairs_per_block,
+        keccak(agreed.annex),
     )  # fmt: skip
     blocks = [list(map(keccak, packed_organizations(agreed)))]
     blocks.append(list(map(keccak, packed_competition(agreed))))
@@ -260,7 +271,7 @@ def test_hash_of_the_examples_is_that_of_an_independent_encoder(path):
 
 @pytest.mark.parametrize(
     ("size", "listings", "blocks"),
-    [(2, 1, 1), (40, 1, 1), (41, 2, 1), (80, 2, 1), (81, 3, 1), (128, 4, 1), (129, 4, 2)],
+    [(2, 1, 1), (40, 1, 1), (41, 2, 1), (80, 2, 1), (81, 3, 1), (91, 3, 1), (92, 3, 2)],
 )
 def test_blocks_break_where_the_contract_breaks_them(size, listings, blocks):
     agreed = random_agreement(np.random.default_rng(size), size)
@@ -268,7 +279,7 @@ def test_blocks_break_where_the_contract_breaks_them(size, listings, blocks):
     assert len(agreed.pair_blocks) == blocks
     pairs = size * (size - 1) // 2
     assert sum(map(len, agreed.pair_blocks)) == 4 * pairs
-    assert len(agreed.pair_blocks[0]) == 4 * min(pairs, 8192)
+    assert len(agreed.pair_blocks[0]) == 4 * min(pairs, 4096)
 
 
 @examples(25)
@@ -297,8 +308,12 @@ def test_decoding_refuses_a_wrong_number_of_organizations():
 
 def test_golden_hash():
     # If this changes, parties with different versions of TradeFL cannot settle with each other.
-    agreed = Agreement.of(example("hospitals"), accounts(6))
-    assert agreed.hash == "0x299af7b1797b4edb061a067f2f67411885a1caaf88ccf9eaf2f505ddc1b052a9"
+    agreed = Agreement.of(example("hospitals"), accounts(6), chain_id=1)
+    codes = dict.fromkeys(("settlement_code", "vault_code"), "0x" + 64 * "0")
+    fixed = {"factory": account(77), "series": "0x" + 64 * "1"} | codes
+    annex = json.dumps(json.loads(agreed.annex) | fixed, sort_keys=True, separators=(",", ":"))
+    fixed_code = dataclasses.replace(agreed, annex=annex.encode())
+    assert fixed_code.hash == "0x97cd3036e871cc03b0a6d3c9cf3518cb05901ecd5f58104a2810249ed4701acd"
 
 
 def test_the_hash_covers_every_term():
@@ -308,6 +323,8 @@ def test_the_hash_covers_every_term():
         {"rho_ppb": [8]}, {"gamma": 1}, {"lambda_ppb": 1}, {"min_data_ppb": 1},
         {"wei_per_payoff": 1}, {"verifier": account(7)}, {"arbiter": account(7)},
         {"join_seconds": 1}, {"report_seconds": 1}, {"dispute_seconds": 1}, {"ruling_seconds": 1},
+        {"closing_blocks": 1}, {"dispute_stake_wei": 1}, {"organizations_per_block": 39},
+        {"pairs_per_block": 4095},
         {"annex": b'{"consortium":"other","organizations":["a","b"]}'},
         {"addresses": [account(1), account(0)]},
     ]  # fmt: skip
@@ -384,6 +401,15 @@ def test_the_json_of_an_agreement_by_hand():
         "report_seconds": 1000,
         "dispute_seconds": 1000,
         "ruling_seconds": 1000,
+        "closing_blocks": 2,
+        "dispute_stake_wei": "0",
+        "organizations_per_block": 40,
+        "pairs_per_block": 4096,
+        "chain_id": EMBEDDED_CHAIN_ID,
+        "factory": default_factory(),
+        "series": "0x" + 64 * "5",
+        "vault": agreed.vault,
+        "settlement": agreed.settlement_address(),
         "organizations": [
             # 5.12e-9 * 0.06 * 2.6e9 payoff, and 5.12e-9 * 0.06 * 2.16e10.
             {
@@ -402,7 +428,7 @@ def test_the_json_of_an_agreement_by_hand():
             },
         ],
         "rho_ppb": [["o1", "o2", 60_000_000]],
-        "annex": '{"consortium": "integers", "organizations": ["o1", "o2"], "turn_seconds": 60}',
+        "annex": agreed.annex.decode(),
     }
 
 
@@ -445,7 +471,7 @@ def test_organizations_without_addresses_are_all_named():
 @pytest.mark.parametrize("change", [str.lower, lambda one: "0x" + one[2:].upper(), str])
 def test_an_account_that_stands_twice(change):
     assert problems(pair(), [account(11), change(account(11))]) == [
-        "built.toml: Beta: address: is that of Alpha too"
+        "built.toml: Beta: address: already used by Alpha"
     ]
 
 
@@ -462,8 +488,11 @@ def test_a_number_of_organizations_that_no_contract_takes(size):
 def test_as_many_organizations_as_a_contract_takes():
     built = consortium([organization(f"o{i}") for i in range(1024)], 0.0)
     agreed = Agreement.of(built, accounts(1024))
-    assert len(agreed.organization_blocks) == 26
-    assert len(agreed.pair_blocks) == 64
+    assert len(agreed.organization_blocks) == 8
+    assert len(agreed.pair_blocks) == 71
+    call, longest = gas.largest(agreed)
+    assert call.gas <= 16_777_216
+    assert longest.size <= 30_000
 
 
 def test_a_number_of_levels_that_no_contract_takes():
@@ -567,8 +596,8 @@ def test_a_bond_that_the_contract_does_not_take():
     bond = 3 * 10**20 * (5 * 10**14 + 32 * 10**8) // 20
     assert bond > MOST
     assert found == (
-        f"built.toml: Beta: its bond is {bond:,} wei, and the contract takes at most {MOST:,}; "
-        "a smaller settlement.wei_per_payoff helps"
+        f"built.toml: Beta: its bond is {bond:,} wei, and the contract takes at most {MOST:,}, "
+        "dispute stake included; a smaller settlement.wei_per_payoff helps"
     )
 
 

@@ -61,7 +61,7 @@ def test_the_hash_is_that_of_the_bytecode(rule):
 def test_the_code_fits_every_chain(rule):
     assert len(code("deployedBytecode", rule)) < 24_576  # EIP-170
     assert len(code("bytecode", rule)) < 49_152  # EIP-3860, before the arguments
-    longest = 32 * (12 + 2 + 2 + 86 + 128)  # terms, offsets, lengths, the hashes at N = 1,024
+    longest = 32 * (19 + 2 + 2 + 86 + 256)  # vault, terms, offsets, lengths, the hashes
     assert len(code("bytecode", rule)) + longest < 49_152
 
 
@@ -81,15 +81,12 @@ def test_the_code_runs_on_chains_before_shanghai(rule):
     [
         ("PPB", "TradeMath", mirror.PPB),
         ("SCALE", "TradeMath", mirror.SCALE),
-        ("BLOCK_PAIRS", "TradeMath", LinearTerms.block_pairs),
         ("PAIR_BYTES", "TradeMath", LinearTerms.pair_bytes),
-        ("BLOCK_ORGANIZATIONS", "TradeFL", LinearTerms.block_organizations),
-        ("BLOCK_PAIRS", "ScheduleMath", EfficientTerms.block_pairs),
         ("PAIR_BYTES", "ScheduleMath", EfficientTerms.pair_bytes),
-        ("BLOCK_ORGANIZATIONS", "TradeFLEfficient", EfficientTerms.block_organizations),
         ("MAX_BREAKPOINTS", "ScheduleMath", mirror.MAX_BREAKPOINTS),
         ("LIMIT", "ScheduleMath", mirror.LIMIT),
         ("MAX_SIZE", "Settlement", mirror.MAX_SIZE),
+        ("_MAX_PAIR_BLOCKS", "Settlement", mirror.MAX_PAIR_BLOCKS),
         ("MAX_LEVELS", "Settlement", mirror.MAX_LEVELS),
         ("MAX_DEPOSIT", "Settlement", mirror.MAX_DEPOSIT),
     ],
@@ -140,7 +137,8 @@ def test_selectors_and_topics_are_unique(rule):
 @RULES
 def test_the_terms_are_encoded_as_the_constructor_takes_them(rule):
     (constructor,) = (entry for entry in artifact(rule)["abi"] if entry["type"] == "constructor")
-    terms, *blocks = constructor["inputs"]
+    vault, terms, *blocks = constructor["inputs"]
+    assert vault["type"] == "address"
     assert "(" + ",".join(one["type"] for one in terms["components"]) + ")" == TERMS
     assert [one["type"] for one in blocks] == ["bytes32[]", "bytes32[]"]
 

@@ -1,11 +1,9 @@
 """The shipped contract on an EVM that is not the embedded chain's: the mirror to the wei."""
 
 import numpy as np
-import pyrevm
 import pytest
 from tests.settlement.consortia import (
     MOST,
-    account,
     accounts,
     agreement,
     contributions,
@@ -16,73 +14,13 @@ from tests.settlement.consortia import (
     random_agreement,
     random_reports,
 )
+from tests.settlement.revm import Revm
 
 from tradefl.settlement import Agreement, Report
-from tradefl.settlement.contract import Phase, creation_code, decoded_result, encoded_call
 from tradefl.settlement.stand_ins import stand_in
 
-START = 1_700_000_000
-STRANGER = account(99_999)
 # 50 agreements of 2 to 8 organizations, 200 profiles each.
 BATCHES, AGREEMENTS, PROFILES = 10, 5, 200
-
-
-class Revm:
-    """A contract on revm, from its deployment to Open, and any number of ways on from there."""
-
-    def __init__(self, agreed: Agreement, excess: int = 0) -> None:
-        self.agreed, self.evm = agreed, pyrevm.EVM(gas_limit=30_000_000)
-        self.deposits = [min(bond + excess, MOST) for bond in agreed.bonds]
-        for who in agreed.addresses:
-            self.evm.set_balance(who, MOST)
-        self.time(START)
-        self.contract = self.evm.deploy(STRANGER, creation_code(agreed))
-        self("annexPublish", agreed.annex)
-        for k, block in enumerate(agreed.organization_blocks):
-            self("organizationsPublish", k, block)
-        for k, block in enumerate(agreed.pair_blocks):
-            self("pairsPublish", k, block)
-        self.bonds = [self.view("organization", i)["bond"] for i in range(len(agreed))]
-        hash_ = bytes.fromhex(agreed.hash[2:])
-        for who, deposit in zip(agreed.addresses, self.deposits, strict=True):
-            self("depositSubmit", hash_, sender=who, value=deposit)
-        assert self.view("phase") == Phase.OPEN
-        assert self.view("agreementHash") == hash_
-
-    def __call__(self, name, *arguments, sender=STRANGER, value=0):
-        call = encoded_call(name, *arguments)
-        return bytes(self.evm.message_call(sender, self.contract, call, value=value))
-
-    def view(self, name, *arguments):
-        return decoded_result(name, self(name, *arguments))
-
-    def time(self, now):
-        block = pyrevm.BlockEnv(number=1, timestamp=now, gas_limit=30_000_000)
-        self.evm.set_block_env(block)
-
-    def settle(self, reports):
-        """Return what the contract knows of everybody at the end, and what each was paid."""
-        agreed = self.agreed
-        before = self.evm.snapshot()
-        for who, report in zip(agreed.addresses, reports, strict=True):
-            if not report.silent:
-                call = ("contributionSubmit", report.data_ppb, report.cpu_hz, bytes(32), b"")
-                self(*call, sender=who)
-        self.time(START + agreed.report_seconds + 1)
-        self("profileRecord")
-        for k, block in enumerate(agreed.pair_blocks):
-            self("payoffCalculate", k, block)
-        self("payoffTransfer")
-        places = [self.view("organization", i) for i in range(len(agreed))]
-        paid = []
-        for who in agreed.addresses:
-            had = self.evm.get_balance(who)
-            self("withdraw", sender=who)
-            paid.append(self.evm.get_balance(who) - had)
-        assert self.evm.get_balance(self.contract) == 0
-        self.evm.revert(before)
-        self.time(START)
-        return places, paid
 
 
 def assert_settles(chain, reports):
@@ -129,7 +67,7 @@ def test_the_random_agreements_are_worth_the_trouble():
     assert sum(0 < abs(wei) < 1000 for wei in received) > 10
 
 
-@pytest.mark.parametrize(("size", "listings", "blocks"), [(60, 2, 1), (130, 4, 2)])
+@pytest.mark.parametrize(("size", "listings", "blocks"), [(60, 2, 1), (130, 4, 3)])
 def test_several_blocks(size, listings, blocks):
     rng = np.random.default_rng([3, size])
     agreed = random_agreement(rng, size)
@@ -171,7 +109,8 @@ def test_the_largest_bond_that_the_contract_takes():
 @pytest.mark.filterwarnings("ignore:websockets.legacy:DeprecationWarning")
 def test_the_embedded_chain_agrees():
     from tradefl.settlement.chains import EmbeddedChain
-    from tradefl.settlement.settle import Settlement, deploy
+    from tradefl.settlement.session import established
+    from tradefl.settlement.settle import Settlement
 
     consortium = example("banks_fraud")
     agreed = Agreement.of(consortium, [stand_in(i) for i in range(len(consortium))])
@@ -180,14 +119,14 @@ def test_the_embedded_chain_agrees():
     received = assert_settles(Revm(agreed), reports)
 
     chain = EmbeddedChain(len(agreed))
-    contract = deploy(chain, agreed, chain.operator).contract
+    contract = established(chain, agreed, chain.operator)
     reported = dict(zip(agreed.addresses, reports, strict=True))
     Settlement(chain, agreed, contract, reported).run(operator=chain.operator)
     places = [chain.read(contract, "organization", i) for i in range(len(agreed))]
     assert [place["redistribution"] for place in places] == received
     assert [place["bond"] for place in places] == judged_bonds(agreed)
     assert all(place["withdrawn"] for place in places)
-    assert chain.balance(contract) == 0
+    assert chain.balance(agreed.vault) == 0
 
 
 def test_the_judge_cuts_toward_zero():

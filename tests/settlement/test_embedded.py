@@ -16,7 +16,8 @@ from tradefl.settlement.chains import KeySigner
 from tradefl.settlement.contract import Phase, RevertedError
 from tradefl.settlement.parties import embedded
 from tradefl.settlement.profile import read_reports
-from tradefl.settlement.settle import deploy, read_state
+from tradefl.settlement.session import established
+from tradefl.settlement.settle import read_state
 from tradefl.settlement.terms import Report
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
@@ -84,7 +85,7 @@ def assert_money(parties, settlement, state, reports):
         assert int(one["withdrawn_wei"]) == int(one["deposit_wei"]) + r >= 0
         assert int(one["deposit_wei"]) == int(one["bond_wei"])
     withdrawn = sum(int(one["withdrawn_wei"]) for one in rows)
-    balance = settlement.chain.balance(settlement.contract)
+    balance = settlement.chain.balance(settlement.agreement.vault)
     assert withdrawn + balance == sum(int(one["deposit_wei"]) for one in rows)
     assert balance == 0
     assert state.phase == Phase.SETTLED
@@ -151,6 +152,7 @@ def test_the_document_is_that_of_the_interface(tmp_path):
         "pairsPublish",
         *["depositSubmit"] * 3,
         *["contributionSubmit"] * 3,
+        "windowClose",
         "profileRecord",
         "payoffCalculate",
         "payoffTransfer",
@@ -174,7 +176,8 @@ def test_a_finished_settlement_has_nothing_left_to_do(tmp_path):
 
 def test_a_copy_of_what_is_settled_is_left_alone(tmp_path):
     parties, settlement, state, _ = settled(save(tmp_path, document()))
-    deploy(parties.chain, parties.agreement, parties.operator)
+    where = established(parties.chain, parties.agreement, parties.operator)
+    assert where == settlement.contract  # what is there is not deployed again
     again = parties.settlement(settlement.reports)
     assert again.contract == settlement.contract
     assert again.run(operator=parties.operator).places == state.places
@@ -189,7 +192,9 @@ def test_many_organizations_take_two_blocks_of_the_list(tmp_path, n):
     pairs = [
         pair for pair in {tuple(sorted(p[:2])): p for p in pairs}.values() if pair[0] != pair[1]
     ]
-    path = save(tmp_path, document({"organization": entries, "competition": {"pairs": pairs}}))
+    changes = {"organization": entries, "competition": {"pairs": pairs}}
+    changes["settlement"] = {"block_gas_limit": 5_500_000}
+    path = save(tmp_path, document(changes))
     levels = [1e9, 2e9, 3e9]
     parties = embedded(tradefl.load(path))
     # Each report takes a transaction, so of the smaller number few speak.
@@ -244,18 +249,22 @@ def test_who_joins_too_late_cancels_it_and_all_deposits_go_back(tmp_path):
     settlement.call(
         agreement.addresses[0],
         "depositSubmit",
+        settlement.contract,
         bytes.fromhex(agreement.hash[2:]),
         value=agreement.bonds[0] + 7,
     )
+    for absent in agreement.addresses[1:]:
+        del chain.signers[absent]
     chain.pass_time(settlement.state().join_deadline)
     state = settlement.run(operator=parties.operator)
     assert state.phase == Phase.CANCELLED
+    assert state.block > state.closed_at + agreement.closing_blocks
     found = settlement.to_dict()
     assert found["phase"] == "cancelled"
     assert [int(one["withdrawn_wei"]) for one in found["organizations"]] == [
         agreement.bonds[0] + 7, 0, 0
     ]  # fmt: skip
-    assert chain.balance(settlement.contract) == 0
+    assert chain.balance(settlement.agreement.vault) == 0
     assert audit(chain, settlement.contract, parties.consortium).agrees
 
 
@@ -270,7 +279,8 @@ def test_a_solution_and_a_training_document_can_be_settled(tmp_path, key):
         for name, share in (("Gamma", 0.3), ("Alpha", 0.123456789), ("Beta", 1))
     ]
     path = tmp_path / "profile.json"
-    path.write_text(json.dumps({"organizations": entries}))
+    kind = {"data_fraction": "solution", "measured_fraction": "training"}[key]
+    path.write_text(json.dumps({"schema": f"tradefl/{kind}/1", "organizations": entries}))
     found = read_reports(path, agreement, lambda: [2e9, 1e9, 1e9])
     assert [(one.data_ppb, one.cpu_hz) for one in found] == [
         (123456789, 2 * 10**9), (10**9, 10**9), (3 * 10**8, 10**9)
@@ -370,7 +380,7 @@ def test_a_wrong_signature_is_refused(tmp_path, wrong):
     }[wrong]
     signature = attestation(**(given | wrongly))
     signature = signature[:-1] if wrong == "short" else signature
-    figures = (report.data_ppb, report.cpu_hz, bytes(32))
+    figures = (account, report.data_ppb, report.cpu_hz, 1, 0, bytes(32))
     with pytest.raises(RevertedError, match="InvalidAttestation"):
         settlement.call(account, "contributionSubmit", *figures, signature)
     assert not settlement.state().places[0].reported
@@ -394,7 +404,9 @@ def test_a_dispute_without_a_ruling_holds_it_up_to_the_deadline_and_no_longer(tm
     assert before.open_disputes == 1
     state = settlement.run(operator=parties.operator)
     assert state.phase == Phase.SETTLED
-    assert state.now > before.ruling_deadline > before.dispute_deadline
+    assert before.ruling_deadline == 0  # it begins once nobody may dispute any more
+    assert state.now > state.ruling_deadline > before.dispute_deadline
+    assert state.ruling_begun
     verdict = audit(settlement.chain, settlement.contract, parties.consortium)
     assert verdict.agrees
     assert state.places[1].report == before.places[1].report
@@ -408,9 +420,11 @@ def test_a_ruling_replaces_a_report(tmp_path, strike):
     run_until(parties, settlement, Phase.RECORDED)
     one, two, _ = parties.agreement.addresses
     settlement.call(one, "disputeRaise", two)
-    with pytest.raises(RevertedError, match="TooEarly"):  # others may dispute still
+    with pytest.raises(RevertedError, match="WindowOpen"):  # others may dispute still
         settlement.call(parties.operator, "rule", two, 0, 0)
     settlement.chain.pass_time(settlement.state().dispute_deadline)
+    settlement.call(parties.operator, "windowClose")
+    settlement.chain.mine(parties.agreement.closing_blocks, parties.operator)
     ruling = Report(data_ppb=0, cpu_hz=0) if strike else Report(data_ppb=10**7, cpu_hz=10**9)
     settlement.call(parties.operator, "rule", two, ruling.data_ppb, ruling.cpu_hz)
     with pytest.raises(RevertedError, match="NotDisputed"):
@@ -426,8 +440,12 @@ def test_a_ruling_replaces_a_report(tmp_path, strike):
 def test_a_refusal_has_its_name_and_arguments(tmp_path):
     parties, settlement = ready(save(tmp_path, document()))
     with pytest.raises(RevertedError) as caught:
-        settlement.call(parties.operator, "withdraw")
+        settlement.call(parties.operator, "cancel")
     assert (caught.value.name, caught.value.arguments) == ("WrongPhase", {"current": 0})
+    with pytest.raises(RevertedError) as caught:  # of the vault, too
+        settlement.call(parties.operator, "withdraw", settlement.contract)
+    arguments = {"settlement": settlement.contract}
+    assert (caught.value.name, caught.value.arguments) == ("SettlementOpen", arguments)
 
 
 def test_a_view_and_the_state_say_the_same(tmp_path):

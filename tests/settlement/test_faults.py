@@ -11,12 +11,14 @@ import pytest
 from tests.cli.command import run
 from tests.consortium.documents import document, save
 from tests.settlement.nodes import (
+    CHAIN_ID,
     HANGUP,
     Proxy,
     Raw,
     RpcError,
     Status,
     anvil,
+    deployed_plainly,
     deployments,
     failing_every,
     free_port,
@@ -35,12 +37,16 @@ from tradefl.errors import InputError
 from tradefl.settlement.agreement import Agreement, checksum
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain
-from tradefl.settlement.contract import ChainError, creation_code, topic
+from tradefl.settlement.contract import ChainError, topic
 from tradefl.settlement.parties import Parties
-from tradefl.settlement.settle import Settlement, deploy
+from tradefl.settlement.session import established
+from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
 
 __all__ = ["node", "proxy", "shared_node"]
+
+
+ZERO_VAULT = "0x" + 40 * "0"
 
 
 def refused(*arguments):
@@ -61,9 +67,10 @@ def with_keys(node, url, path, **options):
     for one in keys:
         node.rpc("anvil_setBalance", one.address, hex(10**21))
     consortium = tradefl.load(path)
-    agreement = Agreement.of(consortium, [one.address for one in keys])
+    addresses = [one.address for one in keys]
+    agreement = Agreement.of(consortium, addresses, chain_id=CHAIN_ID)
     chain = RpcChain(url, keys, **options)
-    return Parties(chain, agreement, keys[0].address, consortium)
+    return Parties(chain, agreement, keys[0].address, consortium, (), tuple(addresses))
 
 
 def finish(parties):
@@ -389,7 +396,7 @@ def test_no_funds_for_the_deployment(node, tmp_path):
     account = checksum(node.accounts[0])
     node.rpc("anvil_setBalance", account, "0x0")
     line = refused("settle", save(tmp_path, document()), "--rpc", node.url)
-    assert line.startswith(f"error: {account}: deployment needs up to ")
+    assert line.startswith(f"error: {account}: funding needs up to ")
     assert line.endswith("the account has 0")
 
 
@@ -424,7 +431,7 @@ def test_a_stuck_transaction_gets_a_higher_fee(node, tmp_path):
 
     parties.chain._broadcast = broadcast
     try:
-        deploy(parties.chain, parties.agreement, parties.operator)
+        deployed_plainly(parties.chain, parties.agreement, parties.operator)
     finally:
         node.rpc("evm_setAutomine", True)
     assert len({nonce for nonce, *_ in fees}) == 1
@@ -557,10 +564,10 @@ def forgeries(node, path):
     agreement = parties_on(node.url, path).agreement
     ours = bytes.fromhex(agreement.hash[2:])
     chain = RpcChain(node.url, [NodeSigner(checksum(node.accounts[9]))])
-    real = deploy(chain, agreement, checksum(node.accounts[9]))
+    real = established(chain, agreement, checksum(node.accounts[9]))
     event = node.logs("0x" + topic("AgreementDrafted").hex())[-1]
     data = bytes.fromhex(event["data"][2:])
-    runtime = chain.code(str(real.contract))
+    runtime = chain.code(real)
     return {
         "another contract": returning(b"\x00" * 40),
         "an event with our hash": emitting([topic("AgreementDrafted"), ours], data),
@@ -579,7 +586,9 @@ def test_a_forged_contract_is_refused_and_not_found(node, tmp_path, kind):
     forged = create(node, code)
     for arguments in (["settle", path], ["audit", path], ["audit"]):
         line = refused(*arguments, "--rpc", node.url, "--contract", forged)
-        assert line.startswith(f"error: {forged}: is no TradeFL settlement")
+        otherwise = kind == "our code, created otherwise"
+        what = "has our code, but " if otherwise else "is not a TradeFL settlement"
+        assert line.startswith(f"error: {forged}: {what}")
     found = settle_on(node.url, path)
     assert found["contract"] != forged
     assert found["phase"] == "settled"
@@ -597,10 +606,10 @@ def test_the_contract_of_another_agreement(node, tmp_path):
     agreement = parties_on(node.url, path).agreement
     other = dataclasses.replace(agreement, wei_per_payoff=agreement.wei_per_payoff + 1)
     chain = RpcChain(node.url, [NodeSigner(checksum(node.accounts[9]))])
-    contract = str(deploy(chain, other, checksum(node.accounts[9])).contract)
+    contract = established(chain, other, checksum(node.accounts[9]))
     assert chain.code(contract)  # our code, other arguments
     line = refused("settle", path, "--rpc", node.url, "--contract", contract)
-    assert line.startswith(f"error: {contract}: settles the agreement {other.hash}, ")
+    assert line.startswith(f"error: {contract}: is not the settlement of the agreement ")
     assert agreement.hash in line
     assert settle_on(node.url, path)["contract"] != contract
 
@@ -621,7 +630,7 @@ def test_whoever_deploys_writes_the_annex(node, tmp_path, annex):
     agreement = dataclasses.replace(parties_on(node.url, path).agreement, annex=annex)
     sender = checksum(node.accounts[9])
     chain = RpcChain(node.url, [NodeSigner(sender)])
-    contract = str(deploy(chain, agreement, sender).contract)
+    contract = deployed_plainly(chain, agreement, sender, vault=ZERO_VAULT)
     settlement = Settlement(chain, agreement, contract, {})
     settlement.call(sender, "annexPublish", annex)
     settlement.call(sender, "organizationsPublish", 0, agreement.organization_blocks[0])
@@ -639,6 +648,5 @@ def test_reading_needs_no_account(node, tmp_path):
         assert not {one for one in proxy.asked if "send" in one.lower()}
     finally:
         proxy.close()
-    assert creation_code(parties_on(node.url, tmp_path / "consortium.toml").agreement)
     with pytest.raises(ChainError):
         RpcChain(f"http://127.0.0.1:{free_port()}")

@@ -8,18 +8,16 @@ import pytest
 from eth_account import Account
 from tests.cli.command import run, run_process
 from tests.consortium.documents import NAMES, document, save
-from tests.settlement.nodes import anvil, deployments, node, shared_node
+from tests.settlement.nodes import CHAIN_ID, anvil, deployments, node, shared_node
 
 import tradefl
 from tradefl.consortium import write
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.attestation import attestation, attested_by
+from tradefl.settlement.attestation import Attestation, attestation, attested_by
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chains import KeySigner, RpcChain
 from tradefl.settlement.keys import PASSWORD_VARIABLE
-from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
-from tradefl.settlement.terms import Report
 
 __all__ = ["node", "shared_node"]
 PASSWORD = "correct horse battery"  # noqa: S105
@@ -42,8 +40,7 @@ def consortium(node, tmp_path):
 
     def make(**settlement):
         changes = {f"organization.{k}.address": KEYS[name].address for k, name in enumerate(NAMES)}
-        if settlement:
-            changes["settlement"] = settlement
+        changes["settlement"] = {"closing_blocks": 2, "chain_id": CHAIN_ID} | settlement
         path = save(tmp_path, document(changes))
         for name, key in KEYS.items():
             key_file(tmp_path / f"keys-{name}", name.lower(), key)
@@ -51,6 +48,9 @@ def consortium(node, tmp_path):
         return path
 
     return make
+
+
+ALL = ("--organization", "all")
 
 
 def settle(node, path, name, *options, process=False):
@@ -119,11 +119,31 @@ def test_each_does_its_own_part_until_it_is_settled(node, consortium):
 def test_one_process_with_two_keys_waits_for_the_third(node, consortium):
     path = consortium()
     key_file(path.parent / "keys-Alpha", "beta", KEYS["Beta"])
-    ran = settle(node, path, "Alpha")
+    ran = settle(node, path, "Alpha", *ALL)
     assert ran.code == 1
     assert "waiting for Gamma, until " in ran.err
     assert settle(node, path, "Gamma").code == 1
-    assert settle(node, path, "Alpha").code == 0
+    assert settle(node, path, "Alpha", *ALL).code == 0
+
+
+def test_several_keys_act_only_when_named(node, consortium):
+    """A partner's file may list another account of this keystore as an organization."""
+    path = consortium()
+    key_file(path.parent / "keys-Alpha", "beta", KEYS["Beta"])
+    ran = settle(node, path, "Alpha")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--organization: expected a name: the keystore has keys of Alpha, Beta" in ran.err
+    assert node.height == 0
+    ran = settle(node, path, "Alpha", "--organization", "Alpha")
+    deposits = [one for one in ran.json["transactions"] if one["call"] == "depositSubmit"]
+    assert [one["organization"] for one in deposits] == ["Alpha"]
+    for name, what in (
+        ("Alhpa", "no organization 'Alhpa' in the agreement (did you mean 'Alpha'?)"),
+        ("Gamma", "no key of Gamma's account"),
+    ):
+        ran = settle(node, path, "Alpha", "--organization", name)
+        assert ran.code == 2
+        assert what in ran.err
 
 
 def test_who_has_no_part_sends_only_what_anyone_may(node, consortium):
@@ -140,9 +160,9 @@ def test_who_has_no_part_sends_only_what_anyone_may(node, consortium):
 # --- all at once --------------------------------------------------------------------------------
 
 
-def all_at_once(node, path, who):
+def all_at_once(node, path, who, *more):
     with ThreadPoolExecutor(len(who)) as pool:
-        options = ("--wait", "--timeout", "60")
+        options = ("--wait", "--timeout", "60", *more)
         return list(pool.map(lambda name: settle(node, path, name, *options, process=True), who))
 
 
@@ -160,7 +180,7 @@ def test_two_processes_with_the_same_keys_at_once(node, consortium):
     path = consortium()
     for name in NAMES[1:]:
         key_file(path.parent / "keys-Alpha", name, KEYS[name])
-    for ran in all_at_once(node, path, ["Alpha", "Alpha"]):
+    for ran in all_at_once(node, path, ["Alpha", "Alpha"], *ALL):
         assert ran.code == 0, ran.err
         assert ran.json["phase"] == "settled"
 
@@ -179,7 +199,7 @@ def refused(*arguments):
 def test_a_wrong_password_names_the_files_and_shows_nothing(node, consortium, monkeypatch, source):
     path = consortium()
     key_file(path.parent / "keys-Alpha", "beta", KEYS["Beta"], "another")
-    options = ["settle", path, "--rpc", node.url, "--keystore", path.parent / "keys-Alpha"]
+    options = ["settle", path, "--rpc", node.url, "--keystore", path.parent / "keys-Alpha", *ALL]
     if source == "file":
         options += ["--password-file", path.parent / "password"]
     else:
@@ -231,7 +251,7 @@ def test_a_broken_key_file_is_named(node, consortium, change):
     (folder / "broken.json").write_text(json.dumps(content | change))
     err = refused(
         "settle", path, "--rpc", node.url, "--keystore", folder,
-        "--password-file", path.parent / "password",
+        *ALL, "--password-file", path.parent / "password",
     )  # fmt: skip
     assert err.startswith(f"error: {folder / 'broken.json'}: ")
 
@@ -282,9 +302,11 @@ def reports(path):
 
 def signatures(contract, path, verifier=VERIFIER, **changes):
     solved = reports(path) | changes
+    signer = KeySigner(verifier)
     return {
-        name: "0x"
-        + attestation(31337, contract, KeySigner(verifier), KEYS[name].address, solved[name]).hex()
+        name: Attestation(
+            attestation(CHAIN_ID, contract, signer, KEYS[name].address, solved[name])
+        ).to_dict()
         for name in NAMES
     }
 
@@ -295,8 +317,7 @@ def test_signatures_by_file(node, consortium):
     assert ran.code == 2
     assert "none.json: holds no signature for 'Gamma'" in ran.err
     contract = RpcChain(node.url)
-    address = node.rpc("eth_getTransactionReceipt", node.logs()[0]["transactionHash"])
-    address = tradefl_checksum(address["contractAddress"])
+    address = Agreement.of(tradefl.load(path)).settlement_address()
     file = path.parent / "signatures.json"
     wrong = signatures(address, path, verifier=ARBITER)
     file.write_text(json.dumps(wrong))
@@ -305,7 +326,7 @@ def test_signatures_by_file(node, consortium):
     assert "InvalidAttestation" in ran.err
     right = signatures(address, path)
     for name in NAMES:  # each is what EIP-712 makes of it
-        given = bytes.fromhex(right[name][2:])
+        given = bytes.fromhex(right[name]["signature"][2:])
         account = KEYS[name].address
         assert attested_by(31337, address, account, reports(path)[name], given) == VERIFIER.address
     file.write_text(json.dumps(right))
@@ -315,13 +336,16 @@ def test_signatures_by_file(node, consortium):
     assert audit(contract, address, tradefl.load(path)).agrees
 
 
-def tradefl_checksum(address):
-    from tradefl.settlement.agreement import checksum
-
-    return checksum(address)
-
-
-@pytest.mark.parametrize("text", ["[1]", "{", '{"Gamma": "0xzz"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]",
+        "{",
+        '{"Gamma": "0x12"}',
+        '{"Gamma": {"signature": "0xzz", "serial": 1, "expiry": 0}}',
+        '{"Gamma": {"signature": "0x12", "serial": -1, "expiry": 0}}',
+    ],
+)
 def test_broken_signatures_are_refused(node, consortium, text):
     path = consortium(verifier=VERIFIER.address)
     file = path.parent / "signatures.json"
@@ -337,12 +361,12 @@ def test_the_verifiers_key_in_the_keystore_signs(node, consortium):
     folder = path.parent / "keys-Alpha"
     for name in NAMES[1:]:
         key_file(folder, name.lower(), KEYS[name])
-    ran = settle(node, path, "Alpha")
+    ran = settle(node, path, "Alpha", *ALL)
     assert ran.code == 2
     assert VERIFIER.address in ran.err
     assert "--attestations" in ran.err
     key_file(folder, "verifier", VERIFIER)
-    ran = settle(node, path, "Alpha")
+    ran = settle(node, path, "Alpha", *ALL)
     assert ran.code == 0
     assert ran.json["audit"]["agrees"]
 
@@ -350,39 +374,206 @@ def test_the_verifiers_key_in_the_keystore_signs(node, consortium):
 # --- arbiter ------------------------------------------------------------------------------------
 
 
+def act(node, path, command, keys, *options):
+    return run(
+        command, path, "--rpc", node.url, "--keystore", path.parent / f"keys-{keys}",
+        "--password-file", path.parent / "password", *options,
+    )  # fmt: skip
+
+
+def recorded(node, consortium, **settlement):
+    """A settlement whose reports wait for disputes; everybody's key is Alpha's, too."""
+    terms = {"dispute_seconds": 600, "ruling_seconds": 900, "dispute_stake_wei": 7000} | settlement
+    path = consortium(arbiter=ARBITER.address, **terms)
+    for name in NAMES[1:]:
+        key_file(path.parent / "keys-Alpha", name.lower(), KEYS[name])
+    key_file(path.parent / "keys-arbiter", "arbiter", ARBITER)
+    ran = settle(node, path, "Alpha", *ALL)
+    assert (ran.code, ran.json["phase"]) == (1, "recorded")
+    return path
+
+
 def test_a_dispute_and_a_ruling(node, consortium):
-    path = consortium(arbiter=ARBITER.address, dispute_seconds=600, ruling_seconds=900)
+    path = recorded(node, consortium)
+    early = act(node, path, "rule", "arbiter", "--report", "Beta", "--strike")
+    assert early.code == 2
+    assert "disputes may be raised until " in early.err
+    named = ("--organization", "Alpha", "--against", "Beta")
+    ran = act(node, path, "dispute", "Alpha", *named)
+    assert ran.code == 0, ran.err
+    assert "Alpha disputes the report of Beta: stake 7,000 wei, 0x" in ran.out
+    ran = act(node, path, "dispute", "Alpha", *named)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Beta: its report is disputed already" in ran.err
+    ran = act(node, path, "dispute", "Beta", "--organization", "Beta", "--against", "Beta")
+    assert ran.code == 2
+    assert "its own report stands" in ran.err
+    node.travel(601)  # once nobody may dispute any more
+    node.mine(9)
+    ran = act(node, path, "rule", "arbiter", "--report", "Beta", "--data", 0.01, "--hz", 1e9)
+    assert ran.code == 0, ran.err
+    assert "the report of Beta is now d = 10,000,000 ppb, f = 1,000,000,000 Hz" in ran.out
+    ran = act(node, path, "rule", "arbiter", "--report", "Beta", "--uphold")
+    assert ran.code == 2
+    assert "was ruled on already" in ran.err
+    ran = settle(node, path, "Alpha", *ALL)
+    assert (ran.code, ran.json["phase"]) == (0, "settled")
+    alpha, beta, gamma = ran.json["organizations"]
+    assert (beta["data_ppb"], beta["cpu_hz"]) == (10**7, str(10**9))
+    assert [int(one["stakes_wei"]) for one in (alpha, beta, gamma)] == [7000, -7000, 0]
+    assert ran.json["audit"]["agrees"], ran.json["audit"]
+    assert sum(int(one["redistribution_wei"]) for one in ran.json["organizations"]) == 0
+
+
+def test_a_report_that_is_upheld_costs_the_one_who_disputed_it(node, consortium):
+    path = recorded(node, consortium)
+    named = ("--organization", "Gamma", "--against", "Alpha")
+    assert act(node, path, "dispute", "Gamma", *named).code == 0
+    node.travel(601)
+    node.mine(9)
+    ran = act(node, path, "rule", "arbiter", "--report", "Alpha", "--uphold")
+    assert ran.code == 0, ran.err
+    ran = settle(node, path, "Alpha", *ALL)
+    assert (ran.code, ran.json["phase"]) == (0, "settled")
+    stakes = [int(one["stakes_wei"]) for one in ran.json["organizations"]]
+    assert stakes == [7000, 0, -7000]
+    assert ran.json["audit"]["agrees"], ran.json["audit"]
+    paid = [int(one["withdrawn_wei"]) - int(one["deposit_wei"]) - int(one["redistribution_wei"])
+            for one in ran.json["organizations"]]  # fmt: skip
+    assert paid == stakes
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ((), "--uphold: expected exactly one of"),
+        (("--uphold", "--strike"), "--uphold: expected exactly one of"),
+        (("--data", 0.5), "--uphold: expected exactly one of"),
+        (("--data", 0, "--hz", 1e9), "--data: expected a share above 0"),
+        (("--data", 0.5, "--hz", 7), "cpu_hz: expected one of"),
+    ],
+)
+def test_a_ruling_that_is_none(node, consortium, options, what):
+    path = recorded(node, consortium)
+    ran = act(node, path, "rule", "arbiter", "--report", "Beta", *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert what in ran.err
+
+
+def test_only_the_arbiter_rules(node, consortium):
+    path = recorded(node, consortium)
+    ran = act(node, path, "rule", "Alpha", "--report", "Beta", "--strike")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"no key of the arbiter {ARBITER.address} here" in ran.err
+
+
+# --- consent ------------------------------------------------------------------------------------
+
+
+def test_everybody_consents_and_every_deposit_returns(node, consortium):
+    path = consortium()
+    for name in NAMES:
+        ran = settle(node, path, name, "--no-report")
+    assert ran.json["phase"] == "open"
+    for k, name in enumerate(NAMES):
+        ran = act(node, path, "consent", name, "--organization", name)
+        assert ran.code == 0, ran.err
+        assert f"{name} consents to end the settlement: 0x" in ran.out
+        missing = f"{2 - k} have not consented" if k < 2 else "everybody has consented"
+        assert missing in ran.err
+    ran = act(node, path, "consent", "Alpha", "--organization", "Alpha")
+    assert ran.code == 2
+    assert "has ended: it is cancelled" in ran.err
+    for name in NAMES:
+        ran = settle(node, path, name)
+        assert ran.code == 1
+        assert "cancelled: everybody has consented" in ran.err
+    found = ran.json
+    assert found["phase"] == "cancelled"
+    assert [one["withdrawn_wei"] for one in found["organizations"]] == [
+        one["deposit_wei"] for one in found["organizations"]
+    ]
+    assert node.balance(found["vault"]) == 0
+
+
+def test_the_next_attempt_follows_a_cancelled_one(node, consortium):
+    path = consortium()
+    for name in NAMES:
+        settle(node, path, name, "--no-report")
+        act(node, path, "consent", name, "--organization", name)
+    for name in NAMES:
+        act(node, path, "consent", name, "--organization", name)
+    for name in NAMES:
+        first = settle(node, path, name).json
+    assert first["phase"] == "cancelled"
+    for _ in range(3):
+        codes = [settle(node, path, name).code for name in NAMES]
+    assert codes == [0, 0, 0]
+    again = settle(node, path, "Alpha").json
+    agreed = Agreement.of(tradefl.load(path))
+    assert [first["contract"], again["contract"]] == [
+        agreed.settlement_address(0), agreed.settlement_address(1)
+    ]  # fmt: skip
+    assert again["audit"]["agrees"], again["audit"]
+
+
+# --- what a deposit signs -----------------------------------------------------------------------
+
+
+def test_what_a_deposit_signs_is_printed_before_it_is_sent(node, consortium):
+    path = consortium()
+    agreed = Agreement.of(tradefl.load(path))
+    ran = settle(node, path, "Alpha")
+    for words in (
+        agreed.hash,
+        f"{agreed.bonds[0]:,} wei",
+        f"{agreed.wei_per_payoff:,} wei for one unit of payoff",
+        "largest call",
+        f"(a block holds {30_000_000:,})",
+        agreed.vault,
+    ):
+        assert words in ran.err, words
+    assert "deposit of Beta" not in ran.err
+    assert "what a deposit signs" not in settle(node, path, "Alpha").err
+
+
+def test_a_deposit_above_the_cap_is_not_made(node, consortium):
+    path = consortium()
+    bond = Agreement.of(tradefl.load(path)).bonds[0]
+    ran = settle(node, path, "Alpha", "--max-deposit", bond - 1)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"--max-deposit: Alpha would deposit {bond:,} wei" in ran.err
+    assert node.height == 0
+    assert settle(node, path, "Alpha", "--max-deposit", bond).json["phase"] == "joining"
+
+
+def test_money_goes_where_its_owner_says(node, consortium):
+    path = consortium()
     folder = path.parent / "keys-Alpha"
     for name in NAMES[1:]:
         key_file(folder, name.lower(), KEYS[name])
-    ran = settle(node, path, "Alpha")
-    assert (ran.code, ran.json["phase"]) == (1, "recorded")
-    keys = [KeySigner(key) for key in (*KEYS.values(), ARBITER)]
-    chain = RpcChain(node.url, keys)
-    settlement = Settlement(chain, Agreement.of(tradefl.load(path)), ran.json["contract"], {})
-    accused = KEYS["Beta"].address
-    settlement.call(KEYS["Alpha"].address, "disputeRaise", accused)
-    ruling = Report(data_ppb=10**7, cpu_hz=10**9)
-    node.travel(601)  # once nobody may dispute any more
-    settlement.call(ARBITER.address, "rule", accused, ruling.data_ppb, ruling.cpu_hz)
-    ran = settle(node, path, "Alpha")
-    assert (ran.code, ran.json["phase"]) == (0, "settled")
-    beta = ran.json["organizations"][1]
-    assert (beta["data_ppb"], beta["cpu_hz"]) == (10**7, str(10**9))
-    assert ran.json["audit"]["agrees"]
-    assert sum(int(one["redistribution_wei"]) for one in ran.json["organizations"]) == 0
+    elsewhere = "0x" + "77" * 20
+    for wrong in ("0x12", "0x" + 40 * "0"):
+        ran = settle(node, path, "Alpha", *ALL, "--payout", wrong)
+        assert ran.code == 2
+        assert "--payout: expected 0x and 40" in ran.err
+    ran = settle(node, path, "Alpha", *ALL, "--payout", elsewhere)
+    assert ran.code == 0, ran.err
+    assert node.balance(elsewhere) == sum(
+        int(one["deposit_wei"]) for one in ran.json["organizations"]
+    )
 
 
 def test_a_fresh_node_of_its_own_chain_id(consortium):
     """The signature's chain is the node's."""
-    path = consortium(verifier=VERIFIER.address)
+    path = consortium(verifier=VERIFIER.address, chain_id=4242)
     folder = path.parent / "keys-Alpha"
     for name, key in {**{n: KEYS[n] for n in NAMES[1:]}, "verifier": VERIFIER}.items():
         key_file(folder, name.lower(), key)
     with anvil("--chain-id", 4242) as other:
         for key in KEYS.values():
             other.rpc("anvil_setBalance", key.address, hex(10**20))
-        ran = settle(other, path, "Alpha", "--chain-id", 4242)
+        ran = settle(other, path, "Alpha", "--chain-id", 4242, *ALL)
         assert (ran.code, ran.json["chain_id"]) == (0, 4242)
 
 
@@ -417,8 +608,7 @@ def attest(path, document, *options):
 
 def deployed(node, path):
     contract_in_phase_open(node, path)
-    receipt = node.rpc("eth_getTransactionReceipt", node.logs()[0]["transactionHash"])
-    return tradefl_checksum(receipt["contractAddress"])
+    return Agreement.of(tradefl.load(path)).settlement_address()
 
 
 def test_measured_contributions_are_signed_and_settled(node, consortium):
@@ -431,16 +621,24 @@ def test_measured_contributions_are_signed_and_settled(node, consortium):
     assert ran.code == 0, ran.err
     assert set(json.loads(file.read_text())) == {"Alpha", "Gamma"}  # silence needs no signature
     # The same signatures without a node.
-    offline = attest(path, measured, "--chain-id", 31337, "--contract", contract)
-    assert offline.json == json.loads(file.read_text())
+    for options in (
+        ("--chain-id", CHAIN_ID, "--contract", contract),
+        ("--rpc", node.url, "--chain-id", CHAIN_ID),
+        (),
+    ):
+        assert attest(path, measured, *options).json == json.loads(file.read_text()), options
+    later = attest(path, measured, "--serial", 2, "--expiry", 10**10).json
+    assert {one["serial"] for one in later.values()} == {2}
+    assert {one["expiry"] for one in later.values()} == {10**10}
     # Alpha cannot report what was not measured.
     ran = settle(node, path, "Alpha", "--attestations", file)
     assert ran.code == 2
     assert "InvalidAttestation" in ran.err
     for name in ("Alpha", "Gamma"):
         settle(node, path, name, "--profile", measured, "--attestations", file)
-    node.rpc("evm_increaseTime", 10**9)
-    node.rpc("evm_mine")
+    node.travel(10**9)
+    settle(node, path, "Alpha", "--profile", measured, "--attestations", file)  # closes it
+    node.mine(9)
     for _ in range(2):
         codes = [
             settle(node, path, name, "--profile", measured, "--attestations", file).code
@@ -462,20 +660,20 @@ def test_what_cannot_be_signed(node, consortium):
     contract = VERIFIER.address  # no contract
     here = ("--rpc", node.url)
     for options, what in (
-        ((), "--contract: is needed"),
-        (("--contract", contract), "--rpc: expected it or --chain-id"),
-        ((*here, "--chain-id", 1, "--contract", contract), "--rpc: expected it or --chain-id"),
+        (("--contract", contract), "is not the settlement of the agreement"),
+        ((*here, "--chain-id", 1), "is chain 31337, expected 1"),
+        (("--chain-id", 1), "settlement.chain_id: the file is for chain 31337, not 1"),
         ((*here, "--contract", contract), "there is no contract at this address"),
     ):
         ran = attest(path, document, *options)
         assert (ran.code, ran.out) == (2, "")
         assert what in ran.err
     nobody = consortium()
-    ran = attest(nobody, document, "--chain-id", 1, "--contract", contract)
+    ran = attest(nobody, document)
     assert ran.code == 2
     assert "settlement.verifier: is missing" in ran.err
     other = consortium(verifier=ARBITER.address)
-    ran = attest(other, document, "--chain-id", 1, "--contract", contract)
+    ran = attest(other, document)
     assert ran.code == 2
     assert f"holds no key of the verifier {ARBITER.address}" in ran.err
 

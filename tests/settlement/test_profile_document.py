@@ -24,6 +24,9 @@ def solved():
     return [2e9, 3e9]
 
 
+TRAINING = "tradefl/training/1"
+
+
 def unneeded():
     raise AssertionError("every entry has its cpu_hz")
 
@@ -82,7 +85,10 @@ def test_a_solution_as_the_package_writes_it(tmp_path):
 
 
 def test_a_training_takes_its_levels_from_the_solution(read):
-    document = {"organizations": [measured("Alpha", 0.4222), measured("Beta", 1.0)]}
+    document = {
+        "schema": TRAINING,
+        "organizations": [measured("Alpha", 0.4222), measured("Beta", 1.0)],
+    }
     assert read(document, solved) == [
         Report(data_ppb=422_200_000, cpu_hz=2 * 10**9),
         Report(data_ppb=10**9, cpu_hz=3 * 10**9),
@@ -91,12 +97,24 @@ def test_a_training_takes_its_levels_from_the_solution(read):
 
 def test_a_training_that_says_its_levels_needs_no_solution(read):
     entries = [measured("Alpha", 0.5, cpu_hz=1e9), measured("Beta", 0.5, cpu_hz="3000000000")]
-    assert [one.cpu_hz for one in read({"organizations": entries})] == [10**9, 3 * 10**9]
+    assert [one.cpu_hz for one in read({"schema": TRAINING, "organizations": entries})] == [
+        10**9,
+        3 * 10**9,
+    ]
 
 
 def test_measured_goes_before_pledged_and_before_solved(read):
     entries = [entry("Alpha", 0.9, measured_fraction=0.3), entry("Beta")]
-    assert read({"organizations": entries})[0].data_ppb == 300_000_000
+    assert read({"schema": TRAINING, "organizations": entries})[0].data_ppb == 300_000_000
+
+
+@pytest.mark.parametrize("schema", [None, "tradefl/solution/1"])
+def test_measured_contributions_are_those_of_a_training_document(problems, schema):
+    document = {"organizations": [measured("Alpha", 0.5), measured("Beta", 0.5)]}
+    if schema is not None:
+        document["schema"] = schema
+    [line] = problems(document)
+    assert line.startswith(f"profile.json: schema: expected '{TRAINING}' for measured contributio")
 
 
 def test_the_levels_are_asked_for_once(read):
@@ -106,7 +124,10 @@ def test_the_levels_are_asked_for_once(read):
         asked.append(1)
         return solved()
 
-    read({"organizations": [measured("Alpha", 0.5), measured("Beta", 0.5)]}, levels)
+    read(
+        {"schema": TRAINING, "organizations": [measured("Alpha", 0.5), measured("Beta", 0.5)]},
+        levels,
+    )
     assert asked == [1]
 
 

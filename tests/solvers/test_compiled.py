@@ -1,5 +1,6 @@
 """One source, two speeds: the compiled loops give what the plain ones give, and are kept."""
 
+import concurrent.futures
 import os
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from tradefl.solvers import compiled as compiling
 from tradefl.solvers import dbr
 from tradefl.solvers import solve as solve_by
 from tradefl.solvers.best_response import compiled_accuracy
+from tradefl.solvers.machine_code import cache_directory
+from tradefl.solvers.pricing import segment
 
 
 def solve(game, method="dbr", **options):
@@ -105,12 +108,125 @@ def test_machine_code_is_kept_where_numba_cache_dir_says(code_directory, monkeyp
 def test_where_code_is_kept(monkeypatch, tmp_path):
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert compiling._cache_directory() == tmp_path / "numba" / "tradefl"
+    assert cache_directory() == tmp_path / "numba" / "tradefl"
     monkeypatch.delenv("NUMBA_CACHE_DIR")
-    assert compiling._cache_directory() == tmp_path / "xdg" / "tradefl"
+    assert cache_directory() == tmp_path / "xdg" / "tradefl"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert compiling._cache_directory() == tmp_path / ".cache" / "tradefl"
+    assert cache_directory() == tmp_path / ".cache" / "tradefl"
+
+
+def test_a_user_without_a_home_compiles_without_a_cache(monkeypatch):
+    """As a container with an arbitrary user id has it."""
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert cache_directory() is None
+    compiling._compiled.cache_clear()
+    assert compiling.compiled(_quarter)(8.0) == 2.0
+    compiling._compiled.cache_clear()
+
+
+NUMBERS = (2.0, 1.0, 1.0, 0.5, 1.0, 3.0, 0.0)
+
+
+def compute_segment():
+    """Compile a function of the package, as another process would: nothing is remembered."""
+    compiling._compiled.cache_clear()
+    found = compiling.compiled(segment)(*NUMBERS)
+    compiling._compiled.cache_clear()
+    return found
+
+
+@pytest.fixture
+def kept(monkeypatch, tmp_path):
+    """Where the code of a function is kept, compiled once."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    assert compute_segment() == segment(*NUMBERS)
+    assert sorted(path.suffix for path in tmp_path.rglob("*.nb?")) == [".nbc", ".nbi"]
+    return tmp_path
+
+
+def broken(content: bytes, how: str) -> bytes:
+    middle = len(content) // 2
+    return {
+        "empty": b"",
+        "cut off": content[:middle],
+        "another byte": content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+        "zeros": bytes(len(content)),
+        "no pickle": b"not what numba writes",
+    }[how]
+
+
+@pytest.mark.parametrize("how", ["empty", "cut off", "another byte", "zeros", "no pickle"])
+@pytest.mark.parametrize("kind", ["*.nbi", "*.nbc"])
+def test_a_broken_file_of_the_cache_is_replaced(kept, kind, how):
+    [damaged] = kept.rglob(kind)
+    damaged.write_bytes(broken(damaged.read_bytes(), how))
+    assert compute_segment() == segment(*NUMBERS)
+    # It is whole again: the next process uses it, and writes nothing.
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.nb?")}
+    assert len(before) == 2
+    assert compute_segment() == segment(*NUMBERS)
+    assert {path: path.stat().st_mtime_ns for path in kept.rglob("*.nb?")} == before
+
+
+def test_a_full_disk_only_costs_time(monkeypatch, tmp_path):
+    from numba.core import caching
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(caching.IndexDataCacheFile, "_open_for_write", full)
+    compiling._compiled.cache_clear()
+    assert compiling.compiled(_quarter)(8.0) == 2.0
+    compiling._compiled.cache_clear()
+    assert not list(tmp_path.rglob("*.nb?"))
+
+
+def test_threads_share_the_rows_and_change_no_digit(monkeypatch):
+    monkeypatch.setattr(compiling, "SPREAD_FROM", 10)
+    size = 1003
+    values, rows = np.linspace(0.1, 7.0, size), np.arange(2.0 * size).reshape(size, 2)
+    results = []
+    for count in (1, 2, 3, 7, 2000):
+        monkeypatch.setattr(compiling, "threads", lambda count=count: count)
+        out = np.zeros(size)
+        compiling.spread(compiling.compiled(_sums), size, 10_000, values, rows, 0.3, out)
+        results.append(out)
+    assert results[0].all()
+    for one in results[1:]:
+        np.testing.assert_array_equal(one, results[0])
+
+
+def test_an_error_in_a_thread_arrives(monkeypatch):
+    monkeypatch.setattr(compiling, "SPREAD_FROM", 1)
+    monkeypatch.setattr(compiling, "threads", lambda: 2)
+
+    def fail(values: np.ndarray) -> None:
+        if values[0] > 0:
+            raise ArithmeticError("the second half")
+
+    with pytest.raises(ArithmeticError, match="the second half"):
+        compiling.spread(fail, 4, 100, np.arange(4.0))
+
+
+@pytest.mark.parametrize(
+    ("variables", "count"),
+    [({"NUMBA_NUM_THREADS": "1"}, 1), ({"OMP_NUM_THREADS": "1"}, 1), ({"OMP_NUM_THREADS": "x"}, 0)],
+)
+def test_threads_are_limited_as_numba_limits_them(monkeypatch, variables, count):
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    free = compiling.threads()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert compiling.threads() == (count or free)
 
 
 def test_numbas_own_setting_is_left_as_it_was(code_directory):
@@ -133,7 +249,12 @@ def _third(x):
     return x / 3.0
 
 
-_half.__module__ = _quarter.__module__ = _third.__module__ = "tradefl.tests"
+def _sums(values, rows, factor, out):
+    for i in range(values.size):
+        out[i] = np.exp(values[i]) + factor * rows[i, 0] + rows[i, 1]
+
+
+_half.__module__ = _sums.__module__ = _quarter.__module__ = _third.__module__ = "tradefl.tests"
 
 
 def test_what_a_function_calls_is_compiled_along_with_it_or_replaced():
@@ -193,3 +314,48 @@ def test_a_small_consortium_never_imports_numba(tmp_path):
     _, imported = run(script, NUMBA_CACHE_DIR=str(tmp_path))
     assert imported == "False"
     assert not list(tmp_path.iterdir())
+
+
+MANY = """
+import concurrent.futures, multiprocessing, sys
+import numpy as np
+from benchmarks.consortia import sector_game
+from tradefl.solvers import compiled, solve
+
+compiled.SPREAD_FROM = 10_000
+compiled.threads = lambda: 2
+
+def answer(seed):
+    solution = solve(sector_game(8_000, seed=seed))
+    return solution.status, solution.social_welfare
+
+if __name__ == "__main__":
+    serial = [answer(seed) for seed in range(4)]
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        print(list(pool.map(answer, range(4))) == serial)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        print(pool.map_async(answer, range(4)).get(timeout=120) == serial)
+    with concurrent.futures.ProcessPoolExecutor(
+        2, mp_context=multiprocessing.get_context("fork")
+    ) as pool:
+        print(list(pool.map(answer, range(4), timeout=120)) == serial)
+    print(serial[0][0], not any("ufunc.omppool" in name for name in sys.modules))
+    maps = open("/proc/self/maps").read()
+    print("gomp" not in maps, "tbb" not in maps)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="fork, and /proc")
+def test_large_games_in_threads_and_after_a_fork(code_directory):
+    """No pool of an OpenMP library is left alive, nor needed."""
+    words = run(MANY, NUMBA_CACHE_DIR=str(code_directory))
+    assert words == ["True", "True", "True", "optimal", "True", "True", "True"]
+
+
+def test_threads_that_compile_the_same_function_at_once(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    compiling._compiled.cache_clear()
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda x: compiling.compiled(_quarter)(8.0 * x), range(16)))
+    assert found == [2.0 * x for x in range(16)]
+    compiling._compiled.cache_clear()

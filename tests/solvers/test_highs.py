@@ -75,3 +75,42 @@ def test_it_works_where_standard_output_is_closed():
 
 def test_it_solves():
     assert highs.milp(np.array([-1.0, -1.0]), bounds=(0, 2)).fun == -4.0
+
+
+class Mute:
+    """A stream that cannot be flushed, as some hosts put in the place of standard output."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+@pytest.mark.parametrize("stream", [None, Mute()])
+def test_it_works_without_a_stream_that_can_be_flushed(capfd, monkeypatch, stream):
+    """And later calls still keep standard output clean."""
+    monkeypatch.setattr(sys, "stdout", stream)
+    before = place_of(1)
+    assert highs.milp(np.array([-1.0, -1.0]), bounds=(0, 2)).fun == -4.0
+    assert place_of(1) == before
+    assert highs._diversion._inside == 0
+    with highs._without_chatter():
+        os.write(1, LINE)
+    assert place_of(1) == before
+    assert capfd.readouterr().out == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork")
+def test_a_child_that_is_forked_in_the_middle_has_its_standard_output():
+    script = (
+        "import os, threading\n"
+        "from tradefl.solvers import highs\n"
+        "with highs._without_chatter():\n"
+        "    child = os.fork()\n"
+        "    if child == 0:\n"
+        "        os.write(1, b'of the child')\n"
+        "        os._exit(0)\n"
+        "    os.waitpid(child, 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=True, env=dict(os.environ), capture_output=True
+    )
+    assert done.stdout == b"of the child"

@@ -5,6 +5,7 @@ import {Test} from "forge-std/Test.sol";
 import {ITradeFL} from "../../src/ITradeFL.sol";
 import {TradeFL} from "../../src/TradeFL.sol";
 import {TradeMath} from "../../src/TradeMath.sol";
+import {Vault} from "../../src/Vault.sol";
 
 /// @dev Halmos answers at this address; the rest of its interface is not needed here.
 interface IHalmos {
@@ -27,8 +28,10 @@ contract EmptyProofs is Test {
     uint64 private constant LAMBDA = 1e8;
     uint32 private constant RHO = 7e8;
     uint32 private constant LEAST = 1e7;
+    uint32 private constant CLOSING = 20;
     bytes private constant ANNEX = "annex";
 
+    Vault private vault;
     TradeFL private settlement;
 
     /// @dev One organization's choices.
@@ -45,19 +48,27 @@ contract EmptyProofs is Test {
         bytes32[] memory competition = new bytes32[](1);
         organizations[0] = keccak256(list);
         competition[0] = keccak256(abi.encodePacked(RHO));
+        vault = new Vault(address(0));
         settlement = new TradeFL(
+            address(vault),
             ITradeFL.Terms({
                 size: 2,
                 gamma: GAMMA,
                 lambdaPpb: LAMBDA,
                 minDataPpb: LEAST,
                 weiPerPayoff: 1,
+                token: address(0),
                 verifier: address(0),
                 arbiter: address(0),
                 joinSeconds: 1 days,
                 reportSeconds: 1 days,
                 disputeSeconds: 1,
                 rulingSeconds: 1,
+                closingBlocks: CLOSING,
+                disputeStakeWei: 0,
+                spotAuditPpb: 0,
+                organizationsPerBlock: 2,
+                pairsPerBlock: 1,
                 annexHash: keccak256(ANNEX)
             }),
             organizations,
@@ -85,7 +96,7 @@ contract EmptyProofs is Test {
             assert(rA == payment && rB == -payment);
             assert(A.balance == uint256(int256(uint256(a.deposit)) + rA));
             assert(B.balance == uint256(int256(uint256(b.deposit)) + rB));
-            assert(address(settlement).balance == 0);
+            assert(address(vault).balance == 0);
         } catch {
             assert(false);
         }
@@ -103,14 +114,83 @@ contract EmptyProofs is Test {
         _deposit(A, settlement.organization(0).bond);
         _deposit(B, settlement.organization(1).bond);
         bytes32 before = _state();
-        uint256 balance = address(settlement).balance;
+        uint256 balance = address(vault).balance;
 
         vm.deal(stranger, value);
         vm.prank(stranger);
         (bool done,) = address(settlement).call{value: value}(HALMOS.createCalldata("TradeFL"));
         done; // whether it reverted does not matter
         assert(_state() == before);
-        assert(address(settlement).balance == balance);
+        assert(address(vault).balance == balance);
+    }
+
+    /// However long the chain stands still, and wherever: once the window for reports is closed, every one of the next
+    /// CLOSING blocks takes a report, whatever a stranger calls before, and nothing is recorded; the block after takes
+    /// none. Symbolic: the time and the block of each call, and the stranger's call.
+    /// @custom:halmos --loop 300 --solver-timeout-branching 60s
+    function check_NobodyIsLateInTheLastBlocks(
+        uint64[3] calldata times,
+        uint40 closing,
+        uint32 passed,
+        address stranger,
+        Choice calldata a
+    ) external {
+        vm.assume(stranger != A && stranger != B && stranger != address(vault));
+        vm.assume(a.dataPpb >= LEAST && a.dataPpb <= 1e9);
+        _deposit(A, settlement.organization(0).bond);
+        _deposit(B, settlement.organization(1).bond);
+        (, uint256 deadline,,) = settlement.deadlines();
+        vm.assume(times[0] > deadline && times[1] >= times[0] && times[2] >= times[1]);
+        vm.assume(closing >= block.number);
+
+        vm.warp(times[0]);
+        vm.roll(closing);
+        settlement.windowClose();
+        vm.warp(times[1]);
+        vm.roll(uint256(closing) + passed);
+        if (passed <= CLOSING) {
+            vm.prank(stranger);
+            (bool done,) = address(settlement).call(HALMOS.createCalldata("TradeFL"));
+            done; // whether it reverted does not matter
+            vm.warp(times[2]);
+            assert(settlement.phase() == ITradeFL.Phase.Open);
+            try this.report(A, a) {
+                assert(settlement.organization(0).reported);
+            } catch {
+                assert(false);
+            }
+        } else {
+            try this.report(A, a) {
+                assert(false);
+            } catch {
+                settlement.profileRecord();
+            }
+        }
+    }
+
+    function report(address who, Choice calldata choice) external {
+        _report(who, choice);
+    }
+
+    /// No call of a stranger to the vault moves what organizations have there.
+    /// @custom:halmos --loop 3 --solver-timeout-branching 60s
+    function check_StrangerMovesNothingInTheVault(address stranger, uint96 value) external {
+        vm.assume(
+            stranger != A && stranger != B && stranger != address(settlement) && stranger != address(this)
+                && stranger != address(vault)
+        );
+        uint256 bondA = settlement.organization(0).bond;
+        uint256 bondB = settlement.organization(1).bond;
+        _deposit(A, bondA);
+        _deposit(B, bondB);
+        vm.deal(stranger, value);
+        vm.prank(stranger);
+        (bool done,) = address(vault).call{value: value}(HALMOS.createCalldata("Vault"));
+        done; // whether it reverted does not matter
+        assert(vault.locked(address(settlement), A) == bondA);
+        assert(vault.locked(address(settlement), B) == bondB);
+        assert(!vault.isClosed(address(settlement)));
+        assert(address(vault).balance >= bondA + bondB);
     }
 
     function live(Choice calldata a, Choice calldata b) external returns (int256 rA, int256 rB) {
@@ -119,13 +199,15 @@ contract EmptyProofs is Test {
         if (!a.silent) _report(A, a);
         if (!b.silent) _report(B, b);
         if (a.silent || b.silent) vm.warp(block.timestamp + 1 days + 1);
+        settlement.windowClose();
+        vm.roll(block.number + CLOSING + 1);
         settlement.profileRecord();
         settlement.payoffCalculate(0, abi.encodePacked(RHO));
         settlement.payoffTransfer();
         vm.prank(A);
-        settlement.withdraw();
+        vault.withdraw(address(settlement));
         vm.prank(B);
-        settlement.withdraw();
+        vault.withdraw(address(settlement));
         return (settlement.organization(0).redistribution, settlement.organization(1).redistribution);
     }
 
@@ -133,12 +215,12 @@ contract EmptyProofs is Test {
         bytes32 hash = settlement.agreementHash();
         vm.deal(who, amount);
         vm.prank(who);
-        settlement.depositSubmit{value: amount}(hash);
+        vault.depositSubmit{value: amount}(address(settlement), hash);
     }
 
     function _report(address who, Choice calldata choice) private {
         vm.prank(who);
-        settlement.contributionSubmit(choice.dataPpb, choice.fast ? FAST : SLOW, bytes32(0), "");
+        settlement.contributionSubmit(who, choice.dataPpb, choice.fast ? FAST : SLOW, 0, 0, bytes32(0), "");
     }
 
     function _contribution(uint64 data, Choice calldata choice) private pure returns (uint96) {
@@ -148,20 +230,11 @@ contract EmptyProofs is Test {
 
     /// @dev Everything that the contract knows, in one word.
     function _state() private view returns (bytes32) {
-        (bool annex, uint256 listed, uint256 published, uint256 joined, uint256 reported, uint256 disputes,) =
-            settlement.progress();
+        (bool done, bytes memory progress) =
+            address(settlement).staticcall(abi.encodeCall(ITradeFL.progress, ()));
+        assert(done);
         return keccak256(
-            abi.encode(
-                settlement.phase(),
-                annex,
-                listed,
-                published,
-                joined,
-                reported,
-                disputes,
-                settlement.organization(0),
-                settlement.organization(1)
-            )
+            abi.encode(settlement.phase(), progress, settlement.organization(0), settlement.organization(1))
         );
     }
 }

@@ -77,7 +77,9 @@ library Agreement {
         address settlement,
         address organization,
         uint32 dataPpb,
-        uint64 cpuHz
+        uint64 cpuHz,
+        uint64 serial,
+        uint64 expiry
     ) internal pure returns (bytes32) {
         bytes32 domain = keccak256(
             abi.encode(
@@ -92,10 +94,14 @@ library Agreement {
         );
         bytes32 contents = keccak256(
             abi.encode(
-                keccak256("Contribution(address organization,uint32 dataPpb,uint64 cpuHz)"),
+                keccak256(
+                    "Contribution(address organization,uint32 dataPpb,uint64 cpuHz,uint64 serial,uint64 expiry)"
+                ),
                 organization,
                 dataPpb,
-                cpuHz
+                cpuHz,
+                serial,
+                expiry
             )
         );
         return keccak256(bytes.concat(hex"1901", domain, contents));

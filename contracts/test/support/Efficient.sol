@@ -2,7 +2,6 @@
 pragma solidity 0.8.37;
 
 import {ITradeFL} from "../../src/ITradeFL.sol";
-import {Settlement} from "../../src/Settlement.sol";
 import {TradeFLEfficient} from "../../src/TradeFLEfficient.sol";
 import {Agreement} from "./Agreement.sol";
 import {SettlementTest} from "./SettlementTest.sol";
@@ -19,6 +18,7 @@ abstract contract Efficient is SettlementTest {
 
     /// @dev Concave schedules of two to five breakpoints, zero at some share; constants of both signs.
     function prepareRule(uint256 size) internal virtual override noGasMetering {
+        (agreed.organizationsPerBlock, agreed.pairsPerBlock) = (12, 4096);
         for (uint256 i = 0; i < size; ++i) {
             delete schedules[i];
             int128 slope = int128(int256(1e9 + i * 7_654_321)); // wei per ppb: a wei or so is lost to rounding
@@ -41,19 +41,6 @@ abstract contract Efficient is SettlementTest {
             values[k] = int128(int256(uint256(keccak256(abi.encode(k))) % 2e16)) - 1e16;
         }
         constants = values;
-    }
-
-    function deploy(
-        ITradeFL.Terms memory terms,
-        bytes32[] memory organizationHashes,
-        bytes32[] memory pairHashes
-    ) internal override returns (Settlement) {
-        // Not `new`: that would put the contract's code into every test contract, and compiling takes minutes.
-        return Settlement(
-            vm.deployCode(
-                "TradeFLEfficient.sol:TradeFLEfficient", abi.encode(terms, organizationHashes, pairHashes)
-            )
-        );
     }
 
     /// @dev The settlement as what it is.
@@ -109,6 +96,7 @@ abstract contract Efficient is SettlementTest {
     {
         r = new int256[](agreed.size);
         if (mask == 0) return r;
+        uint256 perBlock = pairsPerBlock();
         int256[] memory phi = new int256[](r.length);
         for (uint256 i = 0; i < r.length; ++i) {
             phi[i] = expectedScore(i, reports[i]);
@@ -118,7 +106,7 @@ abstract contract Efficient is SettlementTest {
             for (uint256 j = 0; j < r.length; ++j) {
                 if (i == j) continue;
                 uint256 k = Agreement.place(i, j, r.length);
-                if (mask >> (k / pairsPerBlock()) & 1 == 0) continue;
+                if (mask >> (k / perBlock) & 1 == 0) continue;
                 r[i] += quotient(phi[i] - phi[j], r.length - 1);
                 r[i] += i < j ? int256(values[k]) : -int256(values[k]);
             }
@@ -157,16 +145,8 @@ abstract contract Efficient is SettlementTest {
         return 0;
     }
 
-    function creationCode() internal view override returns (bytes memory) {
-        return vm.getCode("TradeFLEfficient.sol:TradeFLEfficient");
-    }
-
-    function organizationsPerBlock() internal pure override returns (uint256) {
-        return 12;
-    }
-
-    function pairsPerBlock() internal pure override returns (uint256) {
-        return 4096;
+    function contractName() internal pure override returns (string memory) {
+        return "TradeFLEfficient.sol:TradeFLEfficient";
     }
 
     function hashOf(

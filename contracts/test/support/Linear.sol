@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ITradeFL} from "../../src/ITradeFL.sol";
-import {Settlement} from "../../src/Settlement.sol";
 import {Agreement} from "./Agreement.sol";
 import {SettlementTest} from "./SettlementTest.sol";
 
@@ -12,6 +11,7 @@ abstract contract Linear is SettlementTest {
     uint32[] internal rho; // the upper triangle i < j, row by row, ppb
 
     function prepareRule(uint256 size) internal virtual override noGasMetering {
+        (agreed.organizationsPerBlock, agreed.pairsPerBlock) = (40, 8192);
         (agreed.gamma, agreed.lambdaPpb) = (5e27, 1e8);
         uint32[] memory values = new uint32[](size * (size - 1) / 2);
         for (uint256 k = 0; k < values.length; ++k) {
@@ -22,18 +22,6 @@ abstract contract Linear is SettlementTest {
 
     function setRho(uint256 i, uint256 j, uint32 value) internal {
         rho[Agreement.place(i, j, agreed.size)] = value;
-    }
-
-    function deploy(
-        ITradeFL.Terms memory terms,
-        bytes32[] memory organizationHashes,
-        bytes32[] memory pairHashes
-    ) internal override returns (Settlement) {
-        // Not `new`: that would put the contract's code into every test contract, and compiling takes minutes.
-        return
-            Settlement(
-                vm.deployCode("TradeFL.sol:TradeFL", abi.encode(terms, organizationHashes, pairHashes))
-            );
     }
 
     function ruleEntry(uint256) internal pure override returns (bytes memory) {
@@ -77,6 +65,7 @@ abstract contract Linear is SettlementTest {
         uint32[] memory values = rho;
         r = new int256[](agreed.size);
         if (mask == 0) return r;
+        uint256 perBlock = pairsPerBlock();
         int256[] memory x = new int256[](r.length);
         for (uint256 i = 0; i < x.length; ++i) {
             x[i] = expectedScore(i, reports[i]);
@@ -86,7 +75,7 @@ abstract contract Linear is SettlementTest {
             for (uint256 j = 0; j < x.length; ++j) {
                 if (i == j) continue;
                 uint256 k = Agreement.place(i, j, x.length);
-                if (mask >> (k / pairsPerBlock()) & 1 == 0) continue;
+                if (mask >> (k / perBlock) & 1 == 0) continue;
                 r[i] += gamma * int256(uint256(values[k])) * (x[i] - x[j]) / 1e36;
             }
         }
@@ -115,16 +104,8 @@ abstract contract Linear is SettlementTest {
         return agreed.size;
     }
 
-    function creationCode() internal view override returns (bytes memory) {
-        return vm.getCode("TradeFL.sol:TradeFL");
-    }
-
-    function organizationsPerBlock() internal pure override returns (uint256) {
-        return 40;
-    }
-
-    function pairsPerBlock() internal pure override returns (uint256) {
-        return 8192;
+    function contractName() internal pure override returns (string memory) {
+        return "TradeFL.sol:TradeFL";
     }
 
     function hashOf(

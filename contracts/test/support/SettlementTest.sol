@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Test} from "forge-std/Test.sol";
 import {ITradeFL} from "../../src/ITradeFL.sol";
 import {Settlement} from "../../src/Settlement.sol";
+import {Vault} from "../../src/Vault.sol";
 import {Agreement} from "./Agreement.sol";
 
 /// @title Drafts a settlement, walks it to any phase, and computes on its own what must come out.
@@ -19,7 +20,22 @@ abstract contract SettlementTest is Test {
         uint64 cpuHz;
     }
 
+    /// @notice What {Settlement.progress} returns.
+    struct Progress {
+        bool annexIsPublished;
+        uint256 listed;
+        uint256 published;
+        uint256 joined;
+        uint256 reported;
+        uint256 openDisputes;
+        uint256 calculated;
+        uint256 closedAt;
+        uint256 consents;
+        bool rulingBegun;
+    }
+
     uint256 internal constant START = 1_700_000_000;
+    uint256 internal constant START_BLOCK = 1000;
     uint256 internal constant VERIFIER_KEY = uint256(keccak256("verifier"));
     uint32 internal constant ONE = 1e9;
 
@@ -35,10 +51,13 @@ abstract contract SettlementTest is Test {
     Agreement.Organization[] internal organizations;
     bytes internal annex;
     Report[] internal reports;
+    Vault internal vault;
     Settlement internal settlement;
 
     function setUp() public {
         vm.warp(START);
+        vm.roll(START_BLOCK);
+        vault = deployVault();
         prepare(4);
     }
 
@@ -53,12 +72,18 @@ abstract contract SettlementTest is Test {
             lambdaPpb: 0,
             minDataPpb: 1e7,
             weiPerPayoff: 1e15,
+            token: address(0),
             verifier: usualVerifier,
             arbiter: usualArbiter,
             joinSeconds: 1 days,
             reportSeconds: 2 days,
             disputeSeconds: 3 days,
             rulingSeconds: 4 days,
+            closingBlocks: 5,
+            disputeStakeWei: usualArbiter == address(0) ? 0 : 1e15 + 7,
+            spotAuditPpb: 0,
+            organizationsPerBlock: 0,
+            pairsPerBlock: 0,
             annexHash: keccak256(annex)
         });
         delete organizations;
@@ -75,9 +100,17 @@ abstract contract SettlementTest is Test {
     }
 
     /// @dev The least size whose pairs fill more than one block.
-    function twoBlocks() internal pure returns (uint256 size) {
+    function twoBlocks() internal view returns (uint256 size) {
         while (size * (size + 1) / 2 <= pairsPerBlock()) ++size;
         ++size;
+    }
+
+    function organizationsPerBlock() internal view returns (uint256) {
+        return agreed.organizationsPerBlock;
+    }
+
+    function pairsPerBlock() internal view returns (uint256) {
+        return agreed.pairsPerBlock;
     }
 
     function account(uint256 i) internal view returns (address) {
@@ -102,43 +135,55 @@ abstract contract SettlementTest is Test {
         settlement = deploy(agreed, Agreement.hashes(organizationBlocks()), Agreement.hashes(pairBlocks()));
     }
 
+    /// @dev Not `new`: that would put the contract's code into every test contract, and compiling takes minutes.
+    function deploy(
+        ITradeFL.Terms memory terms,
+        bytes32[] memory organizationHashes,
+        bytes32[] memory pairHashes
+    ) internal returns (Settlement) {
+        return Settlement(
+            vm.deployCode(contractName(), abi.encode(vault, terms, organizationHashes, pairHashes))
+        );
+    }
+
+    function deployVault() internal returns (Vault) {
+        return Vault(vm.deployCode("Vault.sol:Vault", abi.encode(address(0))));
+    }
+
     function toJoining() internal {
         if (address(settlement) == address(0)) draft();
         if (settlement.phase() != ITradeFL.Phase.Drafting) return;
-        (bool annexIsPublished, uint256 listed, uint256 published,,,,) = settlement.progress();
-        if (!annexIsPublished) settlement.annexPublish(annex);
-        if (listed < agreed.size) {
+        Progress memory now_ = progress();
+        if (!now_.annexIsPublished) settlement.annexPublish(annex);
+        if (now_.listed < agreed.size) {
             bytes[] memory list = organizationBlocks();
-            for (uint256 b = listed / organizationsPerBlock(); b < list.length; ++b) {
+            for (uint256 b = now_.listed / organizationsPerBlock(); b < list.length; ++b) {
                 settlement.organizationsPublish(b, list[b]);
             }
         }
         bytes[] memory blocks = pairBlocks();
         for (uint256 b = 0; b < blocks.length; ++b) {
-            if (published >> b & 1 == 0) settlement.pairsPublish(b, blocks[b]);
+            if (now_.published >> b & 1 == 0) settlement.pairsPublish(b, blocks[b]);
         }
     }
 
-    /// @dev Every organization deposits exactly its bond.
+    /// @dev Every organization deposits the least that it may.
     function toOpen() internal {
         toJoining();
         if (settlement.phase() != ITradeFL.Phase.Joining) return;
         uint256[] memory bonds = expectedBonds();
         for (uint256 i = 0; i < agreed.size; ++i) {
-            if (!settlement.organization(i).joined) deposit(i, bonds[i]);
+            if (!settlement.organization(i).joined) deposit(i, bonds[i] + agreed.disputeStakeWei);
         }
     }
 
     function toRecorded() internal {
         toOpen();
         if (settlement.phase() != ITradeFL.Phase.Open) return;
-        bool all = true;
         for (uint256 i = 0; i < agreed.size; ++i) {
-            if (reports[i].dataPpb == 0) all = false;
-            else if (!settlement.organization(i).reported) report(i);
+            if (reports[i].dataPpb != 0 && !settlement.organization(i).reported) report(i);
         }
-        (, uint256 deadline,,) = settlement.deadlines();
-        if (!all) vm.warp(deadline + 1);
+        endWindow();
         settlement.profileRecord();
     }
 
@@ -146,12 +191,20 @@ abstract contract SettlementTest is Test {
     function toCalculated() internal {
         toRecorded();
         if (settlement.phase() != ITradeFL.Phase.Recorded) return;
-        (,,, uint256 deadline) = settlement.deadlines();
-        vm.warp(deadline + 1);
+        toFinalReports();
         bytes[] memory blocks = pairBlocks();
         for (uint256 b = 0; b < blocks.length; ++b) {
             settlement.payoffCalculate(b, blocks[b]);
         }
+    }
+
+    /// @dev In Recorded: until nobody can dispute or rule any more.
+    function toFinalReports() internal {
+        if (agreed.arbiter == address(0)) return;
+        if (!progress().rulingBegun) endWindow();
+        if (progress().openDisputes == 0) return;
+        if (!progress().rulingBegun) settlement.windowClose();
+        endWindow();
     }
 
     function toSettled() internal {
@@ -159,11 +212,41 @@ abstract contract SettlementTest is Test {
         if (settlement.phase() == ITradeFL.Phase.Calculated) settlement.payoffTransfer();
     }
 
+    /// @dev Somebody has deposited, but not all.
     function toCancelled() internal {
-        if (address(settlement) == address(0)) draft();
-        (uint256 deadline,,,) = settlement.deadlines();
-        vm.warp(deadline + 1);
+        toJoining();
+        if (progress().joined == 0) deposit(0, expectedBonds()[0] + agreed.disputeStakeWei);
+        endWindow();
         settlement.cancel();
+    }
+
+    /// @dev Ends the window of this phase: its time and its last blocks pass.
+    function endWindow() internal {
+        if (progress().closedAt == 0) {
+            uint256 last = windowDeadline();
+            if (vm.getBlockTimestamp() <= last) vm.warp(last + 1);
+            settlement.windowClose();
+        }
+        uint256 end = progress().closedAt + agreed.closingBlocks + 1;
+        if (vm.getBlockNumber() < end) vm.roll(end);
+    }
+
+    /// @dev The second after which the window of this phase may be closed.
+    function windowDeadline() internal view returns (uint256) {
+        (uint256 join, uint256 reporting, uint256 disputes, uint256 ruling) = settlement.deadlines();
+        if (settlement.phase() == ITradeFL.Phase.Joining) return join;
+        if (settlement.phase() == ITradeFL.Phase.Open) {
+            return progress().reported == agreed.size ? 0 : reporting;
+        }
+        return ruling == 0 ? disputes : ruling;
+    }
+
+    /// @dev Ten values are too many for Solidity's stack; a struct of them has the same bytes.
+    function progress() internal view returns (Progress memory) {
+        (bool done, bytes memory answer) =
+            address(settlement).staticcall(abi.encodeCall(ITradeFL.progress, ()));
+        require(done, "progress");
+        return abi.decode(answer, (Progress));
     }
 
     // --- single steps --------------------------------------------------------------------------------------------
@@ -173,7 +256,7 @@ abstract contract SettlementTest is Test {
         vm.deal(account(i), account(i).balance + amount);
         bytes32 hash = settlement.agreementHash();
         vm.prank(account(i));
-        settlement.depositSubmit{value: amount}(hash);
+        vault.depositSubmit{value: amount}(address(settlement), hash);
     }
 
     /// @dev Organization i reports `reports[i]`, signed when there is a verifier.
@@ -181,22 +264,42 @@ abstract contract SettlementTest is Test {
         bytes memory signature = agreed.verifier == address(0)
             ? bytes("")
             : attest(account(i), reports[i].dataPpb, reports[i].cpuHz);
+        submit(i, reports[i].dataPpb, reports[i].cpuHz, signature);
+    }
+
+    /// @dev Organization i submits a report of itself, without serial number, expiry or statement.
+    function submit(uint256 i, uint32 dataPpb, uint64 cpuHz, bytes memory signature) internal {
         vm.prank(account(i));
-        settlement.contributionSubmit(reports[i].dataPpb, reports[i].cpuHz, bytes32(0), signature);
+        settlement.contributionSubmit(account(i), dataPpb, cpuHz, 0, 0, bytes32(0), signature);
     }
 
     /// @dev The verifier's signature for this settlement.
     function attest(address organization, uint32 dataPpb, uint64 cpuHz) internal view returns (bytes memory) {
+        return attest(organization, dataPpb, cpuHz, 0, 0);
+    }
+
+    function attest(address organization, uint32 dataPpb, uint64 cpuHz, uint64 serial, uint64 expiry)
+        internal
+        view
+        returns (bytes memory)
+    {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(
             VERIFIER_KEY,
-            Agreement.attestationDigest(block.chainid, address(settlement), organization, dataPpb, cpuHz)
+            Agreement.attestationDigest(
+                block.chainid, address(settlement), organization, dataPpb, cpuHz, serial, expiry
+            )
         );
         return abi.encodePacked(r, s, v);
     }
 
+    function dispute(uint256 by, uint256 accused) internal {
+        vm.prank(account(by));
+        settlement.disputeRaise(account(accused));
+    }
+
     function withdraw(uint256 i) internal {
         vm.prank(account(i));
-        settlement.withdraw();
+        vault.withdraw(address(settlement));
     }
 
     // --- what must come out --------------------------------------------------------------------------------------
@@ -208,21 +311,11 @@ abstract contract SettlementTest is Test {
 
     // --- what a rule provides ------------------------------------------------------------------------------------
 
-    /// @dev Fills in the rule's figures for so many organizations.
+    /// @dev Fills in the rule's figures for so many organizations, and how they are cut into blocks.
     function prepareRule(uint256 size) internal virtual;
 
-    function deploy(
-        ITradeFL.Terms memory terms,
-        bytes32[] memory organizationHashes,
-        bytes32[] memory pairHashes
-    ) internal virtual returns (Settlement);
-
-    /// @dev Where the creation code of the rule's contract is.
-    function creationCode() internal view virtual returns (bytes memory);
-
-    function organizationsPerBlock() internal pure virtual returns (uint256);
-
-    function pairsPerBlock() internal pure virtual returns (uint256);
+    /// @dev Where forge finds the rule's contract.
+    function contractName() internal pure virtual returns (string memory);
 
     /// @dev What the rule adds to an organization's entry.
     function ruleEntry(uint256 i) internal virtual returns (bytes memory);

@@ -2,29 +2,53 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
 
 
-def agreement(file: File, as_json: Json = False) -> None:
-    """Print what the contract will compute with: integers, hash, bonds, quantization error.
+def agreement(
+    file: File,
+    chain_id: Annotated[
+        int | None,
+        typer.Option(
+            "--chain-id", min=1, help="The chain, where the file names none.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print what the contract will compute with: integers, hash, bonds, addresses, largest call.
 
     Example: tradefl agreement examples/drug_discovery.toml
     """
-    from tradefl.settlement import Agreement, quantization_bounds
+    from tradefl.settlement import Agreement, gas, quantization_bounds
     from tradefl.settlement.stand_ins import addresses_or_stand_ins
 
     with progress(f"reading {file}"):
         consortium = load(file)
         addresses = consortium.organizations.addresses
-        signed = Agreement.of(consortium, addresses_or_stand_ins(addresses))
+        filled = addresses_or_stand_ins(addresses)
+        signed = Agreement.of(consortium, filled, chain_id=chain_id)
         bounds = quantization_bounds(consortium, signed)
-        document = signed.to_dict()
+        call, longest = gas.largest(signed)
+        document = signed.to_dict() | {
+            "largest_call": {"call": call.name, "gas": call.gas},
+            "largest_transaction": {"call": longest.name, "bytes": longest.size},
+        }
     if None in addresses:
         note(
             f"{file} names no address for {addresses.count(None):,} of {len(consortium):,} "
             "organizations: stand-ins take their place, and the hash with them"
+        )
+    section = consortium.settlement
+    if chain_id is None and (section is None or section.chain_id is None):
+        note(
+            f"{file} names no settlement.chain_id: that of the embedded chain takes its place, and "
+            "the hash with it; --chain-id names another"
         )
     for entry, bound in zip(document["organizations"], bounds, strict=True):
         entry["quantization_bound_wei"] = str(bound)
@@ -74,7 +98,18 @@ def agreement(file: File, as_json: Json = False) -> None:
             (
                 "windows",
                 f"join {signed.join_seconds:,} s, report {signed.report_seconds:,} s, "
-                f"dispute {signed.dispute_seconds:,} s, ruling {signed.ruling_seconds:,} s",
+                f"dispute {signed.dispute_seconds:,} s, ruling {signed.ruling_seconds:,} s; each "
+                f"and {signed.closing_blocks:,} blocks more",
+            ),
+            ("dispute stake", f"{signed.dispute_stake_wei:,} wei on top of each bond"),
+            ("chain", f"{signed.chain_id}"),
+            ("factory", signed.factory),
+            ("vault", f"{signed.vault} (series {signed.series})"),
+            ("contract", signed.settlement_address()),
+            (
+                "largest call",
+                f"{call.name}, up to {call.gas:,} gas; {longest.size:,} bytes at most "
+                f"({longest.name})",
             ),
             ("negotiation", f"turns of {signed.turn_seconds:,} s at most"),
             ("annex", f"{len(signed.annex):,} bytes: names, samples, accuracy model, deadline"),

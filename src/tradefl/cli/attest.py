@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,8 +13,8 @@ from tradefl.cli.options import (
     File,
     FromBlock,
     Keystore,
+    Nodes,
     PasswordFile,
-    Rpc,
     password_prompt,
 )
 from tradefl.cli.output import (
@@ -36,16 +37,31 @@ def attest(
     keystore: Keystore = None,
     password_file: PasswordFile = None,
     contract: ContractAddress = None,
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     chain_id: Annotated[
         int | None,
         typer.Option(
             "--chain-id",
             min=1,
-            help="Sign for this chain without asking a node.",
+            help="Sign for this chain, with or without a node; refuse any other.",
             show_default=False,
         ),
     ] = None,
+    serial: Annotated[
+        int,
+        typer.Option(
+            "--serial", min=0, max=2**64 - 1, help="A higher one replaces an earlier report."
+        ),
+    ] = 1,
+    expiry: Annotated[
+        int,
+        typer.Option(
+            "--expiry",
+            min=0,
+            max=2**64 - 1,
+            help="The last second at which the report may be submitted, since 1970; 0: forever.",
+        ),
+    ] = 0,
     from_block: FromBlock = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the signatures here instead.")
@@ -72,6 +88,8 @@ def attest(
             rpc=rpc,
             chain_id=chain_id,
             from_block=from_block,
+            serial=serial,
+            expiry=expiry,
         )
     if output is None:
         print_json(signatures)
@@ -87,11 +105,13 @@ def signed(
     keystore: Path | None,
     password_file: Path | None,
     contract: str | None,
-    rpc: str | None,
+    rpc: str | Sequence[str] | None,
     chain_id: int | None = None,
     from_block: int = 0,
-) -> dict[str, str]:
-    """Return the verifier's signatures under a document's contributions, by organization.
+    serial: int = 1,
+    expiry: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Return the verifier's attestations of a document's contributions, by organization.
 
     Raises
     ------
@@ -101,48 +121,59 @@ def signed(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl attest"):
-        from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, parsed_address
+        from tradefl.settlement.agreement import Agreement, parsed_address
         from tradefl.settlement.attestation import attestations
         from tradefl.settlement.chains import RpcChain
         from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.profile import read_reports
+        from tradefl.settlement.session import attested_contract
         from tradefl.settlement.settle import published_agreement
         from tradefl.solvers import solve
 
     if keystore is None:
-        raise InputError.at("--keystore", "is needed: the folder with the verifier's key")
-    if contract is None:
-        raise InputError.at("--contract", "is needed: a signature names the contract")
-    if (rpc is None) == (chain_id is None):
-        raise InputError.at("--rpc", "expected it or --chain-id: a signature names the chain")
-    contract = parsed_address("--contract", contract)
+        raise InputError.at("--keystore", "is needed: the verifier's key signs")
+    section = consortium.settlement
+    if not rpc and chain_id is None and (section is None or section.chain_id is None):
+        what = "expected it or --chain-id: a signature names the chain, and the file names none"
+        raise InputError.at("--rpc", what)
+    if contract is not None:
+        contract = parsed_address("--contract", contract)
+    chain = RpcChain(rpc) if rpc else None
+    if chain is not None and chain_id is not None and chain.chain_id != chain_id:
+        raise InputError.at(chain.place, f"is chain {chain.chain_id}, expected {chain_id}")
     addresses = None
-    if rpc is not None:
-        chain = RpcChain(rpc)
+    if chain is not None:
         chain_id = chain.chain_id
-        published = published_agreement(chain, contract, from_block)
-        if published is None:
-            raise InputError.at(contract, "has not published its agreement yet")
-        if published.names == consortium.names:
-            addresses = list(published.addresses)
-        agreement = Agreement.of(consortium, addresses)
-        if agreement.hash != published.hash:
-            what = f"settles the agreement {published.hash}, the file is {agreement.hash}"
-            raise InputError.at(contract, what)
-    else:
-        agreement = Agreement.of(consortium)
-    if agreement.verifier == ZERO_ADDRESS:
+        published = contract and published_agreement(chain, contract, from_block)
+        if published and published.names == consortium.names:
+            given = consortium.organizations.addresses
+            both = zip(given, published.addresses, strict=True)
+            addresses = [theirs if mine is None else mine for mine, theirs in both]
+        if published:
+            expected = Agreement.of(consortium, addresses, chain_id=chain_id).hash
+            if published.hash != expected:
+                what = f"settles the agreement {published.hash}, the file is {expected}"
+                raise InputError.at(contract, what)
+    agreement = Agreement.of(consortium, addresses, chain_id=chain_id)
+    if not agreement.has_verifier:
         raise InputError.at(
             f"{consortium.source}: settlement.verifier", "is missing: nobody's signature is needed"
         )
     files = keystore_accounts(keystore)
     if agreement.verifier not in files:
         raise InputError.at(keystore, f"holds no key of the verifier {agreement.verifier}")
+    contract = attested_contract(agreement, contract, chain)
     reports = read_reports(
-        document, agreement, lambda: solve(consortium).profile.cpu_hz.tolist(), note
+        document, agreement, lambda: solve(consortium).profile.cpu_hz.tolist(), note, consortium
     )
     word = password_from(password_file, lambda: password_prompt(keystore))
     [verifier] = open_keystore({agreement.verifier: files[agreement.verifier]}, lambda: word)
     return attestations(
-        agreement, reports, chain_id=int(chain_id or 0), contract=contract, verifier=verifier
+        agreement,
+        reports,
+        chain_id=agreement.chain_id,
+        contract=contract,
+        verifier=verifier,
+        serial=serial,
+        expiry=expiry,
     )

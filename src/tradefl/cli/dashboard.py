@@ -10,6 +10,7 @@ import typer
 from tradefl.cli.options import File
 from tradefl.cli.output import note, progress
 from tradefl.consortium import load
+from tradefl.errors import InputError
 
 
 def dashboard(
@@ -20,22 +21,42 @@ def dashboard(
     ] = None,
     host: Annotated[
         str,
-        typer.Option("--host", help="The address to serve; others than this machine's see it too."),
+        typer.Option(
+            "--host", help="The address to serve. Other machines reach any but the default."
+        ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65_535, help="The port.")] = 8501,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-host",
+            help="A name under which browsers may ask for the console; may be given again. "
+            "Default: those of --host.",
+            show_default=False,
+        ),
+    ] = None,
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Do not open a browser.")
     ] = False,
 ) -> None:
     """Show a consortium in the browser: edit it, move gamma, and see who pays whom at once.
 
-    The file stays as it is. Ctrl-C ends the console.
+    The file stays as it is. Ctrl-C ends the console. Requests for other hosts than those it was
+    started for, and from pages of other sites, are refused.
 
     Example: tradefl dashboard examples/drug_discovery.toml
     """
-    from tradefl.dashboard.server import require_free, serve
+    from tradefl.dashboard.gate import allowed_host
+    from tradefl.dashboard.server import require_free, serve, shown_host
     from tradefl.dashboard.settings import Settings
 
+    names = allow_host or []
+    try:
+        for name in names:
+            allowed_host(name)
+    except InputError as error:
+        (problem,) = error.problems
+        raise InputError.at("--allow-host", problem.message) from None
     with progress(f"reading {file}"):
         consortium = load(file)
         if training is not None:
@@ -43,6 +64,11 @@ def dashboard(
 
             read_training(training, consortium)
     require_free(host, port)
-    address = f"[{host}]" if ":" in host else host
-    note(f"{consortium.name} on http://{address}:{port}; Ctrl-C ends it")
-    serve(Settings(file.resolve(), training), host, port, open_browser=not no_browser)
+    note(f"{consortium.name} on http://{shown_host(host)}:{port}; Ctrl-C ends it")
+    serve(
+        Settings(file.resolve(), training),
+        host,
+        port,
+        allow_hosts=names,
+        open_browser=not no_browser,
+    )

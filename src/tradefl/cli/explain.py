@@ -15,6 +15,7 @@ from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import normalized
 from tradefl.game import StrategyProfile
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
@@ -83,8 +84,8 @@ def settled_solution(consortium: Consortium, document: Any, place: object) -> So
     InputError
         The document does not fit the consortium.
     """
-    from tradefl.negotiation.agreed import game_on_agreed_strategies
     from tradefl.settlement import Agreement
+    from tradefl.settlement.agreed import game_on_agreed_strategies
     from tradefl.settlement.profile import reports_of
     from tradefl.settlement.stand_ins import addresses_or_stand_ins
 
@@ -96,6 +97,7 @@ def settled_solution(consortium: Consortium, document: Any, place: object) -> So
         agreement,
         lambda: solve_game(consortium).profile.cpu_hz.tolist(),
         note,
+        consortium,
     )
     return Solution.certified(
         game_on_agreed_strategies(consortium, agreement),
@@ -125,6 +127,7 @@ def _chosen(names: tuple[str, ...], wanted: list[str] | None, file: str) -> list
                 f"statements of all (at most {MAX_TRANSFERS_ORGANIZATIONS:,})",
             )
         return list(range(len(names)))
+    wanted = [normalized(name) for name in wanted]
     unknown = [name for name in wanted if name not in names]
     if unknown:
         raise InputError(
@@ -151,7 +154,7 @@ def _in_wei(consortium: Consortium, solution: Solution, who: list[int]) -> list[
             agreement,
             reports,
             i,
-            sum(line.amount for line in solution.statement(i).section("redistribution")),
+            float(solution.terms.redistribution[i]),
             bounds[i],
         )
         for i in who
@@ -184,7 +187,7 @@ def _document(
         "method": solution.method,
         "status": solution.status,
         "max_regret": solution.certificate.max_regret,
-        "omega": game.omega(solution.profile),
+        "omega": solution.figures.omega,
         "performance": solution.terms.performance,
         "statements": documents,
         "transfers": [
@@ -196,16 +199,15 @@ def _document(
 
 def _contributions(solution: Solution) -> list[list[str]]:
     """Return what everybody contributes, as it enters Omega and the redistribution."""
-    game, profile = solution.game, solution.profile
-    score = game.rule.score(game, profile)
+    game, profile, figures = solution.game, solution.profile, solution.figures
     return [
         [
             game.name_of(i),
             number(float(profile.data_fraction[i])),
             number(float(game.data_units[i])),
-            number(float(profile.data_fraction[i] * game.data_units[i])),
+            number(figures.units[i]),
             number(float(profile.cpu_hz[i])),
-            number(float(score[i])),
+            number(figures.scores[i]),
         ]
         for i in range(game.size)
     ]
@@ -236,7 +238,7 @@ def _print(
         f"{game.title}: method {solution.method}, status {solution.status}, "
         f"max regret {solution.certificate.max_regret:.3g}\n"
     )
-    say(f"What everybody contributes; Omega = sum of d u = {number(game.omega(solution.profile))}")
+    say(f"What everybody contributes; Omega = sum of d u = {number(solution.figures.omega)}")
     print_table(_headings(solution), _contributions(solution))
     for one in _with_wei(statements, in_wei):
         say(f"{one}\n")
@@ -270,7 +272,7 @@ def _markdown(
         "",
         "## What everybody contributes",
         "",
-        f"Omega = sum of d u = {number(game.omega(solution.profile))}",
+        f"Omega = sum of d u = {number(solution.figures.omega)}",
         "",
         f"| {' | '.join(_headings(solution))} |",
         "|---|---:|---:|---:|---:|---:|",

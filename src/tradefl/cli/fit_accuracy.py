@@ -11,7 +11,10 @@ import tomli_w
 import typer
 
 from tradefl.cli.options import (
+    Aggregation,
+    AssumedHostile,
     BatchSize,
+    ClipNorm,
     Data,
     DataDir,
     Device,
@@ -61,6 +64,9 @@ def fit_accuracy(
     local_epochs: LocalEpochs = 1,
     learning_rate: LearningRate = None,
     batch_size: BatchSize = 32,
+    aggregation: Aggregation = None,
+    clip_norm: ClipNorm = None,
+    assumed_hostile: AssumedHostile = None,
     device: Device = "cpu",
     fractions: Annotated[
         str | None,
@@ -114,7 +120,11 @@ def fit_accuracy(
         local_epochs=local_epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
+        aggregation=aggregation,
+        clip_norm=clip_norm,
+        assumed_hostile=assumed_hostile,
     )
+    plan = plan.agreed(None if consortium is None else consortium.training)
     least = fitting.SMALLEST if consortium is None else consortium.mechanism.min_data_fraction
     chosen = (
         fitting.ladder(max(fitting.SMALLEST, least)) if fractions is None else _ladder(fractions)

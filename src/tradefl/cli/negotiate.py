@@ -98,7 +98,7 @@ def _solution(
 ) -> Solution:
     """Return where a negotiation has ended, judged by the whole file under the agreed figures."""
     from tradefl.negotiation.agent import profile_of
-    from tradefl.negotiation.agreed import agreed_game
+    from tradefl.settlement.agreed import agreed_game
 
     return Solution.certified(
         agreed_game(consortium, agreement),
@@ -173,7 +173,7 @@ def _terminable() -> Iterator[None]:
     def leave(number: int, _frame: object) -> None:
         sys.exit(128 + number)
 
-    wanted = [signal.SIGTERM, signal.SIGHUP]
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # Under nohup a closed terminal is ignored, and stays so.
     wanted = [one for one in wanted if signal.getsignal(one) != signal.SIG_IGN]
     before = {one: signal.signal(one, leave) for one in wanted}

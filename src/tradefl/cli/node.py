@@ -6,18 +6,25 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from tradefl.cli.acting import MaxDeposit, commit
 from tradefl.cli.options import (
+    ChainId,
     ContractAddress,
     FromBlock,
     Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
+    Nodes,
     PasswordFile,
-    Rpc,
+    StateFolder,
+    fee_caps,
     password_prompt,
 )
 from tradefl.cli.output import note, require_writable, say, status, warn
@@ -26,6 +33,7 @@ from tradefl.errors import InputError
 if TYPE_CHECKING:
     from tradefl.negotiation import OrganizationAgent, Outlook
     from tradefl.settlement.agreement import Agreement
+    from tradefl.settlement.chains import FeeCaps
     from tradefl.settlement.settle import Settlement
 
 T = TypeVar("T")
@@ -41,10 +49,25 @@ def node(
         Path,
         typer.Option("--organization", help="The private file (TOML).", show_default=False),
     ],
-    rpc: Rpc = None,
+    rpc: Nodes = None,
+    agreement: Annotated[
+        str | None,
+        typer.Option(
+            "--agreement",
+            help="What you agreed on: the consortium file, an agreement document (.json) or its "
+            "hash; default: what the private file names.",
+            show_default=False,
+        ),
+    ] = None,
     contract: ContractAddress = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
+    chain_id: ChainId = None,
+    max_fee: MaxFee = None,
+    max_priority_fee: MaxPriorityFee = None,
+    max_total_fee: MaxTotalFee = None,
+    state: StateFolder = None,
+    max_deposit: MaxDeposit = None,
     log: Annotated[
         Path | None,
         typer.Option("--log", help="Append a JSON line for everything that changes. Private."),
@@ -53,26 +76,32 @@ def node(
 ) -> None:
     """Negotiate for one organization until it is over; its private figures stay here.
 
-    It deposits the bond, answers with its best response in its turns, and submits its
-    contribution. Stopped or killed, the same command goes on from where the chain stands.
+    It deposits the bond of the agreement that you name, and of no other; it answers with its best
+    response in its turns, and submits its contribution. Stopped or killed, the same command goes
+    on from where the chain stands.
 
-    Example: tradefl node --organization alpha.toml --rpc http://127.0.0.1:8545
-    --contract 0x... --keystore alpha
+    Example: tradefl node --organization alpha.toml --agreement consortium.toml
+    --rpc http://127.0.0.1:8545 --keystore alpha
     """
     if log is not None:
         require_writable(log)
-    for option, value in (("--rpc", rpc), ("--contract", contract), ("--keystore", keystore)):
-        if value is None:
+    for option, value in (("--rpc", rpc), ("--keystore", keystore)):
+        if not value:
             raise InputError.at(option, "is needed: an agent acts on a chain, with its key")
     who = str(organization)
     try:
-        with status(f"joining {contract}") as show:
+        with status(f"joining for {organization}") as show:
             agent, settlement, account = _joined(
                 organization,
-                str(rpc),
-                str(contract),
+                rpc or (),
+                agreement,
+                contract,
                 keystore,
                 password_file,
+                chain_id,
+                max_deposit,
+                fee_caps(max_fee, max_priority_fee, max_total_fee),
+                state,
                 from_block,
                 _Watcher(show, log),
             )
@@ -89,10 +118,15 @@ def node(
 
 def _joined(
     file: Path,
-    rpc: str,
-    contract: str,
+    rpc: Sequence[str],
+    source: str | None,
+    contract: str | None,
     keystore: Path | None,
     password_file: Path | None,
+    chain_id: int | None,
+    max_deposit: int | None,
+    caps: FeeCaps,
+    state: Path | None,
     first_block: int,
     watch: _Watcher,
 ) -> tuple[OrganizationAgent, Settlement, str]:
@@ -104,16 +138,29 @@ def _joined(
         from tradefl.negotiation.knowledge import known_game
         from tradefl.negotiation.on_chain import ChainBoard
         from tradefl.settlement.agreement import parsed_address
-        from tradefl.settlement.chains import RpcChain
+        from tradefl.settlement.chains import Journal, RpcChain
         from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
-        from tradefl.settlement.settle import Settlement, published_agreement
+        from tradefl.settlement.session import agreed_on, established, pinned
+        from tradefl.settlement.settle import Settlement
 
     private = load_private(file)
-    contract = parsed_address("--contract", contract)
-    chain = RpcChain(rpc, patience=PATIENCE_SECONDS)
+    source = private.agreement if source is None else source
+    if source is None:
+        raise InputError.at(
+            "--agreement",
+            "is needed: the consortium file, an agreement document or its hash. The agent deposits "
+            f"for that agreement only; {file} may name it, too (agreement = ...)",
+        )
+    if contract is not None:
+        contract = parsed_address("--contract", contract)
+    journal = Journal.open(state)
+    chain = RpcChain(rpc, patience=PATIENCE_SECONDS, caps=caps, journal=journal)
+    if chain_id is not None and chain.chain_id != chain_id:
+        raise InputError.at(chain.place, f"is chain {chain.chain_id}, expected {chain_id}")
+    pin = pinned(source, chain.chain_id)
 
     def published() -> Agreement | None:
-        found = published_agreement(chain, contract, first_block)
+        found = agreed_on(chain, pin, contract, first_block)
         if found is None:
             watch.show(f"{contract} has not published its agreement yet")
         return found
@@ -132,9 +179,19 @@ def _joined(
     chain.signers = {
         signer.address: signer for signer in open_keystore({account: files[account]}, lambda: word)
     }
-    board = ChainBoard(chain, contract, agreement, me, first_block)
+    # A mistake of the user's ends the command; a node that does not answer is asked again.
+
+    def committed() -> bool:
+        commit(chain, agreement, [account], max_deposit)
+        return True
+
+    _patiently(committed, private.organization, watch)
+    where = _patiently(
+        lambda: established(chain, agreement, account, [account]), private.organization, watch
+    )
+    board = ChainBoard(chain, where, agreement, me, first_block)
     agent = OrganizationAgent(agreement, private, board, place=file)
-    return agent, Settlement(chain, agreement, contract, {}, None, first_block), account
+    return agent, Settlement(chain, agreement, where, {}, None, first_block), account
 
 
 def _negotiate(
@@ -145,13 +202,18 @@ def _negotiate(
     Returns whether there was a negotiation: not if somebody failed to join in time.
     """
     from tradefl.settlement.contract import Phase
-    from tradefl.settlement.settle import read_phase
+    from tradefl.settlement.settle import CLOSING_SECONDS, read_phase
+
+    nudged = [time.monotonic()]
 
     def step() -> bool | None:
         phase = read_phase(settlement.chain, settlement.contract)
         if phase in (Phase.DRAFTING, Phase.JOINING, Phase.CANCELLED):
             # What nobody has published yet, the deposit; too late, the way back.
             phase = settlement.run(operator=account).phase
+            if phase == Phase.JOINING and time.monotonic() - nudged[0] > CLOSING_SECONDS:
+                settlement.nudge(account)
+                nudged[0] = time.monotonic()
         if phase == Phase.CANCELLED:
             return False
         outlook = agent.step()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
-from tradefl.consortium.schema import suggestion
+from tradefl.consortium.schema import AGGREGATIONS, suggestion
 from tradefl.errors import InputError
 from tradefl.solvers import METHODS
 
@@ -153,7 +153,9 @@ def password_prompt(keystore: Path | None) -> str:
     InputError
         Nobody is there to ask.
     """
-    if not sys.stdin.isatty():  # getpass would read it from a pipe, with a warning
+    if (
+        sys.stdin is None or not sys.stdin.isatty()
+    ):  # getpass would read it from a pipe, with a warning
         raise InputError.at("--keystore", NOBODY_TO_ASK)
     try:
         return str(
@@ -197,6 +199,34 @@ LearningRate = Annotated[
 ]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="Samples in a step.")]
 Seed = Annotated[int, typer.Option("--seed", help="Of all that is drawn.")]
+Aggregation = Annotated[
+    str | None,
+    typer.Option(
+        "--aggregation",
+        help="How updates become a model; default: [training] of the file, or fedavg.",
+        click_type=OneOf(AGGREGATIONS),
+        show_default=False,
+    ),
+]
+ClipNorm = Annotated[
+    float | None,
+    typer.Option(
+        "--clip-norm",
+        help="The longest step of an update, longer ones are shortened; 0: any; default: the "
+        "file's.",
+        show_default=False,
+    ),
+]
+AssumedHostile = Annotated[
+    int | None,
+    typer.Option(
+        "--assumed-hostile",
+        min=1,
+        help="trimmed-mean, krum, bulyan: how many organizations may be hostile; default: the "
+        "file's, or as many as it bears.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: a GPU when there is one.")
 ]
@@ -214,9 +244,18 @@ def plan_of(*, learning_rate: float | None, **options: Any) -> Plan:
 
     if learning_rate is not None and not 0.0 < learning_rate < float("inf"):
         raise InputError.at("--lr", f"expected a number > 0, got {learning_rate!r}")
-    texts = {"consortium", "data_dir", "checkpoint", "deadline"}
+    from tradefl.federation.plan import AS_AGREED
+
+    texts = {"consortium", "data_dir", "checkpoint", "deadline", "aggregation"}
+    for name in ("proximal_mu", "clip_norm"):
+        value = options.get(name)
+        if value is not None and not 0.0 <= value < float("inf"):
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError.at(flag, f"expected a number >= 0, got {value!r}")
     given: dict[str, Any] = {
-        name: ("" if value is None else str(value)) if name in texts else value
+        name: ("" if value is None else str(value))
+        if name in texts
+        else (AS_AGREED if value is None else value)
         for name, value in options.items()
     }
     return Plan(learning_rate=learning_rate or 0.0, **given)

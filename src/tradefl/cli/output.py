@@ -27,6 +27,8 @@ from rich.table import Table
 
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError
+from tradefl.foreign import escaped_json
+from tradefl.text import printable
 
 # A line may be longer than the terminal, which wraps it; a number must never be cut.
 LINE_WIDTH = 10_000
@@ -45,8 +47,8 @@ def be_quiet(wanted: bool) -> None:
 
 
 def say(text: str = "") -> None:
-    """Print a line on stdout, as it is."""
-    _emit(text + "\n")
+    """Print lines on stdout; what would control the terminal is escaped."""
+    _emit(printable(text, lines=True) + "\n")
 
 
 def _emit(text: str) -> None:
@@ -71,10 +73,18 @@ def note(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line on stderr, if there is one (``2>&-`` closes it) and ``--quiet`` is not given."""
+    """Print a line on stderr, if there is one (``2>&-`` closes it) and ``--quiet`` is not given.
+
+    It stays one line, whatever a node or a partner has put into it.
+    """
     if sys.stderr is not None and not _quiet:
-        sys.stderr.write(text + "\n")
+        sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
+
+
+def _line(text: str) -> str:
+    """Return a line that rich shows as it is."""
+    return escape(printable(text))
 
 
 def _is_watched() -> bool:
@@ -87,7 +97,7 @@ def progress(what: str) -> Iterator[None]:
     if not _is_watched():
         yield
         return
-    with Console(stderr=True).status(what):
+    with Console(stderr=True).status(_line(what)):
         yield
 
 
@@ -97,8 +107,8 @@ def status(what: str) -> Iterator[Callable[[str], None]]:
     if not _is_watched():
         yield lambda _: None
         return
-    with Console(stderr=True).status(what) as spinner:
-        yield lambda text: spinner.update(escape(text))
+    with Console(stderr=True).status(_line(what)) as spinner:
+        yield lambda text: spinner.update(_line(text))
 
 
 @contextmanager
@@ -124,9 +134,9 @@ def counted_progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
         *(TimeRemainingColumn(), TextColumn("{task.fields[last]}")),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, last="")
+        task = bar.add_task(_line(what), total=None, last="")
         yield lambda done, total, last: bar.update(
-            task, completed=done, total=total, last=escape(last)
+            task, completed=done, total=total, last=_line(last)
         )
 
 
@@ -139,7 +149,7 @@ def live_table(headings: Sequence[str]) -> Iterator[Callable[[Sequence[Sequence[
         for heading in headings:
             shown.add_column(heading, no_wrap=True)
         for row in rows:
-            shown.add_row(*map(escape, row))
+            shown.add_row(*map(_line, row))
         return shown
 
     if not _is_watched():
@@ -191,7 +201,7 @@ def require_distinct(paths: Mapping[str, Path | None]) -> None:
 def print_json(document: Any) -> None:
     """Print exactly one JSON document on stdout."""
     unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
-    say(_json(document, ascii_only=not unicode))
+    _emit(_json(document, ascii_only=not unicode) + "\n")
 
 
 def write_json(document: Any, path: Path) -> None:
@@ -202,7 +212,8 @@ def write_json(document: Any, path: Path) -> None:
 def _json(document: Any, *, ascii_only: bool = False) -> str:
     large = len(document.get("organizations") or ()) > INDENT_UP_TO
     indent = None if large else 2
-    return json.dumps(document, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
+    text = json.dumps(document, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
+    return escaped_json(text)
 
 
 def print_table(
@@ -219,13 +230,13 @@ def print_table(
     table = Table(box=SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
     for k, heading in enumerate(headings):
         table.add_column(
-            heading,
+            printable(heading),
             footer=footer[k] if footer is not None else "",
             justify="left" if k in left else "right",
             no_wrap=True,
         )
     for row in rows[:limit]:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     text = io.StringIO()
     console = Console(file=text, width=LINE_WIDTH, highlight=False, emoji=False, markup=False)
     console.print(table)
@@ -240,7 +251,7 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print named values below each other."""
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        say(f"{name:<{width}}  {value}")
+        say(printable(f"{name:<{width}}  {value}"))
 
 
 def yes_no(value: bool) -> str:

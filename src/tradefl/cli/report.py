@@ -114,8 +114,7 @@ def _tuned(consortium: Consortium, method: str) -> Tuning:
 def _compared(consortium: Consortium) -> Comparison | None:
     """Return the rules side by side, or say why there are none.
 
-    The planner proves its bound by mixed-integer programs: of a large consortium that takes
-    longer than a report should.
+    A table of rules for a large consortium is longer than a report should be.
     """
     if len(consortium) > COMPARED_UP_TO:
         note(

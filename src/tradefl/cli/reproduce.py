@@ -14,7 +14,7 @@ import typer
 from tradefl.cli.options import DataDir, Device, Json, OneOf
 from tradefl.cli.output import counted_progress, note, print_facts, print_json, print_table, say
 from tradefl.consortium.schema import suggestion
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError, Problem, require_extras
 
 INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 TERMINATED = 143  # and of one that SIGTERM ended
@@ -92,12 +92,15 @@ def reproduce(
     Example: tradefl reproduce compensation --seeds 20
     Example: tradefl reproduce training --data-dir data --pair mobilenet-svhn
     """
-    from tradefl.experiments import Settings
+    require_extras("tradefl reproduce", "charts", *(() if ray is None else ("sweep",)))
+    from tradefl.experiments import Settings, figure
     from tradefl.experiments.reproduction import reproduce as reproduced
     from tradefl.experiments.scorecard import ENOUGH_DRAWS, FEW
     from tradefl.experiments.training import PAIRS, TrainingSettings
 
     names = _chosen(figures or ["simulation"])
+    if any(figure(name).group == "training" for name in names):
+        require_extras("training figures", "federation", "vision")
     _require_known("--pair", pairs or [], tuple(PAIRS))
     settings = Settings(
         seeds=seeds,

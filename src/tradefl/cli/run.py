@@ -9,7 +9,10 @@ import typer
 
 from tradefl.cli.explain import print_statements, settled_solution
 from tradefl.cli.options import (
+    Aggregation,
+    AssumedHostile,
     BatchSize,
+    ClipNorm,
     Data,
     DataDir,
     Device,
@@ -38,7 +41,7 @@ from tradefl.cli.output import (
 )
 from tradefl.cli.settle import audited, print_settlement, progress_text
 from tradefl.cli.solve import print_solution
-from tradefl.cli.train import print_training, require_contributions, show_round
+from tradefl.cli.train import print_training, require_contributions, require_converged, show_round
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, MissingExtraError
@@ -61,6 +64,9 @@ def run(
     local_epochs: LocalEpochs = 1,
     learning_rate: LearningRate = None,
     batch_size: BatchSize = 32,
+    aggregation: Aggregation = None,
+    clip_norm: ClipNorm = None,
+    assumed_hostile: AssumedHostile = None,
     seed: Seed = 0,
     device: Device = "cpu",
     no_tune: NoTune = False,
@@ -100,6 +106,9 @@ def run(
         local_epochs=local_epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
+        aggregation=aggregation,
+        clip_norm=clip_norm,
+        assumed_hostile=assumed_hostile,
         seed=seed,
     )
     with status(f"solving {file}"):
@@ -109,12 +118,13 @@ def run(
         what = f"{method} found no equilibrium that can be settled ({solution.status})"
         raise InputError.at("--method", what)
     training = train(plan, profile=solution.profile, watch=show_round)
-    if not require_contributions(training):
+    # Nobody pays for a model that is worth nothing before the partners have looked at it.
+    if not (require_contributions(training) and require_converged(training)):
         raise typer.Exit(1)
     trained = training.to_dict()
     with status("settling") as show:
         agreement = parties.agreement
-        reports = reports_of(trained, "what training measured", agreement, list, note)
+        reports = reports_of(trained, "what training measured", agreement, list, note, consortium)
         settlement = parties.settlement(dict(zip(agreement.addresses, reports, strict=True)))
         settlement.run(operator=parties.operator, watch=lambda step: show(progress_text(step)))
         verdict, settled = audited(settlement, parties)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,16 +12,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 import typer
 
+from tradefl.cli.acting import MaxDeposit, commit
 from tradefl.cli.options import (
+    ChainId,
     ContractAddress,
     File,
     FromBlock,
     Json,
     Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
     Method,
+    Nodes,
     OneOf,
+    Organizations,
     PasswordFile,
-    Rpc,
+    StateFolder,
+    fee_caps,
     password_prompt,
 )
 from tradefl.cli.output import (
@@ -36,15 +45,15 @@ from tradefl.cli.output import (
 )
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import read_json
-from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD
 
 if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
+    from tradefl.settlement.attestation import Attestation
     from tradefl.settlement.audit import Audit
     from tradefl.settlement.parties import Parties
-    from tradefl.settlement.settle import Progress, Settlement, State
+    from tradefl.settlement.settle import Attest, Progress, Settlement, State
 
 POLL_SECONDS = 2.0
 RECEIPTS = 100  # rows of the table; --json has them all
@@ -60,7 +69,7 @@ def settle(
         ),
     ] = None,
     method: Method = DEFAULT_METHOD,
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     contract: ContractAddress = None,
     accounts: Annotated[
         str | None,
@@ -76,9 +85,11 @@ def settle(
         Path | None,
         typer.Option("--attestations", help="JSON: the verifier's signature by organization."),
     ] = None,
-    chain_id: Annotated[
-        int | None, typer.Option("--chain-id", min=1, help="Refuse any other chain.")
-    ] = None,
+    chain_id: ChainId = None,
+    max_fee: MaxFee = None,
+    max_priority_fee: MaxPriorityFee = None,
+    max_total_fee: MaxTotalFee = None,
+    state_folder: StateFolder = None,
     confirmations: Annotated[
         int | None,
         typer.Option("--confirmations", min=0, help="Blocks on top before a step counts; 0."),
@@ -90,6 +101,12 @@ def settle(
             click_type=click.FloatRange(0.0, 86_400.0, min_open=True),
             help="Seconds to wait for the node, and for each transaction; 120.",
         ),
+    ] = None,
+    organization: Organizations = None,
+    max_deposit: MaxDeposit = None,
+    payout: Annotated[
+        str | None,
+        typer.Option("--payout", help="Withdraw to this address.", show_default=False),
     ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay until the others have done their part.")
@@ -135,6 +152,13 @@ def settle(
             "--wait": wait or None,
             "--no-report": None if report else True,
             "--from-block": from_block or None,
+            "--organization": organization or None,
+            "--max-deposit": max_deposit,
+            "--payout": payout,
+            "--max-fee": max_fee,
+            "--max-priority-fee": max_priority_fee,
+            "--max-total-fee": max_total_fee,
+            "--state": state_folder,
         },
     )
     if profile is not None and not report:
@@ -148,10 +172,15 @@ def settle(
         raise InputError.at("--accounts", "cannot stand beside --keystore")
     if contract is not None:
         contract = parsed_address("--contract", contract)
+    if payout is not None:
+        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", payout) or int(payout, 16) == 0:
+            what = f"expected 0x and 40 hexadecimal digits, not all zero, got {payout!r}"
+            raise InputError.at("--payout", what)
+        payout = parsed_address("--payout", payout)
     with status(f"settling {file}") as show:
         consortium = load(file)
         parties: Parties
-        if rpc is None:
+        if not rpc:
             parties = embedded(consortium)
         else:
             parties = on_node(
@@ -165,13 +194,24 @@ def settle(
                 confirmations=confirmations or 0,
                 timeout=timeout or 120.0,
                 first_block=from_block,
+                organizations=organization or (),
+                caps=fee_caps(max_fee, max_priority_fee, max_total_fee),
+                state=state_folder,
             )
+        reports = _reports(consortium, parties.agreement, profile, method) if report else {}
+        attest, serials = _attestations(attestations, parties.agreement)
+        if rpc:
+            commit(parties.chain, parties.agreement, parties.accounts, max_deposit)
+        if payout == parties.agreement.vault:
+            raise InputError.at("--payout", "expected another address than that of the vault")
         settlement = parties.settlement(
-            _reports(consortium, parties.agreement, profile, method) if report else {},
-            None if attestations is None else _attestations(attestations, parties.agreement),
+            reports,
+            attest,
             watch=lambda step: show(progress_text(step)),
             contract=contract,
             first_block=from_block,
+            serials=serials,
+            payout=payout,
         )
         if rpc is not None and int(parties.agreement.verifier, 16):
             note(f"contract {settlement.contract}")  # what the verifier signs for
@@ -210,11 +250,12 @@ def audited(
     return verdict, document
 
 
-def _require_rpc(rpc: str | None, options: dict[str, object]) -> None:
-    if rpc is None:
+def _require_rpc(rpc: Sequence[str] | None, options: dict[str, object]) -> None:
+    if not rpc:
         for option, value in options.items():
             if value is not None:
-                raise InputError.at(option, "needs --rpc: the embedded chain is its own world")
+                what = "requires --rpc: an embedded chain exists only within one run"
+                raise InputError.at(option, what)
 
 
 def _reports(
@@ -235,40 +276,37 @@ def _reports(
     if profile is None:
         reports = agreement.reports(solution())
     else:
-        reports = read_reports(profile, agreement, lambda: solution().cpu_hz.tolist(), note)
+        reports = read_reports(
+            profile, agreement, lambda: solution().cpu_hz.tolist(), note, consortium
+        )
     return dict(zip(agreement.addresses, reports, strict=True))
 
 
-def _attestations(path: Path, agreement: Agreement) -> Any:
-    """Return who looks up the verifier's signatures in a JSON object by organization."""
-    signatures = read_json(path)
-    expected = 'expected {"organization": "0x... signature", ...}'
-    if not isinstance(signatures, dict):
-        raise InputError.at(path, expected)
-    by_account = {}
-    for name, signature in signatures.items():
-        if name not in agreement.names:
-            what = f"no organization {shown(name)} in the consortium"
-            raise InputError.at(path, what + suggestion(name, agreement.names))
-        if not isinstance(signature, str) or not re.fullmatch(r"0x([0-9a-fA-F]{2})+", signature):
-            raise InputError.at(f"{path}: {name}", f"{expected}, got {shown(signature)}")
-        address = agreement.addresses[agreement.names.index(name)]
-        by_account[address] = bytes.fromhex(signature[2:])
+def _attestations(path: Path | None, agreement: Agreement) -> tuple[Attest | None, dict[str, int]]:
+    """Return who looks up the verifier's attestations, and their serial numbers by account."""
+    if path is None:
+        return None, {}
+    from tradefl.settlement.attestation import read_attestations
 
-    def attest(account: str, _: Any) -> bytes:
+    given = read_attestations(read_json(path), path, agreement.names)
+    addresses = dict(zip(agreement.names, agreement.addresses, strict=True))
+    by_account = {addresses[name]: one for name, one in given.items()}
+
+    def attest(account: str, _: Any) -> Attestation:
         if account not in by_account:
             name = agreement.names[agreement.addresses.index(account)]
             raise InputError.at(path, f"holds no signature for {name!r}")
         return by_account[account]
 
-    return attest
+    return attest, {account: one.serial for account, one in by_account.items()}
 
 
 def _overruled(settlement: Settlement, state: State) -> list[str]:
     """Return whose report on the chain is another than what was asked for: it stands."""
     return [
         f"{name}: d = {place.report.data_ppb:,} ppb, f = {place.report.cpu_hz:,} Hz stands on the "
-        f"chain, not {wanted.data_ppb:,} ppb, {wanted.cpu_hz:,} Hz; a report is made once"
+        f"chain, not {wanted.data_ppb:,} ppb, {wanted.cpu_hz:,} Hz; a report is made once, or with "
+        "a higher serial number of the verifier"
         for name, place in zip(settlement.agreement.names, state.places, strict=True)
         if (wanted := settlement.reports.get(place.account)) is not None
         and place.reported
@@ -291,11 +329,16 @@ def _wait(settlement: Settlement, until: int | None, state: State, show: Any) ->
 
 
 def _waiting(settlement: Settlement, until: int | None, state: State) -> str:
+    from tradefl.settlement.settle import closing_until
+
     names = settlement.waiting_for(state)
     who = f" for {', '.join(names)}" if names else ""
+    last = closing_until(settlement.agreement, state)
     when = (
         "" if until is None else f", until {datetime.fromtimestamp(until, UTC):%F %T} UTC at most"
     )
+    if last is not None:
+        when = f", up to block {last:,}; the chain is at {state.block:,}"
     return f"phase {state.phase.name.lower()}: waiting{who}{when}"
 
 
@@ -310,7 +353,9 @@ def _finished(settlement: Settlement, state: State) -> bool:
             note(f"settled; not yet withdrawn: {', '.join(left)}")
         return True
     if state.phase == Phase.CANCELLED:
-        note("cancelled: not everybody joined in time; the deposits go back")
+        everybody = state.consents == len(settlement.agreement)
+        why = "everybody has consented" if everybody else "not everybody joined in time"
+        note(f"cancelled: {why}; the deposits go back")
         return False
     note(_waiting(settlement, deadline(settlement.agreement, state), state))
     note("run the same command again: it continues from where the chain stands")

@@ -25,6 +25,7 @@ from tradefl.cli.output import (
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import spreadsheet_cell
 from tradefl.solvers import DEFAULT_METHOD, BoundTrace, Solution, options_of
 from tradefl.solvers import solve as solve_game
 from tradefl.statement import decimals, money
@@ -277,7 +278,7 @@ def trace_csv(solution: Solution) -> bytes:
     moves = [
         ("", "", ""),
         *zip(
-            (names[i] for i in trace.organization),
+            (spreadsheet_cell(names[i]) for i in trace.organization),
             trace.data_fraction.tolist(),
             trace.cpu_hz.tolist(),
             strict=True,

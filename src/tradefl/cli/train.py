@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +12,10 @@ import typer
 
 from tradefl.cli.attest import signed
 from tradefl.cli.options import (
+    Aggregation,
+    AssumedHostile,
     BatchSize,
+    ClipNorm,
     ContractAddress,
     Data,
     DataDir,
@@ -43,8 +49,11 @@ from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, METHODS
 
+# What a shell reports of a program that SIGINT or SIGTERM ended.
+INTERRUPTED, TERMINATED = 130, 143
+
 if TYPE_CHECKING:
-    from tradefl.federation import Training
+    from tradefl.federation import Entry, Training
     from tradefl.federation.training import RoundReport
 
 
@@ -67,16 +76,23 @@ def train(
             click_type=OneOf(METHODS),
         ),
     ] = DEFAULT_METHOD,
-    aggregation: Annotated[
-        str,
-        typer.Option(
-            "--aggregation",
-            help="Flower's strategy that aggregates.",
-            click_type=OneOf(["fedavg", "fedprox", "fedadam"]),
-        ),
-    ] = "fedavg",
+    aggregation: Aggregation = None,
     proximal_mu: Annotated[
-        float, typer.Option("--proximal-mu", help="fedprox: the weight of staying close.")
+        float | None,
+        typer.Option(
+            "--proximal-mu",
+            help="fedprox: the weight of staying close; default: the file's, or 0.1.",
+            show_default=False,
+        ),
+    ] = None,
+    clip_norm: ClipNorm = None,
+    assumed_hostile: AssumedHostile = None,
+    validation_fraction: Annotated[
+        float,
+        typer.Option(
+            "--validation-fraction",
+            help="The part of the test samples with which the server judges every round.",
+        ),
     ] = 0.1,
     partition: Annotated[
         str,
@@ -107,6 +123,15 @@ def train(
             click_type=OneOf(["in-process", "ray"]),
         ),
     ] = "in-process",
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            help="Train on this Ray cluster (host:port or auto); default with --backend ray: one "
+            "of its own on this machine.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
     output: Annotated[
         Path | None,
@@ -121,6 +146,9 @@ def train(
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue from the checkpoint, exactly.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
     ] = False,
     attestations: Annotated[
         Path | None,
@@ -182,12 +210,22 @@ def train(
         batch_size=batch_size,
         aggregation=aggregation,
         proximal_mu=proximal_mu,
+        clip_norm=clip_norm,
+        assumed_hostile=assumed_hostile,
+        validation_fraction=validation_fraction,
         deadline=deadline,
         seed=seed,
         checkpoint=checkpoint,
         resume=resume,
+        overwrite=overwrite,
     )
-    training = federated(plan, backend=backend, watch=show_round)  # type: ignore[arg-type]
+    with interruptible(checkpoint):
+        training = federated(
+            plan,
+            backend="ray" if ray else backend,  # type: ignore[arg-type]
+            ray=ray or "",
+            watch=show_round,
+        )
     for text in training.notices:
         note(text)
     document = training.to_dict()
@@ -207,13 +245,39 @@ def train(
         print_json(document)
     else:
         print_training(training)
-    if not require_contributions(training):
+    # Both say why, on the last line.
+    if not (require_contributions(training) and require_converged(training)):
         raise typer.Exit(1)
+
+
+@contextmanager
+def interruptible(checkpoint: Path | None) -> Iterator[None]:
+    """End at Ctrl-C and at SIGTERM as a shell expects it, and say how to go on."""
+
+    def leave(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        if checkpoint is not None and checkpoint.exists():
+            note(f"stopped; {checkpoint} has the rounds that are done: --resume goes on")
+        else:
+            note("stopped; no round is kept, because there is no checkpoint")
+        code = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
+        raise typer.Exit(code) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: what was started is stopped first, as at Ctrl-C."""
 
 
 def require_contributions(training: Training) -> bool:
     """Tell whether any update has ever counted; say so if none has."""
-    if any(one.rounds_present for one in training.ledger.measured()):
+    if any(one.rounds_credited for one in training.ledger.measured()):
         return True
     note("no update was ever usable: the model is untrained, and nobody has contributed anything")
     return False
@@ -228,7 +292,19 @@ def show_round(report: RoundReport) -> None:
             f"round {report.number}/{report.rounds}: accuracy {report.accuracy:.4f}, "
             f"loss {report.loss:.4g}, {report.present} of {report.organizations} organizations"
         )
-    warn(text)
+    warn(f"{text}; rolled back: {report.note}" if report.note else text)
+
+
+def require_converged(training: Training) -> bool:
+    """Tell whether the model is worth something; say so if it is not."""
+    if training.diverged:
+        note(f"the training diverged: {training.diverged}")
+    return not training.diverged
+
+
+def _outcome(entry: Entry) -> str:
+    """Return what became of an update, and what the server thinks of it."""
+    return f"{entry.outcome}, {entry.verdict}" if entry.verdict else entry.outcome
 
 
 def print_training(training: Training) -> None:
@@ -238,7 +314,7 @@ def print_training(training: Training) -> None:
     entries = training.ledger.of_round
     rows: list[list[Any]] = []
     for number, (accuracy, loss) in enumerate(zip(training.accuracy, training.loss, strict=True)):
-        present = [one for one in entries(number) if one.outcome == "present"]
+        present = [one for one in entries(number) if one.outcome == "aggregated"]
         samples = sum(one.samples_used for one in present)
         who = f"{len(present)} of {len(measured)}"
         rows.append(
@@ -271,7 +347,7 @@ def print_training(training: Training) -> None:
                 f"{one.pledged_fraction:.6f}",
                 f"{one.measured_fraction:.6f}",
                 f"{one.cpu_hz / 1e9:.4g}",
-                f"{one.weight:.6f}",
+                "none" if one.weight is None else f"{one.weight:.6f}",
                 f"{one.rounds_present}/{one.rounds_asked}",
                 f"{one.seconds:.3g}",
             ]
@@ -284,7 +360,7 @@ def print_training(training: Training) -> None:
             "",
             "",
             "",
-            f"{sum(one.weight for one in measured):.6f}",
+            f"{sum(one.weight or 0.0 for one in measured):.6f}" if training.ledger.weighted else "",
             "",
             f"{sum(one.seconds for one in measured):.3g}",
         ],
@@ -293,7 +369,7 @@ def print_training(training: Training) -> None:
     if incidents:
         print_table(
             ["round", "organization", "outcome", "what happened"],
-            [[str(one.round), one.organization, one.outcome, one.reason] for one in incidents],
+            [[str(one.round), one.organization, _outcome(one), one.story] for one in incidents],
             left=(1, 2, 3),
         )
     print_facts(

@@ -16,7 +16,7 @@ from tradefl.consortium.organizations import Organizations
 from tradefl.consortium.schema import Competition as CompetitionSection
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.consortium.tables import Marks, is_blank, kind_of, plain, read_sheet, text_cell
-from tradefl.errors import SHOWN, InputError, Problem
+from tradefl.errors import MOST_PROBLEMS, SHOWN, InputError, Problem
 from tradefl.foreign import normalized
 from tradefl.game import (
     Competition,
@@ -120,6 +120,8 @@ def _pairs(
     index = {name: i for i, name in enumerate(names)}
     found: dict[tuple[int, int], float] = {}
     for k, pair in enumerate(pairs):
+        if len(problems) > MOST_PROBLEMS:
+            raise InputError.many(file, problems)
         place = f"{file}: competition.pairs[{k}]"
         shape_is_right = (
             isinstance(pair, list)
@@ -218,6 +220,8 @@ def read_matrix(path: Path, names: Sequence[str]) -> Array:
             except (TypeError, ValueError):
                 # No text of the cell: its column has no heading that says what it should be.
                 problems.append(Problem(place(k, c), f"expected a number, got {kind_of(cell)}"))
+        if len(problems) > MOST_PROBLEMS:
+            raise InputError.many(path, problems)
     if problems:
         raise InputError(problems)
     if order is None:
@@ -259,6 +263,10 @@ def _order(
     """Return in which row, and in which column, of a labelled matrix each organization stands."""
     known = set(names)
     labelled = (("row 1", header), ("column 1", column))
+    if not 2 * sum(name in known for name in header) >= len(header):
+        # No label is shown: this may be a file of something else.
+        what = "row 1 does not name the organizations; expected their names, or N rows of numbers"
+        raise InputError.at(path, what)
     problems = [
         Problem(str(path), f"{place} names an unknown organization {shown(name)}")
         for place, found in labelled

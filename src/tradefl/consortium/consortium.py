@@ -21,6 +21,7 @@ from tradefl.consortium.schema import (
     Mechanism,
     PowerLawAccuracy,
     Settlement,
+    Training,
 )
 from tradefl.errors import InputError, Problem
 from tradefl.game import (
@@ -62,7 +63,7 @@ class Consortium:
     ----------
     name
         The consortium's name.
-    mechanism, energy, accuracy, competition, compensation, settlement
+    mechanism, energy, accuracy, competition, compensation, settlement, training
         The sections of the file.
     organizations
         Who takes part, as columns.
@@ -85,6 +86,7 @@ class Consortium:
     rho: Rho
     compensation: Compensation | None = None
     settlement: Settlement | None = None
+    training: Training | None = None
     organizations_file: str | None = None
     matrix: Array | None = None
     points: Array | None = None
@@ -115,6 +117,7 @@ class Consortium:
             self.organizations,
             self.compensation,
             self.settlement,
+            self.training,
         )
 
     @property

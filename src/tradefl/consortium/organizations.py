@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tradefl.consortium.schema import Organization, described
 from tradefl.consortium.tables import Columns, Marks, plain, read_columns, text_cell, whole
-from tradefl.errors import InputError, Problem
+from tradefl.errors import MOST_PROBLEMS, InputError, Problem
 from tradefl.foreign import spreadsheet_cell
 
 Array = npt.NDArray[np.float64]
@@ -25,6 +25,8 @@ NUMBERS = ("profitability", "data_bits", "cycles_per_bit", "download_seconds", "
 REQUIRED = ("name", *NUMBERS[:2], "samples", NUMBERS[2], "cpu_levels_hz", *NUMBERS[3:])
 COLUMNS = (*REQUIRED, "sector", "address")
 MEASURED = (*NUMBERS, "samples")
+# Rows that are validated at once: what is wrong with them is in memory together.
+SLICE = 20_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,15 +136,20 @@ def read_organizations(path: Path) -> Organizations:
         if name not in cells:
             valid[name] = [None] * size
             continue
-        try:
-            # Cells of a CSV file are text and must be converted; those of Parquet must not.
-            valid[name] = _adapter(name).validate_python(cells[name], strict=typed)
-        except ValidationError as error:
-            for detail in error.errors(include_url=False):
-                row = int(detail["loc"][0])
-                if len(detail["loc"]) == 1:
-                    detail["input"] = columns.cells[name][row]  # as it was before conversion
-                problems.append(Problem(columns.place(row, name), described(detail)))
+        adapter, valid[name] = _adapter(name), []
+        for first in range(0, size, SLICE):
+            part = cells[name][first : first + SLICE]
+            try:
+                # Cells of a CSV file are text and must be converted; those of Parquet must not.
+                valid[name] += adapter.validate_python(part, strict=typed)
+            except ValidationError as error:
+                for detail in error.errors(include_url=False):
+                    row = first + int(detail["loc"][0])
+                    if len(detail["loc"]) == 1:
+                        detail["input"] = columns.cells[name][row]  # as it was before conversion
+                    problems.append(Problem(columns.place(row, name), described(detail)))
+            if len(problems) > MOST_PROBLEMS:
+                raise InputError.many(path, problems)
     if problems:
         raise InputError(problems)
     levels = padded(valid["cpu_levels_hz"])

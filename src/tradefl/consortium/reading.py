@@ -21,7 +21,7 @@ from tradefl.consortium.organizations import Organizations, descending_levels, r
 from tradefl.consortium.schema import described, shown, suggestion
 from tradefl.consortium.tables import SUFFIXES, Marks, plain, read_columns
 from tradefl.errors import SHOWN, InputError, Problem
-from tradefl.foreign import limits, look_alikes, parse_toml, read_text
+from tradefl.foreign import look_alikes, parse_toml, read_text
 from tradefl.game import Competition, SectorCompetition
 from tradefl.text import quoted
 
@@ -38,6 +38,7 @@ KEYS = (
     "competition",
     "compensation",
     "settlement",
+    "training",
     "organization",
     "organizations_file",
 )
@@ -101,9 +102,10 @@ class _Reader:
         mechanism = self._section(schema.Mechanism, document, "mechanism")
         energy = self._section(schema.Energy, document, "energy")
         accuracy = self._accuracy(document)
-        optional = {"competition": {}, "settlement": {}, **document}
+        optional = {"competition": {}, "settlement": {}, "training": {}, **document}
         competition = self._section(schema.Competition, optional, "competition")
         settlement = self._section(schema.Settlement, optional, "settlement")
+        training = self._section(schema.Training, optional, "training")
         organizations = self._organizations(document)
         compensation = None
         if "compensation" in document:
@@ -131,6 +133,7 @@ class _Reader:
             or accuracy is None
             or competition is None
             or settlement is None
+            or training is None
             or organizations is None
             or ("compensation" in document and compensation is None)
             or (isinstance(accuracy, schema.EmpiricalAccuracy) and points is None)
@@ -149,6 +152,7 @@ class _Reader:
             else rho,
             compensation=compensation,
             settlement=settlement if "settlement" in document else None,
+            training=training if "training" in document else None,
             organizations_file=document.get("organizations_file"),
             matrix=matrix,
             points=points,
@@ -168,7 +172,7 @@ class _Reader:
     # --- the parts -----------------------------------------------------------------------------
 
     def _parse(self) -> dict[str, Any]:
-        return parse_toml(read_text(self.path, limits().toml_bytes), self.path)
+        return parse_toml(read_text(self.path, field="toml_bytes"), self.path)
 
     def _name(self, document: Mapping[str, Any]) -> str | None:
         if "name" not in document:

@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     StringConstraints,
     ValidationError,
 )
 from pydantic_core import PydanticCustomError
 
-from tradefl.foreign import name_problem, normalized, printable
+from tradefl.foreign import name_problem, normalized
+from tradefl.text import CELL_SHOWN, printable
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Intensity = Annotated[float, Field(ge=0, le=1)]
 FILE_NAME_LENGTH = 1_000
+MOST_LEVELS = 1_000
 SHOWN = 60
 
 
@@ -53,8 +57,12 @@ def _by_name(table: Any) -> Any:
 Name = Annotated[str, AfterValidator(_name)]
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=FILE_NAME_LENGTH)]
 Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
+Bytes32 = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{64}$")]
 Seconds = Annotated[int, Field(gt=0)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+Levels = Annotated[list[Positive], Field(min_length=1, max_length=MOST_LEVELS)]
+# Only the first point that is wrong is reported: there may be millions.
+Points = Annotated[list[Point], FailFast()]
 
 
 class Section(BaseModel):
@@ -139,7 +147,7 @@ class Compensation(Section):
     constants: Annotated[dict[str, float], BeforeValidator(_by_name)]  # k_i by name, payoff
     pairs: list[Any] = Field(default_factory=list)  # [receiver, payer, amount], payoff
     schedules: Annotated[
-        dict[str, list[Point]], BeforeValidator(_by_name)
+        dict[str, Points], BeforeValidator(_by_name)
     ]  # phi_i by name: [share, payoff], ascending
 
 
@@ -151,7 +159,7 @@ class Organization(Section):
     data_bits: Positive  # s_i
     samples: Annotated[int, Field(ge=1, le=2**53)]  # |S_i|
     cycles_per_bit: Positive  # eta_i
-    cpu_levels_hz: Annotated[list[Positive], Field(min_length=1)]  # F_i, ascending
+    cpu_levels_hz: Levels  # F_i, ascending
     download_seconds: NonNegative  # T1_i
     upload_seconds: NonNegative  # T3_i
     sector: Name | None = None
@@ -168,7 +176,30 @@ class Settlement(Section):
     report_seconds: Seconds = 604_800
     dispute_seconds: Seconds = 86_400
     ruling_seconds: Seconds = 86_400
+    closing_blocks: Annotated[int, Field(gt=0)] = 20  # that a window stays open once it is closed
+    dispute_stake_wei: Annotated[int, Field(ge=0)] = (
+        0  # on top of the bond; a lost dispute costs it
+    )
+    chain_id: Annotated[int, Field(gt=0, lt=2**64)] | None = None  # of the chain it is settled on
+    factory: Address | None = None  # what creates the contracts; default: one for every chain
+    series: Bytes32 | None = None  # agreements of one series share a vault
+    block_gas_limit: Annotated[int, Field(gt=0)] = 16_777_216  # that no call exceeds
+    max_transaction_bytes: Annotated[int, Field(gt=0)] = 30_000  # that no transaction exceeds
     turn_seconds: Annotated[int, Field(gt=0, le=86_400)] = 60  # of a negotiation
+    turn_blocks: Annotated[int, Field(ge=0, le=1_000)] = 3  # that a turn stays open after its time
+
+
+Aggregation = Literal["fedavg", "fedprox", "fedadam", "fedmedian", "trimmed-mean", "krum", "bulyan"]
+AGGREGATIONS: tuple[str, ...] = get_args(Aggregation)
+
+
+class Training(Section):
+    """``[training]``: how updates become a model, as the consortium has agreed."""
+
+    aggregation: Aggregation = "fedavg"
+    proximal_mu: NonNegative = 0.1  # fedprox: the weight of staying close
+    clip_norm: NonNegative = 0.0  # the longest step of an update; 0: any
+    assumed_hostile: Annotated[int, Field(ge=1)] | None = None  # trimmed-mean, krum, bulyan
 
 
 def described(error: Any, known: Iterable[str] = ()) -> str:
@@ -186,13 +217,18 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
     if kind == "finite_number":
         return f"expected a finite number, got {got}"
     if kind == "string_pattern_mismatch":
-        return f"expected an address: 0x and 40 hexadecimal digits, got {got}"
+        digits = re.search(r"\{(\d+)\}", context["pattern"])
+        count = "40" if digits is None else digits[1]
+        what = "an address: " if count == "40" else ""
+        return f"expected {what}0x and {count} hexadecimal digits, got {got}"
     if kind == "name":
         return f"{context['problem']}, got {got}"
     if kind == "string_too_long":
         return f"expected at most {context['max_length']:,} characters, got {len(error['input']):,}"
     if kind == "literal_error":
         return f"expected {context['expected']}, got {got}"
+    if kind == "too_long" and context["max_length"] > 2:
+        return f"expected at most {context['max_length']:,} values"
     if kind == "too_short" and context.get("min_length", 1) > 1:
         kind = "too_long"  # either way it is no pair
     if kind in ("too_short", "string_too_short"):
@@ -231,15 +267,16 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: Any) -> str:
-    """Return a value for a message: at most 60 printable characters."""
+    """Return a value for a message: printable, of text at most 40 characters, of others 60."""
     if isinstance(value, dict):
         return "a table"
     if isinstance(value, bool):
         return "true" if value else "false"
     # What is cut off need not be written out: it may be a million numbers.
     if isinstance(value, str):
-        text = repr(value[: SHOWN + 1])
-    elif isinstance(value, list):
+        text = repr(value[: CELL_SHOWN + 1])
+        return text if len(text) <= CELL_SHOWN + 2 else text[: CELL_SHOWN - 2] + "..." + text[0]
+    if isinstance(value, list):
         text = f"[{', '.join(map(shown, value[:SHOWN]))}]"
     elif isinstance(value, int) and value.bit_length() > 1_000:
         return "a number of more than 300 digits"
@@ -250,6 +287,7 @@ def shown(value: Any) -> str:
 
 __all__ = [
     "ACCURACY_MODELS",
+    "AGGREGATIONS",
     "Accuracy",
     "Compensation",
     "Competition",
@@ -261,6 +299,7 @@ __all__ = [
     "Section",
     "Settlement",
     "SqrtLossAccuracy",
+    "Training",
     "ValidationError",
     "described",
     "shown",

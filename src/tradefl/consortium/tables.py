@@ -21,9 +21,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+from tradefl.consortium.parquet import read_parquet
 from tradefl.consortium.schema import suggestion
-from tradefl.errors import InputError, MissingExtraError, Problem
-from tradefl.foreign import limits, read_bytes, read_cell, read_text
+from tradefl.errors import MOST_PROBLEMS, InputError, MissingExtraError, Problem
+from tradefl.foreign import Limits, limits, read_bytes, read_cell, read_text
 from tradefl.foreign.limits import exceeded
 from tradefl.text import quoted
 
@@ -93,14 +94,14 @@ def read_sheet(path: Path, recognized: Callable[[list[str]], int]) -> Sheet:
     MissingExtraError
         Parquet or Excel, and the library that reads it is not installed.
     """
-    readers = {".parquet": _read_parquet, ".xlsx": _read_workbook}
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         expected = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
         raise InputError.at(path, f"is not a table; expected a {expected} file")
-    if suffix in readers:
-        return readers[suffix](path)
-    return _read_text(path, recognized)
+    if suffix == ".parquet":
+        names, rows = read_parquet(path)
+        return Sheet(path, [names, *rows], range(-1, len(rows)), "row", "parquet")
+    return _read_workbook(path) if suffix == ".xlsx" else _read_text(path, recognized)
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -147,7 +148,9 @@ def _numbered(path: Path, reader: Any, skipped: int) -> Iterator[tuple[int, list
         raise InputError.at(f"{path}: line {line}", f"not valid CSV: {error}") from None
 
 
-def _bounded(path: Path, numbered: Iterable[tuple[int, list[Cell]]]) -> tuple[list[Any], list[int]]:
+def _bounded(
+    path: Path, numbered: Iterable[tuple[int, list[Cell]]], unit: str = "line"
+) -> tuple[list[list[Cell]], list[int]]:
     """Return the rows that are not blank, and where they are, within the limits."""
     most = limits()
     rows: list[list[Cell]] = []
@@ -163,7 +166,7 @@ def _bounded(path: Path, numbered: Iterable[tuple[int, list[Cell]]]) -> tuple[li
             raise exceeded(path, f"has more than {most.rows:,} rows", "rows", most.rows)
         if len(row) > most.columns:
             raise exceeded(
-                f"{path}: line {line}", f"has {len(row):,} cells", "columns", most.columns
+                f"{path}: {unit} {line}", f"has {len(row):,} cells", "columns", most.columns
             )
         rows.append(row)
         lines.append(line)
@@ -173,93 +176,6 @@ def _bounded(path: Path, numbered: Iterable[tuple[int, list[Cell]]]) -> tuple[li
 def is_blank(row: Iterable[Cell]) -> bool:
     """Tell whether nothing is in any of the cells."""
     return not any(cell is not None and (not isinstance(cell, str) or cell.strip()) for cell in row)
-
-
-# --- Parquet -------------------------------------------------------------------------------------
-
-
-def _read_parquet(path: Path) -> Sheet:
-    """Read a Parquet table: sizes first, from its metadata; then the cells."""
-    content = read_bytes(path)
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise MissingExtraError(f"{path}: reading Parquet", "tables") from None
-    most = limits()
-    if int.from_bytes(content[-8:-4], "little") > _FOOTER_BYTES:
-        raise InputError.at(path, "cannot be read as Parquet: its description is too large")
-    try:
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
-        metadata = file.metadata
-        if metadata.num_rows > most.rows:
-            raise exceeded(path, f"has {metadata.num_rows:,} rows", "rows", most.rows)
-        if max(len(file.schema_arrow), metadata.num_columns) > most.columns:
-            raise exceeded(path, f"has {metadata.num_columns:,} columns", "columns", most.columns)
-        chunks = [
-            metadata.row_group(group).column(column)
-            for group in range(metadata.num_row_groups)
-            for column in range(metadata.num_columns)
-        ]
-        size = sum(chunk.total_uncompressed_size for chunk in chunks)
-        if size > most.bytes:
-            raise exceeded(path, f"has {size:,} bytes decompressed", "bytes", most.bytes)
-        values = sum(chunk.num_values for chunk in chunks)
-        if values > most.values:  # a list column may hold millions in one row
-            raise exceeded(path, f"has {values:,} values", "values", most.values)
-        problems = [
-            Problem(f"{path}: column {k}", f"has the type {field.type}; {_PARQUET_EXPECTED}")
-            for k, field in enumerate(file.schema_arrow, 1)
-            if not _is_plain(field.type)
-        ]
-        if problems:
-            raise InputError(problems)
-        # A text that occurs in every row is kept once, not once for each row.
-        text = [field.name for field in file.schema_arrow if _is_text(field.type)]
-        file = pyarrow.parquet.ParquetFile(io.BytesIO(content), read_dictionary=text)
-        table = file.read()
-    except InputError:
-        raise
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError.at(path, f"cannot be read as Parquet: {reason}") from None
-    columns = [_values(column) for column in table.columns]
-    rows = [list(row) for row in zip(*columns, strict=True)]
-    return Sheet(path, [table.column_names, *rows], range(-1, len(rows)), "row", "parquet")
-
-
-_PARQUET_EXPECTED = "expected numbers, text, or lists of numbers"
-# The footer of a table within the limits is far smaller; its parser needs many times its size.
-_FOOTER_BYTES = 4 * 2**20
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow.types as t
-
-    return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_dictionary(kind))
-
-
-def _is_plain(kind: Any) -> bool:
-    import pyarrow.types as t
-
-    if t.is_dictionary(kind):
-        return bool(t.is_string(kind.value_type) or t.is_large_string(kind.value_type))
-    if t.is_list(kind) or t.is_large_list(kind):
-        kind = kind.value_type
-    elif _is_text(kind):
-        return True
-    return bool(t.is_integer(kind) or t.is_floating(kind) or t.is_boolean(kind) or t.is_null(kind))
-
-
-def _values(column: Any) -> list[Cell]:
-    """Return the cells of a column; texts that are equal are one object."""
-    cells: list[Cell] = []
-    for chunk in column.chunks:
-        if hasattr(chunk, "dictionary"):
-            words = [*chunk.dictionary.to_pylist(), None]
-            cells += [words[-1 if k is None else k] for k in chunk.indices.to_pylist()]
-        else:
-            cells += chunk.to_pylist()
-    return cells
 
 
 # --- Excel ---------------------------------------------------------------------------------------
@@ -294,8 +210,9 @@ def _read_workbook(path: Path) -> Sheet:
                 raise InputError.at(path, "has no worksheet")
             sheet = book.worksheets[0]
             sheet.reset_dimensions()  # what the file says of its size is not believed
-            cells = sheet.iter_rows(values_only=True, max_col=most.columns + 1)
-            rows, lines = _bounded(path, _trimmed(path, cells, most.rows))
+            rows, lines = _bounded(
+                path, _trimmed(path, sheet.iter_rows(values_only=True), most), "row"
+            )
             book.close()
     except InputError:
         raise
@@ -309,12 +226,14 @@ def _read_workbook(path: Path) -> Sheet:
 
 
 def _trimmed(
-    path: Path, rows: Iterable[tuple[Cell, ...]], most: int
+    path: Path, rows: Iterable[tuple[Cell, ...]], most: Limits
 ) -> Iterator[tuple[int, list[Cell]]]:
     """Yield the rows and their numbers, without the empty cells at their end."""
+    cells = 0
     for number, row in enumerate(rows, 1):
-        if number > 4 * most:
-            raise exceeded(path, f"has more than {number - 1:,} rows", "rows", most)
+        cells += len(row)  # a row extends to its last cell, however many before it are empty
+        if cells > most.values:
+            raise exceeded(path, f"has more than {most.values:,} cells", "values", most.values)
         last = max((k for k, cell in enumerate(row, 1) if cell is not None), default=0)
         yield number, list(row[:last])
 
@@ -377,6 +296,8 @@ def read_columns(path: Path, required: Sequence[str], known: Sequence[str]) -> C
                 "the separator into double quotes, and write numbers without thousands separators"
             )
             problems.append(Problem(sheet.place(k), what))
+            if len(problems) > MOST_PROBLEMS:
+                raise InputError.many(path, problems)
     kept = []
     for k, name in enumerate(header):
         column = [row[k] for row in body if k < len(row)]

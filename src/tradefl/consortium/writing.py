@@ -47,13 +47,24 @@ def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
     atomic_write(target, tomli_w.dumps(document).encode())
 
 
+SECTIONS = (
+    "mechanism",
+    "energy",
+    "accuracy",
+    "competition",
+    "compensation",
+    "settlement",
+    "training",
+)
+
+
 def to_document(consortium: Consortium) -> dict[str, Any]:
     """Return the consortium as the tables of its file, organizations inline."""
     document: dict[str, Any] = {"name": consortium.name}
     # Top-level keys must come before the first table of a TOML file.
     if consortium.organizations_file is not None:
         document["organizations_file"] = consortium.organizations_file
-    for key in ("mechanism", "energy", "accuracy", "competition", "compensation", "settlement"):
+    for key in SECTIONS:
         section = getattr(consortium, key)
         if section is not None:
             document[key] = section.model_dump(exclude_none=True, exclude_unset=True)

@@ -9,17 +9,25 @@ from pathlib import Path
 
 import streamlit as st
 
-from tradefl.dashboard import sidebar, state
+from tradefl.dashboard import settings, sidebar, state
 from tradefl.dashboard.parts import show_problems
 
 HERE = Path(__file__).parent
 PAGES = ("consortium", "equilibrium", "payments", "incentive", "settlement", "training")
 
 
+SECONDS_A_LOOK = 2.0
+
+
 def console() -> None:
     """Draw the sidebar, solve, and draw the page that was chosen."""
-    title = state.original().name
+    notice = state.refresh()
+    title = state.original().name if state.has_original() else settings.current().file.name
     st.set_page_config(page_title=f"{title} - TradeFL", layout="wide")
+    st.fragment(_look, run_every=SECONDS_A_LOOK)()
+    _tell(notice)
+    if not state.has_original():
+        st.stop()
     page = st.navigation(
         [
             st.Page(HERE / f"{name}.py", title=name.capitalize(), default=name == "consortium")
@@ -32,6 +40,23 @@ def console() -> None:
     if state.table_problems() and page.title != "Consortium":
         st.warning("The table on the page Consortium has errors: shown is its last valid state.")
     page.run()
+
+
+def _look() -> None:
+    """Draw everything again when the file has changed."""
+    if state.has_changed():
+        st.rerun()
+
+
+def _tell(notice: state.Notice) -> None:
+    """Say what has become of the file."""
+    kept = "; shown is its last valid content" if state.has_original() else ""
+    show_problems(notice.problems, f"The consortium file is not valid now{kept}.")
+    if notice.waits:
+        st.warning("The consortium file has changed. Your table is an edit of its earlier content.")
+        st.button("Take the file as it is now, and give up the edits", on_click=state.forget_edits)
+    if notice.taken:
+        st.toast("The consortium file has changed; shown is its new content.")
 
 
 if __name__ == "__main__":

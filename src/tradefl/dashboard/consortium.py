@@ -15,7 +15,7 @@ from tradefl.errors import InputError
 from tradefl.report import frames
 from tradefl.report import report as html_report
 
-EDITOR, INPUT, RETURNS = "organizations", "_editor_input", "_editor_returns"
+EDITOR = "organizations"
 # A table of no more rows stands whole; of a longer one some rows are scrolled out of sight.
 WHOLE_ROWS = 20
 ROW_HEIGHT, BORDER = 35, 2  # px
@@ -40,7 +40,7 @@ def page() -> None:
     _editor()
     told = InputError(state.table_problems()).lines()
     show_problems(told, "The table is not valid; shown is its last valid state.")
-    st.button("Back to the file's table", disabled=not _changed(), on_click=_back)
+    st.button("Back to the file's table", disabled=not _changed(), on_click=state.forget_edits)
     _downloads()
     _competition()
 
@@ -49,21 +49,13 @@ def _changed() -> bool:
     return state.EDITED in st.session_state or bool(state.table_problems())
 
 
-def _back() -> None:
-    state.forget_edits()
-    st.session_state.pop(INPUT, None)
-    # The browser keeps the changes to an editor, and would make them to the file's table again:
-    # it gets a new editor.
-    st.session_state[RETURNS] = st.session_state.get(RETURNS, 0) + 1
-
-
 def _editor() -> None:
-    key = f"{EDITOR}-{st.session_state.get(RETURNS, 0)}"
+    key = f"{EDITOR}-{st.session_state.get(state.EDITORS, 0)}"
     # The editor forgets its changes when it gets another table, so it gets the same one
     # for as long as the page is shown, and when the page is opened again what was edited.
-    if key not in st.session_state or INPUT not in st.session_state:
-        st.session_state[INPUT] = state.table()
-    shown = st.session_state[INPUT]
+    if key not in st.session_state or state.EDITOR_INPUT not in st.session_state:
+        st.session_state[state.EDITOR_INPUT] = state.table()
+    shown = st.session_state[state.EDITOR_INPUT]
     notes = beside(state.table(), state.table_problems())
     # The last row of the editor is the one that adds a row, and one may be added in sight.
     rows = min(len(shown), WHOLE_ROWS) + 1

@@ -12,19 +12,22 @@ import streamlit as st
 
 from tradefl.charts import FAINT, INK
 from tradefl.dashboard.editing import Download
+from tradefl.foreign import spreadsheet_cell
 from tradefl.report.blocks import Facts, Figure, Listing, Section, Table, Text
+from tradefl.text import printable
 
 # On a dark page ink is light; black, which is one scheme's colour, too.
 DARK = {INK: "#e6e8eb", FAINT: "#3d444d", "#000000": "#ffffff", "black": "#ffffff"}
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:^&@])")
+GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")  # an amount as pages show it
 LONGEST_METRIC = 16  # longer ones would be cut
 LONGEST_WORD = 42  # an address; words do not break
 Charts = Mapping[str, tuple[Any, str]]
 
 
 def plain(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    return SPECIAL.sub(r"\\\1", text)
+    """Return text that Markdown shows as it is, with nothing in it that hides or turns words."""
+    return SPECIAL.sub(r"\\\1", printable(text, lines=True))
 
 
 def aside(text: str) -> None:
@@ -103,7 +106,7 @@ def show_facts(facts: Sequence[tuple[str, str, str, str]]) -> None:
                 if below:
                     aside(below)
     for name, value, *_ in lines:
-        st.text(f"{name}: {value}")
+        st.text(printable(f"{name}: {value}"))
 
 
 def show_table(table: Table) -> None:
@@ -118,7 +121,7 @@ def show_table(table: Table) -> None:
     ]
     if any(len(word) > LONGEST_WORD for row in rows for cell in row for word in cell.split()):
         # Such as a hash, which the other kind of table would cut off.
-        st.dataframe(pd.DataFrame(rows, columns=headings), hide_index=True)
+        st.dataframe(safe(pd.DataFrame(rows, columns=headings)), hide_index=True)
         return
     frame = pd.DataFrame(
         [[plain(cell) for cell in row] for row in rows], columns=[plain(name) for name in headings]
@@ -137,5 +140,22 @@ def offer(
 
 
 def csv_of(frame: pd.DataFrame, name: str) -> Download:
-    """Return a table as a CSV file; numbers keep all their digits."""
-    return Download(name, "text/csv", frame.to_csv(index=False).encode())
+    """Return a table as a CSV file for spreadsheets; numbers keep all their digits.
+
+    A name from a partner that a spreadsheet would run as a formula is marked as text.
+    """
+    cells = frame.map(_cell).rename(columns=_cell)
+    return Download(name, "text/csv", cells.to_csv(index=False).encode("utf-8-sig"))
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if GROUPED.fullmatch(value):
+        return value.replace(",", "")  # a number again, for the spreadsheet
+    return spreadsheet_cell(printable(value))
+
+
+def safe(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose texts hide no word and turn none."""
+    return frame.map(lambda value: printable(value) if isinstance(value, str) else value)

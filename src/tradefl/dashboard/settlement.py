@@ -16,8 +16,17 @@ import streamlit as st
 from tradefl.consortium import Consortium
 from tradefl.consortium.schema import shown
 from tradefl.dashboard import state
-from tradefl.dashboard.parts import csv_of, offer, plain, show_facts, show_problems, show_section
+from tradefl.dashboard.parts import (
+    csv_of,
+    offer,
+    plain,
+    safe,
+    show_facts,
+    show_problems,
+    show_section,
+)
 from tradefl.errors import InputError
+from tradefl.foreign import hidden_secrets
 from tradefl.report.records import Settlement as Document
 from tradefl.report.records import settlement_section
 from tradefl.solvers import Solution
@@ -154,7 +163,8 @@ def _browser() -> None:
                     state.view().consortium if compare else None,
                 )
         except InputError as error:
-            show_problems(error.lines(), "This cannot be read.")
+            hidden = [hidden_secrets(line, url.strip()) for line in error.lines()]
+            show_problems(hidden, "This cannot be read.")
             return
         st.session_state[READ] = found
     known: OnChain | None = st.session_state.get(READ)
@@ -191,7 +201,7 @@ def read_off(url: str, contract: str, first_block: int, consortium: Consortium |
     events = chain.events(address, event.block)
     agreement = verdict.agreement
     now = None if agreement is None else read_state(chain, address, len(agreement))
-    return OnChain(chain.place, verdict, agreement, now, tuple(events))
+    return OnChain(hidden_secrets(chain.place, url), verdict, agreement, now, tuple(events))
 
 
 def _shown(found: OnChain) -> None:
@@ -214,11 +224,11 @@ def _shown(found: OnChain) -> None:
         st.subheader("Deadlines")
         st.table(_deadlines(found.state))
         st.subheader("Organizations")
-        frame = _organizations(found.agreement, found.state, verdict)
+        frame = safe(_organizations(found.agreement, found.state, verdict))
         st.dataframe(frame, hide_index=True)
         offer("Organizations, CSV", csv_of(frame, "settlement.csv"), key="csv-settlement")
     st.subheader("Events")
-    events = event_table(found.events, found.agreement)
+    events = safe(event_table(found.events, found.agreement))
     st.dataframe(events, hide_index=True)
     offer("Events, CSV", csv_of(events, "events.csv"), key="csv-events")
 

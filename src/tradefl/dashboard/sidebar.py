@@ -14,7 +14,7 @@ from tradefl.solvers import DEFAULT_METHOD, METHODS
 from tradefl.tuning import saturation
 
 GAMMA, RHO, DEADLINE, METHOD = "gamma", "rho_scale", "deadline", "method"
-EXTRA_GAMMA = "_extra_gamma"
+EXTRA_GAMMA, FOLLOWED = "_extra_gamma", "_followed_terms"
 STEPS_A_DECADE, DECADES = 10, 3
 RHO_STEP, RHO_TOP = 0.05, 3.0
 STEPS_A_DOUBLING, DOUBLINGS = 8, 3
@@ -24,13 +24,8 @@ def choices() -> state.Choices:
     """Draw the sidebar and return what was chosen."""
     consortium = state.original()
     terms = Terms.of(consortium)
-    for key, value in (
-        (METHOD, DEFAULT_METHOD),
-        (GAMMA, terms.gamma),
-        (RHO, 1.0),
-        (DEADLINE, terms.deadline),
-    ):
-        st.session_state.setdefault(key, value)
+    st.session_state.setdefault(METHOD, DEFAULT_METHOD)
+    _follow(consortium, terms)
     with st.sidebar:
         st.header(plain(consortium.name))
         aside(settings.current().file.name)
@@ -59,6 +54,24 @@ def choices() -> state.Choices:
             )
         st.button("Back to the file's terms", on_click=reset)
     return state.Choices(method, Terms(float(gamma), float(rho), float(deadline)))
+
+
+def _follow(consortium: Consortium, terms: Terms) -> None:
+    """Set the sliders that stand at the file's terms, or where they have no place any more.
+
+    Those of the file may have changed; sliders that were moved stay.
+    """
+    before: Terms = st.session_state.get(FOLLOWED, terms)
+    extra = st.session_state.get(EXTRA_GAMMA)
+    for key, own, earlier, places in (
+        (GAMMA, terms.gamma, before.gamma, gammas(consortium, extra)),
+        (DEADLINE, terms.deadline, before.deadline, deadlines(consortium)),
+    ):
+        if st.session_state.get(key, earlier) == earlier or st.session_state[key] not in places:
+            st.session_state[key] = own
+    if not 0.0 <= st.session_state.setdefault(RHO, 1.0) <= top_of_rho(consortium):
+        st.session_state[RHO] = 1.0
+    st.session_state[FOLLOWED] = terms
 
 
 def reset() -> None:

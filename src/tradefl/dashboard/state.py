@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,11 @@ import streamlit as st
 import tomli_w
 
 from tradefl.comparison import Comparison, compare
-from tradefl.consortium import Consortium, load
+from tradefl.consortium import Consortium
 from tradefl.consortium.writing import to_document
-from tradefl.dashboard import settings
+from tradefl.dashboard import settings, watching
 from tradefl.dashboard.editing import Terms, adjusted, table_of
+from tradefl.dashboard.watching import FileState
 from tradefl.errors import InputError, Problem
 from tradefl.report.frames import chosen
 from tradefl.solvers import Solution, Trace, solve
@@ -28,6 +28,8 @@ MOVES_DRAWN = 200
 
 # The keys of the session that are no widgets.
 TABLE, TABLE_PROBLEMS, EDITED, VIEW = "_table", "_table_problems", "_edited", "_view"
+EDITOR_INPUT, EDITORS = "_editor_input", "_editor_returns"
+SHOWN, SEEN = "_shown", "_seen"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,18 +65,67 @@ class View:
     problems: tuple[str, ...] = ()
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
-def _loaded(file: Path, _changed: int) -> Consortium:
-    return load(file)
+@dataclasses.dataclass(frozen=True)
+class Notice:
+    """What the reader should know of the file.
+
+    Attributes
+    ----------
+    problems
+        Why it is not valid; what is shown is its last valid content.
+    waits
+        It has new content, which waits because the table was edited.
+    taken
+        It had new content at the beginning of this run, which is shown now.
+    """
+
+    problems: tuple[str, ...] = ()
+    waits: bool = False
+    taken: bool = False
+
+
+def refresh() -> Notice:
+    """Look at the file, once at the beginning of each run, and take its content if it is new.
+
+    Content that is not valid is not taken, and none while the table has edits: they would be lost.
+    """
+    file = settings.current().file
+    now = watching.read(file)
+    st.session_state[SEEN] = now.fingerprint
+    shown: FileState | None = st.session_state.get(SHOWN)
+    if shown is None:
+        shown = now if now.consortium is not None else watching.last_valid(file)
+        if shown is None:
+            return Notice(now.problems)
+        st.session_state[SHOWN] = shown
+    if now.consortium is None:
+        return Notice(now.problems)
+    if now.fingerprint == shown.fingerprint:
+        return Notice()
+    if now.consortium == shown.consortium or not (EDITED in st.session_state or table_problems()):
+        taken = now.consortium != shown.consortium
+        st.session_state[SHOWN] = now
+        if taken:
+            forget_edits()
+        return Notice(taken=taken)
+    return Notice(waits=True)
+
+
+def has_original() -> bool:
+    """Tell whether there is anything to show: not if the file was never valid."""
+    return SHOWN in st.session_state
+
+
+def has_changed() -> bool:
+    """Tell whether the file has changed since this session looked."""
+    return watching.fingerprint(settings.current().file) != st.session_state.get(SEEN)
 
 
 def original() -> Consortium:
-    """Return the consortium of the file, as it was when this session began."""
-    if "_original" not in st.session_state:
-        file = settings.current().file
-        st.session_state["_original"] = _loaded(file, file.stat().st_mtime_ns)
-    found: Consortium = st.session_state["_original"]
-    return found
+    """Return the consortium of the file: its last valid content that this session has taken."""
+    shown: FileState = st.session_state[SHOWN]
+    assert shown.consortium is not None  # noqa: S101  others are not taken
+    return shown.consortium
 
 
 def base() -> Consortium:
@@ -109,8 +160,11 @@ def keep_table(
 
 def forget_edits() -> None:
     """Go back to the file."""
-    for key in (TABLE, TABLE_PROBLEMS, EDITED):
+    for key in (TABLE, TABLE_PROBLEMS, EDITED, EDITOR_INPUT):
         st.session_state.pop(key, None)
+    # The browser keeps the changes to an editor, and would apply them to the file's table again:
+    # it gets a new editor.
+    st.session_state[EDITORS] = st.session_state.get(EDITORS, 0) + 1
 
 
 def key_of(consortium: Consortium) -> str:

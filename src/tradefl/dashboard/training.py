@@ -28,13 +28,12 @@ def page() -> None:
     given = st.file_uploader("A training document (JSON)", type="json")
     try:
         if given is not None:
-            st.session_state[KEPT] = read_upload(given.getvalue(), given.name, state.original())
-        elif KEPT not in st.session_state and (path := settings.current().training) is not None:
-            st.session_state[KEPT] = read_training(path, state.original())
+            read_upload(given.getvalue(), given.name, state.original())  # or keep the one before
+            st.session_state[KEPT] = given.getvalue(), given.name
+        training = _training()
     except InputError as error:
         show_problems(error.lines(), "This document cannot be shown.")
         return
-    training: Training | None = st.session_state.get(KEPT)
     if training is None:
         st.write("Nothing to show yet.")
         return
@@ -44,6 +43,15 @@ def page() -> None:
         f"Accuracy and loss after each of {training.rounds} rounds. The table has the numbers.",
     )
     show_section(training_section(training), {"training-curves": curves})
+
+
+def _training() -> Training | None:
+    """Return what was uploaded last, or else the document of the command line, as it is now."""
+    kept: tuple[bytes, str] | None = st.session_state.get(KEPT)
+    if kept is not None:
+        return read_upload(*kept, state.original())
+    path = settings.current().training
+    return None if path is None else read_training(path, state.original())
 
 
 def read_upload(content: bytes, name: str, consortium: Consortium) -> Training:

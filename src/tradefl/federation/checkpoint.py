@@ -15,6 +15,7 @@ import pydantic_core
 
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, Problem
+from tradefl.federation.ledger import Entry
 
 SCHEMA = "tradefl/checkpoint/1"
 META = "meta"
@@ -100,17 +101,26 @@ class Checkpoint:
             meta = pydantic_core.from_json(archive[META].tobytes())
             if meta["schema"] != SCHEMA:
                 raise ValueError(f"expected {SCHEMA}, got {meta['schema']!r}")
-            arrays = {name: archive[f"array.{k}"] for k, name in enumerate(meta["names"])}
-            state = {
-                key: {name: archive[f"{key}.{k}"] for k, name in enumerate(names)}
-                for key, names in meta["state"].items()
-            }
+            if not set(meta["state"]) <= set(STATE):
+                raise ValueError(f"expected only {STATE} as state, got {sorted(meta['state'])}")
+            arrays = _arrays(archive, "array", meta["names"])
+            state = {key: _arrays(archive, key, names) for key, names in meta["state"].items()}
+        done = meta["rounds_done"]
+        if type(done) is not int or done < 0:
+            raise ValueError(f"expected a number of rounds >= 0, got {done!r}")
+        accuracy = [float.fromhex(value) for value in meta["accuracy"]]
+        loss = [float.fromhex(value) for value in meta["loss"]]
+        if not len(accuracy) == len(loss) == (done + 1 if accuracy else done):
+            raise ValueError(f"expected the accuracy and loss of {done} rounds and before")
+        entries = [Entry.from_dict(entry) for entry in meta["entries"]]
+        if any(entry.round > done for entry in entries):
+            raise ValueError(f"expected entries of {done} rounds")
         return cls(
-            rounds_done=int(meta["rounds_done"]),
+            rounds_done=done,
             arrays=arrays,
             state=state,
-            accuracy=[float.fromhex(value) for value in meta["accuracy"]],
-            loss=[float.fromhex(value) for value in meta["loss"]],
+            accuracy=accuracy,
+            loss=loss,
             entries=list(meta["entries"]),
             identity=dict(meta["identity"]),
         )
@@ -134,6 +144,16 @@ class Checkpoint:
             raise InputError(problems)
 
 
+def _arrays(archive: Mapping[str, Any], prefix: str, names: Any) -> dict[str, npt.NDArray[Any]]:
+    """Return arrays of numbers by name."""
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"expected a list of names, got {names!r}")
+    arrays = {name: archive[f"{prefix}.{k}"] for k, name in enumerate(names)}
+    if len(arrays) != len(names) or any(value.dtype.kind not in "fiu" for value in arrays.values()):
+        raise ValueError("expected different names, and arrays of numbers")
+    return arrays
+
+
 def strategy_state(strategy: object) -> dict[str, dict[str, npt.NDArray[Any]]]:
     """Return the arrays that a strategy of Flower's keeps between rounds."""
     return {
@@ -143,8 +163,9 @@ def strategy_state(strategy: object) -> dict[str, dict[str, npt.NDArray[Any]]]:
 
 def restore_state(strategy: object, state: Mapping[str, dict[str, npt.NDArray[Any]]]) -> None:
     """Give a strategy its arrays back."""
-    for key, arrays in state.items():
-        setattr(strategy, key, arrays)
+    for key in STATE:  # and nothing else that a file may name
+        if key in state:
+            setattr(strategy, key, state[key])
 
 
 def _difference(own: object, wanted: object) -> str:

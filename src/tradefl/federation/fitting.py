@@ -261,6 +261,7 @@ def measure_accuracy(
         In the order of fractions and seeds; the mean accuracy before training; what the reader
         should know.
     """
+    plan = plan.agreed(None if consortium is None else consortium.training)
     dataset = load_dataset(plan.data, plan.folder)
     names, units, held, notices = _everybody(consortium, dataset, plan, organizations)
     points: list[Point] = []

@@ -7,6 +7,9 @@ same ServerApp and ClientApp run on it as on many machines.
 from __future__ import annotations
 
 import copy
+import logging
+import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +20,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.serverapp import Grid, ServerApp
 
+from tradefl.errors import InputError
 from tradefl.federation.judgement import CLIENT_APP_FAILED
 
 RUN_ID = 1
@@ -24,8 +28,35 @@ SERVER_NODE_ID = 1
 FIRST_NODE_ID = 100
 
 
-@contextmanager
-def _task_identity() -> Iterator[None]:
+class _Once:
+    """A setting of the process that is changed by the first to enter, and restored by the last.
+
+    Were each thread to restore what it found, it might find what another has changed, and leave it
+    so for good.
+    """
+
+    def __init__(self, change: Callable[[], Callable[[], None]]) -> None:
+        self._change = change
+        self._restore: Callable[[], None] | None = None
+        self._inside, self._lock = 0, threading.Lock()
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Keep the setting changed."""
+        with self._lock:
+            if self._inside == 0:
+                self._restore = self._change()
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0 and self._restore is not None:
+                    self._restore()
+
+
+def _identify() -> Callable[[], None]:
     """Let messages be made outside a run: the one thing here that is internal to Flower."""
     try:
         from flwr.supercore.task_identity import TaskIdentity
@@ -38,11 +69,42 @@ def _task_identity() -> Iterator[None]:
     TaskIdentity.run_id = RUN_ID
     TaskIdentity.node_id = SERVER_NODE_ID
     TaskIdentity.task_id = 1
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         for name, value in zip(names, before, strict=True):
             setattr(TaskIdentity, name, value)
+
+    return restore
+
+
+def _silence() -> Callable[[], None]:
+    """Keep Flower's log of every step off the terminal, unless the host has set its level."""
+    from flwr.common.logger import FLOWER_LOGGER, console_handler
+
+    if FLOWER_LOGGER.level != logging.DEBUG:  # Flower's own setting at import
+        return lambda: None
+
+    def only_errors(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    # Not the logger's level: handlers of the host get what they asked for.
+    console_handler.addFilter(only_errors)
+    return lambda: console_handler.removeFilter(only_errors)
+
+
+def _remember_random() -> Callable[[], None]:
+    """Keep the state of Python's generator, from which Flower draws the order of its nodes."""
+    before = random.getstate()
+    return lambda: random.setstate(before)
+
+
+task_identity = _Once(_identify)
+_random_state = _Once(_remember_random)
+quiet = _Once(_silence)
+
+
+class EngineError(InputError):
+    """The engine under a training could not be repaired; no organization is at fault."""
 
 
 class InProcessGrid(Grid):
@@ -125,16 +187,24 @@ class InProcessGrid(Grid):
     def _called(self, message: Message) -> tuple[Message, float]:
         start = time.perf_counter()
         context = self._contexts[message.metadata.dst_node_id]
-        # What travels is copied, as on a wire: messages share their content.
-        received = copy.copy(message)
-        received.content = copy.deepcopy(message.content)
-        try:
-            reply = self._client_app(received, context)
-        # As on a SuperNode: whatever an app raises reaches the server as an error reply.
-        except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            reply = Message(Error(code=CLIENT_APP_FAILED, reason=reason), reply_to=message)
+        reply = answer(self._client_app, on_the_wire(message), context)
         return reply, time.perf_counter() - start
+
+
+def on_the_wire(message: Message) -> Message:
+    """Return a copy of what travels: messages share their content."""
+    received = copy.copy(message)
+    received.content = copy.deepcopy(message.content)
+    return received
+
+
+def answer(app: Callable[[Message, Context], Message], message: Message, context: Context) -> Any:
+    """Return an app's reply; whatever it raises becomes an error reply, as on a SuperNode."""
+    try:
+        return app(message, context)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        return Message(Error(code=CLIENT_APP_FAILED, reason=reason), reply_to=message)
 
 
 def run_in_process(
@@ -146,7 +216,7 @@ def run_in_process(
     grid: Callable[..., Grid] = InProcessGrid,
 ) -> None:
     """Run a ServerApp with its ClientApps in this process."""
-    with _task_identity():
+    with task_identity(), _random_state():
         context = Context(
             run_id=RUN_ID,
             node_id=SERVER_NODE_ID,
@@ -154,4 +224,10 @@ def run_in_process(
             state=RecordDict(),
             run_config=dict(run_config),
         )
-        server_app(grid(client_app, node_configs, run_config), context)
+        made = grid(client_app, node_configs, run_config)
+        try:
+            server_app(made, context)
+        finally:
+            close = getattr(made, "close", None)
+            if close is not None:
+                close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import NamedTuple
 
@@ -9,7 +10,12 @@ from flwr.app import ArrayRecord, Message
 
 from tradefl.federation.ledger import Entry, Outcome
 from tradefl.federation.terms import Deadline, Terms
-from tradefl.federation.updates import UnusableUpdateError, Update, checked_update
+from tradefl.federation.updates import (
+    NotFiniteError,
+    UnusableUpdateError,
+    Update,
+    checked_update,
+)
 
 # Flower's codes of errors: the ClientApp raised an exception; and those with which the SuperLink
 # answers for a node: its message or its reply has expired or got lost, or the node is gone.
@@ -17,18 +23,31 @@ CLIENT_APP_FAILED = 2
 MESSAGE_UNAVAILABLE = 3
 REPLY_UNAVAILABLE = 4
 NODE_UNAVAILABLE = 5
+# A mod of the ClientApp, such as one for differential privacy, cannot use the message.
+MOD_FAILED = 6
 
 
 class Judgement(NamedTuple):
-    """An entry of the ledger, and if the reply counts, its update and the weight of it."""
+    """What a reply comes to.
+
+    Attributes
+    ----------
+    entry
+        For the ledger.
+    update, weight
+        If it counts: the update, and the number of samples that it weighs.
+    excused
+        For an update that is not finite: the entry if the model that was sent is at fault.
+    """
 
     entry: Entry
     update: Update | None = None
     weight: int | float = 0
+    excused: Entry | None = None
 
     @classmethod
     def out(cls, terms: Terms, i: int, number: int, outcome: Outcome, reason: str) -> Judgement:
-        """Return the judgement on an organization of which nothing counts, or came."""
+        """Return the judgement on an organization whose reply does not count, or did not come."""
         pledge = terms.pledges[i]
         return cls(Entry(number, pledge.organization, outcome, cpu_hz=pledge.cpu_hz, reason=reason))
 
@@ -64,8 +83,12 @@ def judged(
         return Judgement.out(terms, i, number, "absent", "no reply in time")
     if reply.has_error():
         return Judgement.out(terms, i, number, *_failure(reply))
+    fault = ""
     try:
-        update = checked_update(reply, sent, weight_key)
+        try:
+            update = checked_update(reply, sent, weight_key, number)
+        except NotFiniteError as error:  # the rest of it decides what it counts if it is excused
+            update, fault = error.update, str(error)
         cpu_hz = _level(terms, i, update)
     except UnusableUpdateError as error:
         return Judgement.out(terms, i, number, "rejected", str(error))
@@ -76,34 +99,38 @@ def judged(
     modelled = terms.modelled_seconds(i, used, cpu_hz)
     reasons = []
     if claim > pledge.samples_owed:
-        holds = f" and {pledge.samples_held:,} that it holds" * (claim > pledge.samples_held)
-        owed = f"{pledge.samples_owed:,} that its pledge is"
-        reasons.append(f"claims {claim:,} samples, of {owed}{holds}; capped")
+        held = f" and holds {pledge.samples_held:,}" * (claim > pledge.samples_held)
+        owed = f"{pledge.samples_owed:,}"
+        reasons.append(f"claims {claim:,} samples but pledged {owed}{held}; capped at {owed}")
     if cpu_hz < pledge.cpu_hz:
         reasons.append(f"ran at {cpu_hz:g} Hz, pledged {pledge.cpu_hz:g} Hz")
-    outcome: Outcome = "present"
+    outcome: Outcome = "aggregated"
     if used == 0:
-        outcome, reasons = "empty", ["trained on no sample"]
+        outcome, reasons = "rejected", ["trained on no sample"]
     elif deadline == "model" and not terms.in_time(i, used, cpu_hz):
         outcome = "late"
         tau = terms.deadline_seconds
         reasons.append(f"needs {modelled:,.6g} s by Eq. (2), the deadline is {tau:,.6g} s")
     elif used < pledge.samples_owed:
-        reasons.append(f"used {used:,} samples, its pledge is {pledge.samples_owed:,}")
+        reasons.append(f"used {used:,} samples but pledged {pledge.samples_owed:,}")
     entry = Entry(
         round=number,
         organization=pledge.organization,
         outcome=outcome,
         samples_claimed=math.floor(claim),
-        samples_used=used if outcome == "present" else 0,
+        samples_used=used if outcome == "aggregated" else 0,
         seconds=update.seconds,
         modelled_seconds=modelled,
         cpu_hz=cpu_hz,
         update_sha256=update.sha256,
         reason="; ".join(reasons),
     )
-    if outcome != "present":
+    if outcome != "aggregated":
         return Judgement(entry)
+    if fault:
+        rejected = dataclasses.replace(entry, outcome="rejected", samples_used=0, reason=fault)
+        excused = dataclasses.replace(entry, outcome="rolled back", reason=fault)
+        return Judgement(rejected, excused=excused)
     return Judgement(entry, update, weight if weight == used else used)
 
 
@@ -124,7 +151,9 @@ def _failure(reply: Message) -> tuple[Outcome, str]:
         return "absent", f"node unavailable: {why.rpartition('Node Unavailable — ')[2]}"
     if reply.error.code in (MESSAGE_UNAVAILABLE, REPLY_UNAVAILABLE):
         return "absent", f"no reply in time: {why}"
-    return "failed", f"its app failed: {why}"
+    if reply.error.code == MOD_FAILED:
+        return "rejected", f"a mod refused: {why}"
+    return "rejected", f"its app failed: {why}"
 
 
 def short(text: str | None) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from tradefl.consortium.schema import suggestion
+from tradefl.consortium.schema import AGGREGATIONS, suggestion
+from tradefl.consortium.schema import Training as Agreed
 from tradefl.errors import InputError, Problem
 from tradefl.federation.datasets import DEFAULT_DATA
 from tradefl.federation.models import DEFAULT_MODEL
@@ -16,10 +17,11 @@ from tradefl.federation.partition import Scheme
 from tradefl.federation.terms import DEADLINES, Deadline
 from tradefl.solvers import DEFAULT_METHOD, METHODS
 
-AGGREGATIONS = ("fedavg", "fedprox", "fedadam")
 PARTITIONS: tuple[str, ...] = (*get_args(Scheme), "own")
 LEARNING_RATE = {DEFAULT_MODEL: 0.5}
 TORCH_LEARNING_RATE = 0.02
+# A number that the consortium's file decides. Not None: Flower's run config has no such value.
+AS_AGREED = -1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,13 @@ class Plan:
         As in :func:`tradefl.federation.models.make_model`.
     rounds, local_epochs, learning_rate, batch_size
         Of federated averaging; a learning rate of 0 is the model's default.
-    aggregation, proximal_mu
-        Which of Flower's strategies aggregates; FedProx's weight.
+    aggregation, proximal_mu, clip_norm, assumed_hostile
+        Which of Flower's strategies aggregates; FedProx's weight; the longest step of an update (0:
+        any); how many hostile organizations trimmed-mean, krum and bulyan are set up for. An empty
+        text or -1: as the consortium's ``[training]`` says, or its default.
+    validation_fraction
+        The part of the test samples that serves the server alone, to judge every round's model;
+        accuracies are of the rest. 0: none, and only a model that is not finite is undone.
     deadline
         As in :class:`tradefl.federation.TradeFL`; an empty text: by Eq. (2), or none under TOS,
         which ignores the deadline.
@@ -52,10 +59,15 @@ class Plan:
         How long to wait for organizations to connect, and for their replies in a round.
     output, checkpoint
         Where the document and the state after every round go; an empty text: nowhere.
-    resume
-        Continue from the checkpoint.
+    resume, overwrite
+        Continue from the checkpoint; replace one that is there. Without either, a checkpoint that
+        is there is an error.
     keys
         A folder of public keys, ``<organization>.pub``: then nodes must have these.
+    allow_unregistered
+        Train without keys on nodes of other machines.
+    allow_other_code
+        Let nodes take part that run another version of this package.
     """
 
     consortium: str
@@ -71,8 +83,11 @@ class Plan:
     local_epochs: int = 1
     learning_rate: float = 0.0
     batch_size: int = 32
-    aggregation: str = "fedavg"
-    proximal_mu: float = 0.1
+    aggregation: str = ""
+    proximal_mu: float = AS_AGREED
+    clip_norm: float = AS_AGREED
+    assumed_hostile: int = AS_AGREED
+    validation_fraction: float = 0.1
     deadline: str = ""
     seed: int = 0
     join_seconds: float = 60.0
@@ -80,7 +95,10 @@ class Plan:
     output: str = ""
     checkpoint: str = ""
     resume: bool = False
+    overwrite: bool = False
     keys: str = ""
+    allow_unregistered: bool = False
+    allow_other_code: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant, all of it at once."""
@@ -97,7 +115,7 @@ class Plan:
 
         choice("scheme", METHODS)
         choice("partition", PARTITIONS)
-        choice("aggregation", AGGREGATIONS)
+        choice("aggregation", ("", *AGGREGATIONS))
         choice("deadline", ("", *DEADLINES))
         for name in ("rounds", "local_epochs", "batch_size"):
             number = getattr(self, name)
@@ -105,12 +123,20 @@ class Plan:
             require(name, whole, "a whole number from 1 to 1,000,000")
         for name in ("alpha", "width", "round_seconds"):
             require(name, 0.0 < getattr(self, name) < math.inf, "a number > 0")
-        for name in ("learning_rate", "proximal_mu", "join_seconds"):
+        for name in ("learning_rate", "join_seconds"):
             require(name, 0.0 <= getattr(self, name) < math.inf, "a number >= 0")
+        for name in ("proximal_mu", "clip_norm"):
+            number = getattr(self, name)
+            require(name, number == AS_AGREED or 0.0 <= number < math.inf, "a number >= 0")
+        number = self.assumed_hostile
+        least = type(number) is int and (number == AS_AGREED or number >= 1)
+        require("assumed_hostile", least, "a whole number >= 1")
+        require("validation_fraction", 0.0 <= self.validation_fraction < 1.0, "0 or more, below 1")
         whole = type(self.seed) is int and 0 <= self.seed < 2**63
         require("seed", whole, "a whole number from 0 to 2^63 - 1")
-        if self.resume and not self.checkpoint:
-            problems.append(Problem("--resume", "needs --checkpoint, or -o"))
+        for name in ("resume", "overwrite"):
+            alone = getattr(self, name) and not self.checkpoint
+            problems += [Problem(f"--{name}", "needs --checkpoint, or -o")] * alone
         if problems:
             raise InputError(problems)
 
@@ -132,13 +158,24 @@ class Plan:
         """The folder of the data."""
         return Path(self.data_dir) if self.data_dir else None
 
+    def agreed(self, section: Agreed | None) -> Plan:
+        """Return the plan with the consortium's ``[training]`` where it says nothing itself."""
+        own = Agreed() if section is None else section
+        return dataclasses.replace(
+            self,
+            aggregation=self.aggregation or own.aggregation,
+            proximal_mu=_first(self.proximal_mu, own.proximal_mu),
+            clip_norm=_first(self.clip_norm, own.clip_norm),
+            assumed_hostile=_first(self.assumed_hostile, own.assumed_hostile or AS_AGREED),
+        )
+
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint must agree with to be continued.
 
         The number of rounds may grow; where files are and how long one waits changes nothing.
         """
         free = {"consortium", "data_dir", "rounds", "join_seconds", "round_seconds", "output"}
-        free |= {"checkpoint", "resume", "keys", "device", "learning_rate", "deadline"}
+        free |= {"checkpoint", "resume", "overwrite", "keys", "device", "learning_rate", "deadline"}
         own = {key: value for key, value in dataclasses.asdict(self).items() if key not in free}
         return own | {"learning_rate": self.rate, "deadline": self.rule}
 
@@ -178,3 +215,8 @@ class Plan:
         if problems:
             raise InputError(problems)
         return cls(**values)
+
+
+def _first(own: Any, agreed: Any) -> Any:
+    """Return the plan's own number if it has one."""
+    return agreed if own == AS_AGREED else own

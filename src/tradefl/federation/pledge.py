@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# The names of the ConfigRecords in Flower's messages, and of the query that asks who a node is.
+# The prefix of the pledge's keys in the configuration of a message, the names of the ConfigRecords
+# in replies, and of the query that asks who a node is.
 PLEDGE = "tradefl.pledge"
 RECEIPT = "tradefl.receipt"
 PROFILE = "tradefl.profile"
@@ -54,7 +55,7 @@ class Pledge:
         return samples_owed(self.data_fraction, self.samples_held)
 
     def to_record(self) -> dict[str, Any]:
-        """Return the content of the ConfigRecord ``PLEDGE``."""
+        """Return the pledge as a message carries it, without the prefix ``PLEDGE``."""
         return {
             "organization": self.organization,
             "data-fraction": self.data_fraction,
@@ -66,7 +67,7 @@ class Pledge:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Pledge:
-        """Return the pledge of a ConfigRecord."""
+        """Return the pledge of a message."""
         return cls(
             organization=str(record["organization"]),
             data_fraction=float(record["data-fraction"]),

@@ -5,36 +5,78 @@ the wrapped strategy exactly the updates that count, with the weights that they 
 
     n_i / sum_k n_k,   n_i = the samples that i really used, at most d_i |S_i|
 
-(Eq. (3) with erratum E7: as printed the weights do not sum to one.)
+(Eq. (3) with erratum E7: as printed the weights do not sum to one.) Afterwards it looks at the
+result: a round that spoils the model is undone (:mod:`.guard`), and everything unusual about an
+update is recorded (:mod:`.inspection`).
 """
 
 from __future__ import annotations
 
 import copy
+import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import INFO, WARNING, getLogger
+from typing import Any
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, Message, Metadata, MetricRecord, RecordDict
+from flwr.app import (
+    Array,
+    ArrayRecord,
+    ConfigRecord,
+    Message,
+    Metadata,
+    MetricRecord,
+    RecordDict,
+)
+from flwr.app.exception import AppExitException
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
+from tradefl.federation.aggregations import (
+    CLIENT_SIDE,
+    Snapshot,
+    innermost,
+    largest_moment,
+    mod_needed,
+    require_supported,
+    watched,
+    weighs,
+)
+from tradefl.federation.guard import Attempt, Decision, decide
+from tradefl.federation.identity import package_digest, package_version
+from tradefl.federation.inspection import (
+    FEWEST,
+    OPPOSED_COSINE,
+    Measures,
+    distance,
+    flags_of,
+    measured,
+)
 from tradefl.federation.judgement import CLIENT_APP_FAILED, Judgement, judged, short
-from tradefl.federation.ledger import Ledger
-from tradefl.federation.pledge import PLEDGE, PROFILE, PROFILE_QUERY
+from tradefl.federation.ledger import Entry, Ledger
+from tradefl.federation.pledge import PROFILE, PROFILE_QUERY
 from tradefl.federation.terms import Deadline, Terms
 from tradefl.federation.updates import (
     UnusableUpdateError,
     Update,
+    all_finite,
     common_metrics,
     config_of,
+    parameters_of,
+    with_pledge,
 )
+from tradefl.federation.validation import Validation
 
 log = getLogger("flwr").log
 DEFAULT_WEIGHT = "num-examples"
 PROFILE_SECONDS = 120.0
 POLL_SECONDS = 1.0
+UNREGISTERED = (
+    "expected the organizations' registered keys, because the nodes are on other machines: without "
+    "them, one may claim to be another; give the keys"
+)
 
 
 class TradeFL(Strategy):
@@ -53,12 +95,26 @@ class TradeFL(Strategy):
     public_keys
         For nodes that authenticate: each organization's public key, as the SuperLink reports it.
         Then no other node can speak for it.
+    allow_unregistered
+        Train without ``public_keys`` on a grid that reaches other machines: then any node that is
+        let in by the SuperLink may claim to be any organization that is not connected.
     join_seconds
         How long the first round waits until every organization is connected.
     rounds_done
         The rounds before this one, when a training continues: rounds count on from there.
     ledger
         What was measured in those rounds.
+    validation
+        The server's own samples: with them, a round after which the model is far worse is undone.
+        Without, only a round whose aggregate is not finite.
+    run
+        What the nodes have to agree to before the first round, besides the model's names, shapes
+        and precision: the number of classes, for example.
+    same_code
+        Refuse nodes that run another version of this package, or do not say which.
+    clip_norm
+        The longest step from the model that was sent that an update may take, in Euclidean length;
+        longer ones are shortened to it before they are aggregated. 0: any.
 
     Attributes
     ----------
@@ -66,6 +122,13 @@ class TradeFL(Strategy):
         What was measured: complete for a round when the wrapped strategy has aggregated it.
     refusals
         Which nodes take part for nobody, and why, in words.
+    rolled_back
+        Why the model stayed as it was, by round.
+
+    Raises
+    ------
+    ValueError
+        The strategy cannot be held to pledges.
 
     Notes
     -----
@@ -82,20 +145,34 @@ class TradeFL(Strategy):
         *,
         deadline: Deadline = "model",
         public_keys: Mapping[str, bytes] | None = None,
+        allow_unregistered: bool = False,
         join_seconds: float = 60.0,
         rounds_done: int = 0,
         ledger: Ledger | None = None,
+        validation: Validation | None = None,
+        clip_norm: float = 0.0,
+        run: Mapping[str, Any] | None = None,
+        same_code: bool = False,
     ) -> None:
         super().__init__()
+        require_supported(strategy)
+        if not 0.0 <= clip_norm < math.inf:
+            raise ValueError(f"clip_norm: expected a finite number >= 0, got {clip_norm!r}")
         self.strategy = strategy
         self.terms = terms
         self.deadline: Deadline = deadline
         self.public_keys = public_keys
+        self.allow_unregistered = allow_unregistered
         self.join_seconds = join_seconds
         self.rounds_done = rounds_done
         self.ledger = Ledger(terms) if ledger is None else ledger
+        self.validation = validation
+        self.clip_norm = clip_norm
+        self.run = dict(run or {})
+        self.same_code = same_code
         self.refusals: list[str] = []
-        self._pledges = [ConfigRecord(pledge.to_record()) for pledge in terms.pledges]
+        self.rolled_back: dict[int, str] = {}
+        self._pledges = [pledge.to_record() for pledge in terms.pledges]
         self._index = {name: i for i, name in enumerate(terms.names)}
         self._nodes: dict[int, int] = {}  # node id -> organization
         self._refused: dict[int, str] = {}  # node id -> why it speaks for nobody
@@ -103,6 +180,9 @@ class TradeFL(Strategy):
         self._connected: set[int] = set()
         self._asked: dict[int, Metadata] = {}  # organization -> of its message in this round
         self._sent: ArrayRecord = ArrayRecord()
+        self._question = ConfigRecord()
+        self._loss: float | None = None  # of the model that was sent
+        self._result: ArrayRecord | None = None  # the model that has this loss
 
     def summary(self) -> None:
         """Log the settings, then those of the wrapped strategy."""
@@ -150,6 +230,10 @@ class TradeFL(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the wrapped strategy's messages, each with its organization's pledge."""
+        if reaches_others(grid) and self.public_keys is None and not self.allow_unregistered:
+            raise ValueError(f"public_keys: {UNREGISTERED}, or pass allow_unregistered=True")
+        if not self._nodes:
+            self._question = ConfigRecord(self._terms_of_the_run(arrays))
         self._await_organizations(grid)
         messages = self.strategy.configure_train(
             server_round + self.rounds_done, arrays, config, grid
@@ -161,9 +245,11 @@ class TradeFL(Strategy):
                 continue  # a node that speaks for nobody
             # The content is one object that all messages share.
             own = copy.copy(message)
-            own.content = RecordDict({**message.content, PLEDGE: self._pledges[i]})
+            own.content = with_pledge(message.content, self._pledges[i])
             addressed[i] = own
         self._asked = {i: message.metadata for i, message in addressed.items()}
+        if arrays is not self._result:
+            self._loss = None
         self._sent = arrays
         # A list: a SuperLink takes no generator.
         return [addressed[i] for i in sorted(addressed)]
@@ -203,18 +289,26 @@ class TradeFL(Strategy):
         new = [k for k in sorted(nodes) if k not in known]
         if not new:
             return
-        question = RecordDict({PROFILE: ConfigRecord()})
+        question = RecordDict({PROFILE: self._question})
         replies = grid.send_and_receive(
             [Message(question, k, PROFILE_QUERY) for k in new], timeout=PROFILE_SECONDS
         )
-        for reply in sorted(replies, key=lambda reply: int(reply.metadata.src_node_id)):
+
+        def order(reply: Message) -> tuple[str, int]:
+            node = int(reply.metadata.src_node_id)
+            since = nodes[node].last_activated_at if node in nodes else ""
+            return str(since), node
+
+        for reply in sorted(replies, key=order):  # first come, first served
             node = reply.metadata.src_node_id
             if node not in nodes:
                 continue  # the SuperLink's, for a node that is gone: if it comes back, we ask again
             if reply.has_error() and reply.error.code != CLIENT_APP_FAILED:
                 continue  # it was starting or going: ask again
             try:
-                self._admit(node, self._organization(reply), bytes(nodes[node].public_key))
+                i = self._organization(reply)
+                self._confirm(i, config_of(reply, PROFILE))
+                self._admit(node, i, bytes(nodes[node].public_key))
             except UnusableUpdateError as error:
                 self._refused[node] = str(error)
                 self.refusals.append(f"node {node} was refused: {error}")
@@ -237,6 +331,45 @@ class TradeFL(Strategy):
             f"it says it is {name!r}, partition {partition!r}: no organization of the consortium"
         )
 
+    def _terms_of_the_run(self, arrays: ArrayRecord) -> dict[str, Any]:
+        """Return what every node has to train by: fixed before the first round, for all rounds."""
+        terms: dict[str, Any] = {
+            **self.run,
+            "names": list(arrays),
+            "shapes": ["x".join(map(str, array.shape)) for array in arrays.values()],
+            "dtypes": [array.dtype for array in arrays.values()],
+            "clip-norm": float(self.clip_norm),
+            "strategy": type(innermost(self.strategy)).__name__,
+            "package-version": package_version(),
+            "package-digest": package_digest(),
+        }
+        needed = mod_needed(self.strategy)
+        return terms | ({"mod": needed} if needed else {})
+
+    def _confirm(self, i: int, profile: ConfigRecord) -> None:
+        """Refuse a node that cannot train by the terms of the run, before it trains."""
+        name = self.terms.names[i]
+        if refusal := profile.get("refusal"):
+            raise UnusableUpdateError(f"{name}: {short(str(refusal))}")
+        mods = profile.get("mods")
+        if isinstance(mods, list):
+            needed = mod_needed(self.strategy)
+            if needed and needed not in mods:
+                kind = type(self.strategy).__name__
+                raise UnusableUpdateError(f"{name}: {kind} needs {needed} in the ClientApp's mods")
+            for mod, wrapper in CLIENT_SIDE.items():
+                if mod in mods and mod != needed:
+                    raise UnusableUpdateError(
+                        f"{name}: its mod {mod} works only with the server's {wrapper}"
+                    )
+        digest = profile.get("package-digest")
+        if self.same_code and digest != package_digest():
+            theirs = str(profile.get("package-version") or "unknown")
+            raise UnusableUpdateError(
+                f"{name}: it runs other code of tradefl (version {theirs}, digest "
+                f"{str(digest)[:12]}; here {package_version()}, {package_digest()[:12]})"
+            )
+
     def _admit(self, node: int, i: int, key: bytes) -> None:
         """Let a node speak for an organization if its key allows it, after the one that does."""
         name = self.terms.names[i]
@@ -244,7 +377,9 @@ class TradeFL(Strategy):
             raise UnusableUpdateError(f"it says it is {name!r}, but its key is another")
         if self._is_connected(i):
             self._waiting[node] = i
-            log(WARNING, "node %d says it is %r, which another node is; it waits", node, name)
+            what = f"node {node} says it is {name!r}, which another node is; it waits"
+            self.refusals.append(what)
+            log(WARNING, "%s", what)
         else:
             self._take_place(node, i)
 
@@ -261,32 +396,271 @@ class TradeFL(Strategy):
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Enter everybody in the ledger; aggregate the updates that count, by organization."""
+        """Enter everybody in the ledger; aggregate the updates that count, by organization.
+
+        Returns
+        -------
+        arrays, metrics
+            The new model; ``None`` if the model stays as it is, because no update counts or the
+            round was rolled back.
+        """
         number = server_round + self.rounds_done
         by_organization: dict[int, Message] = {}
+        again: set[int] = set()
         for reply in replies:
             i = self._answering(reply)
-            if i in self._asked:
-                by_organization.setdefault(i, reply)
+            if i is None or i not in self._asked:
+                continue
+            if i in by_organization:
+                again.add(i)
+            by_organization.setdefault(i, reply)
         judgements = [
             self._judged(number, i, by_organization.get(i)) for i in range(len(self.terms))
         ]
-        for entry, _, _ in judgements:
-            if entry.reason:
-                log(WARNING, "%s, round %d: %s", entry.organization, number, entry.reason)
-        self.ledger.add(entry for entry, _, _ in judgements)
-        counted = [(update, weight) for _, update, weight in judgements if update is not None]
+        judgements = self._excused(judgements)
+        entries = [judgement.entry for judgement in judgements]
+        for i in again:
+            entries[i] = _with_reason(entries[i], "sent more than one reply; the first counts")
+        counted = [i for i, judgement in enumerate(judgements) if judgement.update is not None]
+        arrays, metrics = self._aggregated(number, judgements, entries, counted)
+        if number in self.rolled_back:  # what undid the round may have made others infinite
+            for i, judgement in enumerate(judgements):
+                if judgement.excused is not None:
+                    why = f"the round was rolled back: {self.rolled_back[number]}"
+                    entries[i] = _with_reason(judgement.excused, why)
+        for entry in entries:
+            if entry.incident:
+                log(WARNING, "%s, round %d: %s", entry.organization, number, entry.story)
+        self.ledger.add(entries)
+        return arrays, metrics
+
+    def _excused(self, judgements: Sequence[Judgement]) -> list[Judgement]:
+        """Charge nobody for numbers that are not finite if the model that was sent causes them.
+
+        A correct client that starts from the model shows that: the server's own, or most of those
+        that answered.
+        """
+        infinite = sum(one.excused is not None for one in judgements)
+        finite = sum(one.update is not None for one in judgements)
+        if not infinite:
+            return list(judgements)
+        why = ""
+        if infinite > finite:
+            why = "so do most updates of the round"
+        elif self.validation is not None:
+            with np.errstate(all="ignore"):
+                if not self.validation.trains(parameters_of(self._sent)):
+                    why = "so does the server's own training from this model"
+        if not why:
+            return list(judgements)
+        return [
+            one
+            if one.excused is None
+            else Judgement(_with_reason(one.excused, f"{why}: nobody is charged"))
+            for one in judgements
+        ]
+
+    def _aggregated(
+        self,
+        number: int,
+        judgements: Sequence[Judgement],
+        entries: list[Entry],
+        counted: Sequence[int],
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Aggregate what counts, and write into the entries what became of it."""
         if not counted:
             log(WARNING, "round %d: no update counts, the model stays as it is", number)
             return None, None
-        with np.errstate(over="ignore", invalid="ignore"):
-            arrays, metrics = self.strategy.aggregate_train(number, self._rewritten(counted))
-        if arrays is not None and not all(
-            np.isfinite(one.numpy()).all() for one in arrays.values()
+        updates = [update for i in counted if (update := judgements[i].update) is not None]
+        weights = [judgements[i].weight for i in counted]
+        sent = parameters_of(self._sent)
+        measures = measured(updates, sent, [float(weight) for weight in weights])
+        before = Snapshot(self.strategy)
+
+        def attempt(members: Sequence[int]) -> Attempt:
+            before.restore()
+            return self._attempt(number, [(k, updates[k], weights[k]) for k in members], measures)
+
+        decision = decide(attempt, measures, before=self._loss_before(sent), chance=self._chance)
+        (before if decision.attempt is None else decision.attempt.state).restore()
+        self._enter(decision, entries, counted, weights)
+        names = [self.terms.names[i] for i in counted]
+        flags = flags_of(measures, names, self._rises(measures, updates, sent))
+        for k, i in enumerate(counted):
+            one = measures[k]
+            verdict = entries[i].verdict or ("suspicious" if flags[k] else "")
+            entries[i] = dataclasses.replace(
+                entries[i],
+                norm=one.norm,
+                distance=one.distance,
+                cosine=one.cosine if math.isfinite(one.cosine) else None,
+                flags=flags[k],
+                verdict=verdict,
+            )
+        if decision.attempt is None:
+            self.rolled_back[number] = decision.reason
+            log(WARNING, "round %d is rolled back: %s", number, decision.reason)
+            return None, None
+        self._loss, self._result = decision.attempt.loss, decision.attempt.arrays
+        return decision.attempt.arrays, decision.attempt.metrics
+
+    def _attempt(
+        self,
+        number: int,
+        members: Sequence[tuple[int, Update, int | float]],
+        measures: Sequence[Measures],
+    ) -> Attempt:
+        """Aggregate some updates by the wrapped strategy, and look at the result."""
+        messages = self._rewritten(
+            [(update, weight, measures[k].distance) for k, update, weight in members]
+        )
+        contents = {
+            id(message.content): k for message, (k, _, _) in zip(messages, members, strict=True)
+        }
+        everybody = tuple(k for k, _, _ in members)
+        failure = ""
+        arrays: ArrayRecord | None
+        metrics: MetricRecord | None
+        with watched(self.strategy) as seen, np.errstate(all="ignore"):
+            try:
+                arrays, metrics = self.strategy.aggregate_train(number, messages)
+            except AppExitException as error:  # Flower's own: it cannot aggregate these replies
+                arrays, metrics, failure = None, None, short(str(error))
+        used = frozenset(contents[id(one)] for one in seen if id(one) in contents)
+        arrays = None if arrays is None else self._in_precision(arrays)
+        moment = largest_moment(self.strategy)
+        finite = math.isfinite(moment)
+        loss = step = 0.0
+        if arrays is not None:
+            values = parameters_of(arrays)
+            finite = finite and all(all_finite(value) for value in values.values())
+            loss = self._validated(values) if finite else math.nan
+            step = distance(values, parameters_of(self._sent)) if finite else math.nan
+        return Attempt(
+            members=everybody,
+            arrays=arrays,
+            metrics=metrics,
+            finite=finite,
+            loss=loss,
+            step=step,
+            moment=moment,
+            used=used or frozenset(everybody),
+            state=Snapshot(self.strategy),
+            failure=failure,
+        )
+
+    def _in_precision(self, arrays: ArrayRecord) -> ArrayRecord:
+        """Return an aggregate in the precision of the run, whatever the strategy made of it."""
+        cast = {}
+        for key, array in arrays.items():
+            like = self._sent.get(key)
+            kind = None if like is None else np.dtype(like.dtype)
+            if kind is not None and kind.kind == "f" and np.dtype(array.dtype) != kind:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    array = Array(np.asarray(array.numpy().astype(kind)))
+            cast[key] = array
+        return ArrayRecord(cast)
+
+    def _enter(
+        self,
+        decision: Decision,
+        entries: list[Entry],
+        counted: Sequence[int],
+        weights: Sequence[int | float],
+    ) -> None:
+        """Write into the entries which updates are in the model, with which weight."""
+        attempt = decision.attempt
+        used = frozenset() if attempt is None else attempt.used
+        total = sum(weights[k] for k in used)
+        mean = weighs(self.strategy)
+        for k, i in enumerate(counted):
+            entry = entries[i]
+            if (evidence := decision.attributed.get(k)) is not None:
+                text = (
+                    f"attributed: with it the model moves by {_shown(evidence.step_with)} to a "
+                    f"validation loss of {_shown(evidence.loss_with)}, without it by "
+                    f"{_shown(evidence.step_without)} to {_shown(evidence.loss_without)}"
+                )
+                entries[i] = dataclasses.replace(
+                    _with_reason(entry, text),
+                    outcome="rejected",
+                    samples_used=0,
+                    verdict="attributed",
+                    evidence=evidence,
+                )
+            elif attempt is None:
+                why = f"the round was rolled back: {decision.reason}"
+                entries[i] = dataclasses.replace(_with_reason(entry, why), outcome="rolled back")
+            elif k not in used:
+                kind = type(innermost(self.strategy)).__name__
+                why = f"{kind} chose the updates of others"
+                entries[i] = dataclasses.replace(_with_reason(entry, why), outcome="excluded")
+            elif mean:
+                entries[i] = dataclasses.replace(entry, weight=float(weights[k] / total))
+
+    @property
+    def notices(self) -> list[str]:
+        """What a reader of the results should know about the rounds, in words."""
+        lines = [
+            f"round {number} was rolled back: {why}; nobody loses credit"
+            for number, why in sorted(self.rolled_back.items())
+        ]
+        for verdict, what in (
+            ("attributed", "spoiled the model and do not count"),
+            ("suspicious", "are unusual and count; see the entries"),
         ):
-            log(WARNING, "round %d: the aggregate is not finite, the model stays as it is", number)
-            arrays = None
-        return arrays, metrics
+            rounds: dict[str, list[int]] = {}
+            for entry in self.ledger.entries:
+                if entry.verdict == verdict:
+                    rounds.setdefault(entry.organization, []).append(entry.round)
+            lines += [
+                f"{name}: {len(numbers)} of its updates {what} ({verdict})"
+                for name, numbers in rounds.items()
+            ]
+        return lines
+
+    # --- the server's own look at a model --------------------------------------------------------
+
+    @property
+    def _chance(self) -> float:
+        return 0.0 if self.validation is None else self.validation.chance
+
+    def _loss_before(self, sent: Mapping[str, Any]) -> float:
+        """Return the validation loss of the model that was sent."""
+        if self._loss is None:
+            self._loss = self._validated(sent)
+        return self._loss
+
+    def _validated(self, values: Mapping[str, Any]) -> float:
+        """Return the validation loss of a model; 0 without validation."""
+        if self.validation is None:
+            return 0.0
+        with np.errstate(all="ignore"):
+            return float(self.validation.loss(values))
+
+    def _rises(
+        self,
+        measures: Sequence[Measures],
+        updates: Sequence[Update],
+        sent: Mapping[str, Any],
+    ) -> dict[int, float]:
+        """Return by how much the loss rises on every class at least, where that is in question."""
+        if self.validation is None:
+            return {}
+        # What goes with the others' direction descends; only the rest costs an evaluation.
+        asked = [
+            k
+            for k, one in enumerate(measures)
+            if not one.unchanged and (one.cosine <= OPPOSED_COSINE or len(measures) < FEWEST)
+        ]
+        if not asked:
+            return {}
+        with np.errstate(all="ignore"):
+            base = self.validation.by_class(sent)
+            rises = {
+                k: float(np.min(self.validation.by_class(updates[k].values) - base)) for k in asked
+            }
+        return {k: rise for k, rise in rises.items() if math.isfinite(rise)}
 
     def _answering(self, reply: Message) -> int | None:
         """Return which organization a reply is of, or about."""
@@ -315,16 +689,18 @@ class TradeFL(Strategy):
             return Judgement.out(self.terms, i, number, "idle", "")
         return Judgement.out(self.terms, i, number, "absent", "not connected")
 
-    def _rewritten(self, counted: Sequence[tuple[Update, int | float]]) -> list[Message]:
+    def _rewritten(self, counted: Sequence[tuple[Update, int | float, float]]) -> list[Message]:
         """Return the replies as the wrapped strategy may take them at their word."""
-        common = common_metrics([update.metrics for update, _ in counted])
+        common = common_metrics([update.metrics for update, _, _ in counted])
         messages = []
-        for update, weight in counted:
+        for update, weight, length in counted:
             metrics = MetricRecord({key: update.metrics[key] for key in common})
             metrics[self._weight_key] = weight
             own = copy.copy(update.reply)
             # In the model's order of names, whatever the reply's.
             arrays = ArrayRecord({key: update.arrays[key] for key in self._sent})
+            if 0.0 < self.clip_norm < length:
+                arrays = self._clipped(update, self.clip_norm / length)
             kept = {
                 key: record
                 for key, record in update.reply.content.items()
@@ -334,12 +710,22 @@ class TradeFL(Strategy):
             messages.append(own)
         return messages
 
+    def _clipped(self, update: Update, part: float) -> ArrayRecord:
+        """Return an update that goes only a part of its way from the model that was sent."""
+        clipped = {}
+        for key, before in self._sent.items():
+            start = before.numpy()
+            if start.dtype.kind == "f":
+                # Two products: the difference alone may overflow.
+                end = start * (1.0 - part) + update.values[key] * part
+                clipped[key] = Array(np.asarray(end.astype(start.dtype)))
+            else:
+                clipped[key] = update.arrays[key]
+        return ArrayRecord(clipped)
+
     @property
     def _weight_key(self) -> str:
-        strategy: object = self.strategy
-        while not hasattr(strategy, "weighted_by_key") and hasattr(strategy, "strategy"):
-            strategy = strategy.strategy  # a wrapper, such as those for differential privacy
-        return str(getattr(strategy, "weighted_by_key", DEFAULT_WEIGHT))
+        return str(getattr(innermost(self.strategy), "weighted_by_key", DEFAULT_WEIGHT))
 
     # --- evaluation: the wrapped strategy's ------------------------------------------------------
 
@@ -356,3 +742,18 @@ class TradeFL(Strategy):
     ) -> MetricRecord | None:
         """Return what the wrapped strategy makes of the replies."""
         return self.strategy.aggregate_evaluate(server_round + self.rounds_done, replies)
+
+
+def reaches_others(grid: Grid) -> bool:
+    """Tell whether a grid is Flower's own to other machines, and not one inside of a process."""
+    kind = type(grid)
+    return kind.__module__.partition(".")[0] == "flwr" and kind.__name__ != "InMemoryGrid"
+
+
+def _with_reason(entry: Entry, reason: str) -> Entry:
+    """Return an entry with another reason after those that it has."""
+    return dataclasses.replace(entry, reason="; ".join(filter(None, (entry.reason, reason))))
+
+
+def _shown(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.4g}"

@@ -8,42 +8,43 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import json
-import logging
 import math
 import os
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
-from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx, Strategy
+from flwr.serverapp.strategy import Strategy
 
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
-from tradefl.errors import InputError, MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Problem
+from tradefl.federation.aggregations import make_strategy
 from tradefl.federation.checkpoint import Checkpoint, restore_state, strategy_state
 from tradefl.federation.client import app as client_app
 from tradefl.federation.datasets import Dataset, load_dataset
-from tradefl.federation.grid import run_in_process
+from tradefl.federation.grid import EngineError, InProcessGrid, quiet, run_in_process
 from tradefl.federation.keys import public_keys
 from tradefl.federation.ledger import Ledger
-from tradefl.federation.models import Model, Parameters, make_model
+from tradefl.federation.models import LocalTraining, Model, Parameters, make_model
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
-from tradefl.federation.strategy import TradeFL
+from tradefl.federation.strategy import UNREGISTERED, TradeFL, reaches_others
 from tradefl.federation.terms import Terms
 from tradefl.federation.updates import parameters_of, record_of
+from tradefl.federation.validation import ServerValidation, split_test
 from tradefl.game import StrategyProfile
 from tradefl.solvers import solve
+from tradefl.training_document import SCHEMA, terms_sha256
 
-SCHEMA = "tradefl/training/1"
 Backend = Literal["in-process", "ray"]
 BACKENDS: tuple[Backend, ...] = ("in-process", "ray")
 
@@ -60,6 +61,8 @@ class RoundReport:
         Of the global model on the test part.
     present, organizations
         How many updates are in the round's model, of how many organizations.
+    note
+        Why the round's model is the one before; empty if it is not.
     """
 
     number: int
@@ -68,6 +71,7 @@ class RoundReport:
     loss: float
     present: int
     organizations: int
+    note: str = ""
 
 
 Watch = Callable[[RoundReport], None]
@@ -91,6 +95,8 @@ class Training:
         What the reader should know, such as a data set smaller than the consortium's.
     runtime_seconds
         Wall time, of this run alone if it was resumed.
+    classes, test_samples, validation_samples
+        The number of classes; the samples that accuracies are of, and those of the server alone.
     """
 
     plan: Plan
@@ -101,6 +107,28 @@ class Training:
     parameters: Parameters
     notices: tuple[str, ...]
     runtime_seconds: float
+    classes: int
+    test_samples: int
+    validation_samples: int
+
+    @property
+    def diverged(self) -> str:
+        """Why the model is worth nothing, in words; empty if it is not so."""
+        entries = self.ledger.entries
+        if any(one.credited for one in entries) and not any(
+            one.outcome == "aggregated" for one in entries
+        ):
+            return "no round could be aggregated; the model is untrained"
+        if not math.isfinite(self.loss[-1]):
+            return "the loss of the final model is not finite"
+        chance = 1.0 / self.classes
+        noise = 2.0 * math.sqrt(chance * (1.0 - chance) / self.test_samples)
+        if len(self.accuracy) > 1 and self.accuracy[-1] < chance - noise:
+            return (
+                f"the final accuracy {self.accuracy[-1]:.4f} is below that of a guess among "
+                f"{self.classes} classes"
+            )
+        return ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document ``tradefl/training/1``."""
@@ -109,6 +137,7 @@ class Training:
         return {
             "schema": SCHEMA,
             "consortium": self.consortium.name,
+            "terms_sha256": terms_sha256(self.consortium),
             "engine": "flower",
             "scheme": plan.scheme,
             "rounds": len(self.accuracy) - 1,
@@ -120,7 +149,16 @@ class Training:
             "accuracy": accuracy[1:],
             "loss": loss[1:],
             "organizations": [_organization(one) for one in measured],
-            "aggregation_weights": {one.name: one.weight for one in measured},
+            "aggregation_weights": {one.name: one.weight for one in measured}
+            if self.ledger.weighted
+            else None,
+            "validation": {
+                "fraction": plan.validation_fraction,
+                "samples": self.validation_samples,
+            },
+            "test_samples": self.test_samples,
+            "classes": self.classes,
+            "diverged": self.diverged or None,
             "entries": self.ledger.to_list(),
             "notices": list(self.notices),
             "runtime_seconds": self.runtime_seconds,
@@ -189,13 +227,25 @@ def federate(
         training.
     """
     start = time.perf_counter()
+    if reaches_others(grid) and not plan.keys and not plan.allow_unregistered:
+        what = f"{UNREGISTERED}, or set allow-unregistered = true"
+        raise InputError.at("run config: keys", what)
     consortium = load(Path(plan.consortium))
+    plan = plan.agreed(consortium.training)
+    require_places(plan)
     pledged = _solved(consortium, plan) if profile is None else profile
     dataset = load_dataset(plan.data, plan.folder)
     held, notices = samples_held(consortium, dataset, plan)
     terms = Terms.of(consortium, pledged, held, plan.seed)
     model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
-    inner = aggregation(plan)
+    inner = aggregation(plan, len(terms))
+    kept, rest = split_test(dataset, plan.validation_fraction, plan.seed)
+    x_test, y_test = dataset.x_test[rest], dataset.y_test[rest]
+    validation = None
+    if len(kept):
+        validation = ServerValidation(
+            model, dataset.x_test[kept], dataset.y_test[kept], dataset.classes, local_training(plan)
+        )
     identity = plan.identity() | {
         "consortium": consortium.name,
         **dataclasses.asdict(terms),
@@ -206,6 +256,7 @@ def federate(
         path = Path(plan.checkpoint)
         state = Checkpoint.read(path)
         state.require(path, identity)
+        _require_model(state, model.initial(plan.seed), path)
         restore_state(inner, state.state)
         if state.rounds_done > plan.rounds:
             what = f"the checkpoint has {state.rounds_done} rounds already, got {plan.rounds}"
@@ -215,9 +266,14 @@ def federate(
         terms,
         deadline=plan.rule,
         public_keys=public_keys(Path(plan.keys), terms.names) if plan.keys else None,
+        allow_unregistered=plan.allow_unregistered,
         join_seconds=plan.join_seconds,
         rounds_done=state.rounds_done,
         ledger=Ledger.from_list(terms, state.entries),
+        validation=validation,
+        run=run_terms(plan, dataset),
+        same_code=not plan.allow_other_code,
+        clip_norm=plan.clip_norm,
     )
     accuracy, loss = list(state.accuracy), list(state.loss)
     arrays = record_of(state.arrays)
@@ -228,7 +284,9 @@ def federate(
         if number < len(accuracy):  # resumed: known from the checkpoint
             return None
         parameters = parameters_of(record)
-        mean_loss, share = model.evaluate(parameters, dataset.x_test, dataset.y_test)
+        mean_loss, share = model.evaluate(parameters, x_test, y_test)
+        if number == 0 and not math.isfinite(mean_loss):
+            raise InputError.at(f"--model {plan.model}", "its loss before training is not finite")
         accuracy.append(share)
         loss.append(mean_loss)
         if plan.checkpoint and number > 0:
@@ -241,20 +299,23 @@ def federate(
                 entries=strategy.ledger.to_list(),
                 identity=identity,
             ).write(Path(plan.checkpoint))
-        present = [one for one in strategy.ledger.of_round(number) if one.outcome == "present"]
-        watch(RoundReport(number, plan.rounds, share, mean_loss, len(present), len(terms)))
+        watch(_report(number, plan, share, mean_loss, strategy))
         return MetricRecord({"accuracy": share, "loss": mean_loss})
 
     left = plan.rounds - state.rounds_done
     if left > 0:
-        strategy.start(
-            grid,
-            arrays,
-            num_rounds=left,
-            timeout=plan.round_seconds,
-            train_config=ConfigRecord(train_config(plan, terms)),
-            evaluate_fn=evaluate,
-        )
+        try:
+            strategy.start(
+                grid,
+                arrays,
+                num_rounds=left,
+                timeout=plan.round_seconds,
+                train_config=ConfigRecord(train_config(plan, terms, dataset)),
+                evaluate_fn=evaluate,
+            )
+        except EngineError as error:
+            done = max(0, len(accuracy) - 1)
+            raise EngineError([*error.problems, _interrupted(plan, done)]) from error
     return Training(
         plan=plan,
         consortium=consortium,
@@ -262,9 +323,71 @@ def federate(
         accuracy=tuple(accuracy),
         loss=tuple(loss),
         parameters=parameters,
-        notices=(*notices, *strategy.refusals),
+        notices=(*notices, *strategy.refusals, *strategy.notices),
         runtime_seconds=time.perf_counter() - start,
+        classes=dataset.classes,
+        test_samples=len(rest),
+        validation_samples=len(kept),
     )
+
+
+def _report(
+    number: int, plan: Plan, accuracy: float, loss: float, strategy: TradeFL
+) -> RoundReport:
+    """Return where the training stands after a round."""
+    entries = strategy.ledger.of_round(number)
+    return RoundReport(
+        number=number,
+        rounds=plan.rounds,
+        accuracy=accuracy,
+        loss=loss,
+        present=sum(one.outcome == "aggregated" for one in entries),
+        organizations=len(strategy.terms),
+        note=strategy.rolled_back.get(number, ""),
+    )
+
+
+def _require_model(state: Checkpoint, initial: Parameters, path: Path) -> None:
+    """Refuse a checkpoint whose arrays are not the model's."""
+    expected = {name: value.shape for name, value in initial.items()}
+    if {name: value.shape for name, value in state.arrays.items()} != expected:
+        raise InputError.at(path, "has parameters of another model")
+
+
+def _interrupted(plan: Plan, done: int) -> Problem:
+    """Return where a training that was interrupted can go on."""
+    rounds = "1 round is done" if done == 1 else f"{done:,} rounds are done"
+    if plan.checkpoint and done:
+        return Problem(plan.checkpoint, f"{rounds}; the same command with --resume goes on")
+    where = "no round is done" if not done else f"{rounds}, and no checkpoint was asked for"
+    return Problem("training", f"{where}: start again")
+
+
+def require_places(plan: Plan) -> None:
+    """Refuse places where the results cannot be written, before anybody trains.
+
+    Raises
+    ------
+    InputError
+        A folder is missing or cannot be written, or a checkpoint is there already.
+    """
+    for name in ("output", "checkpoint"):
+        text = getattr(plan, name)
+        if not text:
+            continue
+        path = Path(text)
+        folder = path.resolve().parent
+        if path.is_dir():
+            raise InputError.at(path, f"{name}: cannot be written: it is a folder")
+        if not folder.is_dir():
+            raise InputError.at(path, f"{name}: cannot be written: there is no such folder")
+        if not os.access(folder, os.W_OK):
+            raise InputError.at(path, f"{name}: cannot be written: Permission denied")
+    checkpoint = Path(plan.checkpoint)
+    if plan.checkpoint and checkpoint.exists() and not (plan.resume or plan.overwrite):
+        raise InputError.at(
+            checkpoint, "there is a checkpoint: --resume continues it, --overwrite replaces it"
+        )
 
 
 def _solved(consortium: Consortium, plan: Plan) -> StrategyProfile:
@@ -310,22 +433,34 @@ def _first(model: Model, plan: Plan) -> Checkpoint:
     )
 
 
-def aggregation(plan: Plan) -> Strategy:
-    """Return the strategy of Flower's that aggregates; who is there takes part."""
-    common: dict[str, Any] = {
-        "fraction_evaluate": 0.0,  # the server evaluates
-        "min_train_nodes": 1,
-        "min_available_nodes": 1,
-    }
-    if plan.aggregation == "fedprox":
-        return FedProx(**common, proximal_mu=plan.proximal_mu)
-    if plan.aggregation == "fedadam":
-        return FedAdam(**common)
-    return FedAvg(**common)
+def aggregation(plan: Plan, organizations: int) -> Strategy:
+    """Return the strategy of Flower's that aggregates; who is there takes part.
+
+    Raises
+    ------
+    InputError
+        It cannot bear the hostile organizations of so few.
+    """
+    return make_strategy(
+        plan.aggregation or "fedavg",
+        organizations,
+        proximal_mu=plan.proximal_mu,
+        hostile=plan.assumed_hostile,
+    )
 
 
-def train_config(plan: Plan, terms: Terms) -> dict[str, Any]:
-    """Return what every organization is told besides its pledge."""
+def local_training(plan: Plan) -> LocalTraining:
+    """Return how an organization trains in a round."""
+    return LocalTraining(
+        epochs=plan.local_epochs,
+        learning_rate=plan.rate,
+        batch_size=plan.batch_size,
+        seed=plan.seed,
+    )
+
+
+def train_config(plan: Plan, terms: Terms, dataset: Dataset) -> dict[str, Any]:
+    """Return the settings that every organization trains by, apart from its pledge."""
     config: dict[str, Any] = {
         "data": plan.data,
         "partition": plan.partition,
@@ -339,7 +474,24 @@ def train_config(plan: Plan, terms: Terms) -> dict[str, Any]:
         "learning-rate": plan.rate,
         "batch-size": plan.batch_size,
     }
-    return config | ({"data-dir": plan.data_dir} if plan.data_dir else {})
+    config |= {key: value for key, value in run_terms(plan, dataset).items() if key not in config}
+    return config
+
+
+def run_terms(plan: Plan, dataset: Dataset) -> dict[str, Any]:
+    """Return what the server fixes about data and model before the first round."""
+    terms: dict[str, Any] = {
+        "data": plan.data,
+        "partition": plan.partition,
+        "model": plan.model,
+        "width": plan.width,
+        "classes": dataset.classes,
+        "inputs": "x".join(map(str, dataset.shape.inputs)),
+        "aggregation": plan.aggregation,
+    }
+    if dataset.labels:
+        terms["labels"] = list(dataset.labels)
+    return terms | ({"data-dir": plan.data_dir} if plan.data_dir else {})
 
 
 def _digest(dataset: Dataset) -> str:
@@ -356,6 +508,7 @@ def train(
     plan: Plan,
     *,
     backend: Backend = "in-process",
+    ray: str = "",
     profile: StrategyProfile | None = None,
     watch: Watch = lambda _: None,
 ) -> Training:
@@ -366,26 +519,35 @@ def train(
     plan, profile, watch
         As in :func:`federate`.
     backend
-        ``"in-process"``: one organization after the other in this process; ``"ray"``: Flower's
-        simulation engine, one process for each CPU.
+        ``"in-process"``: one organization after the other in this process; ``"ray"``: on Ray's
+        workers, several at a time.
+    ray
+        The address of a cluster for ``"ray"``; empty: a cluster of our own on this machine.
 
     Raises
     ------
     InputError
-        As :func:`federate`.
+        As :func:`federate`; and ``EngineError`` if Ray cannot be repaired: then the checkpoint, if
+        there is to be one, has the rounds before.
     MissingExtraError
         Ray is not installed.
     """
+    if backend == "ray" and importlib.util.find_spec("ray") is None:
+        raise MissingExtraError("--backend ray", "sweep")
     result: list[Training] = []
+    repairs: list[str] = []
     server = make_server_app(plan, profile=profile, watch=watch, done=result.append)
     organizations = len(load(Path(plan.consortium)))
     with quiet():
+        configs = [{"partition-id": k} for k in range(organizations)]
         if backend == "ray":
-            _run_on_ray(server, organizations)
+            from tradefl.federation.ray_grid import RayGrid
+
+            grid: Callable[..., Grid] = partial(RayGrid, address=ray, notify=repairs.append)
         else:
-            configs = [{"partition-id": k} for k in range(organizations)]
-            run_in_process(server, client_app, configs, plan.to_run_config())
-    return result[0]
+            grid = InProcessGrid
+        run_in_process(server, client_app, configs, plan.to_run_config(), grid=grid)
+    return dataclasses.replace(result[0], notices=(*result[0].notices, *repairs))
 
 
 def train_pledges(
@@ -415,6 +577,7 @@ def train_pledges(
         The training diverged.
     """
     n = len(pledges)
+    plan = plan.agreed(None)
     terms = Terms(
         pledges=tuple(pledges),
         transfer_seconds=(0.0,) * n,
@@ -423,14 +586,17 @@ def train_pledges(
         deadline_seconds=math.inf,
     )
     model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
-    strategy = TradeFL(aggregation(plan), terms, deadline="off")
+    # Experiments have no hostile organizations, and all of the test part is theirs.
+    strategy = TradeFL(aggregation(plan, n), terms, deadline="off")
     reports: list[RoundReport] = []
     aggregated = False
 
     def evaluate(number: int, record: ArrayRecord) -> MetricRecord | None:
         if every_round or number in (0, plan.rounds):
             loss, accuracy = model.evaluate(parameters_of(record), dataset.x_test, dataset.y_test)
-            present = [one for one in strategy.ledger.of_round(number) if one.outcome == "present"]
+            present = [
+                one for one in strategy.ledger.of_round(number) if one.outcome == "aggregated"
+            ]
             reports.append(RoundReport(number, plan.rounds, accuracy, loss, len(present), n))
         return None
 
@@ -444,7 +610,7 @@ def train_pledges(
             record_of(model.initial(plan.seed)),
             num_rounds=plan.rounds,
             timeout=plan.round_seconds,
-            train_config=ConfigRecord(train_config(plan, terms)),
+            train_config=ConfigRecord(train_config(plan, terms, dataset)),
             evaluate_fn=evaluate,
         )
         aggregated = len(result.arrays) > 0
@@ -454,34 +620,3 @@ def train_pledges(
     if not aggregated:
         raise InputError.at("--lr", "the training diverged: no update could be aggregated")
     return reports, strategy.ledger
-
-
-def _run_on_ray(server: ServerApp, organizations: int) -> None:
-    # Ray warns that it will stop hiding GPUs from processes that ask for none; let it stop now.
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("--backend ray", "sweep") from None
-    from flwr.simulation import run_simulation
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        run_simulation(
-            server,
-            client_app,
-            num_supernodes=organizations,
-            backend_config={"init_args": {"log_to_driver": False, "logging_level": logging.ERROR}},
-        )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Flower's log of every step for those who ask for it."""
-    logger = logging.getLogger("flwr")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

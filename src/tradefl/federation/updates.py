@@ -7,21 +7,35 @@ import hashlib
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
-from tradefl.federation.pledge import RECEIPT
+from tradefl.federation.pledge import PLEDGE, RECEIPT
 
 # No organization has more samples: whole numbers up to here are exact in every arithmetic.
 MOST_SAMPLES = 2**53
 SERIALIZATION = "numpy.ndarray"  # Flower's
 
 
+FEW_NAMES = 3
+
+
 class UnusableUpdateError(ValueError):
     """A reply that cannot be used; the message says why."""
+
+
+class NotFiniteError(UnusableUpdateError):
+    """A reply that fits in every way, and holds a NaN or an infinity.
+
+    The only fault that the model, and not the organization, may have caused: the strategy decides.
+    """
+
+    def __init__(self, message: str, update: Update) -> None:
+        super().__init__(message)
+        self.update = update
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +47,9 @@ class Update:
     reply
         The message.
     arrays
-        The model after training.
+        The model after training, in the precision of the model that was sent.
+    values
+        The same as NumPy arrays, by name.
     metrics
         Whatever the app measured.
     claimed
@@ -46,6 +62,7 @@ class Update:
 
     reply: Message
     arrays: ArrayRecord
+    values: dict[str, npt.NDArray[Any]]
     metrics: MetricRecord
     claimed: int | float
     seconds: float
@@ -53,23 +70,32 @@ class Update:
     sha256: str
 
 
-def checked_update(reply: Message, sent: ArrayRecord, weight_key: str) -> Update:
+def checked_update(
+    reply: Message, sent: ArrayRecord, weight_key: str, number: int | None = None
+) -> Update:
     """Return what a reply holds.
+
+    Arrays of another precision are cast to the precision of the model that was sent, and checked
+    afterwards: no organization decides how precise the global model is.
 
     Parameters
     ----------
     reply
         A reply without an error.
     sent
-        The model that was to be trained: its names and shapes.
+        The model that was to be trained: its names, shapes and precision.
     weight_key
         The metric that says how many samples were trained on.
+    number
+        The round; a receipt that names another round is refused.
 
     Raises
     ------
+    NotFiniteError
+        The arrays fit, and hold a NaN or an infinity (after the cast).
     UnusableUpdateError
         There is not one model and one set of metrics in it, the model's arrays have other names or
-        shapes, hold what is no finite number, or the number of samples is none.
+        shapes, the number of samples is none, or it answers another round.
     """
     # Not content.array_records and its like: each access checks and copies every record again.
     records = list(reply.content.values())
@@ -81,22 +107,59 @@ def checked_update(reply: Message, sent: ArrayRecord, weight_key: str) -> Update
         )
     [arrays], [metrics] = models, measured
     if set(arrays) != set(sent):
-        raise UnusableUpdateError("its arrays have other names than the model's")
-    digest = hashlib.sha256()
-    for key, like in sent.items():
-        if not all_finite(_values(key, arrays[key], like)):
-            raise UnusableUpdateError(f"array {key!r} holds what is no finite number")
-        digest.update(arrays[key].data)
+        raise UnusableUpdateError(
+            "its arrays have other names than the model's: " + _differing(set(sent), set(arrays))
+        )
     receipt = config_of(reply, RECEIPT)
-    return Update(
+    answered = receipt.get("round")
+    if number is not None and answered is not None and answered != number:
+        raise UnusableUpdateError(f"it answers round {_shown(answered)}, this is round {number}")
+    claimed = _claim(metrics.get(weight_key), weight_key)
+    digest = hashlib.sha256()
+    cast, values, infinite = {}, {}, None
+    for key, like in sent.items():
+        raw = _values(key, arrays[key], like)
+        digest.update(arrays[key].data)
+        cast[key], values[key] = _as_sent(arrays[key], raw, np.dtype(like.dtype))
+        if infinite is None and not all_finite(values[key]):
+            infinite = f"array {key!r} holds what is no finite number"
+            if all_finite(raw):
+                infinite = f"array {key!r} holds numbers beyond {np.dtype(like.dtype)}"
+    update = Update(
         reply=reply,
-        arrays=arrays,
+        arrays=ArrayRecord(cast),
+        values=values,
         metrics=metrics,
-        claimed=_claim(metrics.get(weight_key), weight_key),
+        claimed=claimed,
         seconds=_number(receipt.get("seconds")) or 0.0,
         cpu_hz=_number(receipt.get("cpu-hz")),
         sha256=digest.hexdigest(),
     )
+    if infinite is not None:
+        raise NotFiniteError(infinite, update)
+    return update
+
+
+def _as_sent(
+    array: Array, values: npt.NDArray[Any], kind: np.dtype[Any]
+) -> tuple[Array, npt.NDArray[Any]]:
+    """Return an array in the precision that was sent; whole numbers stay as Flower leaves them."""
+    if kind.kind != "f" or values.dtype == kind:
+        return array, values
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = values.astype(kind)
+    return Array(np.asarray(cast)), cast
+
+
+def _differing(expected: set[str], got: set[str]) -> str:
+    """Return which names are missing and which are unknown, a few of each."""
+    parts = []
+    for what, names in (("missing", expected - got), ("unknown", got - expected)):
+        if names:
+            shown = ", ".join(repr(name)[:50] for name in sorted(names)[:FEW_NAMES])
+            rest = len(names) - FEW_NAMES
+            parts.append(f"{what} {shown}" + (f" and {rest:,} more" if rest > 0 else ""))
+    return "; ".join(parts)
 
 
 def record_of(parameters: Mapping[str, npt.NDArray[Any]]) -> ArrayRecord:
@@ -107,6 +170,33 @@ def record_of(parameters: Mapping[str, npt.NDArray[Any]]) -> ArrayRecord:
 def parameters_of(record: ArrayRecord) -> dict[str, npt.NDArray[Any]]:
     """Return the parameters that have travelled."""
     return {key: array.numpy() for key, array in record.items()}
+
+
+def with_pledge(content: RecordDict, pledge: Mapping[str, Any]) -> RecordDict:
+    """Return a message's content with a pledge in its configuration.
+
+    In the ConfigRecord that is there, because Flower's mods for differential privacy take messages
+    with one only; in one of its own if there is none, or more.
+    """
+    configs = {key: one for key, one in content.items() if isinstance(one, ConfigRecord)}
+    keyed = {f"{PLEDGE}.{key}": value for key, value in pledge.items()}
+    if len(configs) == 1:
+        [(key, record)] = configs.items()
+        return RecordDict({**content, key: ConfigRecord({**record, **keyed})})
+    return RecordDict({**content, PLEDGE: ConfigRecord(keyed)})
+
+
+def pledge_record(content: RecordDict) -> dict[str, Any] | None:
+    """Return the pledge in a message's configuration; ``None`` if there is none."""
+    prefix = f"{PLEDGE}."
+    for record in content.values():
+        if isinstance(record, ConfigRecord) and f"{prefix}organization" in record:
+            return {
+                key.removeprefix(prefix): value
+                for key, value in record.items()
+                if key.startswith(prefix)
+            }
+    return None
 
 
 def config_of(message: Message, name: str) -> ConfigRecord:
@@ -129,7 +219,9 @@ def _values(key: str, array: Array, like: Array) -> npt.NDArray[Any]:
         and array.data[:start] == like.data[:start]
         and np.dtype(like.dtype).kind in "fiu"
     ):  # the header that was sent: no need to parse it
-        return np.frombuffer(array.data, dtype=like.dtype, offset=start)
+        order: Literal["F", "C"] = "F" if b"'fortran_order': True" in array.data[:start] else "C"
+        flat = np.frombuffer(array.data, dtype=like.dtype, offset=start)
+        return flat.reshape(like.shape, order=order)
     shape = tuple(like.shape)
     stream = io.BytesIO(array.data)
     try:

@@ -13,7 +13,13 @@ an error message or a spreadsheet.
 
 from tradefl.foreign.limits import Limits, limits
 from tradefl.foreign.names import look_alikes, name_problem, normalized, skeleton
-from tradefl.foreign.printing import escaped_json, hidden_secrets, read_cell, spreadsheet_cell
+from tradefl.foreign.printing import (
+    escaped_json,
+    frame_csv,
+    hidden_secrets,
+    read_cell,
+    spreadsheet_cell,
+)
 from tradefl.foreign.reading import (
     parse_json,
     parse_toml,
@@ -27,6 +33,7 @@ from tradefl.text import printable, quoted
 __all__ = [
     "Limits",
     "escaped_json",
+    "frame_csv",
     "hidden_secrets",
     "limits",
     "look_alikes",

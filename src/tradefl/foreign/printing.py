@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from tradefl.text import is_space
@@ -19,8 +20,8 @@ def escaped_json(text: str) -> str:
 
     The document means the same: they occur only inside strings. Line feeds stay.
     """
-    if text.isascii():  # json.dumps has escaped all but DEL
-        return text.replace("\x7f", "\\u007f")
+    if text.replace("\n", "").isprintable():
+        return text
     return "".join(
         c if c == "\n" or c.isprintable() or is_space(c) else _json_escape(c) for c in text
     )
@@ -102,3 +103,25 @@ def read_cell(text: str) -> str:
     if text.startswith("'") and _RUN_BY_SPREADSHEETS.match(text):
         return text[1:]
     return text
+
+
+def frame_csv(frame: Any, *, excel: bool = False) -> bytes:
+    """Return a pandas table as CSV without cells that a spreadsheet would run.
+
+    Parameters
+    ----------
+    frame
+        The table; numbers keep every digit.
+    excel
+        Whether it is meant for Excel, which takes UTF-8 for its own code page unless a byte order
+        mark is in front.
+    """
+    safe = frame.rename(columns=lambda name: spreadsheet_cell(str(name)))
+    for place, kind in enumerate(safe.dtypes):
+        if not (hasattr(kind, "kind") and kind.kind in "biuf"):
+            column = safe.iloc[:, place].map(
+                lambda cell: spreadsheet_cell(cell) if isinstance(cell, str) else cell
+            )
+            safe.isetitem(place, column)
+    text = str(safe.to_csv(index=False, lineterminator="\n"))
+    return text.encode("utf-8-sig" if excel else "utf-8")

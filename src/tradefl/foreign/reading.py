@@ -30,7 +30,7 @@ _KINDS = (
 )
 
 
-def read_bytes(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
+def read_bytes(path: str | os.PathLike[str], limit: int | None = None, field: str = "") -> bytes:
     """Return the content of a regular file of at most ``limit`` bytes.
 
     Opening never waits, as it would for a pipe that nobody writes to. The user's own pipes
@@ -41,14 +41,15 @@ def read_bytes(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
     path
         The file.
     limit
-        The most bytes to read; default: :attr:`Limits.bytes`.
+        The most bytes to read; default: that of ``field``.
+    field
+        The field of :class:`Limits` that raises the limit; default: :attr:`Limits.bytes`.
 
     Raises
     ------
     InputError
         There is no such file, it is not a regular file, cannot be read, or is larger.
     """
-    most = limits().bytes if limit is None else limit
     try:
         handle = os.open(
             path,
@@ -74,14 +75,16 @@ def read_bytes(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
         elif not stat.S_ISREG(mode):
             kind = next((name for test, name in _KINDS if test(mode)), "something else")
             raise InputError.at(path, f"is {kind}, expected a regular file")
-        return read_chunks(iter(lambda: os.read(handle, _CHUNK), b""), path, most)
+        return read_chunks(iter(lambda: os.read(handle, _CHUNK), b""), path, limit, field)
     except OSError as error:
         raise InputError.at(path, f"cannot be read: {error.strerror}") from None
     finally:
         os.close(handle)
 
 
-def read_chunks(chunks: Iterable[bytes], place: object, limit: int | None = None) -> bytes:
+def read_chunks(
+    chunks: Iterable[bytes], place: object, limit: int | None = None, field: str = ""
+) -> bytes:
     """Return an answer that arrives in parts; stop as soon as it exceeds the limit.
 
     Raises
@@ -89,16 +92,17 @@ def read_chunks(chunks: Iterable[bytes], place: object, limit: int | None = None
     InputError
         There are more bytes than the limit, by default :attr:`Limits.bytes`.
     """
-    most = limits().bytes if limit is None else limit
+    field = field or "bytes"
+    most = int(getattr(limits(), field)) if limit is None else limit
     whole = bytearray()
     for chunk in chunks:
         whole += chunk
         if len(whole) > most:
-            raise exceeded(place, "has more bytes than the limit", "bytes", most)
+            raise exceeded(place, "has more bytes than the limit", field, most)
     return bytes(whole)
 
 
-def read_text(path: str | os.PathLike[str], limit: int | None = None) -> str:
+def read_text(path: str | os.PathLike[str], limit: int | None = None, field: str = "") -> str:
     """Return the text of a UTF-8 file, without a byte order mark.
 
     Raises
@@ -106,7 +110,7 @@ def read_text(path: str | os.PathLike[str], limit: int | None = None) -> str:
     InputError
         As :func:`read_bytes`, or the file is empty or not text.
     """
-    return decoded(read_bytes(path, limit), path)
+    return decoded(read_bytes(path, limit, field), path)
 
 
 def decoded(content: bytes, place: object) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -59,6 +60,11 @@ class InvertibleAccuracyModel(AccuracyModel, Protocol):
 
     def formula(self, omega: float) -> str:
         """Return how ``P(omega)`` is calculated, with the numbers put in."""
+
+
+def shortest(value: float) -> str:
+    """Return the shortest text that reads back as the same double, without ``.0`` at the end."""
+    return repr(float(value)).removesuffix(".0")
 
 
 # --- sqrt-loss: A = min(A(0), 1/sqrt(Omega G) + 1/G), footnote 7 ------------------------------
@@ -148,7 +154,7 @@ class SqrtLoss:
     def __post_init__(self) -> None:
         _require_positive(epochs=self.epochs, untrained_loss=self.untrained_loss)
 
-    @property
+    @cached_property
     def onset(self) -> float:
         """Data at which ``1/sqrt(Omega G) + 1/G = A(0)``; ``inf`` when it never does."""
         with np.errstate(over="ignore", divide="ignore"):
@@ -171,8 +177,8 @@ class SqrtLoss:
         """Return how ``P(omega)`` is calculated, with the numbers put in."""
         if omega <= self.onset:
             return _below_onset(self.onset)
-        g = f"{self.epochs:.12g}"
-        return f"{self.untrained_loss:.12g} - (1 / sqrt({omega:.12g} * {g}) + 1 / {g})"
+        g = shortest(self.epochs)
+        return f"{shortest(self.untrained_loss)} - (1 / sqrt({shortest(omega)} * {g}) + 1 / {g})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,7 +201,7 @@ class PowerLaw:
         if not (np.isfinite(self.floor) and self.floor >= 0.0):
             raise ValueError(f"floor: expected a number >= 0, got {self.floor!r}")
 
-    @property
+    @cached_property
     def onset(self) -> float:
         """Data at which ``scale Omega^-exponent + floor`` falls to ``untrained_loss``."""
         headroom = self.untrained_loss - self.floor
@@ -222,8 +228,8 @@ class PowerLaw:
         """Return how ``P(omega)`` is calculated, with the numbers put in."""
         if omega <= self.onset:
             return _below_onset(self.onset)
-        loss = f"{self.scale:.12g} * {omega:.12g}^-{self.exponent:.12g} + {self.floor:.12g}"
-        return f"{self.untrained_loss:.12g} - ({loss})"
+        power = f"{shortest(self.scale)} * {shortest(omega)}^-{shortest(self.exponent)}"
+        return f"{shortest(self.untrained_loss)} - ({power} + {shortest(self.floor)})"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -291,10 +297,11 @@ class Empirical:
     def formula(self, omega: float) -> str:
         """Return how ``P(omega)`` is calculated, with the numbers put in."""
         k = int(np.searchsorted(self.knots, omega, side="right")) - 1
-        start = f"{self.values[k]:.12g}"
+        start = shortest(self.values[k])
         if k == self.knots.size - 1:
             return f"{start}, the value at the last point"
-        return f"{start} + {self.slopes[k]:.12g} * ({omega:.12g} - {self.knots[k]:.12g})"
+        ramp = f"{shortest(self.slopes[k])} * ({shortest(omega)} - {shortest(self.knots[k])})"
+        return f"{start} + {ramp}"
 
 
 def fit_empirical(

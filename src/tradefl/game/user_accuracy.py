@@ -13,6 +13,7 @@ from tradefl.game.accuracy import (
     InvertibleAccuracyModel,
     PowerLaw,
     SqrtLoss,
+    shortest,
 )
 
 
@@ -35,7 +36,8 @@ class UserAccuracy:
     def formula(self, omega: float) -> str:
         """Return how ``P(omega)`` is calculated: as the user's model says, or just its name."""
         own = getattr(self.model, "formula", None)
-        return str(own(omega)) if own is not None else f"{type(self.model).__name__}({omega:.12g})"
+        name = type(self.model).__name__
+        return str(own(omega)) if own is not None else f"{name}({shortest(omega)})"
 
     def __repr__(self) -> str:
         return f"UserAccuracy({self.model!r})"

@@ -11,13 +11,13 @@ import dataclasses
 import math
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from tradefl.game import StrategyProfile, payoffs, potential
 from tradefl.negotiation.knowledge import KnownGame, PrivateFigures, known_game
-from tradefl.negotiation.protocol import Proposal, Standing, replay
+from tradefl.negotiation.protocol import BlockTimes, Proposal, Standing, replay
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.mirror import PPB
 from tradefl.settlement.terms import Report
@@ -42,18 +42,21 @@ class View:
         The chain's time, as the next proposal would have it.
     contributed
         Whether this organization has submitted its contribution, or nobody can any more.
+    blocks
+        The times of the chain's blocks, for agreements whose turns count blocks.
     """
 
     opened: int | None
     proposals: Sequence[Proposal]
     now: int
     contributed: bool
+    blocks: BlockTimes | None = None
 
     def standing(self, agreement: Agreement) -> Standing | None:
         """Return where the negotiation stands; ``None`` before everybody has joined."""
         if self.opened is None:
             return None
-        return replay(agreement, self.opened, self.proposals, now=self.now)
+        return replay(agreement, self.opened, self.proposals, now=self.now, blocks=self.blocks)
 
 
 class Board(Protocol):
@@ -67,6 +70,14 @@ class Board(Protocol):
 
     def contribute(self, report: Report) -> None:
         """Submit the contribution: what counts for the settlement."""
+
+
+@runtime_checkable
+class OnDemand(Protocol):
+    """A board whose chain makes blocks only when there is a reason."""
+
+    def await_block(self) -> None:
+        """Give the chain a reason, if it has made no block for a while."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,6 +162,9 @@ class OrganizationAgent:
             self._answered, self._since = standing.turn, time.monotonic()
             self._gain = self._potential_gain(standing, answer)
             standing = self.board.look().standing(self.agreement)
+        elif standing.lacks_blocks and isinstance(self.board, OnDemand):
+            # Otherwise one that is silent would hold up the others for ever.
+            self.board.await_block()
         return self._outlook(standing, done=False)
 
     def _just_answered(self, standing: Standing) -> bool:

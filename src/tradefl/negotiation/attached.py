@@ -79,7 +79,7 @@ def _watch(pipe: int, end: Callable[[], None]) -> None:
 
 def _run_module(task: dict[str, Any], pipe: int) -> None:
     """Run a module of the package in this process; the end comes without a word, as a crash."""
-    _watch(pipe, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    _watch(pipe, lambda: os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM)))
     os.environ.update(task.get("environment", {}))
     # The code of the starting process, wherever that had it from.
     root = task["root"]
@@ -94,13 +94,15 @@ def _run_module(task: dict[str, Any], pipe: int) -> None:
 def _run_program(program: list[str], pipe: int) -> None:
     """Run a program in this process's group; the end is that of the group."""
     child = subprocess.Popen(program, stdin=subprocess.DEVNULL)  # noqa: S603
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
     def end() -> None:
-        os.killpg(0, signal.SIGTERM)
+        child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(GRACE_SECONDS)
-        os.killpg(0, signal.SIGKILL)
+        child.kill()
+        if hasattr(os, "killpg"):  # what it has started, and this process
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
 
     _watch(pipe, end)
     sys.exit(child.wait())
@@ -112,6 +114,15 @@ def _remove(folder: Path) -> None:
     while folder.exists() and time.monotonic() < until:
         shutil.rmtree(folder, ignore_errors=True)
         time.sleep(PAUSE_SECONDS)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process that leads a session of its own, with all that it has started, at once."""
+    with contextlib.suppress(ProcessLookupError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import dataclasses
 from tradefl.consortium import Consortium
 from tradefl.negotiation.agent import OrganizationAgent, View
 from tradefl.negotiation.knowledge import PrivateFigures, private_figures
-from tradefl.negotiation.protocol import Proposal, Standing, replay
+from tradefl.negotiation.protocol import BlockTimes, Proposal, Standing, replay
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.terms import Report
 
@@ -26,10 +26,22 @@ class InProcessBoard:
         self.log: list[Proposal] = []
         self.contributions: dict[str, Report] = {}
         self.seconds = START
+        self.times = [START]  # of each block; with the first, everybody has joined
 
     def publish(self, account: str, report: Report) -> None:
         """Append a proposal."""
-        self.log.append(Proposal(len(self.log), 0, self.seconds, account, report))
+        self.mine()
+        self.log.append(Proposal(len(self.times) - 1, 0, self.seconds, account, report))
+
+    def mine(self) -> None:
+        """Append a block."""
+        self.times.append(self.seconds)
+
+    @property
+    def blocks(self) -> BlockTimes:
+        """The times of the blocks."""
+        times = tuple(self.times)
+        return BlockTimes(len(times) - 1, times.__getitem__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +54,12 @@ class Seat:
     def look(self) -> View:
         """Return the log; everybody is there from the start."""
         contributed = self.account in self.board.contributions
-        return View(START, tuple(self.board.log), self.board.seconds, contributed)
+        board = self.board
+        return View(START, tuple(board.log), board.seconds, contributed, board.blocks)
+
+    def await_block(self) -> None:
+        """Append a block: nothing else makes one."""
+        self.board.mine()
 
     def propose(self, report: Report) -> None:
         """Append to the log."""
@@ -79,6 +96,6 @@ def negotiate(consortium: Consortium, agreement: Agreement) -> tuple[Standing, I
     for _ in range(LIMIT):
         outlooks = [agent.step() for agent in agents]
         if all(outlook.done for outlook in outlooks):
-            standing = replay(agreement, START, board.log, now=board.seconds)
+            standing = replay(agreement, START, board.log, now=board.seconds, blocks=board.blocks)
             return standing, board
     raise RuntimeError("the negotiation did not end")

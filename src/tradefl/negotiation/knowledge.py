@@ -9,7 +9,6 @@ payoff: the mathematics is not written twice.
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +29,9 @@ from tradefl.consortium.schema import (
     suggestion,
 )
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import parse_toml
 from tradefl.game import InvalidGameError
-from tradefl.negotiation.agreed import AgreedGame, public_terms
+from tradefl.settlement.agreed import AgreedGame, public_terms
 from tradefl.settlement.agreement import Agreement, rounded
 
 Array = npt.NDArray[np.float64]
@@ -51,6 +51,7 @@ class PrivateFigures(Section):
     cpu_levels_hz: Annotated[list[Positive], Field(min_length=1)]  # F_i, ascending
     download_seconds: NonNegative  # T1_i
     upload_seconds: NonNegative  # T3_i
+    agreement: Name | None = None  # a consortium file, an agreement document, or its hash
 
 
 def load_private(path: Path) -> PrivateFigures:
@@ -61,11 +62,7 @@ def load_private(path: Path) -> PrivateFigures:
     InputError
         No such file, not TOML, or a figure is missing, unknown or out of range.
     """
-    text = read_text(path)
-    try:
-        document = tomllib.loads(text)
-    except (RecursionError, ValueError) as error:
-        raise InputError.at(path, f"not valid TOML: {str(error).partition(';')[0]}") from None
+    document = parse_toml(read_text(path, field="toml_bytes"), path)
     try:
         return PrivateFigures.model_validate(document)
     except ValidationError as error:
@@ -80,8 +77,8 @@ def load_private(path: Path) -> PrivateFigures:
 
 def write_private(figures: PrivateFigures, path: Path) -> None:
     """Write an organization's private file; only its owner can read it."""
-    atomic_write(path, tomli_w.dumps(figures.model_dump()).encode())
-    path.chmod(0o600)
+    document = figures.model_dump(exclude_none=True)
+    atomic_write(path, tomli_w.dumps(document).encode(), private=True)
 
 
 def private_figures(consortium: Consortium, i: int) -> PrivateFigures:

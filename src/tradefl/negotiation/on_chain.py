@@ -6,11 +6,18 @@ import dataclasses
 import time
 
 from tradefl.negotiation.agent import View
-from tradefl.negotiation.protocol import Proposal
+from tradefl.negotiation.protocol import BlockTimes, Proposal
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
-from tradefl.settlement.chains import Chain, NoAnswerError, StateChangedError
-from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call, topic
-from tradefl.settlement.settle import NO_STATEMENT, read_phase
+from tradefl.settlement.chains import (
+    Chain,
+    EventReader,
+    MissingLogsError,
+    NoAnswerError,
+    StateChangedError,
+)
+from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call
+from tradefl.settlement.settle import NO_STATEMENT
+from tradefl.settlement.state import read_phase
 from tradefl.settlement.terms import Report
 
 # How often the log is read again when blocks vanish while it is read.
@@ -18,6 +25,8 @@ ATTEMPTS = 5
 # A node behind a load balancer may know a block and not yet its events, so even under the same
 # head everything is read again after a while.
 FRESH_SECONDS = 1.0
+# Times of blocks so far below the head are kept: no reorganization is expected to reach them.
+DEEP_BLOCKS = 128
 
 
 class ChainBoard:
@@ -49,8 +58,9 @@ class ChainBoard:
         self.contract = contract
         self.agreement = agreement
         self.me = me
-        self.first_block = first_block
+        self._events = EventReader(chain, contract, first_block)
         self._times: dict[str, int] = {}  # by a block's hash, which never has another
+        self._deep: dict[int, int] = {}  # by a block's number
         # The chain's head when everything was read, since when by no clock, and what was read.
         self._seen = ""
         self._since = 0.0
@@ -62,7 +72,8 @@ class ChainBoard:
         Raises
         ------
         ChainError
-            The node does not answer, or has other blocks whenever it is asked.
+            The node does not answer, has other blocks whenever it is asked, or does not keep all
+            proposals that the contract has counted.
         """
         for _ in range(ATTEMPTS):
             head = self.chain.head()
@@ -75,22 +86,48 @@ class ChainBoard:
         raise NoAnswerError(self.chain.place, "its blocks change while they are read")
 
     def _read(self) -> View:
-        opened = self.chain.events(self.contract, self.first_block, [topic("ReportingOpened")])
-        events = self.chain.events(self.contract, self.first_block, [topic("Proposed")])
-        proposals = tuple(
-            Proposal(
-                block=event.block,
-                position=event.index,
-                seconds=self._time(event),
-                account=str(event.arguments["account"]),
-                report=Report(
-                    data_ppb=int(event.arguments["dataPpb"]), cpu_hz=int(event.arguments["cpuHz"])
-                ),
+        # At one block: a proposal in a block that counts must be among those that are read.
+        with self.chain.pinned():
+            height = self.chain.height()
+            made = int(self.chain.read(self.contract, "progress")["proposals"])
+            events = self._events.read()
+        proposals = [event for event in events if event.name == "Proposed"]
+        if len(proposals) < made:
+            # Read as the whole truth, it would make somebody silent that has answered.
+            raise MissingLogsError(
+                self.chain.place,
+                f"this node does not keep these logs: {self.contract} has counted {made:,} "
+                f"proposals, the node has {len(proposals):,}; use a node that keeps all logs",
             )
-            for event in events
-        )
+        opened = [event for event in events if event.name == "ReportingOpened"]
         began = self._time(opened[0]) if opened else None
-        return View(began, proposals, 0, self.me is not None and self._contributed())
+        contributed = self.me is not None and self._contributed()
+        blocks = None
+        if self.agreement.turn_blocks:
+            blocks = BlockTimes(height, lambda block: self._seconds(block, height))
+        return View(began, tuple(map(self._proposal, proposals)), 0, contributed, blocks)
+
+    def _seconds(self, block: int, height: int) -> int:
+        """Return the time of a block up to the height that was read, chain time."""
+        if block in self._deep:
+            return self._deep[block]
+        found = self.chain.header(block)
+        if found is None:  # a reorganization has made the chain shorter
+            raise StateChangedError
+        if block <= height - DEEP_BLOCKS:
+            self._deep[block] = found.seconds
+        return found.seconds
+
+    def _proposal(self, event: Event) -> Proposal:
+        return Proposal(
+            block=event.block,
+            position=event.index,
+            seconds=self._time(event),
+            account=str(event.arguments["account"]),
+            report=Report(
+                data_ppb=int(event.arguments["dataPpb"]), cpu_hz=int(event.arguments["cpuHz"])
+            ),
+        )
 
     def _time(self, event: Event) -> int:
         if event.block_hash not in self._times:
@@ -102,6 +139,13 @@ class ChainBoard:
         if read_phase(self.chain, self.contract) not in (Phase.DRAFTING, Phase.JOINING, Phase.OPEN):
             return True
         return bool(self.chain.read(self.contract, "organization", self.me)["reported"])
+
+    def await_block(self) -> None:
+        """Make a block if nothing else does: the turn of a silent organization waits for it.
+
+        On a chain that makes blocks on demand this account pays for an empty transaction.
+        """
+        self.chain.mine(1, self._account)
 
     def propose(self, report: Report) -> None:
         """Publish a proposal.
@@ -122,15 +166,20 @@ class ChainBoard:
         if self.agreement.verifier != ZERO_ADDRESS:
             return
         try:
-            self._send("contributionSubmit", report.data_ppb, report.cpu_hz, NO_STATEMENT, b"")
+            figures = (report.data_ppb, report.cpu_hz, 0, 0)
+            self._send("contributionSubmit", self._account, *figures, NO_STATEMENT, b"")
         except RevertedError as error:
             if error.name != "AlreadyReported":
                 raise
 
     def _send(self, call: str, *arguments: object) -> None:
+        data = encoded_call(call, *arguments)
+        receipt = self.chain.transact(self._account, to=self.contract, data=data, call=call)
+        if not receipt.succeeded:
+            raise StateChangedError  # another transaction came first: look again
+
+    @property
+    def _account(self) -> str:
         if self.me is None:
             raise ValueError("me: expected an organization, got somebody who only reads")
-        data = encoded_call(call, *arguments)
-        account = self.agreement.addresses[self.me]
-        if not self.chain.transact(account, to=self.contract, data=data, call=call).succeeded:
-            raise StateChangedError  # another transaction came first: look again
+        return self.agreement.addresses[self.me]

@@ -19,7 +19,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,15 +34,18 @@ from tradefl.consortium import Consortium
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.schema import Settlement as Section
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import hidden_secrets
 from tradefl.negotiation import attached
 from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import Standing
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.chains import NoAnswerError, NodeSigner, RpcChain
+from tradefl.settlement.chains import NoAnswerError, NodeSigner, RpcChain, StateChangedError
 from tradefl.settlement.keys import PASSWORD_VARIABLE
-from tradefl.settlement.settle import Settlement, deploy
+from tradefl.settlement.session import established
+from tradefl.settlement.settle import Settlement
 
+AGREEMENT = "agreement.json"
 CHECKOUT = Path(__file__).parents[3]
 PACKAGES = Path(__file__).parents[2]  # where this package lies
 POLL_SECONDS = 0.3
@@ -51,6 +53,7 @@ POLL_SECONDS = 0.3
 PATIENCE_SECONDS = 600.0
 DAY = 86_400
 # Enough for some thousand transactions at the fees of a development chain.
+AGREEMENT = "agreement.json"
 GAS_MONEY = 10**18
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -98,7 +101,7 @@ def negotiate(
         stack.enter_context(_secrets_hidden(url))
         chain = _chain(url, own)
         agreement, contract, password = _deploy(consortium, chain, folder)
-        deployed(contract, shown_address(url))
+        deployed(contract, hidden_secrets(url))
         agents = [
             stack.enter_context(_agent(folder, i, url, contract, password))
             for i in range(len(agreement))
@@ -141,11 +144,12 @@ def child(
     finally:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()  # as the end of this process would
-        with contextlib.suppress(subprocess.TimeoutExpired):
+        try:
             process.wait(timeout=2 * attached.GRACE_SECONDS)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        except subprocess.TimeoutExpired:
+            # Only now: the number of one that has ended may be another's already.
+            attached.end_group(process)
+            process.wait()
 
 
 @contextlib.contextmanager
@@ -220,6 +224,7 @@ def _agent(
     """Run one organization's agent, with its own folder and nothing else."""
     own = folder / str(i)
     arguments = ["node", "--organization", str(own / "private.toml"), "--keystore", str(own)]
+    arguments += ["--agreement", str(folder / AGREEMENT), "--state", str(own / "state")]
     arguments += ["--rpc", url, "--contract", contract, "--log", str(own / "log.jsonl")]
     task = {
         "module": "tradefl",
@@ -252,24 +257,25 @@ def _deploy(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Agre
     operator = unlocked[0]
     chain.signers = {operator: NodeSigner(operator)}
     keys = [Account.create() for _ in consortium.names]
-    agreement = Agreement.of(unhurried(consortium), [key.address for key in keys])
+    accounts = [key.address for key in keys]
+    agreement = Agreement.of(unhurried(consortium), accounts, chain_id=chain.chain_id)
     password = secrets.token_urlsafe(16)
     for i, key in enumerate(keys):
         chain.transact(
             operator,
             to=key.address,
             data=b"",
-            value=agreement.bonds[i] + GAS_MONEY,
+            value=agreement.deposits[i] + GAS_MONEY,
             call="funding",
         )
         own = folder / str(i)
         own.mkdir(mode=0o700)
         # Keys of a demonstration: an hour's secret needs no slow derivation.
         content = Account.encrypt(key.key, password, kdf="pbkdf2", iterations=1000)
-        atomic_write(own / "key.json", json.dumps(content).encode())
-        (own / "key.json").chmod(0o600)
+        atomic_write(own / "key.json", json.dumps(content).encode(), private=True)
         write_private(private_figures(consortium, i), own / "private.toml")
-    contract = str(deploy(chain, agreement, operator).contract)
+    atomic_write(folder / AGREEMENT, json.dumps(agreement.to_dict()).encode())
+    contract = established(chain, agreement, operator)
     Settlement(chain, agreement, contract, {}).run(operator=operator)  # publishes the agreement
     return agreement, contract, password
 
@@ -296,6 +302,8 @@ def _watched(
             own.require_alive()
         try:
             standing = board.look().standing(agreement)
+        except StateChangedError:
+            continue  # look again
         except NoAnswerError:
             if own is None:
                 raise
@@ -316,19 +324,6 @@ def _last_line(folder: Path, i: int) -> str:
 # --- addresses -----------------------------------------------------------------------------------
 
 
-def shown_address(url: str) -> str:
-    """Return a node's address without what may be secret: user, password, path and query."""
-    if "://" not in url:
-        return url  # the path of a socket
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "the node"
-    host = parts.netloc.rpartition("@")[2]
-    secret = parts.path.strip("/") or parts.query or parts.fragment
-    return f"{parts.scheme}://{host}{'/...' if secret else ''}"
-
-
 @contextlib.contextmanager
 def _secrets_hidden(url: str) -> Iterator[None]:
     """Keep the secret parts of an address out of the errors of what is done meanwhile."""
@@ -336,25 +331,12 @@ def _secrets_hidden(url: str) -> Iterator[None]:
         yield
     except InputError as error:
         hidden = [
-            Problem(_without_secrets(one.place, url), _without_secrets(one.message, url))
+            Problem(hidden_secrets(one.place, url), hidden_secrets(one.message, url))
             for one in error.problems
         ]
         if hidden == list(error.problems):
             raise
         raise InputError(hidden) from None
-
-
-def _without_secrets(text: str, url: str) -> str:
-    if shown_address(url) == url:
-        return text
-    text = text.replace(url, shown_address(url))
-    with contextlib.suppress(ValueError):
-        parts = urlsplit(url)
-        user = parts.netloc.rpartition("@")[0]
-        secret = [user, parts.password, parts.path.strip("/"), parts.query, parts.fragment]
-        for part in sorted({one for one in secret if one}, key=len, reverse=True):
-            text = text.replace(part, "...")
-    return text
 
 
 @contextlib.contextmanager

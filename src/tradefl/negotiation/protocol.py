@@ -1,20 +1,27 @@
 """The rules of the negotiation: whose turn it is, what counts, and when it is over.
 
 Best responses must be made one after the other (erratum E8). So there is a token: turn ``t``
-belongs to position ``t mod N`` in the agreement's order. In its turn an organization proposes what
-it contributes; proposing what already stands is a pass. A turn that nobody uses within its time
-limit is skipped. Two rounds in which nobody moved end it, and so does half of the time that the
-agreement gives for reports: whoever never stops moving must not keep the others from reporting.
+belongs to position ``t mod N`` in the agreement's order. In its turn an organization proposes its
+contribution; a proposal that repeats the present one is a pass. A turn that is not used in time is
+skipped. Two rounds without a move end the negotiation, and so does half of the time that the
+agreement gives for reports: an organization that never stops moving must not keep the others from
+reporting.
 
-All of that follows from the log of proposals and their block times alone, so everybody who reads
-the same chain comes to the same standing: each agent, and any auditor.
+A turn is over in two steps (``turn_blocks`` in the annex). Its time runs out with the first block
+that is ``turn_seconds`` or more after its beginning; it is lost ``turn_blocks`` blocks later, and
+the next turn begins with that block. So a chain that stands still for any time costs nobody a turn:
+when it goes on, blocks follow in which the proposal still counts. The end of the time for
+negotiating follows the same two steps. Agreements of before that term go by time alone.
+
+All of that follows from the log of proposals and the times of blocks, so everybody who reads the
+same chain comes to the same standing: each agent, and any auditor.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Callable, Iterable
+from typing import Literal, Protocol
 
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.mirror import PPB
@@ -25,6 +32,54 @@ QUIET_ROUNDS = 2
 TOLERANCE = 1e-7
 
 Kind = Literal["moved", "passed", "rejected"]
+
+
+class BlockTimes:
+    """When the blocks of a chain were made.
+
+    Parameters
+    ----------
+    height
+        The number of the latest block.
+    seconds
+        Returns the time of a block from 0 to ``height``, chain time. Times never fall. Each
+        block is asked for once.
+    """
+
+    def __init__(self, height: int, seconds: Callable[[int], int]) -> None:
+        self.height = height
+        self._seconds = seconds
+        self._known: dict[int, int] = {}
+
+    def at(self, block: int) -> int:
+        """Return the time of a block."""
+        if block not in self._known:
+            self._known[block] = self._seconds(block)
+        return self._known[block]
+
+    def first_at(self, seconds: int, start: int = 0) -> int | None:
+        """Return the first block of that time or later; ``None`` if there is none yet.
+
+        Parameters
+        ----------
+        seconds
+            Chain time.
+        start
+            A block that is not behind the wanted one, to search from.
+        """
+        step, below = 1, start - 1  # every block up to ``below`` is earlier
+        while (probe := below + step) < self.height and self.at(probe) < seconds:
+            below, step = probe, 2 * step
+        high = min(probe, self.height)
+        if high < start or self.at(high) < seconds:
+            return None
+        while high - below > 1:
+            middle = (below + high) // 2
+            if self.at(middle) < seconds:
+                below = middle
+            else:
+                high = middle
+        return high
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -91,6 +146,8 @@ class Standing:
         How many turns in a row brought no move.
     out_of_time
         Whether the time for negotiating has run out.
+    lacks_blocks
+        Whether the time of the present turn is over, and only blocks are missing until it is lost.
     reports
         What everybody's contribution is at present.
     rulings
@@ -104,6 +161,7 @@ class Standing:
     out_of_time: bool
     reports: tuple[Report, ...]
     rulings: tuple[Ruling, ...]
+    lacks_blocks: bool = False
 
     @property
     def over(self) -> bool:
@@ -146,6 +204,7 @@ def replay(
     proposals: Iterable[Proposal],
     *,
     now: int | None = None,
+    blocks: BlockTimes | None = None,
 ) -> Standing:
     """Return where a log of proposals leads.
 
@@ -158,25 +217,39 @@ def replay(
     proposals
         In any order, and each any number of times: reads of a node may overlap.
     now
-        The chain's present time; turns that have passed unused until then are skipped.
+        The time that the next block would have; turns that are lost by then are skipped.
+    blocks
+        The times of the chain's blocks; needed where the agreement has ``turn_blocks``.
+
+    Raises
+    ------
+    ValueError
+        The agreement counts blocks, and ``blocks`` is missing.
     """
-    size, turn_seconds = len(agreement), agreement.turn_seconds
+    wait = agreement.turn_blocks
+    if wait and blocks is None:
+        raise ValueError("blocks: expected the times of blocks, which the agreement's turns count")
+    clock: _Clock = (
+        _ByTime(agreement, opened, now)
+        if blocks is None or not wait
+        else _ByBlocks(agreement, opened, now, blocks, wait)
+    )
+    size = len(agreement)
     places = {account: i for i, account in enumerate(agreement.addresses)}
     reports = list(initial_reports(agreement))
-    turn, began, quiet = 0, opened, 0
-    end = opened + agreement.report_seconds // 2
+    turn, quiet = 0, 0
     rulings: list[Ruling] = []
 
-    def skip(until: int) -> int:
+    def skip(place: _Place) -> int:
         """Let unused turns go by, as long as it is not over; return how many."""
-        nonlocal turn, began, quiet
-        unused = max(0, (min(until, end) - began) // turn_seconds)
-        unused = min(unused, QUIET_ROUNDS * size - quiet)
-        turn, began, quiet = turn + unused, began + unused * turn_seconds, quiet + unused
+        nonlocal turn, quiet
+        unused = clock.skip(place, QUIET_ROUNDS * size - quiet)
+        turn, quiet = turn + unused, quiet + unused
         return unused
 
     for proposal in sorted(set(proposals)):
-        skipped = skip(proposal.seconds)
+        place = _Place(proposal.block, proposal.seconds)
+        skipped = skip(place)
 
         def ruled(kind: Kind, reason: str = "") -> None:
             rulings.append(Ruling(proposal, turn, skipped, kind, reason))  # noqa: B023
@@ -186,7 +259,7 @@ def replay(
             ruled("rejected", "is no organization of the agreement")
         elif proposal.seconds < opened:
             ruled("rejected", "not everybody had joined")
-        elif quiet >= QUIET_ROUNDS * size or proposal.seconds >= end:
+        elif quiet >= QUIET_ROUNDS * size or clock.ended(place):
             ruled("rejected", "the negotiation was over")
         elif turn % size != i:
             ruled("rejected", f"it was the turn of {agreement.names[turn % size]}")
@@ -197,11 +270,125 @@ def replay(
             ruled("moved" if moved else "passed")
             reports[i] = proposal.report
             quiet = 0 if moved else quiet + 1
-            turn, began = turn + 1, proposal.seconds
+            turn += 1
+            clock.begin(place)
+    out_of_time = lacks_blocks = False
     if now is not None:
-        skip(now)
-    out_of_time = now is not None and now >= end
-    return Standing(size, turn, began, quiet, out_of_time, tuple(reports), tuple(rulings))
+        place = _Place(0 if blocks is None else blocks.height + 1, now)
+        skip(place)
+        out_of_time = clock.ended(place)
+        lacks_blocks = clock.lacks_blocks(place)
+    return Standing(
+        size,
+        turn,
+        clock.began,
+        quiet,
+        out_of_time,
+        tuple(reports),
+        tuple(rulings),
+        lacks_blocks and quiet < QUIET_ROUNDS * size and not out_of_time,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Place:
+    """A place on the chain: a block, which may be the one that comes next, and its time."""
+
+    block: int
+    seconds: int
+
+
+class _Clock(Protocol):
+    """When turns are lost, and when the time for negotiating is over."""
+
+    began: int
+
+    def begin(self, place: _Place) -> None:
+        """Begin a turn."""
+
+    def skip(self, until: _Place, most: int) -> int:
+        """Begin the turn that a place belongs to if nothing counts before; return how many go by.
+
+        At most ``most``.
+        """
+
+    def ended(self, place: _Place) -> bool:
+        """Tell whether at a place the time for negotiating is over."""
+
+    def lacks_blocks(self, place: _Place) -> bool:
+        """Tell whether at a place the time of the present turn is over, but not the turn."""
+
+
+class _ByTime:
+    """Agreements without ``turn_blocks``: a turn is lost to the second."""
+
+    def __init__(self, agreement: Agreement, opened: int, _now: int | None) -> None:
+        self.turn_seconds = agreement.turn_seconds
+        self.began = opened
+        self.end = opened + agreement.report_seconds // 2
+
+    def begin(self, place: _Place) -> None:
+        self.began = place.seconds
+
+    def skip(self, until: _Place, most: int) -> int:
+        unused = (min(until.seconds, self.end) - self.began) // self.turn_seconds
+        unused = min(max(0, unused), most)
+        self.began += unused * self.turn_seconds
+        return unused
+
+    def ended(self, place: _Place) -> bool:
+        return place.seconds >= self.end
+
+    def lacks_blocks(self, _place: _Place) -> bool:
+        return False
+
+
+class _ByBlocks:
+    """A turn is lost some blocks after the first block behind its time."""
+
+    def __init__(
+        self, agreement: Agreement, opened: int, now: int | None, blocks: BlockTimes, wait: int
+    ) -> None:
+        self.turn_seconds = agreement.turn_seconds
+        self.wait, self.now, self.blocks = wait, now, blocks
+        self.began = opened
+        self.block = self._first_at(opened, 0) or 0
+        out = self._first_at(opened + agreement.report_seconds // 2, self.block)
+        self.end = None if out is None else out + wait
+
+    def _first_at(self, seconds: int, start: int) -> int | None:
+        """Return the first block of that time or later, which may be the one that comes next."""
+        found = self.blocks.first_at(seconds, start)
+        if found is None and self.now is not None and self.now >= seconds:
+            return self.blocks.height + 1
+        return found
+
+    def _seconds(self, block: int) -> int:
+        return self.blocks.at(block) if block <= self.blocks.height else self.now or 0
+
+    def _lost(self) -> int | None:
+        """Return the block with which the present turn is lost; ``None`` if that is open."""
+        out = self._first_at(self.began + self.turn_seconds, self.block)
+        return None if out is None else out + self.wait
+
+    def begin(self, place: _Place) -> None:
+        self.block, self.began = place.block, place.seconds
+
+    def skip(self, until: _Place, most: int) -> int:
+        unused = 0
+        while unused < most:
+            lost = self._lost()
+            if lost is None or lost > until.block or (self.end is not None and lost >= self.end):
+                break
+            self.block, self.began = lost, self._seconds(lost)
+            unused += 1
+        return unused
+
+    def ended(self, place: _Place) -> bool:
+        return self.end is not None and place.block >= self.end
+
+    def lacks_blocks(self, place: _Place) -> bool:
+        return place.seconds >= self.began + self.turn_seconds
 
 
 def infeasible(agreement: Agreement, i: int, report: Report) -> str | None:

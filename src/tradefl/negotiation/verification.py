@@ -15,7 +15,6 @@ import numpy as np
 from tradefl.consortium import Consortium
 from tradefl.game import CoopetitionGame, certify
 from tradefl.negotiation.agent import profile_of
-from tradefl.negotiation.agreed import agreed_game
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import (
     TOLERANCE,
@@ -23,10 +22,13 @@ from tradefl.negotiation.protocol import (
     Standing,
     initial_reports,
 )
+from tradefl.settlement.agreed import agreed_game
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import ChainError
-from tradefl.settlement.settle import published_agreement, read_state
+from tradefl.settlement.evidence import require_logs
+from tradefl.settlement.settle import decoded_agreement, drafted
+from tradefl.settlement.state import read_state
 from tradefl.settlement.terms import Report
 
 
@@ -105,13 +107,21 @@ def verify(
     Raises
     ------
     ChainError
-        There is no settlement of ours, or its agreement is not published.
+        There is no settlement of ours, its agreement is not published, or the node does not keep
+        all of its logs.
     """
-    agreement = published_agreement(chain, contract, first_block)
-    if agreement is None:
-        raise ChainError(contract, "has not published its agreement completely")
-    board = ChainBoard(chain, contract, agreement, None, first_block)
-    standing = board.look().standing(agreement)
+    with chain.pinned():
+        event, deployed = drafted(chain, contract, first_block)
+        events = chain.events(contract, event.block)
+        listed = int(chain.read(contract, "progress")["listed"])
+        state = read_state(chain, contract, listed)
+        # A proposal that the node leaves out would look like somebody's silence.
+        require_logs(chain.place, contract, state, events, deployed.rule)
+        agreement = decoded_agreement(deployed, events)
+        if agreement is None:
+            raise ChainError(contract, "has not published its agreement completely")
+        board = ChainBoard(chain, contract, agreement, None, event.block)
+        standing = board.look().standing(agreement)
     if standing is None:
         return Verification(agreement, None, ("nobody could negotiate: not all have joined",), ())
     findings, notes = [], [_sentence(agreement, one) for one in standing.rulings if _odd(one)]
@@ -120,7 +130,7 @@ def verify(
         findings.append(f"it is not over: round {standing.round}, turn of {whose}")
     for name, place, negotiated in zip(
         agreement.names,
-        read_state(chain, contract, len(agreement)).places,
+        state.places,
         standing.reports,
         strict=True,
     ):

@@ -25,7 +25,7 @@ from tradefl.report.blocks import (
     digits_of,
 )
 from tradefl.solvers import Solution
-from tradefl.statement import Line, Statement, decimals, money
+from tradefl.statement import SIGNS, Line, Statement, money
 
 TERMS = {
     "revenue": "Eq. (4)",
@@ -322,7 +322,7 @@ def statements_section(solution: Solution, who: Sequence[int]) -> Section:
 
 
 def _statement(statement: Statement, anchor: str) -> Section:
-    digits = decimals(statement.totals.values())
+    digits = statement.decimals
     rows: list[tuple[str, str, str, str]] = []
     for section, equation in TERMS.items():
         if section == "payoff":
@@ -330,15 +330,19 @@ def _statement(statement: Statement, anchor: str) -> Section:
         lines = statement.section(section)
         shown, left_out = _largest(lines)
         rows += [
-            (f"{section}: {line.item}", line.equation, line.calculation, money(line.amount, digits))
+            (
+                f"{section}: {line.item}",
+                line.equation,
+                line.calculation,
+                money(statement.printed(line), digits),
+            )
             for line in shown
         ]
         if left_out:
-            rest = sum(line.amount for line in left_out)
+            rest = statement.printed_sum(left_out)
             item = f"{section}: {counted(len(left_out), 'smaller line')}"
             rows.append((item, equation, "together", money(rest, digits)))
-        sign = -1.0 if section in ("overhead", "damage") else 1.0
-        total = sign * statement.totals[section]
+        total = SIGNS[section] * statement.printed_totals[section]
         rows.append((f"{section}, all lines", equation, "", money(total, digits)))
     return Section(
         anchor,
@@ -363,7 +367,12 @@ def _statement(statement: Statement, anchor: str) -> Section:
                     Column("amount"),
                 ),
                 rows,
-                footer=("payoff", "Eq. (11)", "the four sums", money(statement.payoff, digits)),
+                footer=(
+                    "payoff",
+                    "Eq. (11)",
+                    "the four sums",
+                    money(statement.printed_totals["payoff"], digits),
+                ),
             ),
         ),
     )

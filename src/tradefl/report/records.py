@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from tradefl import charts
 from tradefl.consortium import Consortium
@@ -31,11 +31,15 @@ from tradefl.report.blocks import (
     quantity,
 )
 from tradefl.solvers import Solution
+from tradefl.text import printable
+from tradefl.training_document import EARLIER_WORDS, require_consistent, require_terms
 
 ROWS = 40
 Count = Annotated[int, Field(ge=0)]
 Wei = Annotated[str, Field(pattern=r"^-?[0-9]{1,80}$")]
 Hz = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
+# Text of others, which a page shows: nothing in it is invisible or turns the direction of writing.
+Words = Annotated[str, AfterValidator(lambda text: printable(text, 1_000))]
 
 
 class _Document(BaseModel):
@@ -57,21 +61,42 @@ class Trained(_Document):
     cpu_hz: float
 
 
+class Flagged(_Document):
+    """Something unusual about an update."""
+
+    kind: str
+    confidence: str
+    detail: str
+
+
+class Entered(_Document):
+    """What became of an organization's update in a round."""
+
+    round: Count
+    organization: str
+    outcome: str
+    reason: str = ""
+    flags: list[Flagged] = []
+    verdict: str = ""
+
+
 class Training(_Document):
     """``tradefl/training/1``."""
 
     document: Literal["tradefl/training/1"] = Field(alias="schema")
     consortium: str
-    scheme: str
+    scheme: Words
     rounds: Count
-    model: str
-    data: str
+    model: Words
+    data: Words
     initial_accuracy: float | None
     initial_loss: float | None
-    accuracy: list[float | None]
-    loss: list[float | None]
+    accuracy: Annotated[list[float | None], FailFast()]
+    loss: Annotated[list[float | None], FailFast()]
     organizations: list[Trained]
-    notices: list[str]
+    entries: list[Entered] = []
+    diverged: str | None = None
+    notices: Annotated[list[Words], FailFast()]
     runtime_seconds: float
 
 
@@ -79,7 +104,7 @@ class Settled(_Document):
     """One organization's place in a settlement; amounts are whole wei, as text."""
 
     name: str
-    address: str
+    address: Words
     data_ppb: Count
     cpu_hz: Hz
     bond_wei: Wei
@@ -91,9 +116,9 @@ class Settled(_Document):
 class Receipt(_Document):
     """One transaction on the chain."""
 
-    call: str
-    organization: str | None
-    hash: str
+    call: Words
+    organization: Words | None
+    hash: Words
     gas: Count
     block: Count
 
@@ -103,7 +128,7 @@ class Verdict(_Document):
 
     agrees: bool
     checks: Count
-    differences: list[str]
+    differences: Annotated[list[Words], FailFast()]
 
 
 class Settlement(_Document):
@@ -112,11 +137,11 @@ class Settlement(_Document):
     document: Literal["tradefl/settlement/1"] = Field(alias="schema")
     consortium: str
     chain_id: Count
-    contract: str
-    agreement_hash: str
-    phase: str
+    contract: Words
+    agreement_hash: Words
+    phase: Words
     organizations: list[Settled]
-    transactions: list[Receipt]
+    transactions: Annotated[list[Receipt], FailFast()]
     gas_used: Count
     audit: Verdict
 
@@ -133,6 +158,9 @@ def read_training(path: Path, consortium: Consortium) -> Training:
         It cannot be read, is no such document, or of another consortium.
     """
     training = _read(path, Training, consortium)
+    content = read_json(path)
+    require_consistent(content, path)
+    require_terms(content, consortium, path)
     if not len(training.accuracy) == len(training.loss) == training.rounds:
         raise InputError.at(
             f"{path}: accuracy",
@@ -176,6 +204,10 @@ def require_agreement_of(settlement: Settlement, consortium: Consortium, path: P
 
 def _read(path: Path, kind: type[Read], consortium: Consortium) -> Read:
     content = read_json(path)
+    members = content.get("organizations") if isinstance(content, dict) else None
+    if isinstance(members, list) and len(members) != len(consortium):
+        what = f"expected {len(consortium):,} of them, got {len(members):,}"
+        raise InputError.at(f"{path}: organizations", what)
     try:
         document = kind.model_validate(content)
     except ValidationError as error:
@@ -277,9 +309,40 @@ def training_section(training: Training) -> Section:
             ],
         ),
     ]
-    if training.notices:
-        blocks.append(Listing(training.notices))
+    blocks += _incidents(training)
+    notices = [*training.notices]
+    if training.diverged:
+        notices.insert(0, f"The training diverged: {training.diverged}.")
+    if notices:
+        blocks.append(Listing(notices))
     return Section("training", "The training", blocks)
+
+
+def _incidents(training: Training) -> list[Block]:
+    """Return what was not as it should be, in order of rounds; nothing if all was."""
+    found = [one for one in training.entries if one.reason or one.flags]
+    if not found:
+        return []
+    rows = []
+    for one in found[:ROWS]:
+        outcome = EARLIER_WORDS.get(one.outcome, one.outcome)
+        flags = [f"{flag.kind} ({flag.confidence}): {flag.detail}" for flag in one.flags]
+        story = "; ".join(filter(None, (one.reason, *flags)))
+        verdict = f"{outcome}, {one.verdict}" if one.verdict else outcome
+        rows.append((str(one.round), one.organization, verdict, story))
+    return [
+        Table(
+            "incidents",
+            "Updates that were not as they should be" + _of_many(len(found)),
+            (
+                Column("round"),
+                Column("organization", text=True),
+                Column("outcome", text=True),
+                Column("what happened", text=True),
+            ),
+            rows,
+        )
+    ]
 
 
 def settlement_section(

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tradefl.consortium.schema import Settlement
-from tradefl.errors import InputError, MissingExtraError, Problem
-from tradefl.game import EfficientRule, InvalidScheduleError, Schedule
-from tradefl.settlement import mirror
+from tradefl.errors import InputError
+from tradefl.settlement import addresses as derived
+from tradefl.settlement import artifacts
+from tradefl.settlement.ethereum import ZERO_ADDRESS as ZERO_ADDRESS
+from tradefl.settlement.ethereum import checksum as checksum
+from tradefl.settlement.ethereum import keccak as keccak
+from tradefl.settlement.ethereum import parsed_address as parsed_address
+from tradefl.settlement.ethereum import settlement_extra as settlement_extra
 from tradefl.settlement.mirror import PPB
 from tradefl.settlement.terms import EfficientTerms, LinearTerms, Member, Report, RuleTerms
 
@@ -31,11 +32,43 @@ if TYPE_CHECKING:
     from tradefl.game import StrategyProfile
 
 SCHEMA = "tradefl/agreement/1"
-ZERO_ADDRESS = "0x" + 40 * "0"
 GAMMA_SCALE = 10**18
 UINT32, UINT64, UINT96, UINT128 = 2**32, 2**64, 2**96, 2**128
 # The types of ITradeFL.Terms, in its order.
-TERMS = "(uint16,uint128,uint64,uint32,uint128,address,address,uint32,uint32,uint32,uint32,bytes32)"
+TERMS = (
+    "(uint16,uint128,uint64,uint32,uint128,address,address,address,uint32,uint32,uint32,uint32,"
+    "uint32,uint128,uint32,uint16,uint32,bytes32)"
+)
+TERMS_FIELDS = (
+    "size",
+    "gamma",
+    "lambdaPpb",
+    "minDataPpb",
+    "weiPerPayoff",
+    "token",
+    "verifier",
+    "arbiter",
+    "joinSeconds",
+    "reportSeconds",
+    "disputeSeconds",
+    "rulingSeconds",
+    "closingBlocks",
+    "disputeStakeWei",
+    "spotAuditPpb",
+    "organizationsPerBlock",
+    "pairsPerBlock",
+    "annexHash",
+)
+CONSTRUCTOR = ("address", TERMS, "bytes32[]", "bytes32[]")
+WINDOWS = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
+# What the annex names of the chain: decimal, an address, hashes.
+CHAIN_KEYS = {
+    "factory": r"0x[0-9a-fA-F]{40}",
+    "settlement_code": r"0x[0-9a-f]{64}",
+    "vault_code": r"0x[0-9a-f]{64}",
+    "series": r"0x[0-9a-f]{64}",
+}
+ROUND = 0  # of a settlement's address; agreements of this version have one round
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +94,14 @@ class Agreement:
     verifier, arbiter
         Accounts, or the zero address for none.
     join_seconds, report_seconds, dispute_seconds, ruling_seconds
-        The windows.
+        The windows: how long each stays open at least.
+    closing_blocks
+        For how many blocks a window stays open after somebody has closed it.
+    dispute_stake_wei
+        What each organization deposits on top of its bond where there is an arbiter, and what a
+        lost dispute costs, wei.
+    organizations_per_block, pairs_per_block
+        How the two lists are cut for publication.
     annex
         Canonical JSON of the terms that matter off the chain.
     """
@@ -79,10 +119,20 @@ class Agreement:
     report_seconds: int
     dispute_seconds: int
     ruling_seconds: int
+    closing_blocks: int
+    dispute_stake_wei: int
+    organizations_per_block: int
+    pairs_per_block: int
     annex: bytes
 
     @classmethod
-    def of(cls, consortium: Consortium, addresses: Sequence[str | None] | None = None) -> Agreement:
+    def of(
+        cls,
+        consortium: Consortium,
+        addresses: Sequence[str | None] | None = None,
+        *,
+        chain_id: int | None = None,
+    ) -> Agreement:
         """Return the agreement of a consortium.
 
         Parameters
@@ -91,13 +141,18 @@ class Agreement:
             The consortium; its game must be valid.
         addresses
             The organizations' accounts in order; default: those of the file.
+        chain_id
+            The chain of the settlement where the file names none; default: the embedded chain's.
 
         Raises
         ------
         InputError
-            An address is missing or stands twice, or a figure does not fit its integer.
+            An address is missing or used twice, the file names another chain, a figure does not fit
+            its integer, or no size of blocks fits the limits on gas and bytes.
         """
-        return _Quantized(consortium).agreement(addresses)
+        from tradefl.settlement.drafting import drafted
+
+        return drafted(consortium, addresses, chain_id)
 
     @classmethod
     def decode(
@@ -125,14 +180,14 @@ class Agreement:
         ValueError, TypeError, KeyError
             The annex is not one of this version, or of another rule.
         """
-        size, _, _, min_data_ppb, wei_per_payoff, verifier, arbiter, *seconds, _ = terms
+        size, _, _, min_data_ppb, wei_per_payoff, _, verifier, arbiter, *rest = terms
+        windows, (closing, stake, _, per_block, pairs_per_block, _) = rest[:4], rest[4:]
         document = json.loads(annex)
         names = document["organizations"]
         if not all(isinstance(one, str) for one in (*names, document["consortium"])):
             raise ValueError("annex: expected names")
-        turn = document["turn_seconds"]
-        if type(turn) is not int or turn < 1:
-            raise ValueError(f"annex: expected turn_seconds >= 1, got {turn!r}")
+        _require_turns(document)
+        _require_chain(document)
         if document.get("rule", LinearTerms.name) != rule.name:
             raise ValueError(f"annex: expected the rule {rule.name}, got {document['rule']!r}")
         if not size == len(organizations) == len(names):
@@ -147,25 +202,186 @@ class Agreement:
             wei_per_payoff=wei_per_payoff,
             verifier=checksum(verifier),
             arbiter=checksum(arbiter),
-            join_seconds=seconds[0],
-            report_seconds=seconds[1],
-            dispute_seconds=seconds[2],
-            ruling_seconds=seconds[3],
+            **dict(zip(WINDOWS, windows, strict=True)),
+            closing_blocks=closing,
+            dispute_stake_wei=stake,
+            organizations_per_block=per_block,
+            pairs_per_block=pairs_per_block,
             annex=annex,
+        )
+
+    @classmethod
+    def from_document(cls, document: Any, place: object = "agreement") -> Agreement:
+        """Return the agreement of a ``tradefl/agreement/1`` document, hashed again.
+
+        Parameters
+        ----------
+        document
+            What :meth:`to_dict` returns.
+        place
+            Where it is from, for messages.
+
+        Raises
+        ------
+        InputError
+            It is not such a document, or its hash is not that of its figures.
+        """
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            raise InputError.at(place, f"expected a document of schema {SCHEMA!r}")
+        with settlement_extra("an agreement document"):
+            from eth_abi.exceptions import EncodingError
+        wrong = (ValueError, TypeError, LookupError, AttributeError, OverflowError, EncodingError)
+        try:
+            agreement = cls._read(document)
+            own = agreement.hash
+        except wrong as error:
+            what = f"is not a {SCHEMA} document of this version: {type(error).__name__}"
+            raise InputError.at(place, f"{what}: {' '.join(str(error).split())[:120]}") from None
+        if document.get("hash") != own:
+            raise InputError.at(
+                f"{place}: hash",
+                f"expected {own}, which is the hash of the document's figures, got "
+                f"{str(document.get('hash'))[:80]!r}; ask its sender for the unchanged document",
+            )
+        return agreement
+
+    @classmethod
+    def _read(cls, document: Mapping[str, Any]) -> Agreement:
+        annex = str(document["annex"]).encode()
+        contents = json.loads(annex)
+        _require_chain(contents)
+        who = document["organizations"]
+        names = tuple(str(one["name"]) for one in who)
+        if list(names) != contents["organizations"]:
+            raise ValueError("the annex names other organizations")
+        _require_turns(contents)
+        if not isinstance(contents["consortium"], str):
+            raise ValueError("annex: expected a name")
+        kinds = {one.name: one for one in (LinearTerms, EfficientTerms)}
+        rule = kinds[str(document["rule"])].from_document(document, names)
+        if contents.get("rule", LinearTerms.name) != rule.name:
+            raise ValueError("the annex names another rule")
+        return cls(
+            names=names,
+            addresses=tuple(checksum(one["address"]) for one in who),
+            data_bits=tuple(int(one["data_bits"]) for one in who),
+            cpu_levels_hz=tuple(tuple(map(int, one["cpu_levels_hz"])) for one in who),
+            rule=rule,
+            verifier=checksum(document["verifier"] or ZERO_ADDRESS),
+            arbiter=checksum(document["arbiter"] or ZERO_ADDRESS),
+            annex=annex,
+            **{
+                key: int(document[key])
+                for key in (
+                    *WINDOWS,
+                    "min_data_ppb",
+                    "wei_per_payoff",
+                    "closing_blocks",
+                    "dispute_stake_wei",
+                    "organizations_per_block",
+                    "pairs_per_block",
+                )
+            },
         )
 
     def __len__(self) -> int:
         return len(self.names)
 
+    @cached_property
+    def _annex(self) -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(self.annex)
+        return document
+
     @property
     def consortium(self) -> str:
         """The consortium's name."""
-        return str(json.loads(self.annex)["consortium"])
+        return str(self._annex["consortium"])
 
     @property
     def turn_seconds(self) -> int:
         """How long a turn of a negotiation lasts at most, seconds of chain time."""
-        return int(json.loads(self.annex)["turn_seconds"])
+        return int(self._annex["turn_seconds"])
+
+    @property
+    def turn_blocks(self) -> int:
+        """How many blocks a turn stays open after its time; 0 if time alone decides."""
+        return int(self._annex.get("turn_blocks", 0))
+
+    @property
+    def has_arbiter(self) -> bool:
+        """Whether reports can be disputed."""
+        return int(self.arbiter, 16) != 0
+
+    @property
+    def has_verifier(self) -> bool:
+        """Whether a report needs the verifier's signature."""
+        return int(self.verifier, 16) != 0
+
+    # --- where its contracts are ------------------------------------------------------------------
+
+    @property
+    def chain_id(self) -> int:
+        """The chain on which it is settled."""
+        return int(self._annex["chain_id"])
+
+    @property
+    def factory(self) -> str:
+        """The contract that creates the vault and the settlement."""
+        return checksum(self._annex["factory"])
+
+    @property
+    def series(self) -> str:
+        """The salt of the vault's address, ``0x`` and 64 digits."""
+        return str(self._annex["series"])
+
+    def require_codes(self) -> None:
+        """Refuse an agreement whose contracts this version does not have.
+
+        Raises
+        ------
+        InputError
+            The annex names the code of another version.
+        """
+        for key, name in (
+            ("settlement_code", artifacts.CONTRACTS[self.rule.name]),
+            ("vault_code", artifacts.VAULT),
+        ):
+            expected, given = artifacts.code_hash(name), self._annex[key]
+            if given != expected:
+                raise InputError.at(
+                    f"agreement {self.hash}: {key}",
+                    f"the agreement names the code {given}, this version has {expected}; use the "
+                    "version of tradefl with which the agreement was made, or agree again",
+                )
+
+    @cached_property
+    def vault_creation_code(self) -> bytes:
+        """What creates the vault: bytecode and arguments."""
+        return derived.vault_code(artifacts.creation_bytecode(artifacts.VAULT))
+
+    @cached_property
+    def vault(self) -> str:
+        """The address of the contract that holds the deposits."""
+        self.require_codes()
+        salt = bytes.fromhex(self.series[2:])
+        return derived.create2(self.factory, salt, self.vault_creation_code)
+
+    @cached_property
+    def settlement_creation_code(self) -> bytes:
+        """What creates the settlement: bytecode and arguments."""
+        with settlement_extra("the settlement's code"):
+            from eth_abi.abi import encode
+        arguments = encode(CONSTRUCTOR, [self.vault, *self.constructor_arguments])
+        return artifacts.creation_bytecode(artifacts.CONTRACTS[self.rule.name]) + arguments
+
+    def settlement_salt(self, attempt: int = 0) -> bytes:
+        """Return the salt of an attempt's address."""
+        return derived.settlement_salt(self.hash, ROUND, attempt)
+
+    def settlement_address(self, attempt: int = 0) -> str:
+        """Return the address of the settlement; attempt 1 follows a cancelled attempt 0."""
+        salt = self.settlement_salt(attempt)
+        return derived.create2(self.factory, salt, self.settlement_creation_code)
 
     # --- what the contract derives ---------------------------------------------------------------
 
@@ -183,6 +399,12 @@ class Agreement:
     def bonds(self) -> tuple[int, ...]:
         """The least deposit of each organization, wei: the most that it could owe."""
         return tuple(self.rule.bonds(self.members))
+
+    @cached_property
+    def deposits(self) -> tuple[int, ...]:
+        """The least that the vault takes from each organization, wei: bond and dispute stake."""
+        stake = self.dispute_stake_wei if self.has_arbiter else 0
+        return tuple(bond + stake for bond in self.bonds)
 
     def score(self, i: int, report: Report) -> int:
         """Return what a report of organization i counts for, in the rule's unit."""
@@ -245,15 +467,16 @@ class Agreement:
                 zip(self.addresses, self.data_bits, self.cpu_levels_hz, strict=True)
             )
         ]
-        size = self.rule.block_organizations
+        size = self.organizations_per_block
         return tuple(
             b"".join(entries[start : start + size]) for start in range(0, len(entries), size)
         )
 
-    @property
+    @cached_property
     def pair_blocks(self) -> tuple[bytes, ...]:
         """What the rule knows of each pair, packed, so many pairs to a block."""
-        return self.rule.pair_blocks
+        packed, size = self.rule.packed_pairs, self.pairs_per_block * self.rule.pair_bytes
+        return tuple(packed[start : start + size] for start in range(0, len(packed), size))
 
     @cached_property
     def terms(self) -> tuple[Any, ...]:
@@ -263,18 +486,24 @@ class Agreement:
             *self.rule.coefficients,
             self.min_data_ppb,
             self.wei_per_payoff,
+            ZERO_ADDRESS,  # token: the chain's own currency
             self.verifier,
             self.arbiter,
             self.join_seconds,
             self.report_seconds,
             self.dispute_seconds,
             self.ruling_seconds,
+            self.closing_blocks,
+            self.dispute_stake_wei,
+            0,  # spotAuditPpb
+            self.organizations_per_block,
+            self.pairs_per_block,
             keccak(self.annex),
         )
 
     @cached_property
     def constructor_arguments(self) -> tuple[tuple[Any, ...], list[bytes], list[bytes]]:
-        """What the contract is deployed with: the terms, and the hash of every block."""
+        """What the contract is deployed with after the vault: terms, and the hashes of blocks."""
         return (
             self.terms,
             [keccak(block) for block in self.organization_blocks],
@@ -311,6 +540,15 @@ class Agreement:
             "report_seconds": self.report_seconds,
             "dispute_seconds": self.dispute_seconds,
             "ruling_seconds": self.ruling_seconds,
+            "closing_blocks": self.closing_blocks,
+            "dispute_stake_wei": str(self.dispute_stake_wei),
+            "organizations_per_block": self.organizations_per_block,
+            "pairs_per_block": self.pairs_per_block,
+            "chain_id": self.chain_id,
+            "factory": self.factory,
+            "series": self.series,
+            "vault": self.vault,
+            "settlement": self.settlement_address(),
             "organizations": [
                 {
                     "name": name,
@@ -346,282 +584,22 @@ def rounded(value: float, factor: int = 1) -> int:
     return round(Fraction(repr(float(value))) * factor)
 
 
-def keccak(data: bytes) -> bytes:
-    """Return the Keccak-256 hash, as Ethereum computes it."""
-    with settlement_extra("Keccak-256"):
-        from eth_utils.crypto import keccak as keccak256
-    return keccak256(data)
+def _require_turns(annex: Mapping[str, Any]) -> None:
+    """Require what the annex says of the turns of a negotiation."""
+    for key, least, found in (
+        ("turn_seconds", 1, annex["turn_seconds"]),
+        ("turn_blocks", 0, annex.get("turn_blocks", 0)),  # earlier versions had time alone
+    ):
+        if type(found) is not int or found < least:
+            raise ValueError(f"annex: expected {key} >= {least}, got {found!r}")
 
 
-class settlement_extra:  # noqa: N801  it reads as a verb
-    """Tell the user what to install where an import of the settlement extra fails."""
-
-    def __init__(self, what: str) -> None:
-        self.what = what
-
-    def __enter__(self) -> None:
-        """Enter the imports."""
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        """Turn a missing module into the line that installs it."""
-        if isinstance(error, ImportError):
-            raise MissingExtraError(self.what, "settlement") from None
-
-
-def checksum(address: str) -> str:
-    """Return an address with the capitals that guard it against typing errors (EIP-55)."""
-    with settlement_extra("an address"):
-        from eth_utils.address import to_checksum_address
-    return str(to_checksum_address(address))
-
-
-def _size(whole: int, digits: int = 6) -> str:
-    """Return an integer as it may stand in a message: short, whatever its size."""
-    small = abs(whole) < 10**300
-    return f"{whole:.{digits}g}" if small else f"about 10^{math.log10(abs(whole)):.0f}"
-
-
-def parsed_address(place: str, address: str) -> str:
-    """Return an address that somebody typed, with checksum capitals.
-
-    Raises
-    ------
-    InputError
-        It has capitals, and they do not fit its digits.
-    """
-    account = checksum(address)
-    digits = address[2:]
-    if address != account and digits not in (digits.lower(), digits.upper()):
-        what = "its capitals do not fit its digits (EIP-55), so one of them is a typing error"
-        raise InputError.at(place, f"{what}: {address}")
-    return account
-
-
-class _Quantized:
-    """A consortium on the way to integers; collects what does not fit."""
-
-    def __init__(self, consortium: Consortium) -> None:
-        self.consortium = consortium
-        self.problems: list[Problem] = []
-
-    def integer(self, place: str, value: float, factor: int, least: int, limit: int) -> int:
-        """Return a figure times a factor, rounded; a problem if it leaves its range."""
-        scale = "" if factor == 1 else f" (times {_size(factor, 3)})"
-        whole = rounded(value, factor)
-        return self.whole(place, whole, least, limit, f"{value:g}{scale}, that is {_size(whole)}")
-
-    def whole(self, place: str, whole: int, least: int, limit: int, given: str = "") -> int:
-        """Return an integer; a problem if it leaves its range."""
-        if not least <= whole < limit:
-            what = f"expected a whole number of {least} to {limit - 1:.4g}"
-            self.problem(place, f"{what}, got {given or f'{whole:,}'}")
-        return whole
-
-    def problem(self, place: str, message: str) -> None:
-        self.problems.append(Problem(f"{self.consortium.source}: {place}", message))
-
-    def agreement(self, addresses: Sequence[str | None] | None) -> Agreement:
-        consortium = self.consortium
-        who, mechanism = consortium.organizations, consortium.mechanism
-        section = consortium.settlement or Settlement()
-        n = len(consortium)
-        if not 2 <= n <= mirror.MAX_SIZE:
-            self.problem(
-                "organization",
-                f"expected 2 to {mirror.MAX_SIZE:,} organizations for a settlement, got {n:,}",
-            )
-            raise InputError(self.problems)
-        accounts = self._addresses(who.addresses if addresses is None else addresses)
-        rule = self._rule(section.wei_per_payoff)
-        agreement = Agreement(
-            names=consortium.names,
-            addresses=accounts,
-            data_bits=tuple(
-                self.integer(f"{name}: data_bits", float(s), 1, 1, UINT64)
-                for name, s in zip(consortium.names, who.data_bits, strict=True)
-            ),
-            cpu_levels_hz=tuple(self._levels(i) for i in range(n)),
-            rule=rule,
-            min_data_ppb=self.integer(
-                "mechanism.min_data_fraction", mechanism.min_data_fraction, PPB, 1, PPB + 1
-            ),
-            wei_per_payoff=self.whole(
-                "settlement.wei_per_payoff", section.wei_per_payoff, 1, UINT128
-            ),
-            verifier=self._account("settlement.verifier", section.verifier or ZERO_ADDRESS),
-            arbiter=self._account("settlement.arbiter", section.arbiter or ZERO_ADDRESS),
-            **{
-                key: self.whole(f"settlement.{key}", getattr(section, key), 1, UINT32)
-                for key in ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
-            },
-            annex=annex(consortium, rule),
-        )
-        if not self.problems:
-            self._ranges(agreement)
-        if self.problems:
-            raise InputError(self.problems)
-        return agreement
-
-    def _addresses(self, addresses: Sequence[str | None]) -> tuple[str, ...]:
-        seen: dict[str, str] = {}
-        accounts = []
-        for name, address in zip(self.consortium.names, addresses, strict=True):
-            if address is None or int(address, 16) == 0:
-                self.problem(f"{name}: address", "expected an account for the settlement")
-                continue
-            account = self._account(f"{name}: address", address)
-            if account in seen:
-                self.problem(f"{name}: address", f"is that of {seen[account]} too")
-            seen[account] = name
-            accounts.append(account)
-        return tuple(accounts)
-
-    def _account(self, place: str, address: str) -> str:
-        try:
-            return parsed_address(f"{self.consortium.source}: {place}", address)
-        except InputError as error:
-            self.problems += error.problems
-            return checksum(address)
-
-    def _levels(self, i: int) -> tuple[int, ...]:
-        name = self.consortium.names[i]
-        given = self.consortium.organizations.levels(i)
-        levels = [self.integer(f"{name}: cpu_levels_hz", f, 1, 1, UINT64) for f in given]
-        if any(above <= below for below, above in pairwise(levels)):
-            self.problem(f"{name}: cpu_levels_hz", "two levels are the same number of hertz")
-        if len(levels) > mirror.MAX_LEVELS:
-            what = f"expected at most {mirror.MAX_LEVELS} levels for a settlement"
-            self.problem(f"{name}: cpu_levels_hz", f"{what}, got {len(levels)}")
-        return tuple(levels)
-
-    def _rule(self, wei_per_payoff: int) -> RuleTerms:
-        rule = self.consortium.game.rule
-        if isinstance(rule, EfficientRule):
-            return self._efficient(rule, wei_per_payoff)
-        mechanism = self.consortium.mechanism
-        return LinearTerms(
-            gamma=self.integer(
-                "mechanism.incentive_intensity",
-                mechanism.incentive_intensity,
-                wei_per_payoff * GAMMA_SCALE,
-                0,
-                UINT128,
-            ),
-            lambda_ppb=self.integer(
-                "mechanism.compute_weight", mechanism.compute_weight, PPB, 0, UINT64
-            ),
-            rho_ppb=self._rho(),
-        )
-
-    def _rho(self) -> tuple[int, ...]:
-        triangle: list[int] = []
-        for row in upper_rows(self.consortium):
-            triangle += map_unique(lambda rho: rounded(rho, PPB), row)
-        return tuple(triangle)
-
-    def _efficient(self, rule: EfficientRule, wei_per_payoff: int) -> EfficientTerms:
-        constants: list[int] = []
-        for i in range(rule.size):
-            row = rule.constants_row(i)[i + 1 :]
-            constants += map_unique(lambda k: rounded(k, wei_per_payoff), row)
-        terms = EfficientTerms(
-            schedules=tuple(
-                tuple(
-                    (rounded(share, PPB), rounded(value, wei_per_payoff))
-                    for share, value in zip(one.shares.tolist(), one.values.tolist(), strict=True)
-                )
-                for one in rule.schedules
-            ),
-            constants=tuple(constants),
-        )
-        limit = "in magnitude, got %s; a smaller settlement.wei_per_payoff helps"
-        for name, points in zip(self.consortium.names, terms.schedules, strict=True):
-            place = f"compensation.schedules.{name}"
-            largest = max(abs(value) for _, value in points)
-            if largest >= mirror.LIMIT:
-                what = f"expected less than 2^95 wei {limit}"
-                self.problem(place, what % f"{_size(largest)}")
-            elif (problem := unsuitable(points, wei_per_payoff)) is not None:
-                self.problem(place, f"{problem}: a larger settlement.wei_per_payoff helps")
-        largest = max(map(abs, constants))
-        if largest >= mirror.LIMIT:
-            what = f"expected less than 2^95 wei between any two {limit}"
-            self.problem("compensation.constants", what % f"{_size(largest)}")
-        return terms
-
-    def _ranges(self, agreement: Agreement) -> None:
-        for name, cap, bond in zip(agreement.names, agreement.caps, agreement.bonds, strict=True):
-            if isinstance(agreement.rule, LinearTerms) and cap >= UINT96:
-                self.problem(
-                    name,
-                    f"its largest contribution, s + lambda f, is {cap / PPB:.3g} bit; "
-                    f"the contract counts up to {UINT96 / PPB:.3g}",
-                )
-            if bond > mirror.MAX_DEPOSIT:
-                self.problem(
-                    name,
-                    f"its bond is {bond:,} wei, and the contract takes at most "
-                    f"{mirror.MAX_DEPOSIT:,}; a smaller settlement.wei_per_payoff helps",
-                )
-
-
-def upper_rows(consortium: Consortium) -> Iterable[np.ndarray[Any, np.dtype[np.float64]]]:
-    """Yield ``rho_ij`` for ``j > i``, one dense row an organization, after any rescaling."""
-    game = consortium.game
-    for i in range(game.size):
-        row = np.zeros(game.size)
-        competitors, rho = game.competition.row(i)
-        row[competitors] = rho
-        yield row[i + 1 :]
-
-
-def map_unique(
-    convert: Callable[[float], int], values: np.ndarray[Any, np.dtype[np.float64]]
-) -> list[int]:
-    """Return ``convert`` of every value, called once for each distinct one."""
-    distinct, where = np.unique(values, return_inverse=True)
-    converted = [convert(value) for value in distinct.tolist()]
-    return [converted[k] for k in where.tolist()]
-
-
-def unsuitable(points: mirror.Schedule, wei_per_payoff: int) -> str | None:
-    """Return why a schedule in wei is none of the game's; ``None`` if it is one.
-
-    The contract checks that it does not fall. That it is concave, up to rounding, is checked here.
-    """
-    if not mirror.is_schedule(points):
-        return "in wei it is none that the contract takes"
-    shares, values = zip(*points, strict=True)
-    try:
-        Schedule(
-            np.array([share / PPB for share in shares]),
-            np.array([float(Fraction(value, wei_per_payoff)) for value in values]),
-        )
-    except InvalidScheduleError as error:
-        return f"rounded to wei: {error}"
-    return None
-
-
-def annex(consortium: Consortium, rule: RuleTerms) -> bytes:
-    """Return the terms that matter off the chain, as JSON with sorted keys and no blanks.
-
-    Public, so that an agent that has nothing but the chain can compute its best response;
-    what is private (``p_i``, ``eta_i``, the transfer times) is left out.
-    """
-    accuracy = consortium.accuracy.model_dump(exclude={"points_file"})
-    if consortium.points is not None:
-        accuracy["points"] = consortium.points.tolist()
-    mechanism = consortium.mechanism
-    document = {
-        "schema": "tradefl/annex/1",
-        "consortium": consortium.name,
-        "organizations": list(consortium.names),
-        "samples": consortium.organizations.samples.tolist(),
-        "accuracy": accuracy,
-        "deadline_seconds": mechanism.deadline_seconds,
-        "overhead_weight": mechanism.overhead_weight,
-        "energy": consortium.energy.model_dump(),
-        "turn_seconds": (consortium.settlement or Settlement()).turn_seconds,
-        **rule.annex(),
-    }
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+def _require_chain(annex: Mapping[str, Any]) -> None:
+    """Refuse an annex that does not say where its agreement is settled."""
+    chain_id = annex["chain_id"]
+    if type(chain_id) is not int or not 1 <= chain_id < UINT64:
+        raise ValueError("annex: expected a chain_id")
+    for key, pattern in CHAIN_KEYS.items():
+        value = annex[key]
+        if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
+            raise ValueError(f"annex: expected {key} as 0x and hexadecimal digits")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +12,38 @@ from eth_account.messages import encode_typed_data
 from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
+from tradefl.consortium.schema import shown, suggestion
+from tradefl.errors import InputError
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import KeySigner
 from tradefl.settlement.terms import Report
+
+
+@dataclasses.dataclass(frozen=True)
+class Attestation:
+    """What a report is submitted with where there is a verifier.
+
+    Attributes
+    ----------
+    signature
+        The verifier's, EIP-712; what a verifier that is a contract accepts (EIP-1271).
+    serial
+        Its place among the attestations of the organization: a higher one replaces a report.
+    expiry
+        The last second at which it may be submitted, since 1970; 0: forever.
+    """
+
+    signature: bytes
+    serial: int = 1
+    expiry: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "signature": "0x" + self.signature.hex(),
+            "serial": self.serial,
+            "expiry": self.expiry,
+        }
 
 
 def attestations(
@@ -22,31 +53,80 @@ def attestations(
     chain_id: int,
     contract: str,
     verifier: KeySigner,
-) -> dict[str, str]:
-    """Return the verifier's signatures by organization, as ``--attestations`` reads them.
+    serial: int = 1,
+    expiry: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """Return the verifier's attestations by organization, as ``settle --attestations`` reads them.
 
-    Who contributed nothing reports nothing, so there is nothing to sign.
+    An organization that contributed nothing reports nothing, so there is nothing to sign.
     """
     return {
-        name: "0x" + attestation(chain_id, contract, verifier, account, report).hex()
+        name: Attestation(
+            attestation(chain_id, contract, verifier, account, report, serial, expiry),
+            serial,
+            expiry,
+        ).to_dict()
         for name, account, report in zip(agreement.names, agreement.addresses, reports, strict=True)
         if not report.silent
     }
 
 
+def read_attestations(document: Any, place: object, names: Sequence[str]) -> dict[str, Attestation]:
+    """Return the attestations of a JSON document by organization.
+
+    Raises
+    ------
+    InputError
+        It is not one, or it names an organization that is not in the consortium.
+    """
+    expected = 'expected {"organization": {"signature": "0x...", "serial": 1, "expiry": 0}, ...}'
+    if not isinstance(document, dict):
+        raise InputError.at(place, expected)
+    found = {}
+    for name, one in document.items():
+        if name not in names:
+            what = f"no organization {shown(name)} in the consortium"
+            raise InputError.at(place, what + suggestion(name, names))
+        if not isinstance(one, dict) or set(one) != {"signature", "serial", "expiry"}:
+            raise InputError.at(f"{place}: {name}", f"{expected}, got {shown(one)}")
+        signature, serial, expiry = one["signature"], one["serial"], one["expiry"]
+        if not isinstance(signature, str) or not re.fullmatch(r"0x([0-9a-fA-F]{2})+", signature):
+            what = f"expected 0x and hexadecimal digits, got {shown(signature)}"
+            raise InputError.at(f"{place}: {name}: signature", what)
+        for key, number in (("serial", serial), ("expiry", expiry)):
+            if type(number) is not int or not 0 <= number < 2**64:
+                what = f"expected a whole number of 0 to 2^64 - 1, got {shown(number)}"
+                raise InputError.at(f"{place}: {name}: {key}", what)
+        found[name] = Attestation(bytes.fromhex(signature[2:]), serial, expiry)
+    return found
+
+
 def attestation(
-    chain_id: int, contract: str, verifier: KeySigner, account: str, report: Report
+    chain_id: int,
+    contract: str,
+    verifier: KeySigner,
+    account: str,
+    report: Report,
+    serial: int = 1,
+    expiry: int = 0,
 ) -> bytes:
     """Return the verifier's EIP-712 signature under what an account contributed, 65 bytes."""
-    signed = verifier.key.sign_typed_data(*_typed_data(chain_id, contract, account, report))
-    return bytes(signed.signature)
+    typed = _typed_data(chain_id, contract, account, report, serial, expiry)
+    return bytes(verifier.key.sign_typed_data(*typed).signature)
 
 
 def attested_by(
-    chain_id: int, contract: str, account: str, report: Report, signature: bytes
+    chain_id: int,
+    contract: str,
+    account: str,
+    report: Report,
+    signature: bytes,
+    serial: int = 1,
+    expiry: int = 0,
 ) -> str | None:
     """Return who signed what an account contributed; ``None``: the signature is malformed."""
-    message = encode_typed_data(*_typed_data(chain_id, contract, account, report))
+    typed = _typed_data(chain_id, contract, account, report, serial, expiry)
+    message = encode_typed_data(*typed)
     try:
         return str(Account.recover_message(message, signature=signature))
     except (ValueError, BadSignature, ValidationError):
@@ -54,7 +134,7 @@ def attested_by(
 
 
 def _typed_data(
-    chain_id: int, contract: str, account: str, report: Report
+    chain_id: int, contract: str, account: str, report: Report, serial: int, expiry: int
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     # Of both rules: the contract is part of it, so nothing signed for one holds for another.
     domain = {
@@ -68,7 +148,15 @@ def _typed_data(
             {"name": "organization", "type": "address"},
             {"name": "dataPpb", "type": "uint32"},
             {"name": "cpuHz", "type": "uint64"},
+            {"name": "serial", "type": "uint64"},
+            {"name": "expiry", "type": "uint64"},
         ]
     }
-    message = {"organization": account, "dataPpb": report.data_ppb, "cpuHz": report.cpu_hz}
+    message = {
+        "organization": account,
+        "dataPpb": report.data_ppb,
+        "cpuHz": report.cpu_hz,
+        "serial": serial,
+        "expiry": expiry,
+    }
     return domain, types, message

@@ -1,63 +1,49 @@
 r"""The audit: a settlement recomputed from the chain's events, to the wei, by anybody.
 
 No key is needed and nothing that the contract computed is believed: the agreement is decoded
-from what was published and hashed again; bonds, contributions, every payment ``t_ij`` and every
-``R_i`` are recomputed by :mod:`tradefl.settlement.mirror`, and compared with the events, with
-the contract's storage and with the ether that it holds.
+from what was published and hashed again, the contract's address is derived from it; bonds,
+contributions, stakes, every payment ``t_ij`` and every ``R_i`` are recomputed by
+:mod:`tradefl.settlement.mirror` and :mod:`tradefl.settlement.stakes`, and compared with the events,
+with the contract's storage and with the money in the vault.
+
+Everything is read at one block. Before anything is compared, the logs are held against the
+contract's state (:mod:`tradefl.settlement.evidence`): a node that lacks logs ends the audit
+instead of making it pass, and instead of accusing a partner.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
-from tradefl.settlement.agreement import Agreement, checksum, keccak, unsuitable
+from tradefl.settlement.agreed import agreed_game
+from tradefl.settlement.agreement import TERMS_FIELDS, Agreement, checksum, keccak
 from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chains import Chain
+from tradefl.settlement.checks import Checks, Difference, figures
 from tradefl.settlement.contract import Deployment, Event, Phase, called
-from tradefl.settlement.settle import (
-    State,
-    decoded_agreement,
-    drafted,
-    read_state,
-)
+from tradefl.settlement.drafting import unsuitable
+from tradefl.settlement.evidence import require_logs
+from tradefl.settlement.settle import decoded_agreement, drafted, is_derived, was_created
+from tradefl.settlement.stakes import Ruling, Stakes
+from tradefl.settlement.state import State, read_state
 from tradefl.settlement.terms import EfficientTerms, Report
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
 
+__all__ = ["Audit", "Difference", "audit"]
+
 SCHEMA = "tradefl/audit/1"
 # Reports are rounded to a ppb, so they are an equilibrium to that precision only.
 EQUILIBRIUM_TOLERANCE = 1e-7
 SHOWN = 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Difference:
-    """Something that is not as it must be.
-
-    Attributes
-    ----------
-    place
-        What differs.
-    expected
-        What it must be: by recomputation, or by the file.
-    found
-        What stands on the chain.
-    """
-
-    place: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: expected {self.expected}, the chain has {self.found}"
+SILENT = Report(data_ppb=0, cpu_hz=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,48 +58,63 @@ class Audit:
         Where the settlement stands.
     agreement
         The agreement as published; ``None`` while its parts are not all there.
+    agreement_hash
+        The hash that the contract returns.
     reports
         What counts for each organization, after rulings.
     redistribution
         ``R_i`` recomputed, wei; empty before the profile is recorded.
+    stakes
+        What disputes have moved, recomputed, wei.
     checks
         How many comparisons were made.
     differences
         Those that failed.
     notes
-        What is no fault but should be known.
+        What is not a fault but worth knowing.
     """
 
     contract: str
     chain_id: int
     phase: Phase
     agreement: Agreement | None
+    agreement_hash: str
     reports: tuple[Report, ...]
     redistribution: tuple[int, ...]
+    stakes: tuple[int, ...]
     checks: int
     differences: tuple[Difference, ...]
     notes: tuple[str, ...]
 
     @property
     def agrees(self) -> bool:
-        """Whether everything agrees to the wei."""
-        return not self.differences
+        """Whether something was checked, and all of it agrees to the wei."""
+        return self.checks > 0 and not self.differences
 
     @property
     def sentence(self) -> str:
         """The verdict in words."""
-        if self.agrees:
-            return f"{self.checks:,} checks: everything agrees to the wei"
-        return f"{len(self.differences):,} of {self.checks:,} checks fail"
+        if self.differences:
+            return f"{len(self.differences):,} of {self.checks:,} checks fail"
+        if not self.checks:
+            return "nothing could be checked"
+        if self.agreement is None:
+            return (
+                f"{self.checks:,} checks agree; the agreement is not published yet, so bonds, "
+                "reports and payments could not be checked"
+            )
+        return f"{self.checks:,} checks: everything agrees to the wei"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document ``tradefl/audit/1``."""
         agreement = self.agreement
+        size = len(self.reports)
         return {
             "schema": SCHEMA,
             "chain_id": self.chain_id,
             "contract": self.contract,
-            "agreement_hash": None if agreement is None else agreement.hash,
+            "agreement_hash": self.agreement_hash,
+            "published": agreement is not None,
             "phase": self.phase.name.lower(),
             "agrees": self.agrees,
             "checks": self.checks,
@@ -125,11 +126,13 @@ class Audit:
                     "data_ppb": report.data_ppb,
                     "cpu_hz": str(report.cpu_hz),
                     "redistribution_wei": str(wei),
+                    "stakes_wei": str(stake),
                 }
-                for name, report, wei in zip(
+                for name, report, wei, stake in zip(
                     () if agreement is None else agreement.names,
                     self.reports,
-                    self.redistribution or [0] * len(self.reports),
+                    self.redistribution or [0] * size,
+                    self.stakes or [0] * size,
                     strict=True,
                 )
             ],
@@ -144,47 +147,47 @@ def audit(
     Raises
     ------
     ChainError
-        There is no settlement of ours at the address, or the node does not answer.
+        There is no settlement of ours at the address, the node does not answer, or it does not
+        keep all logs of the settlement (:class:`~tradefl.settlement.evidence.MissingLogsError`).
     """
     with chain.pinned():
         event, deployed = drafted(chain, contract, first_block)
-        book = _Book(chain, contract, chain.events(contract, event.block))
-        return book.audited(deployed, consortium)
+        book = _Book(chain, contract, chain.events(contract, event.block), deployed)
+        return book.audited(consortium)
 
 
 class _Book:
     """The events of one settlement, and what has been compared so far."""
 
-    def __init__(self, chain: Chain, contract: str, events: Sequence[Event]) -> None:
-        self.chain, self.contract, self.events = chain, contract, events
+    def __init__(
+        self, chain: Chain, contract: str, events: Sequence[Event], deployed: Deployment
+    ) -> None:
+        self.chain, self.contract, self.events, self.deployed = chain, contract, events, deployed
         self.by_file: Agreement | None = None
-        self.checks = 0
-        self.differences: list[Difference] = []
-        self.notes: list[str] = []
+        self.checks = Checks()
+        self.compare, self.notes = self.checks.compare, self.checks.notes
 
     def named(self, name: str) -> list[dict[str, Any]]:
-        return [one.arguments for one in self.events if one.name == name]
+        return [event.arguments for event in self.events if event.name == name]
 
-    def compare(self, place: str, expected: Any, found: Any) -> None:
-        self.checks += 1
-        if expected != found:
-            expected, found = _apart(expected, found)
-            self.differences.append(Difference(place, _shown(expected), _shown(found)))
-
-    def audited(self, deployed: Deployment, consortium: Consortium | None) -> Audit:
-        agreement = self._published(deployed)
-        size = len(self.named("OrganizationListed")) if agreement is None else len(agreement)
-        state = read_state(self.chain, self.contract, size)
+    def audited(self, consortium: Consortium | None) -> Audit:
+        own = "0x" + self.chain.read(self.contract, "agreementHash").hex()
+        # Only as many are asked for as are listed: the others' places are empty.
+        listed = int(self.chain.read(self.contract, "progress")["listed"])
+        state = read_state(self.chain, self.contract, listed)
+        require_logs(self.chain.place, self.contract, state, self.events, self.deployed.rule)
         reports: tuple[Report, ...] = ()
         redistribution: tuple[int, ...] = ()
+        stakes: tuple[int, ...] = ()
+        agreement = self._published(own)
         if agreement is None:
-            self.notes.append("the agreement is not published completely yet")
+            self._unpublished(own, consortium)
         else:
             if consortium is not None:
                 self._against_file(agreement, consortium)
-            self._windows(state)
+            self._windows(agreement, state)
             self._deposits(agreement, state)
-            reports = self._reports(agreement, state)
+            reports, stakes = self._reports(agreement, state)
             if consortium is not None and state.phase >= Phase.RECORDED:
                 self._equilibrium(consortium, reports)
             if state.phase >= Phase.RECORDED and state.phase != Phase.CANCELLED:
@@ -192,28 +195,33 @@ class _Book:
                 if self.by_file is not None:
                     self._consequences(self.by_file, agreement, reports, redistribution)
                 self._recorded(agreement, reports)
-            self._money(agreement, state, redistribution)
+            self._money(agreement, state, redistribution, stakes)
         return Audit(
             contract=self.contract,
             chain_id=self.chain.chain_id,
             phase=state.phase,
             agreement=agreement,
+            agreement_hash=own,
             reports=reports,
             redistribution=redistribution,
-            checks=self.checks,
-            differences=tuple(self.differences),
+            stakes=stakes,
+            checks=self.checks.count,
+            differences=tuple(self.checks.differences),
             notes=tuple(self.notes),
         )
 
     # --- the agreement ---------------------------------------------------------------------------
 
-    def _published(self, deployed: Deployment) -> Agreement | None:
+    def _published(self, own: str) -> Agreement | None:
         """Return the agreement that the events hold, its hash checked; ``None``: not complete."""
-        terms = deployed.terms
+        deployed = self.deployed
         agreement = decoded_agreement(deployed, self.events)
+        for drafting in self.named("AgreementDrafted"):
+            self.compare("agreement hash, event", own, "0x" + drafting["agreementHash"].hex())
+            self.compare("terms, event", _terms(deployed.terms), _terms(drafting["terms"].values()))
         if agreement is None:
             return None
-        self.compare("annex hash", terms[-1], keccak(agreement.annex))
+        self.compare("annex hash", deployed.terms[-1], keccak(agreement.annex))
         for k, (expected, block) in enumerate(
             zip(deployed.organization_hashes, agreement.organization_blocks, strict=True)
         ):
@@ -222,26 +230,66 @@ class _Book:
             zip(deployed.pair_hashes, agreement.pair_blocks, strict=True)
         ):
             self.compare(f"hash of block {k} of the pairs", expected, keccak(block))
-        own = self.chain.read(self.contract, "agreementHash")
-        self.compare("agreement hash", agreement.hash, "0x" + own.hex())
-        for one in self.named("AgreementDrafted"):
-            event_terms = [
-                value.lower() if isinstance(value, str) else value
-                for value in one["terms"].values()
-            ]
-            given = [value.lower() if isinstance(value, str) else value for value in terms]
-            self.compare("terms, event", given, event_terms)
-            self.compare("agreement hash, event", agreement.hash, "0x" + one["agreementHash"].hex())
+        self.compare("agreement hash", agreement.hash, own)
+        self.compare("chain id", agreement.chain_id, self.chain.chain_id)
+        self.compare("vault", agreement.vault, self.chain.read(self.contract, "vault"))
+        self._created(agreement)
         if isinstance(agreement.rule, EfficientTerms):
             self._schedules(agreement, agreement.rule)
         return agreement
 
+    def _created(self, agreement: Agreement) -> None:
+        """Check that our code created the contract: by its address, or by its transaction."""
+        if is_derived(self.chain, agreement, self.contract) is not None:
+            self.compare("address follows from the agreement", True, True)
+            return
+        drafting = next(event for event in self.events if event.name == "AgreementDrafted")
+        created = was_created(self.chain, drafting, self.deployed)
+        self.compare("created by the code of this version", True, created)
+        if created:
+            self.notes.append(
+                "its address does not follow from the agreement: it can be audited, and no command "
+                "deposits there"
+            )
+
     def _schedules(self, agreement: Agreement, rule: EfficientTerms) -> None:
-        """Say whose schedule is not concave: the contract leaves that to whoever agrees."""
+        """Note whose schedule is not concave: the contract leaves that to those who agree."""
         for name, points in zip(agreement.names, rule.schedules, strict=True):
             problem = unsuitable(points, agreement.wei_per_payoff)
             if problem is not None:
                 self.notes.append(f"{name}: its schedule is not as the rule wants it; {problem}")
+
+    def _unpublished(self, own: str, consortium: Consortium | None) -> None:
+        """Compare what a contract says before its agreement is published: terms and hashes."""
+        self.notes.append("the agreement is not published completely yet")
+        if consortium is None:
+            return
+        source = consortium.source
+        if any(address is None for address in consortium.organizations.addresses):
+            self.notes.append(
+                f"{source} does not name every organization's address, so the hash could not be "
+                "compared yet; the terms were"
+            )
+            # Stand-ins for the missing accounts: they are in the lists, not in the terms.
+            filled = [
+                f"0x{i + 1:040x}" if address is None else address
+                for i, address in enumerate(consortium.organizations.addresses)
+            ]
+            expected = Agreement.of(consortium, filled, chain_id=self.chain.chain_id)
+            hash_is_known = False
+        else:
+            expected = Agreement.of(consortium, chain_id=self.chain.chain_id)
+            hash_is_known = True
+        self.compare(f"{source}: rule", expected.rule.name, self.deployed.rule)
+        for key, mine, theirs in zip(
+            TERMS_FIELDS, _terms(expected.terms), _terms(self.deployed.terms), strict=True
+        ):
+            if key != "annexHash" or hash_is_known:
+                self.compare(f"{source}: {key}", mine, theirs)
+        hashes = [keccak(block) for block in expected.pair_blocks]
+        self.compare(f"{source}: hashes of the pairs", hashes, list(self.deployed.pair_hashes))
+        if hash_is_known:
+            self.compare(f"{source}: agreement hash", expected.hash, own)
 
     def _against_file(self, agreement: Agreement, consortium: Consortium) -> None:
         """Compare the agreement with a file, figure by figure."""
@@ -263,10 +311,12 @@ class _Book:
             for mine, theirs in zip(given, agreement.addresses, strict=True)
         ]
         # An address of the file may be another organization's on the chain.
-        apart = len({one.lower() for one in filled}) == len(filled)
-        expected = Agreement.of(consortium, filled if apart else agreement.addresses)
+        apart = len({address.lower() for address in filled}) == len(filled)
+        expected = Agreement.of(
+            consortium, filled if apart else agreement.addresses, chain_id=self.chain.chain_id
+        )
         self.compare(f"{consortium.source}: rule", expected.rule.name, agreement.rule.name)
-        for place, mine, theirs in _figures(expected, agreement):
+        for place, mine, theirs in figures(expected, agreement):
             self.compare(f"{consortium.source}: {place}", mine, theirs)
         self.compare(f"{consortium.source}: agreement hash", expected.hash, agreement.hash)
         self.by_file = expected
@@ -291,13 +341,14 @@ class _Book:
         """Say whether the reports are an equilibrium of the file, private figures included."""
         if self.by_file is None or any(report.silent for report in reports):
             return
+        game = agreed_game(consortium, self.by_file)
         profile = StrategyProfile(
             np.array([report.data_ppb / 1e9 for report in reports]),
             np.array([float(report.cpu_hz) for report in reports]),
         )
-        certificate = certify(consortium.game, profile)
+        certificate = certify(game, profile)
         if not certificate.feasible:
-            off = np.flatnonzero(~consortium.game.is_feasible(profile))
+            off = np.flatnonzero(~game.is_feasible(profile))
             who = ", ".join(consortium.names[i] for i in off[:SHOWN])
             who += f" and {off.size - SHOWN:,} more" if off.size > SHOWN else ""
             self.notes.append(
@@ -309,41 +360,60 @@ class _Book:
         worst = int(np.argmax(certificate.regret))
         if not certificate.is_equilibrium(EQUILIBRIUM_TOLERANCE):
             self.notes.append(
-                f"the reports are no equilibrium of {consortium.source}: "
+                f"the reports are not an equilibrium of {consortium.source}: "
                 f"{consortium.names[worst]} could gain {certificate.max_regret:.6g} by deviating "
                 "alone; reports may be measured ones, or a private figure of the file has changed"
             )
 
-    # --- the organizations -----------------------------------------------------------------------
+    # --- the windows -----------------------------------------------------------------------------
 
-    def _windows(self, state: State) -> None:
-        """Compare the deadlines of the events with the contract's, and count the milestones."""
+    def _windows(self, agreement: Agreement, state: State) -> None:
+        """Check the deadlines, and that no window was over before its closing blocks had passed."""
         recorded = Phase.RECORDED <= state.phase < Phase.CANCELLED
         for name, due, deadlines in (
-            ("JoiningOpened", None, {"joinDeadline": state.join_deadline}),
+            ("JoiningOpened", int(state.phase > Phase.DRAFTING), {}),
+            ("JoinDeadlineSet", None, {"joinDeadline": state.join_deadline}),
             ("ReportingOpened", None, {"reportDeadline": state.report_deadline}),
             (
                 "ProfileRecorded",
-                recorded,
-                {
-                    "disputeDeadline": state.dispute_deadline,
-                    "rulingDeadline": state.ruling_deadline,
-                },
+                int(recorded) if state.phase != Phase.CANCELLED else None,
+                {"disputeDeadline": state.dispute_deadline},
             ),
-            ("SettlementCompleted", state.phase == Phase.SETTLED, {}),
-            ("SettlementCancelled", state.phase == Phase.CANCELLED, {}),
+            ("RulingOpened", int(state.ruling_begun), {"rulingDeadline": state.ruling_deadline}),
+            ("SettlementCompleted", int(state.phase == Phase.SETTLED), {}),
+            ("SettlementCancelled", int(state.phase == Phase.CANCELLED), {}),
         ):
             found = self.named(name)
             if due is not None:
-                self.compare(f"number of {name}", int(due), len(found))
-            for one in found:
+                self.compare(f"number of {name}", due, len(found))
+            for arguments in found:
                 for key, expected in deadlines.items():
-                    self.compare(f"{name}: {key}", expected, one[key])
+                    self.compare(f"{name}: {key}", expected, arguments[key])
+        last: dict[Phase, int] = {}  # block up to which the window of a phase was open
+        by_consent = len(self.named("ConsentGiven")) == len(agreement)
+        for event in self.events:
+            if event.name == "WindowClosing":
+                expected = event.block + agreement.closing_blocks
+                self.compare("WindowClosing: lastBlock", expected, event.arguments["lastBlock"])
+                last[Phase(event.arguments["phase"])] = expected
+            after = {
+                "ProfileRecorded": Phase.OPEN,
+                "RulingOpened": Phase.RECORDED,
+                "SettlementCancelled": None if by_consent else Phase.JOINING,
+            }.get(event.name)
+            if after is not None:
+                over = after in last and event.block > last[after]
+                self.compare(f"{event.name}: its window was over", True, over)
+        self.compare("number of consents", state.consents, len(self.named("ConsentGiven")))
+
+    # --- the organizations -----------------------------------------------------------------------
 
     def _deposits(self, agreement: Agreement, state: State) -> None:
-        deposits = {one["account"]: one["amount"] for one in self.named("DepositSubmitted")}
-        self.compare("number of deposits", len(deposits), len(self.named("DepositSubmitted")))
+        events = self.named("DepositSubmitted")
+        deposits = {one["account"]: one["amount"] for one in events}
+        self.compare("number of deposits", len(deposits), len(events))
         self.compare("number of deposits, storage", len(deposits), state.joined)
+        stake = agreement.dispute_stake_wei if agreement.has_arbiter else 0
         for name, place, address, cap, bond in zip(
             agreement.names,
             state.places,
@@ -358,48 +428,91 @@ class _Book:
             self.compare(f"{name}: has deposited", address in deposits, place.joined)
             self.compare(f"{name}: deposit_wei", deposits.get(address, 0), place.deposit)
             if address in deposits:
-                self.checks += 1
-                if deposits[address] < bond:
-                    self.differences.append(
-                        Difference(
-                            f"{name}: deposit_wei", f"at least {bond:,}", f"{deposits[address]:,}"
-                        )
-                    )
+                self.checks.at_least(f"{name}: deposit_wei", bond + stake, deposits[address])
 
-    def _reports(self, agreement: Agreement, state: State) -> tuple[Report, ...]:
-        """Return what counts for each organization, from reports and rulings."""
-        nothing = Report(data_ppb=0, cpu_hz=0)
-        current = dict.fromkeys(agreement.addresses, nothing)
+    def _reports(
+        self, agreement: Agreement, state: State
+    ) -> tuple[tuple[Report, ...], tuple[int, ...]]:
+        """Return what counts for each organization, from reports and rulings, and the stakes."""
+        current = [SILENT] * len(agreement)
+        serials = [0] * len(agreement)
         index = {address: i for i, address in enumerate(agreement.addresses)}
-        verified = int(agreement.verifier, 16) != 0
+        free = [
+            place.deposit - bond for place, bond in zip(state.places, agreement.bonds, strict=True)
+        ]
+        stakes = Stakes(agreement.dispute_stake_wei if agreement.has_arbiter else 0, free)
+        disputers: dict[int, int] = {}
         for event in self.events:
-            if event.name not in ("ContributionSubmitted", "DisputeRuled"):
+            arguments = event.arguments
+            accused = {"ContributionSubmitted": "account", "DisputeRuled": "accused"}.get(
+                event.name, "accused" if event.name == "DisputeRaised" else None
+            )
+            if accused is None:
                 continue
-            one = event.arguments
-            ruled = event.name == "DisputeRuled"
-            address = one["accused" if ruled else "account"]
-            if address not in index:
-                self.compare(f"{event.name}: account is listed", True, address)
+            i = index.get(arguments[accused])
+            if i is None:
+                self.compare(f"{event.name}: account is listed", True, False)
                 continue
-            report = Report(data_ppb=one["dataPpb"], cpu_hz=one["cpuHz"])
-            name = agreement.names[index[address]]
-            score = agreement.score(index[address], report)
-            self.compare(f"{name}: score", score, one["score"])
-            if not (ruled and report == nothing):
-                self._feasible(agreement, index[address], report)
-            if verified and not ruled:
-                self._attested(agreement, name, address, report, event.transaction)
-            current[address] = report
+            if event.name == "DisputeRaised":
+                by = index.get(arguments["by"])
+                self.compare(f"{agreement.names[i]}: disputed by a member", True, by is not None)
+                own = by == i and current[i] != SILENT
+                self.compare(f"{agreement.names[i]}: disputes its own report", False, own)
+                disputers[i] = i if by is None else by
+                continue
+            report = Report(data_ppb=arguments["dataPpb"], cpu_hz=arguments["cpuHz"])
+            name, score = agreement.names[i], agreement.score(i, report)
+            self.compare(f"{name}: score", score, arguments["score"])
+            if event.name == "DisputeRuled":
+                if report != SILENT:
+                    self._feasible(agreement, i, report)
+                self._ruled(agreement, stakes, disputers, current, i, report, arguments)
+            else:
+                self._feasible(agreement, i, report)
+                self._attested(agreement, i, report, event)
+                if current[i] != SILENT:
+                    newer = arguments["serial"] > serials[i]
+                    self.compare(f"{name}: a later report has a higher serial", True, newer)
+                serials[i] = arguments["serial"]
+            current[i] = report
         submitted = {one["account"] for one in self.named("ContributionSubmitted")}
-        accused = {one["accused"] for one in self.named("DisputeRaised")}
-        for address, place in zip(agreement.addresses, state.places, strict=True):
-            name = agreement.names[index[address]]
+        for i, (address, place) in enumerate(zip(agreement.addresses, state.places, strict=True)):
+            name = agreement.names[i]
             self.compare(f"{name}: has reported", address in submitted, place.reported)
-            self.compare(f"{name}: is disputed", address in accused, place.disputed)
-            self.compare(f"{name}: report", current[address], place.report)
-            score = agreement.score(index[address], current[address])
-            self.compare(f"{name}: score, storage", score, place.score)
-        return tuple(current[address] for address in agreement.addresses)
+            self.compare(f"{name}: serial", serials[i], place.serial)
+            self.compare(f"{name}: is disputed", i in disputers, place.disputed)
+            self.compare(f"{name}: report", current[i], place.report)
+            self.compare(f"{name}: score, storage", agreement.score(i, current[i]), place.score)
+            self.compare(f"{name}: stakes_wei, storage", stakes.moved[i], place.stakes)
+        return tuple(current), tuple(stakes.moved)
+
+    def _ruled(
+        self,
+        agreement: Agreement,
+        stakes: Stakes,
+        disputers: dict[int, int],
+        current: Sequence[Report],
+        i: int,
+        report: Report,
+        arguments: dict[str, Any],
+    ) -> None:
+        """Check whose stake a ruling took, and how much."""
+        name = agreement.names[i]
+        self.compare(f"{name}: was disputed before the ruling", True, i in disputers)
+        ruling = Ruling(
+            disputer=disputers.get(i, i),
+            accused=i,
+            before=current[i],
+            after=report,
+            score_before=agreement.score(i, current[i]),
+            score_after=agreement.score(i, report),
+        )
+        loser = ruling.loser
+        who = "nobody" if loser is None else agreement.addresses[loser]
+        found = "nobody" if int(arguments["loser"], 16) == 0 else arguments["loser"]
+        self.compare(f"{name}: loser of the dispute", who, found)
+        forfeit = stakes.settle(ruling)
+        self.compare(f"{name}: forfeited stake_wei", forfeit, arguments["forfeit"])
 
     def _feasible(self, agreement: Agreement, i: int, report: Report) -> None:
         name, levels = agreement.names[i], agreement.cpu_levels_hz[i]
@@ -407,54 +520,85 @@ class _Book:
         in_range = agreement.min_data_ppb <= report.data_ppb <= 10**9
         self.compare(f"{name}: data_ppb is in [D_min, 1]", True, in_range)
 
-    def _attested(
-        self, agreement: Agreement, name: str, address: str, report: Report, hash_: str
-    ) -> None:
+    def _attested(self, agreement: Agreement, i: int, report: Report, event: Event) -> None:
         """Check the verifier's signature, where the report was sent to the contract itself."""
-        _, data = self.chain.sent(hash_)
+        if not agreement.has_verifier:
+            return
+        name, address = agreement.names[i], agreement.addresses[i]
+        _, data = self.chain.sent(event.transaction)
         call = called(data)
         if call is None or call[0] != "contributionSubmit":
-            self.notes.append(f"{name}: its report came by way of another contract, {hash_}")
+            self.notes.append(
+                f"{name}: its report came by way of another contract, {event.transaction}"
+            )
             return
-        signature = call[1]["attestation"]
-        signer = attested_by(self.chain.chain_id, self.contract, address, report, signature)
+        if self.chain.code(agreement.verifier):
+            self.notes.append(
+                f"{name}: the verifier is a contract (EIP-1271); its word was checked by the chain"
+            )
+            return
+        given = call[1]
+        signer = attested_by(
+            self.chain.chain_id,
+            self.contract,
+            address,
+            report,
+            given["attestation"],
+            serial=given["serial"],
+            expiry=given["expiry"],
+        )
         self.compare(f"{name}: signed by the verifier", agreement.verifier, signer)
 
     # --- the profile and the money ---------------------------------------------------------------
 
     def _recorded(self, agreement: Agreement, reports: Sequence[Report]) -> None:
-        for one in self.named("ProfileRecorded"):
-            ruled = {it["accused"] for it in self.named("DisputeRuled")}
+        ruled = {one["accused"] for one in self.named("DisputeRuled")}
+        for recorded in self.named("ProfileRecorded"):
             for name, address, report, d, f in zip(
                 agreement.names,
                 agreement.addresses,
                 reports,
-                one["dataPpb"],
-                one["cpuHz"],
+                recorded["dataPpb"],
+                recorded["cpuHz"],
                 strict=True,
             ):
                 if address not in ruled:  # a ruling comes after the record and replaces it
-                    recorded = Report(data_ppb=d, cpu_hz=f)
-                    self.compare(f"{name}: recorded profile", report, recorded)
+                    entered = Report(data_ppb=d, cpu_hz=f)
+                    self.compare(f"{name}: recorded profile", report, entered)
                 if report.silent:
                     self.notes.append(f"{name} reported nothing: it compensates in full")
 
-    def _money(self, agreement: Agreement, state: State, redistribution: Sequence[int]) -> None:
+    def _money(
+        self,
+        agreement: Agreement,
+        state: State,
+        redistribution: Sequence[int],
+        stakes: Sequence[int],
+    ) -> None:
         settled = state.phase == Phase.SETTLED
         transfers = {one["account"]: one for one in self.named("PayoffTransferred")}
         withdrawals: dict[str, list[int]] = {}
         for one in self.named("Withdrawn"):
             withdrawals.setdefault(one["account"], []).append(one["amount"])
+        closed = state.phase in (Phase.SETTLED, Phase.CANCELLED)
+        self.compare(
+            "vault: the settlement has divided its money",
+            closed,
+            self.chain.read(agreement.vault, "isClosed", self.contract),
+        )
         left = 0
         for i, (name, place) in enumerate(zip(agreement.names, state.places, strict=True)):
             credit = place.deposit
             if settled:
-                wei = redistribution[i]
-                credit += wei
+                credit += redistribution[i] + stakes[i]
                 paid = transfers.get(place.account, {})
-                self.compare(f"{name}: redistribution_wei", wei, paid.get("redistribution"))
-                self.compare(f"{name}: deposit_wei, credited", place.deposit, paid.get("deposit"))
-                self.compare(f"{name}: credit_wei", credit, paid.get("credit"))
+                for key, expected in (
+                    ("redistribution", redistribution[i]),
+                    ("stakes", stakes[i]),
+                    ("deposit", place.deposit),
+                    ("credit", credit),
+                ):
+                    self.compare(f"{name}: {key}_wei, credited", expected, paid.get(key))
             if state.phase in (Phase.CALCULATED, Phase.SETTLED):
                 stored = place.redistribution
                 self.compare(f"{name}: redistribution_wei, storage", redistribution[i], stored)
@@ -462,74 +606,19 @@ class _Book:
             self.compare(f"{name}: has withdrawn", bool(taken), place.withdrawn)
             if taken:
                 self.compare(f"{name}: withdrawn_wei", [credit], taken)
-            left += credit - sum(taken)
+            held = 0 if taken else credit
+            locked = self.chain.read(agreement.vault, "locked", self.contract, place.account)
+            self.compare(f"{name}: wei in the vault", held, locked)
+            left += held
         if settled:
             total = sum(one["redistribution"] for one in transfers.values())
             self.compare("sum of redistribution_wei", 0, total)
-        balance = self.chain.balance(self.contract)
-        self.checks += 1
-        if balance < left:
-            self.differences.append(
-                Difference("balance of the contract", f"{left:,} wei", f"{balance:,} wei")
-            )
-        elif balance > left:
-            self.notes.append(f"{balance - left:,} wei were forced into the contract")
+            self.compare("sum of stakes_wei", 0, sum(stakes))
+        # The vault may hold money of other settlements too.
+        balance = self.chain.balance(agreement.vault)
+        self.checks.at_least("balance of the vault", left, balance, " wei")
 
 
-def _figures(mine: Agreement, theirs: Agreement) -> Iterator[tuple[str, Any, Any]]:
-    """Yield every figure of two agreements of the same organizations: place, mine, theirs."""
-    for key in (
-        "min_data_ppb",
-        "wei_per_payoff",
-        "verifier",
-        "arbiter",
-        "join_seconds",
-        "report_seconds",
-        "dispute_seconds",
-        "ruling_seconds",
-    ):
-        yield key, getattr(mine, key), getattr(theirs, key)
-    for i, name in enumerate(mine.names):
-        for key, column in (
-            ("data_bits", "data_bits"),
-            ("cpu_levels_hz", "cpu_levels_hz"),
-        ):
-            yield f"{name}: {key}", getattr(mine, column)[i], getattr(theirs, column)[i]
-    if mine.rule.name == theirs.rule.name:  # otherwise nothing stands for the same
-        for (place, a), (_, b) in zip(
-            mine.rule.figures(mine.names), theirs.rule.figures(theirs.names), strict=True
-        ):
-            yield place, a, b
-    yield from _annex_figures(json.loads(mine.annex), json.loads(theirs.annex), "annex")
-
-
-def _annex_figures(mine: Any, theirs: Any, place: str) -> Iterator[tuple[str, Any, Any]]:
-    if isinstance(mine, dict) and isinstance(theirs, dict):
-        for key in sorted(mine.keys() | theirs.keys()):
-            yield from _annex_figures(mine.get(key), theirs.get(key), f"{place}.{key}")
-    elif isinstance(mine, list) and isinstance(theirs, list) and len(mine) == len(theirs):
-        for k, (a, b) in enumerate(zip(mine, theirs, strict=True)):
-            yield from _annex_figures(a, b, f"{place}[{k}]")
-    else:
-        yield place, mine, theirs
-
-
-def _apart(mine: Any, theirs: Any) -> tuple[Any, Any]:
-    """Return of two schedules the breakpoints that the other has not; anything else whole."""
-    if not all(
-        isinstance(one, tuple) and all(isinstance(x, str) for x in one) for one in (mine, theirs)
-    ):
-        return mine, theirs
-    return tuple(x for x in mine if x not in theirs), tuple(x for x in theirs if x not in mine)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bytes):
-        return "0x" + value.hex()
-    if isinstance(value, Report):
-        return f"d = {value.data_ppb:,} ppb, f = {value.cpu_hz:,} Hz"
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "nothing"}[value]
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_shown, value)) or "nothing"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _terms(values: Any) -> list[Any]:
+    """Return terms as a list, addresses in lower case."""
+    return [value.lower() if isinstance(value, str) else value for value in values]

@@ -6,11 +6,9 @@ There is one for each rule, with one life cycle: names that both have mean the s
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from enum import IntEnum
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from eth_abi.abi import decode, encode
@@ -22,12 +20,17 @@ from eth_utils.abi import (
 )
 
 from tradefl.errors import InputError, Problem
-from tradefl.settlement.agreement import TERMS, Agreement
+from tradefl.settlement.agreement import CONSTRUCTOR, TERMS
+from tradefl.settlement.artifacts import (
+    CONTRACTS,
+    FACTORY,
+    VAULT,
+    compiled,
+    creation_bytecode,
+    runtime_bytecode,
+)
+from tradefl.settlement.ethereum import checksum, keccak
 from tradefl.settlement.terms import EfficientTerms, LinearTerms
-
-_CONSTRUCTOR = (TERMS, "bytes32[]", "bytes32[]")
-# The contract of each rule.
-CONTRACTS = {one.name: one.contract for one in (LinearTerms, EfficientTerms)}
 
 
 class Phase(IntEnum):
@@ -111,21 +114,18 @@ class Deployment:
     pair_hashes: Sequence[bytes]
 
 
-@cache
 def artifact(rule: str = LinearTerms.name) -> dict[str, Any]:
     """Return the compiled contract of a rule; the sources are in ``contracts/``."""
-    path = files("tradefl.settlement").joinpath("artifact", f"{CONTRACTS[rule]}.json")
-    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return document
+    return compiled(CONTRACTS[rule])
 
 
 @cache
 def _entries(kind: str) -> dict[str, dict[str, Any]]:
-    """Return what either contract has, by name; what both have is the same in both."""
+    """Return what any of the contracts has, by name; a name means the same in all of them."""
     return {
         entry["name"]: entry
-        for rule in CONTRACTS
-        for entry in artifact(rule)["abi"]
+        for contract in (FACTORY, VAULT, *CONTRACTS.values())
+        for entry in compiled(contract)["abi"]
         if entry["type"] == kind
     }
 
@@ -142,19 +142,44 @@ def _types(parameters: list[dict[str, Any]]) -> list[str]:
     return [collapse_if_tuple(parameter) for parameter in parameters]
 
 
-def creation_code(agreement: Agreement) -> bytes:
-    """Return what a deployment of this agreement sends: the bytecode and the arguments."""
-    arguments = encode(_CONSTRUCTOR, agreement.constructor_arguments)
-    return bytes.fromhex(artifact(agreement.rule.name)["bytecode"][2:]) + arguments
-
-
 def deployment(code: bytes) -> Deployment | None:
     """Return what a creation deploys; ``None``: not our bytecode, of neither rule."""
-    for rule in CONTRACTS:
-        bytecode = bytes.fromhex(artifact(rule)["bytecode"][2:])
+    for rule, contract in CONTRACTS.items():
+        bytecode = creation_bytecode(contract)
         if code.startswith(bytecode):
-            return Deployment(rule, *decode(_CONSTRUCTOR, code[len(bytecode) :]))
+            _, terms, *lists = decode(CONSTRUCTOR, code[len(bytecode) :])
+            return Deployment(rule, terms, *map(list, lists))
     return None
+
+
+def drafted_by(event: dict[str, Any]) -> Deployment | None:
+    """Return what a contract was deployed with, by its ``AgreementDrafted``.
+
+    ``None``: the hash of the event is that of neither rule.
+    """
+    terms = tuple(event["terms"].values())
+    lists = [list(event["organizationBlocks"]), list(event["pairBlocks"])]
+    for rule in (LinearTerms, EfficientTerms):
+        types, values = zip(*rule.hashed, strict=True) if rule.hashed else ((), ())
+        encoded = encode([*types, TERMS, "bytes32[]", "bytes32[]"], [*values, terms, *lists])
+        if keccak(encoded) == event["agreementHash"]:
+            lowered = [one.lower() if isinstance(one, str) else one for one in terms]
+            return Deployment(rule.name, tuple(lowered), *lists)
+    return None
+
+
+def runs(contract: str, code: bytes) -> bool:
+    """Return whether code on the chain is that of one of our contracts, immutable values aside."""
+    expected = runtime_bytecode(contract)
+    return len(code) == len(expected) and _without_immutables(contract, code) == expected
+
+
+def _without_immutables(contract: str, code: bytes) -> bytes:
+    """Return code with zeros where the constructor has written values."""
+    bare = bytearray(code)
+    for start, length in compiled(contract)["immutables"]:
+        bare[start : start + length] = bytes(length)
+    return bytes(bare)
 
 
 def encoded_call(name: str, *arguments: Any) -> bytes:
@@ -225,8 +250,6 @@ def _decoded(parameters: list[dict[str, Any]], data: bytes) -> dict[str, Any]:
 
 
 def _named(parameter: dict[str, Any], value: Any) -> Any:
-    from tradefl.settlement.agreement import checksum
-
     if parameter["type"] == "tuple":
         return {
             one["name"]: _named(one, part)

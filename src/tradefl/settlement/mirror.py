@@ -14,10 +14,7 @@ from itertools import pairwise
 
 PPB = 10**9
 SCALE = 10**36  # gamma by 10^18, rho by 10^9, X by 10^9
-BLOCK_PAIRS = 8192
-BLOCK_ORGANIZATIONS = 40
-SCHEDULE_BLOCK_PAIRS = 4096
-SCHEDULE_BLOCK_ORGANIZATIONS = 12
+MAX_PAIR_BLOCKS = 256
 MAX_BREAKPOINTS = 32
 LIMIT = 2**95  # what the magnitude of a schedule's value or a constant stays below, wei
 MAX_SIZE = 1024

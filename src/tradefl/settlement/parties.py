@@ -8,27 +8,26 @@ from pathlib import Path
 
 from tradefl.consortium import Consortium
 from tradefl.errors import InputError, Problem
-from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement, checksum
+from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chains import (
     Chain,
     EmbeddedChain,
+    FeeCaps,
+    Journal,
     KeySigner,
     NodeSigner,
+    Receipt,
     RpcChain,
-    StateChangedError,
 )
-from tradefl.settlement.contract import ChainError, Phase
+from tradefl.settlement.contract import ChainError
 from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
+from tradefl.settlement.session import acting, established, located, require_derived
 from tradefl.settlement.settle import (
-    PATIENCE,
     Attest,
     Progress,
     Settlement,
     Step,
-    deploy,
-    find,
     published_agreement,
-    read_phase,
 )
 from tradefl.settlement.terms import Report
 
@@ -49,6 +48,8 @@ class Parties:
         The file as settled: on the embedded chain, with stand-ins for its accounts.
     notes
         What the reader should know of the accounts.
+    accounts
+        The organizations for which this process acts.
     """
 
     chain: Chain
@@ -56,6 +57,7 @@ class Parties:
     operator: str
     consortium: Consortium
     notes: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
 
     def settlement(
         self,
@@ -65,47 +67,64 @@ class Parties:
         watch: Callable[[Progress], None] = lambda _: None,
         contract: str | None = None,
         first_block: int = 0,
+        serials: Mapping[str, int] | None = None,
+        payout: str | None = None,
     ) -> Settlement:
-        """Return the settlement of the agreement: the given one, one on the chain, or a new one.
+        """Return the settlement of the agreement; deploy what is missing of its contracts.
 
-        One on the chain is one of the same agreement hash and our bytecode. One that is settled
-        comes first: nothing is settled twice, whoever deploys copies. Else it is the first that is
-        not finished, so that all who look at the same time choose the same.
+        Parameters
+        ----------
+        reports, attest, first_block, serials, payout
+            See :class:`~tradefl.settlement.settle.Settlement`.
+        watch
+            Called with each completed step.
+        contract
+            The address that the user expects; it must follow from the agreement.
+
+        Raises
+        ------
+        ChainError
+            It does not, or what is at the derived address is not ours.
         """
-        if contract is None:
-            contract = self._found(first_block) or self._deployed(watch)
-            # Another may have deployed at the same time: then both see both now.
-            contract = self._found(first_block) or contract
-        contract = checksum(contract)
-        return Settlement(self.chain, self.agreement, contract, reports, attest, first_block)
+        sent: list[tuple[str, Receipt]] = []
 
-    def _found(self, first_block: int) -> str | None:
-        found = find(self.chain, self.agreement, first_block)
-        phases = [read_phase(self.chain, one) for one in found]
-        for wanted in ({Phase.SETTLED}, set(Phase) - {Phase.SETTLED, Phase.CANCELLED}):
-            for one, phase in zip(found, phases, strict=True):
-                if phase in wanted:
-                    return one
-        # A cancelled one is history, unless it still holds a deposit of ours.
-        mine = [one for one in self.agreement.addresses if one in self.chain.signers]
-        for one in found:
-            if any(self.chain.read(one, "creditOf", account) for account in mine):
-                return one
-        return None
+        def note(call: str, receipt: Receipt) -> None:
+            sent.append((call, receipt))
+            watch(Progress(Step(call), None, receipt))
 
-    def _deployed(self, watch: Callable[[Progress], None]) -> str:
-        for _ in range(PATIENCE):
-            try:
-                receipt = deploy(self.chain, self.agreement, self.operator)
-            except StateChangedError:
-                # What this account had sent before a crash was a deployment, perhaps this one.
-                found = self._found(0)
-                if found is not None:
-                    return found
-                continue
-            watch(Progress(Step("deployment"), None, receipt))
-            return str(receipt.contract)
-        raise ChainError(self.chain.place, f"the deployment was overtaken {PATIENCE} times")
+        if contract is not None:
+            require_derived(self.chain, self.agreement, contract)
+        found = established(self.chain, self.agreement, self.operator, self.accounts, note)
+        return Settlement(
+            self.chain,
+            self.agreement,
+            found,
+            reports,
+            attest,
+            first_block,
+            serials or {},
+            payout,
+            sent,
+        )
+
+    def existing(self, contract: str | None = None, first_block: int = 0) -> Settlement:
+        """Return the settlement of the agreement that is on the chain; nothing is deployed.
+
+        Raises
+        ------
+        ChainError
+            There is none, or its address is not the one that the user expects.
+        """
+        if contract is not None:
+            require_derived(self.chain, self.agreement, contract)
+        where = located(self.chain, self.agreement, self.accounts)
+        if not where.exists:
+            raise ChainError(
+                self.chain.place,
+                f"the agreement {self.agreement.hash} is not settled there: no contract at "
+                f"{where.contract}; tradefl settle begins",
+            )
+        return Settlement(self.chain, self.agreement, where.contract, {}, first_block=first_block)
 
 
 def embedded(consortium: Consortium) -> Parties:
@@ -118,22 +137,27 @@ def embedded(consortium: Consortium) -> Parties:
     """
     n = len(consortium)
     # Before the chain starts: an agreement that does not fit should not wait for it.
-    Agreement.of(consortium, [f"0x{i + 1:040x}" for i in range(n)])
+    named = None if consortium.settlement is None else consortium.settlement.chain_id
+    Agreement.of(consortium, [f"0x{i + 1:040x}" for i in range(n)], chain_id=named)
     chain = EmbeddedChain(n)
     addresses = list(chain.signers)[:n]
     notes = [f"{chain.place} lives in this process only; its accounts are stand-ins"]
     section = consortium.settlement
+    if section is not None and section.chain_id not in (None, chain.chain_id):
+        notes.append(f"it stands in for chain {section.chain_id}, too: the agreement is another's")
+        section = section.model_copy(update={"chain_id": None})
     if section is not None and section.verifier is not None:
         section = section.model_copy(update={"verifier": chain.verifier})
         notes.append(f"a stand-in signs for the verifier too: {chain.verifier}")
     who = dataclasses.replace(consortium.organizations, addresses=tuple(addresses))
     settled = dataclasses.replace(consortium, organizations=who, settlement=section)
-    return Parties(chain, Agreement.of(settled), chain.operator, settled, tuple(notes))
+    agreement = Agreement.of(settled)
+    return Parties(chain, agreement, chain.operator, settled, tuple(notes), agreement.addresses)
 
 
 def on_node(
     consortium: Consortium,
-    rpc: str,
+    rpc: str | Sequence[str],
     *,
     contract: str | None = None,
     keystore: Path | None = None,
@@ -143,8 +167,17 @@ def on_node(
     confirmations: int = 0,
     timeout: float = 120.0,
     first_block: int = 0,
+    organizations: Sequence[str] = (),
+    arbiter: bool = False,
+    caps: FeeCaps | None = None,
+    state: Path | None = None,
 ) -> Parties:
     """Return those whose accounts are here, on a node's chain.
+
+    ``organizations`` names who acts: one key that is alone in the keystore may be implied, several
+    act only when named (``all``), and the accounts of a development node act for everybody. With
+    ``arbiter`` the arbiter acts alone. What keys sign is recorded in the folder ``state`` (default:
+    the user's), and fees stay within ``caps``.
 
     Organizations without an address in the file get one: that of the contract, if it is known;
     with a keystore, that of the file with their name; else the next unlocked account of the node.
@@ -155,7 +188,9 @@ def on_node(
         The node cannot be reached or is on another chain, an account is missing, the password is
         wrong, or the contract settles another agreement.
     """
-    chain = RpcChain(rpc, confirmations=confirmations, timeout=timeout)
+    # An unlocked account is a development node's: its chain ends with it.
+    journal = None if keystore is None else Journal.open(state)
+    chain = RpcChain(rpc, confirmations=confirmations, timeout=timeout, caps=caps, journal=journal)
     if expected_chain_id is not None and chain.chain_id != expected_chain_id:
         raise ChainError(chain.place, f"is chain {chain.chain_id}, expected {expected_chain_id}")
     files = {} if keystore is None else keystore_accounts(keystore)
@@ -175,17 +210,23 @@ def on_node(
         used = {one.lower() for one in consortium.organizations.addresses if one is not None}
         free = iter([one for one in here if one.lower() not in used])
         addresses = _filled(consortium, lambda _: next(free, None), "an unlocked account")
-    agreement = Agreement.of(consortium, addresses)
+    agreement = Agreement.of(consortium, addresses, chain_id=chain.chain_id)
+    if published is not None and published.hash != agreement.hash:
+        raise ChainError(
+            str(contract),
+            f"settles the agreement {published.hash}, the file is {agreement.hash}; "
+            "tradefl audit names every difference",
+        )
     if contract is not None:
-        own = "0x" + chain.read(contract, "agreementHash").hex()
-        if own != agreement.hash:
-            raise ChainError(
-                contract,
-                f"settles the agreement {own}, the file is {agreement.hash}; "
-                "tradefl audit names every difference",
-            )
-    wanted = {*agreement.addresses, agreement.verifier, agreement.arbiter} - {ZERO_ADDRESS}
-    mine = [one for one in here if one in wanted] or here[:1]
+        require_derived(chain, agreement, contract)
+    accounts = [] if arbiter else acting(agreement, here, organizations, implied=keystore is None)
+    if arbiter:
+        mine = [_arbiter(consortium, agreement, here)]
+    else:
+        others = {agreement.verifier, agreement.arbiter} - {ZERO_ADDRESS, *agreement.addresses}
+        # The keys of verifier and arbiter sign only for those who have named whose keys act.
+        named = keystore is None or bool(organizations) or not accounts
+        mine = [*accounts, *(one for one in here if named and one in others)] or here[:1]
     signers: Sequence[KeySigner | NodeSigner]
     if keystore is not None:
         word = password_from(password_file, prompt)
@@ -193,14 +234,25 @@ def on_node(
     else:
         signers = [NodeSigner(one) for one in mine]
     chain.signers = {one.address: one for one in signers}
-    operator = next((one for one in agreement.addresses if one in chain.signers), mine[0])
-    others = [
+    operator = accounts[0] if accounts else mine[0]
+    absent = [
         name
         for name, address in zip(agreement.names, agreement.addresses, strict=True)
         if address not in chain.signers
     ]
-    notes = [f"no keys here for {', '.join(others)}: they do their own part"] if others else []
-    return Parties(chain, agreement, operator, consortium, tuple(notes))
+    notes = [f"no keys here for {', '.join(absent)}: they do their own part"] if absent else []
+    return Parties(chain, agreement, operator, consortium, tuple(notes), tuple(accounts))
+
+
+def _arbiter(consortium: Consortium, agreement: Agreement, here: Sequence[str]) -> str:
+    """Return the arbiter's account; refuse where there is no arbiter, or not its key."""
+    if not agreement.has_arbiter:
+        what = "is missing: the agreement has no arbiter, so reports stand"
+        raise InputError.at(f"{consortium.source}: settlement.arbiter", what)
+    if agreement.arbiter not in here:
+        what = f"no key of the arbiter {agreement.arbiter} here"
+        raise InputError.at("--keystore", what)
+    return agreement.arbiter
 
 
 def _filled(

@@ -7,14 +7,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from tradefl.consortium import Consortium
 from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.mirror import PPB
 from tradefl.settlement.terms import Report
+from tradefl.training_document import SCHEMA as TRAINING
+from tradefl.training_document import require_consistent, require_terms
 
-SCHEMAS = ("tradefl/solution/1", "tradefl/training/1")
+SCHEMAS = ("tradefl/solution/1", TRAINING)
 # Where a document says how much of its data an organization used: measured before pledged.
 MEASURED = "measured_fraction"
 FRACTIONS = (MEASURED, "data_fraction")
@@ -25,9 +28,10 @@ def read_reports(
     agreement: Agreement,
     levels: Callable[[], Sequence[float]],
     note: Callable[[str], None] = lambda _: None,
+    consortium: Consortium | None = None,
 ) -> list[Report]:
     """Return what everybody reports according to the document in a file; see :func:`reports_of`."""
-    return reports_of(read_json(path), path, agreement, levels, note)
+    return reports_of(read_json(path), path, agreement, levels, note, consortium)
 
 
 def reports_of(
@@ -36,6 +40,7 @@ def reports_of(
     agreement: Agreement,
     levels: Callable[[], Sequence[float]],
     note: Callable[[str], None] = lambda _: None,
+    consortium: Consortium | None = None,
 ) -> list[Report]:
     """Return what everybody reports according to a solution or a training document.
 
@@ -53,12 +58,18 @@ def reports_of(
         Returns the CPU frequencies for organizations whose entry has no ``cpu_hz``.
     note
         Told whose measured contribution is below D_min.
+    consortium
+        Whose public terms a training document must have been measured under.
 
     Raises
     ------
     InputError
-        Not such a document, not these organizations, or an infeasible contribution.
+        Not such a document, not these organizations, an infeasible contribution, or a training
+        document that contradicts itself or belongs to other terms.
     """
+    require_consistent(document, place)
+    if consortium is not None:
+        require_terms(document, consortium, place)
     entries = _entries(document, place, agreement)
     names = [entry.get("name") for entry in entries]
     problems = [
@@ -132,6 +143,9 @@ def _entries(document: Any, place: object, agreement: Agreement) -> list[dict[st
     entries = document.get("organizations") if isinstance(document, dict) else None
     if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
         raise InputError.at(place, "expected a solution or training document with organizations")
+    if any(MEASURED in one for one in entries) and document.get("schema") != TRAINING:
+        what = f"expected {TRAINING!r} for measured contributions, got "
+        raise InputError.at(f"{place}: schema", what + shown(document.get("schema")))
     return entries
 
 

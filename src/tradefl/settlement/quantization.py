@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tradefl.settlement import mirror
-from tradefl.settlement.agreement import GAMMA_SCALE, Agreement, upper_rows
+from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
+from tradefl.settlement.drafting import upper_rows
 from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 if TYPE_CHECKING:

@@ -8,11 +8,13 @@ demonstration one process is everybody, in a consortium each organization runs i
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.attestation import attestation
+from tradefl.settlement.artifacts import CONTRACTS
+from tradefl.settlement.attestation import Attestation, attestation
 from tradefl.settlement.chains import Chain, KeySigner, Receipt, StateChangedError
 from tradefl.settlement.contract import (
     ChainError,
@@ -21,60 +23,51 @@ from tradefl.settlement.contract import (
     Phase,
     RevertedError,
     called,
-    creation_code,
     deployment,
+    drafted_by,
     encoded_call,
+    runs,
     topic,
 )
+from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum
+from tradefl.settlement.state import Place as Place
+from tradefl.settlement.state import State as State
+from tradefl.settlement.state import read_phase as read_phase
+from tradefl.settlement.state import read_state as read_state
 from tradefl.settlement.terms import EfficientTerms, LinearTerms, Report, RuleTerms
 
 SCHEMA = "tradefl/settlement/1"
 NO_STATEMENT = bytes(32)
 ANYONE = None
+MAX_ATTEMPTS = 1000  # that are looked at
 PATIENCE = 20  # times in a row that a step may be lost to a reorganization or a race
+BLOCK_SECONDS = 30.0  # to wait for a block after a refusal, until it counts as waiting for others
+POLL_SECONDS = 0.1
+CLOSING_SECONDS = 15.0  # between blocks made on demand while others may still use a window
+# Refusals that say: somebody was faster, or it is not time yet. The chain is read again.
+ANSWERS = {
+    "AlreadyClosing",
+    "AlreadyConsented",
+    "AlreadyDeposited",
+    "AlreadyDisputed",
+    "AlreadyJoined",
+    "AlreadyPublished",
+    "AlreadyReported",
+    "NotDisputed",
+    "NothingToWithdraw",
+    "SettlementClosed",
+    "SettlementOpen",
+    "StaleSerial",
+    "TooEarly",
+    "UnexpectedBlock",
+    "WindowOpen",
+    "WindowOver",
+    "WrongPhase",
+}
 
-Attest = Callable[[str, Report], bytes]
+VAULT_CALLS = {"depositSubmit", "withdraw", "withdrawTo"}
 
-
-@dataclasses.dataclass(frozen=True)
-class Place:
-    """One organization in the contract: ``ITradeFL.Account``, as far as steps depend on it."""
-
-    account: str
-    cap: int
-    bond: int
-    joined: bool
-    deposit: int
-    reported: bool
-    report: Report
-    score: int
-    disputed: bool
-    ruled: bool
-    redistribution: int
-    withdrawn: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """Where a settlement stands.
-
-    ``published`` and ``calculated`` hold one bit for each block of the pairs.
-    """
-
-    phase: Phase
-    now: int
-    join_deadline: int
-    report_deadline: int
-    dispute_deadline: int
-    ruling_deadline: int
-    annex_is_published: bool
-    listed: int
-    joined: int
-    reported: int
-    published: int
-    open_disputes: int
-    calculated: int
-    places: tuple[Place, ...]
+Attest = Callable[[str, Report], Attestation]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,80 +101,47 @@ class Progress:
     receipt: Receipt
 
 
-def read_state(chain: Chain, contract: str, size: int) -> State:
-    """Return where a settlement of so many organizations stands."""
-    now = chain.now()  # of the next block, if the chain knows it
-    with chain.pinned():
-        return _state(chain, contract, size, max(now, chain.now()))
+def window_is_open(agreement: Agreement, state: State) -> bool:
+    """Return whether the window of the phase is still open in the next block."""
+    return not state.closed_at or state.block + 1 <= state.closed_at + agreement.closing_blocks
 
 
-def _state(chain: Chain, contract: str, size: int, now: int) -> State:
-    progress = chain.read(contract, "progress")
-    deadlines = chain.read(contract, "deadlines")
-    return State(
-        phase=read_phase(chain, contract),
-        now=now,
-        join_deadline=deadlines["join"],
-        report_deadline=deadlines["report"],
-        dispute_deadline=deadlines["dispute"],
-        ruling_deadline=deadlines["ruling"],
-        annex_is_published=progress["annexIsPublished"],
-        listed=progress["listed"],
-        joined=progress["joined"],
-        reported=progress["reported"],
-        published=progress["published"],
-        open_disputes=progress["openDisputes"],
-        calculated=progress["calculated"],
-        places=tuple(_place(chain.read(contract, "organization", i)) for i in range(size)),
-    )
+def closing_until(agreement: Agreement, state: State) -> int | None:
+    """Return the last block of a window that is closing; ``None`` if none is."""
+    if not state.closed_at or not window_is_open(agreement, state):
+        return None
+    return state.closed_at + agreement.closing_blocks
 
 
-def _place(account: dict[str, Any]) -> Place:
-    return Place(
-        account=account["account"],
-        cap=account["cap"],
-        bond=account["bond"],
-        joined=account["joined"],
-        deposit=account["deposit"],
-        reported=account["reported"],
-        report=Report(data_ppb=account["dataPpb"], cpu_hz=account["cpuHz"]),
-        score=account["score"],
-        disputed=account["disputed"],
-        ruled=account["ruled"],
-        redistribution=account["redistribution"],
-        withdrawn=account["withdrawn"],
-    )
+def due(
+    agreement: Agreement,
+    state: State,
+    reports: Mapping[str, Report],
+    serials: Mapping[str, int] | None = None,
+) -> list[Step]:
+    """Return the calls that are due now, in order; the chain's time and blocks decide.
 
-
-def due(agreement: Agreement, state: State, reports: Mapping[str, Report]) -> list[Step]:
-    """Return the calls that are due now, in order; the chain's time decides between them.
-
-    ``reports`` holds what each account will report, as far as it is known.
+    Parameters
+    ----------
+    agreement
+        What is settled.
+    state
+        Where it stands.
+    reports
+        What each account will report, as far as it is known.
+    serials
+        The serial number of each account's attestation: a higher one replaces a report.
     """
+    is_open = window_is_open(agreement, state)
     match state.phase:
-        case Phase.DRAFTING | Phase.JOINING if state.now > state.join_deadline:
-            return [Step("cancel")]
         case Phase.DRAFTING:
             return _publications(agreement, state)
         case Phase.JOINING:
-            return [
-                Step(
-                    "depositSubmit",
-                    (bytes.fromhex(agreement.hash[2:]),),
-                    place.account,
-                    agreement.bonds[i],
-                )
-                for i, place in enumerate(state.places)
-                if not place.joined
-            ]
+            return _deposits(agreement, state) if is_open else [Step("cancel")]
         case Phase.OPEN:
-            return _reports(state, reports)
-        case Phase.RECORDED if state.now > _calculable_after(agreement, state):
-            return [
-                Step("payoffCalculate", (k, block))
-                for k, block in enumerate(agreement.pair_blocks)
-                if not state.calculated >> k & 1
-            ]
+            return _reports(state, reports, serials or {}) if is_open else [Step("profileRecord")]
+        case Phase.RECORDED:
+            return _after_reports(agreement, state)
         case Phase.CALCULATED:
             return [Step("payoffTransfer")]
         case Phase.SETTLED | Phase.CANCELLED:
@@ -190,7 +150,6 @@ def due(agreement: Agreement, state: State, reports: Mapping[str, Report]) -> li
                 for place in state.places
                 if place.joined and not place.withdrawn
             ]
-    return []
 
 
 def _publications(agreement: Agreement, state: State) -> list[Step]:
@@ -198,7 +157,7 @@ def _publications(agreement: Agreement, state: State) -> list[Step]:
     steps += [
         Step("organizationsPublish", (k, block))
         for k, block in enumerate(agreement.organization_blocks)
-        if k * agreement.rule.block_organizations >= state.listed
+        if k * agreement.organizations_per_block >= state.listed
     ]
     steps += [
         Step("pairsPublish", (k, block))
@@ -208,87 +167,131 @@ def _publications(agreement: Agreement, state: State) -> list[Step]:
     return steps
 
 
-def _reports(state: State, reports: Mapping[str, Report]) -> list[Step]:
-    waiting = [place for place in state.places if not place.reported]
-    if not waiting or state.now > state.report_deadline:
-        return [Step("profileRecord")]
-    return [
-        Step("contributionSubmit", (report.data_ppb, report.cpu_hz), place.account)
-        for place in waiting
-        if (report := reports.get(place.account)) is not None and not report.silent
+def _deposits(agreement: Agreement, state: State) -> list[Step]:
+    steps = [
+        Step("depositSubmit", (), place.account, agreement.deposits[i])
+        for i, place in enumerate(state.places)
+        if not place.joined
     ]
+    return steps + _closing(state, state.join_deadline)
 
 
-def _calculable_after(agreement: Agreement, state: State) -> int:
-    """Return the last second at which the calculation is not possible."""
-    if int(agreement.arbiter, 16) == 0:
-        return -1
-    return state.ruling_deadline if state.open_disputes else state.dispute_deadline
+def _closing(state: State, deadline: int, *, at_once: bool = False) -> list[Step]:
+    """Return the call that closes a window, once its time is over and nobody has made it."""
+    over = at_once or 0 < deadline < state.now
+    return [Step("windowClose")] if over and not state.closed_at else []
+
+
+def _reports(state: State, reports: Mapping[str, Report], serials: Mapping[str, int]) -> list[Step]:
+    steps = [
+        Step("contributionSubmit", (report.data_ppb, report.cpu_hz), place.account)
+        for place in state.places
+        if (report := reports.get(place.account)) is not None
+        and not report.silent
+        and (not place.reported or serials.get(place.account, 0) > place.serial)
+    ]
+    everybody = all(place.reported for place in state.places)
+    return steps or _closing(state, state.report_deadline, at_once=everybody)
+
+
+def _after_reports(agreement: Agreement, state: State) -> list[Step]:
+    """Return what is due once the profile is recorded: disputes, rulings, then the calculation."""
+    calculation = [
+        Step("payoffCalculate", (k, block))
+        for k, block in enumerate(agreement.pair_blocks)
+        if not state.calculated >> k & 1
+    ]
+    if not agreement.has_arbiter:
+        return calculation
+    is_open = window_is_open(agreement, state)
+    if state.ruling_begun:
+        if state.open_disputes and is_open:
+            return _closing(state, state.ruling_deadline)
+        return calculation
+    if is_open:
+        return _closing(state, state.dispute_deadline)
+    return [Step("windowClose")] if state.open_disputes else calculation
 
 
 def deadline(agreement: Agreement, state: State) -> int | None:
-    """Return until when a phase may last if nobody does what is due; ``None`` if forever."""
+    """Return the second after which the phase can end without further action.
+
+    ``None`` if time alone never ends it, or if its window is closing.
+    """
+    if state.closed_at and window_is_open(agreement, state):
+        return None
     match state.phase:
-        case Phase.DRAFTING | Phase.JOINING:
-            return state.join_deadline
+        case Phase.JOINING:
+            return state.join_deadline or None
         case Phase.OPEN:
             return state.report_deadline
-        case Phase.RECORDED:
-            return _calculable_after(agreement, state)
+        case Phase.RECORDED if agreement.has_arbiter:
+            return state.ruling_deadline if state.ruling_begun else state.dispute_deadline
     return None
-
-
-def deploy(chain: Chain, agreement: Agreement, sender: str) -> Receipt:
-    """Deploy the contract of an agreement; the sender gets no rights by it."""
-    receipt = chain.transact(sender, to=None, data=creation_code(agreement), call="deployment")
-    if not receipt.succeeded:
-        raise StateChangedError
-    return receipt
-
-
-def find(chain: Chain, agreement: Agreement, first_block: int = 0) -> list[str]:
-    """Return the contracts of an agreement on a chain, oldest first; look-alikes are left out."""
-    drafted = chain.events(
-        None, first_block, [topic("AgreementDrafted"), bytes.fromhex(agreement.hash[2:])]
-    )
-    return [
-        event.arguments["address"]
-        for event in drafted
-        if _created(chain, event) == creation_code(agreement)
-    ]
 
 
 def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, Deployment]:
     """Return the event of a contract's deployment, and what was deployed: by which rule, and how.
 
-    The transaction that created it must carry exactly the package's bytecode. Code alone would
-    prove less: whoever writes the code of a creation can give it any storage.
+    The code at the address must be ours, and the terms and lists of the event must have the hash
+    that the contract returns. That the contract was created by our code, too, follows from its
+    address once the annex is known: :func:`is_derived`.
 
     Raises
     ------
     ChainError
-        There is no contract at the address, or it is not ours.
+        There is no contract at the address, it is not ours, or the node does not keep its logs.
     """
-    if not chain.code(contract):
+    code = chain.code(contract)
+    if not code:
         raise ChainError(contract, f"there is no contract at this address on {chain.place}")
+    rules = [rule for rule, name in CONTRACTS.items() if runs(name, code)]
+    if not rules:
+        raise ChainError(
+            contract,
+            "is not a TradeFL settlement of this version: its code is that of neither rule",
+        )
     found = chain.events(contract, first_block, [topic("AgreementDrafted")])
     if not found and first_block > 0:
         what = f"no deployment of it from block {first_block:,} on; begin earlier"
         raise ChainError("--from-block", what)
+    if not found:
+        raise ChainError(
+            contract,
+            f"has our code, but {chain.place} has no event of its creation: either this node does "
+            "not keep its logs (ask another one), or it was not created by our code",
+        )
+    own = chain.read(contract, "agreementHash")
     for event in found:
-        deployed = deployment(_created(chain, event))
-        if deployed is not None:
+        deployed = drafted_by(event.arguments)
+        if deployed and deployed.rule == rules[0] and event.arguments["agreementHash"] == own:
             return event, deployed
-    raise ChainError(
-        contract,
-        "is no TradeFL settlement, of neither rule: its creation does not carry this version's "
-        "bytecode",
-    )
+    raise ChainError(contract, "its event does not have the terms of the hash that it returns")
 
 
-def read_phase(chain: Chain, contract: str) -> Phase:
-    """Return the phase of a settlement."""
-    return Phase(chain.read(contract, "phase"))
+def was_created(chain: Chain, event: Event, deployed: Deployment) -> bool:
+    """Return whether the transaction of a contract's event created it, with our bytecode.
+
+    It is the proof for a contract whose address does not follow from its agreement.
+    """
+    receipt = chain.receipt(event.transaction)
+    if receipt is None or receipt.contract != event.arguments["address"]:
+        return False
+    return deployment(chain.sent(event.transaction)[1]) == deployed
+
+
+def is_derived(chain: Chain, agreement: Agreement, contract: str) -> int | None:
+    """Return the attempt of which an address is the settlement's; ``None``: of none.
+
+    What is at a derived address was created by the code that the agreement names.
+    """
+    for attempt in range(MAX_ATTEMPTS):
+        address = agreement.settlement_address(attempt)
+        if address == checksum(contract):
+            return attempt
+        if not chain.code(address):
+            return None
+    return None
 
 
 def published_agreement(chain: Chain, contract: str, first_block: int = 0) -> Agreement | None:
@@ -335,15 +338,6 @@ def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreemen
         raise ChainError(listed[0]["address"], "its annex is not one of this version") from None
 
 
-def _created(chain: Chain, event: Event) -> bytes:
-    """Return the code that created the contract of an event; empty if another was created."""
-    receipt = chain.receipt(event.transaction)
-    if receipt is None or receipt.contract != event.arguments["address"]:
-        return b""
-    _, data = chain.sent(event.transaction)
-    return data
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Settlement:
     """An agreement on its way through a contract.
@@ -359,9 +353,15 @@ class Settlement:
     reports
         What each account reports, as far as this process knows; silence is a report of zero.
     attest
-        Returns the verifier's signature under an account's report, where there is a verifier.
+        Returns the verifier's attestation of an account's report, where there is a verifier.
     first_block
         Where to begin looking for the contract's events.
+    serials
+        The serial number of each account's attestation, where one may replace a report.
+    payout
+        Where withdrawals go; ``None``: to the account itself.
+    receipts
+        The transactions of this process, in order, those that reverted included.
     """
 
     chain: Chain
@@ -370,6 +370,9 @@ class Settlement:
     reports: Mapping[str, Report]
     attest: Attest | None = None
     first_block: int = 0
+    serials: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    payout: str | None = None
+    receipts: list[tuple[str, Receipt]] = dataclasses.field(default_factory=list)
 
     def state(self) -> State:
         """Return where the settlement stands."""
@@ -400,33 +403,43 @@ class Settlement:
             The chain cannot be reached, an account cannot pay, or the contract refuses a step
             that is due.
         """
-        refused: tuple[Step, RevertedError] | None = None
-        upset = 0
+        refusal: tuple[Step, RevertedError, str] | None = None
+        refusals = upset = 0
+        mined = time.monotonic()
         while True:
+            head = self.chain.head()
             state = self.state()
             steps = [
                 step
-                for step in due(self.agreement, state, self.reports)
+                for step in due(self.agreement, state, self.reports, self.serials)
                 if step.sender is None or step.sender in self.chain.signers
             ]
-            if refused is not None and refused[0] in steps[:1]:
-                # Read again, nothing is due before it, and it is still refused.
-                step, error = refused
-                if error.name != "TooEarly":
+            if refusal is not None and refusal[0] in steps[:1]:
+                # Read again, nothing is due before it, and it is still due.
+                step, error, refused_at = refusal
+                refusals += 1
+                if error.name not in ANSWERS or (refusals > PATIENCE and error.name != "TooEarly"):
                     who = self._name(step.sender)
                     place = f"{who}: {step.call}" if who else step.call
                     raise RevertedError(place, error.name, error.arguments)
-                steps = []  # the node's clock is behind: wait as for any deadline
-            refused = None
+                if head == refused_at:
+                    # Estimated against what waits for the next block, and nothing is new before.
+                    if self._next_block(operator, head):
+                        continue
+                    steps = []
+            else:
+                refusal, refusals = None, 0
             if not steps:
-                everybody_has_withdrawn = not due(self.agreement, state, self.reports)
-                if state.phase.final and everybody_has_withdrawn:
+                if self._is_over(state):
                     return state
-                until = deadline(self.agreement, state)
-                if until is not None and self.chain.pass_time(until):
+                if self._passes(state, operator):
                     continue
-                if not wait(until, state):
+                if not wait(deadline(self.agreement, state), state):
                     return state
+                waits = closing_until(self.agreement, state) is not None
+                if waits and time.monotonic() - mined > CLOSING_SECONDS:
+                    self.chain.mine(1, operator)
+                    mined = time.monotonic()
             for step in steps:
                 try:
                     receipt = self._do(step, operator)
@@ -438,30 +451,85 @@ class Settlement:
                         ) from None
                     break
                 except RevertedError as error:
-                    # Somebody else may have been faster.
-                    refused = (step, error)
+                    refusal = (step, error, head)
                     break
-                watch(Progress(step, self._name(step.sender), receipt))
                 if not receipt.succeeded:
-                    break  # another transaction came first: look again
+                    break  # another transaction came first in the same block: look again
                 upset = 0
+                if step.call == "withdraw":
+                    self.chain.returned(str(step.sender), self.agreement.hash)
+                watch(Progress(step, self._name(step.sender), receipt))
+
+    def nudge(self, operator: str) -> None:
+        """Make one block, where a window is closing and this chain makes blocks on demand only."""
+        if closing_until(self.agreement, self.state()) is not None:
+            self.chain.mine(1, operator)
+
+    def _is_over(self, state: State) -> bool:
+        """Tell whether nothing is left to do for anybody."""
+        return state.phase.final and not due(self.agreement, state, self.reports, self.serials)
+
+    def _passes(self, state: State, operator: str) -> bool:
+        """Let time or blocks pass that only have to pass, where this chain can do that."""
+        last = closing_until(self.agreement, state)
+        if last is None:
+            until = deadline(self.agreement, state)
+            return until is not None and self.chain.pass_time(until)
+        missing = last - state.block
+        finished = state.phase == Phase.OPEN and all(one.reported for one in state.places)
+        # Where others may still use the window, they get the time to see that it is closing.
+        return (finished or self.chain.alone) and self.chain.mine(missing, operator)
+
+    def _next_block(self, operator: str, head: str) -> bool:
+        """Wait until the chain has another head; tell whether it has."""
+        if self.chain.mine(1, operator):
+            return True
+        until = time.monotonic() + BLOCK_SECONDS
+        while self.chain.head() == head:
+            if time.monotonic() > until:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
     def _do(self, step: Step, operator: str) -> Receipt:
-        arguments = step.arguments
-        if step.call == "contributionSubmit":
+        sender, call, arguments = step.sender or operator, step.call, step.arguments
+        if call == "contributionSubmit":
             report = Report(data_ppb=arguments[0], cpu_hz=arguments[1])
-            arguments += (NO_STATEMENT, self._attestation(str(step.sender), report))
-        return self.call(step.sender or operator, step.call, *arguments, value=step.value)
+            return self.report(sender, report)
+        if call == "depositSubmit":
+            arguments = (self.contract, bytes.fromhex(self.agreement.hash[2:]))
+        elif call == "withdraw":
+            arguments = (self.contract,)
+            if self.payout is not None:
+                call, arguments = "withdrawTo", (self.contract, self.payout)
+        return self.call(sender, call, *arguments, value=step.value)
+
+    def report(self, account: str, report: Report) -> Receipt:
+        """Submit an account's contribution, with its attestation where there is a verifier."""
+        given = self._attestation(account, report)
+        arguments = (report.data_ppb, report.cpu_hz, given.serial, given.expiry)
+        return self.call(
+            account, "contributionSubmit", account, *arguments, NO_STATEMENT, given.signature
+        )
 
     def call(self, sender: str, name: str, *arguments: Any, value: int = 0) -> Receipt:
-        """Send one call of the contract and return its receipt."""
+        """Send one call of the contract, or of its vault, and return its receipt."""
         data = encoded_call(name, *arguments)
-        return self.chain.transact(sender, to=self.contract, data=data, value=value, call=name)
+        to = self.agreement.vault if name in VAULT_CALLS else self.contract
+        if name == "depositSubmit":
+            agreement = self.agreement.hash
+            receipt = self.chain.deposit(
+                sender, to=to, data=data, value=value, call=name, agreement=agreement
+            )
+        else:
+            receipt = self.chain.transact(sender, to=to, data=data, value=value, call=name)
+        self.receipts.append((name, receipt))
+        return receipt
 
-    def _attestation(self, account: str, report: Report) -> bytes:
+    def _attestation(self, account: str, report: Report) -> Attestation:
         verifier = self.agreement.verifier
-        if int(verifier, 16) == 0:
-            return b""
+        if verifier == ZERO_ADDRESS:
+            return Attestation(b"", serial=0)
         if self.attest is not None:
             return self.attest(account, report)
         signer = self.chain.signers.get(verifier)
@@ -470,7 +538,8 @@ class Settlement:
                 self._name(account) or account,
                 f"its report needs the signature of the verifier {verifier}: give --attestations",
             )
-        return attestation(self.chain.chain_id, self.contract, signer, account, report)
+        signature = attestation(self.chain.chain_id, self.contract, signer, account, report)
+        return Attestation(signature)
 
     def _name(self, account: str | None) -> str | None:
         known = dict(zip(self.agreement.addresses, self.agreement.names, strict=True))
@@ -478,7 +547,8 @@ class Settlement:
 
     def waiting_for(self, state: State) -> list[str]:
         """Return the organizations that have something to do which nobody else can."""
-        senders = {step.sender for step in due(self.agreement, state, self.reports)}
+        steps = due(self.agreement, state, self.reports, self.serials)
+        senders = {step.sender for step in steps}
         return [
             name
             for name, address in zip(self.agreement.names, self.agreement.addresses, strict=True)
@@ -502,21 +572,24 @@ class Settlement:
             sender, data = self.chain.sent(hash_)
             if receipt is None:
                 continue
-            what = called(data) if receipt.contract is None else None
+            what = called(data)
+            created = hash_ == event.transaction
             transactions.append(
                 {
-                    "call": "deployment" if receipt.contract else what[0] if what else "unknown",
+                    "call": "deployment" if created else what[0] if what else "unknown",
                     "organization": self._name(sender),
                     "hash": hash_,
                     "gas": receipt.gas,
                     "block": receipt.block,
                 }
             )
+        listed = {one["hash"] for one in transactions}
         return {
             "schema": SCHEMA,
             "consortium": self.agreement.consortium,
             "chain_id": self.chain.chain_id,
             "contract": self.contract,
+            "vault": self.agreement.vault,
             "agreement_hash": self.agreement.hash,
             "phase": state.phase.name.lower(),
             "organizations": [
@@ -528,10 +601,23 @@ class Settlement:
                     "bond_wei": str(place.bond),
                     "deposit_wei": str(place.deposit),
                     "redistribution_wei": str(place.redistribution),
+                    "stakes_wei": str(place.stakes),
                     "withdrawn_wei": str(withdrawn.get(place.account, 0)),
                 }
                 for name, place in zip(self.agreement.names, state.places, strict=True)
             ],
             "transactions": transactions,
             "gas_used": sum(one["gas"] for one in transactions),
+            # What this process sent without an event of the settlement.
+            "other_transactions": [
+                {
+                    "call": name,
+                    "hash": receipt.hash,
+                    "gas": receipt.gas,
+                    "block": receipt.block,
+                    "succeeded": receipt.succeeded,
+                }
+                for name, receipt in self.receipts
+                if receipt.hash not in listed
+            ],
         }

@@ -15,9 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -62,8 +61,6 @@ class RuleTerms(ABC):
     equation: ClassVar[str]  # of a line of the statement in wei
     formula: ClassVar[str]  # of a payment
     score_name: ClassVar[str]
-    block_organizations: ClassVar[int]
-    block_pairs: ClassVar[int]
     pair_bytes: ClassVar[int]
     # What stands in front of the terms in what is hashed: the ABI types and values.
     hashed: ClassVar[tuple[tuple[str, bytes], ...]] = ()
@@ -113,15 +110,10 @@ class RuleTerms(ABC):
         del i
         return b""
 
+    @property
     @abstractmethod
     def packed_pairs(self) -> bytes:
-        """Return what is known of each pair ``i < j``, row by row, big-endian."""
-
-    @cached_property
-    def pair_blocks(self) -> tuple[bytes, ...]:
-        """The pairs, cut into blocks."""
-        packed, size = self.packed_pairs(), self.block_pairs * self.pair_bytes
-        return tuple(packed[start : start + size] for start in range(0, len(packed), size))
+        """What is known of each pair ``i < j``, row by row, big-endian."""
 
     # --- documents --------------------------------------------------------------------------------
 
@@ -149,6 +141,17 @@ class RuleTerms(ABC):
     def pairs(self, names: Sequence[str]) -> tuple[str, str, list[tuple[str, str, int]]]:
         """Return a heading, a symbol, and what is known of each pair for which it is not zero."""
 
+    @classmethod
+    @abstractmethod
+    def from_document(cls, document: Mapping[str, Any], names: Sequence[str]) -> RuleTerms:
+        """Return the rule's part of a ``tradefl/agreement/1`` document.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            It is not one of this rule.
+        """
+
     @abstractmethod
     def to_dict(self, names: Sequence[str]) -> dict[str, Any]:
         """Return the rule's keys of the JSON document of an agreement."""
@@ -170,6 +173,18 @@ def _named(names: Sequence[str], triangle: Sequence[int]) -> list[tuple[str, str
         for (i, j), whole in zip(mirror.pairs(len(names)), triangle, strict=True)
         if whole
     ]
+
+
+def _triangle(named: Any, names: Sequence[str]) -> tuple[int, ...]:
+    """Return the upper triangle of which a document lists what is not zero."""
+    known = {name: i for i, name in enumerate(names)}
+    triangle = [0] * (len(names) * (len(names) - 1) // 2)
+    for one, other, whole in named:
+        i, j = known[one], known[other]
+        if i >= j:
+            raise ValueError("pairs: expected the order of the organizations")
+        triangle[place(i, j, len(names))] = int(whole)
+    return tuple(triangle)
 
 
 def place(i: int, j: int, size: int) -> int:
@@ -200,8 +215,6 @@ class LinearTerms(RuleTerms):
     equation = "Eq. (9)"
     formula = "gamma * rho_ij * (X_i - X_j) / 10^36"
     score_name = "X"
-    block_organizations = mirror.BLOCK_ORGANIZATIONS
-    block_pairs = mirror.BLOCK_PAIRS
     pair_bytes = 4
 
     @classmethod
@@ -209,6 +222,15 @@ class LinearTerms(RuleTerms):
         """Return the rule's part of what a contract published."""
         rho = np.frombuffer(b"".join(pair_blocks), dtype=">u4").tolist()
         return cls(gamma=terms[1], lambda_ppb=terms[2], rho_ppb=tuple(rho))
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], names: Sequence[str]) -> LinearTerms:
+        """Return gamma, lambda and every rho of a document."""
+        return cls(
+            gamma=int(document["gamma"]),
+            lambda_ppb=int(document["lambda_ppb"]),
+            rho_ppb=_triangle(document["rho_ppb"], names),
+        )
 
     @property
     def coefficients(self) -> tuple[int, int]:
@@ -271,8 +293,9 @@ class LinearTerms(RuleTerms):
         """Return rho as a number, ``X_i`` and ``X_j`` as text."""
         return super().inputs_to_dict(inputs) | {"rho_ppb": inputs["rho_ppb"]}
 
+    @property
     def packed_pairs(self) -> bytes:
-        """Return rho, a big-endian uint32 a pair."""
+        """Rho, a big-endian uint32 a pair."""
         return np.array(self.rho_ppb, dtype=">u4").tobytes()
 
     def figures(self, names: Sequence[str]) -> Iterator[tuple[str, Any]]:
@@ -322,8 +345,6 @@ class EfficientTerms(RuleTerms):
     equation = "Eq. (9e)"
     formula = "(phi_i - phi_j) / (N - 1) + k_ij"
     score_name = "phi"
-    block_organizations = mirror.SCHEDULE_BLOCK_ORGANIZATIONS
-    block_pairs = mirror.SCHEDULE_BLOCK_PAIRS
     pair_bytes = 16
     hashed = (("bytes32", b"efficient".ljust(32, b"\0")),)
 
@@ -349,6 +370,17 @@ class EfficientTerms(RuleTerms):
                 int.from_bytes(packed[k : k + width], "big", signed=True)
                 for k in range(0, len(packed), width)
             ),
+        )
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any], names: Sequence[str]) -> EfficientTerms:
+        """Return the schedules and every constant of a document."""
+        return cls(
+            schedules=tuple(
+                tuple((int(share), int(value)) for share, value in one["schedule"])
+                for one in document["organizations"]
+            ),
+            constants=_triangle(document["constants_wei"], names),
         )
 
     def constant(self, size: int, i: int, j: int) -> int:
@@ -424,8 +456,9 @@ class EfficientTerms(RuleTerms):
             for share, value in points
         )
 
+    @property
     def packed_pairs(self) -> bytes:
-        """Return the constants, a big-endian int128 a pair."""
+        """The constants, a big-endian int128 a pair."""
         return b"".join(k.to_bytes(self.pair_bytes, "big", signed=True) for k in self.constants)
 
     def figures(self, names: Sequence[str]) -> Iterator[tuple[str, Any]]:

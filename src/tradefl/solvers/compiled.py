@@ -2,28 +2,50 @@
 
 A small consortium is solved by the plain functions and never pays for importing numba. For
 a large one, :func:`compiled` compiles the same functions, whole call tree included, and
-keeps the machine code on disk. A function that loops over a global ``prange``, which is ``range``
-in plain Python, is compiled to run that loop on all cores.
+keeps the machine code on disk. Loops over independent organizations run on several threads by
+:func:`spread`; these threads end with the call. numba's own parallel loops would keep a pool of
+an OpenMP library alive, which does not survive a fork, is not installed everywhere, or ends the
+process when two threads use it at once.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import contextlib
 import hashlib
 import os
 import sys
+import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tradefl.solvers.machine_code import cache_directory, kept_in
+
 Function = Callable[..., Any]
+
+# From this many elements of work a thread on, threads repay being started.
+SPREAD_FROM = 200_000
+
+# Held while code is compiled: numba's settings and its compiler belong to the process. A fork waits
+# for it, or the child would inherit a compiler that another thread has locked for ever.
+_lock = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )
 
 
 def compiled(
     function: Function, replacements: Mapping[Function, Function] | None = None
 ) -> Function:
     """Return ``function`` compiled, with every function of this package that it calls.
+
+    May be called from any thread; the compiled function releases the interpreter's lock.
 
     Parameters
     ----------
@@ -32,7 +54,63 @@ def compiled(
     replacements
         Stand-ins for functions that numba cannot compile as they are.
     """
-    return _compiled(function, tuple((replacements or {}).items()))
+    with _lock:
+        return _compiled(function, tuple((replacements or {}).items()))
+
+
+def spread(function: Function, size: int, elements: int, *arguments: Any) -> None:
+    """Call a compiled function that works on each of ``size`` organizations, on several threads.
+
+    Each thread gets some rows of the arrays whose first axis has ``size`` entries, and everything
+    else as it is. What is computed for an organization must depend on its rows alone, so that the
+    result is the same for any number of threads.
+
+    Parameters
+    ----------
+    function
+        What :func:`compiled` returned; it writes its results into arrays among the arguments.
+    size
+        The number of organizations.
+    elements
+        How much work there is, in strategies; a little is not worth a second thread.
+    arguments
+        What the function is called with.
+    """
+    parts = max(1, min(threads(), elements // SPREAD_FROM, size))
+    if parts == 1:
+        function(*arguments)
+        return
+    edges = [size * k // parts for k in range(parts + 1)]
+
+    def part(k: int) -> None:
+        rows = slice(edges[k], edges[k + 1])
+        function(
+            *(
+                one[rows] if isinstance(one, np.ndarray) and one.shape[:1] == (size,) else one
+                for one in arguments
+            )
+        )
+
+    with concurrent.futures.ThreadPoolExecutor(parts - 1) as pool:
+        others = [pool.submit(part, k) for k in range(1, parts)]
+        part(0)
+        for one in others:
+            one.result()
+
+
+def threads() -> int:
+    """Return how many threads to use: one for each processor that this process may use.
+
+    ``NUMBA_NUM_THREADS`` and ``OMP_NUM_THREADS`` limit it, as they would limit numba.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        count = len(os.sched_getaffinity(0))
+    else:
+        count = os.cpu_count() or 1
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        with contextlib.suppress(ValueError):
+            count = min(count, max(1, int(os.environ.get(name, ""))))
+    return count
 
 
 @cache
@@ -40,19 +118,33 @@ def _compiled(function: Function, replacements: tuple[tuple[Function, Function],
     import numba
 
     stand_ins = dict(replacements)
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {LAYOUT}".encode())
     for source in _call_tree(function, stand_ins, set()):
         digest.update(_fingerprint(source.__code__))
-    directory = _cache_directory() / digest.hexdigest()[:16]
 
     # numba notices an edited file only for the function that stands in it, not for what that
     # function calls in other files; a directory named after all the code involved does.
-    config: Any = numba.config
-    before, config.CACHE_DIR = config.CACHE_DIR, str(directory)
-    try:
-        return _build(function, stand_ins, {}, numba, on_disk=_writable(directory))
-    finally:
-        config.CACHE_DIR = before
+    base = cache_directory()
+    directory = None if base is None else base / digest.hexdigest()[:16]
+    if directory is not None and not _writable(directory):
+        directory = None
+    return _guarded(_build(function, stand_ins, {}, numba, directory))
+
+
+# Of the files on disk: another layout gets another directory.
+LAYOUT = 2
+
+
+def _guarded(dispatcher: Any) -> Function:
+    """Return a function that compiles under the lock when it is first called."""
+
+    def call(*arguments: Any) -> Any:
+        if dispatcher.nopython_signatures:
+            return dispatcher(*arguments)
+        with _lock:
+            return dispatcher(*arguments)
+
+    return call
 
 
 def _build(
@@ -60,24 +152,22 @@ def _build(
     stand_ins: Mapping[Function, Function],
     done: dict[Function, Function],
     numba: Any,
-    *,
-    on_disk: bool,
+    directory: Path | None,
 ) -> Function:
     source: Any = stand_ins.get(function, function)
     if function not in done:
         names = dict(source.__globals__)
         for name, callee in _callees(source):
-            names[name] = _build(callee, stand_ins, done, numba, on_disk=on_disk)
-        parallel = "prange" in source.__code__.co_names
-        if parallel:
-            names["prange"] = numba.prange
+            names[name] = _build(callee, stand_ins, done, numba, directory)
         clone = types.FunctionType(
             source.__code__, names, source.__name__, source.__defaults__, source.__closure__
         )
         clone.__module__, clone.__qualname__ = source.__module__, source.__qualname__
-        done[function] = numba.njit(
-            clone, cache=on_disk, error_model="numpy", nogil=True, parallel=parallel
-        )
+        dispatcher = numba.njit(clone, error_model="numpy", nogil=True)
+        if directory is not None:
+            with contextlib.suppress(Exception):  # without a cache it is compiled each time
+                dispatcher._cache = kept_in(clone, directory)
+        done[function] = dispatcher
     return done[function]
 
 
@@ -103,14 +193,6 @@ def _call_tree(
 
 def _fingerprint(code: types.CodeType) -> bytes:
     return repr((code.co_name, code.co_code, code.co_consts, code.co_names)).encode()
-
-
-def _cache_directory() -> Path:
-    own = os.environ.get("NUMBA_CACHE_DIR")
-    if own:
-        return Path(own) / "tradefl"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "tradefl"
 
 
 def _writable(directory: Path) -> bool:

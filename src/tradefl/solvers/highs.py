@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import IO, Any
 
 # HiGHS 1.8 to 1.12 print this when they repair a solution, even when told to be silent.
@@ -50,7 +50,7 @@ class _Diversion:
             except OSError:  # nowhere to keep it: a line too many does less harm than no answer
                 os.close(kept)
                 return
-            sys.stdout.flush()
+            _flush()
             self._kept, self._written = kept, written
             os.dup2(written.fileno(), 1)
 
@@ -69,11 +69,31 @@ class _Diversion:
             with os.fdopen(os.dup(1), "wb") as output:
                 output.write(text)
 
+    def after_fork(self) -> None:
+        """In a child, whose other threads are gone: give it its own standard output back."""
+        self._lock = threading.Lock()
+        self._inside = 0
+        if self._kept is not None:
+            os.dup2(self._kept, 1)
+            os.close(self._kept)
+        self._kept = self._written = None
+
+
+def _flush() -> None:
+    """Write out what Python has buffered, if standard output is a stream that can be flushed.
+
+    Under pythonw and some services it is ``None``; notebooks and tests replace it.
+    """
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+
 
 _diversion = _Diversion()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_diversion.after_fork)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _without_chatter() -> Iterator[None]:
     """Keep what HiGHS prints off standard output: ``--json`` promises one document."""
     _diversion.begin()

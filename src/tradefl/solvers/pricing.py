@@ -10,8 +10,8 @@ the best of 2m candidates. For any price,
 
     max_Omega [ P(Omega) - mu Omega ] + sum_i max [ v + mu w ]  >=  max U.
 
-The loops below run over all organizations, in NumPy for some thousands and compiled in
-parallel beyond; both evaluate :func:`segment`.
+The loops below run over all organizations, in NumPy for some thousands and compiled, on
+several threads, beyond; both evaluate :func:`segment`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from tradefl.game.strategy import StrategyProfile
 from tradefl.solvers.best_response import Players
-from tradefl.solvers.compiled import compiled
+from tradefl.solvers.compiled import compiled, spread
 
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -33,9 +33,6 @@ Indices = npt.NDArray[np.intp]
 
 # From this many strategies (organizations x levels) on, compiled loops repay their loading.
 COMPILE_FROM = 50_000
-
-# numba's parallel range once compiled; see tradefl.solvers.compiled.
-prange = range
 
 
 def segment(
@@ -71,7 +68,8 @@ def choose(players: Players, price: float, who: Indices | None = None) -> Choice
     size = some.data_units.size
     if some.cpu_hz.size >= COMPILE_FROM:
         code, w, v = np.empty(size, dtype=np.int64), np.empty(size), np.empty(size)
-        compiled(_choose_each)(*some, price, code, w, v)
+        each = compiled(_choose_each)
+        spread(each, size, some.cpu_hz.size, *some, price, code, w, v)
         return Choices(code, w, v)
     return _choose_all(some, price)
 
@@ -137,7 +135,7 @@ def _choose_each(
     out_v: Array,
 ) -> None:
     pieces = lows.shape[1]
-    for i in prange(units.size):
+    for i in range(units.size):
         best, best_w, best_v, best_code = -np.inf, 0.0, 0.0, 0
         for option in range(cpu_hz.shape[1] * pieces):
             level, piece = option // pieces, option % pieces
@@ -184,7 +182,9 @@ def margins(players: Players, price: float, chosen: Choices) -> Margins:
     size = chosen.w.size
     down, up, loss = np.full(size, -np.inf), np.full(size, np.inf), np.full(size, np.inf)
     if players.cpu_hz.size >= COMPILE_FROM:
-        compiled(_margins_each)(*players, price, chosen.code, chosen.w, chosen.v, down, up, loss)
+        each, results = compiled(_margins_each), (down, up, loss)
+        numbers = (price, chosen.code, chosen.w, chosen.v)
+        spread(each, size, players.cpu_hz.size, *players, *numbers, *results)
         return Margins(down, up, loss)
     u, own_level = players.data_units, chosen.code // 2 // players.low.shape[1]
     for level, _, low, slope, constant, high in _segments(players):
@@ -220,7 +220,7 @@ def _margins_each(
     loss: Array,
 ) -> None:
     pieces = lows.shape[1]
-    for i in prange(units.size):
+    for i in range(units.size):
         for option in range(cpu_hz.shape[1] * pieces):
             level, piece = option // pieces, option % pieces
             low = lows[i, piece]

@@ -15,7 +15,7 @@ from tradefl.game.equilibrium import Certificate, certify
 from tradefl.game.payoff import Payoffs, payoffs
 from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
-from tradefl.statement import Statement, statement
+from tradefl.statement import Figures, Statement, statement
 
 Array = npt.NDArray[np.float64]
 Status = Literal["optimal", "equilibrium", "feasible", "iteration_limit", "infeasible"]
@@ -190,7 +190,12 @@ class Solution:
 
     def statement(self, organization: str | int) -> Statement:
         """Return the itemized payoff statement of one organization, by name or index."""
-        return statement(self.game, self.profile, organization, self.terms)
+        return statement(self.game, self.profile, organization, self.terms, self.figures)
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The printed figures of the profile, which all statements share."""
+        return Figures(self.game, self.profile)
 
     def transfers(self, organization: int | None = None) -> list[tuple[int, int, float]]:
         """Return ``(payer, receiver, amount > 0)`` for each pair that settles anything.

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import site
 import sys
@@ -135,7 +137,10 @@ def _imports(name: str, source: Source, root: str) -> Iterator[tuple[str, Path]]
             asked.update(f"{base}.{one.name}" for one in node.names)
     for one in sorted(asked | {parent for each in asked for parent in _parents(each)}):
         path = _file_of(one)
-        if path is not None and (not _is_installed(path) or one.partition(".")[0] == root):
+        top = one.partition(".")[0]
+        if path is not None and (
+            top == root or not (_is_installed(path) or _has_record(top, path))
+        ):
             yield one, Path(path)
 
 
@@ -164,6 +169,26 @@ def _is_installed(path: str) -> bool:
     folders += [*site.getsitepackages(), site.getusersitepackages()]
     place = Path(path).resolve()
     return any(place.is_relative_to(Path(folder).resolve()) for folder in folders)
+
+
+@functools.cache
+def _recorded() -> dict[str, list[Path]]:
+    """Return where distributions have installed each top-level module."""
+    found: dict[str, list[Path]] = {}
+    for name, distributions in importlib.metadata.packages_distributions().items():
+        for one in distributions:
+            place = importlib.metadata.distribution(one).locate_file("")
+            found.setdefault(name, []).append(Path(str(place)).resolve())
+    return found
+
+
+def _has_record(top: str, path: str) -> bool:
+    """Return whether a file was installed outside ``site-packages``, by ``pip --target`` perhaps.
+
+    An editable install has its record in one place and its files in another: it travels.
+    """
+    place = Path(path).resolve()
+    return any(place.is_relative_to(folder / top) for folder in _recorded().get(top, ()))
 
 
 class _Finder:

@@ -186,8 +186,8 @@ class Pool:
     def _refuse(self, node: str, differs: str) -> None:
         raise InputError.at(
             "workers",
-            f"{node} runs something else than this process: {differs}; install the same on all "
-            "machines; nothing that it computed is kept, and what others did is",
+            f"{node} runs other code or versions than this process: {differs}; it computed "
+            "nothing; start again once no file of the package is being changed",
         )
 
     def check(self, node: str, found: Identity) -> None:
@@ -364,8 +364,8 @@ class RayPool(Pool):
             super()._refuse(node, differs)
         raise InputError.at(
             "ray",
-            f"node {node} runs something else than this process: {differs}; install the same on "
-            "all nodes; nothing that it computed is kept, and what the others did is",
+            f"node {node} runs other code or versions than this process: {differs}; it computed "
+            "nothing; install the same on all nodes, or leave this one out",
         )
 
     def ended(self, child: Child) -> None:
@@ -373,6 +373,7 @@ class RayPool(Pool):
         said = child.last_words()
         child.kill()
         child.wait()
-        reason = f" ({said})" if said else ""
+        # Once connected, Ray's own last line is about its inside.
+        reason = f" ({said})" if said and not child.ready else ""
         what = f"the connection to the Ray cluster at {self.address!r} was lost{reason}"
         raise InputError.at("ray", f"{what}; what is done is kept")

@@ -295,10 +295,11 @@ def _kept(
 
 
 def _report(losses: Losses, notify: Notify) -> None:
-    lost = [f"{losses.workers} workers"] if losses.workers else []
-    lost += [f"{losses.nodes} nodes"] if losses.nodes else []
+    counts = (("worker", losses.workers), ("node", losses.nodes))
+    lost = [f"{count} {what}{'s' * (count > 1)}" for what, count in counts if count]
     if lost:
-        again = f"; {losses.units:,} units were computed again" if losses.units else ""
+        count = f"{losses.units:,} unit{'s' * (losses.units > 1)}"
+        again = f"; computed again: {count}" if losses.units else ""
         notify(f"lost on the way: {' and '.join(lost)}{again}")
 
 
@@ -314,17 +315,22 @@ class _Run:
         self.items = [dataclasses.replace(item, job=numbers[task]) for task, item in left]
         self.out, self.kept, self.watch = out, kept, watch
         self.found: dict[str, parts.Part] = {}
-        self.failures: list[Failure] = []
+        self._failures: dict[int, Failure] = {}
         self.first: BaseException | None = None
         self.losses = Losses()
         self.nodes = 1
         self.began = time.monotonic()
 
+    @property
+    def failures(self) -> list[Failure]:
+        """The units that failed, in the order of the units."""
+        return [one for _, one in sorted(self._failures.items())]
+
     def tell(self, what: str, more: int = 0) -> None:
         """Report the progress; more units are done than are kept already."""
         done, units = len(self.found) + more, len(self.items)
         elapsed = time.monotonic() - self.began
-        rest = (units - done - len(self.failures)) * elapsed / done if done else None
+        rest = (units - done - len(self._failures)) * elapsed / done if done else None
         self.watch(Progress(self.kept + done, self.kept + units, what, self.nodes, rest))
 
     def keep(self, values: Sequence[tuple[int, str]], where: str) -> None:
@@ -345,7 +351,7 @@ class _Run:
 
     def failed(self, number: int, cause: Cause) -> None:
         """Remember a unit that failed."""
-        self.failures.append(Failure(self.items[number].name, cause.what, cause.trace))
+        self._failures[number] = Failure(self.items[number].name, cause.what, cause.trace)
 
     def sized(self, nodes: int) -> None:
         """Report the number of machines."""

@@ -45,6 +45,8 @@ class Dataset:
         Shape ``(n,)``, ``int64``: labels 0 .. classes - 1.
     classes
         The number of classes.
+    labels
+        The classes' names in the order of their numbers, where they have names.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Dataset:
     x_test: npt.NDArray[Any]
     y_test: npt.NDArray[np.int64]
     classes: int
+    labels: tuple[str, ...] = ()
 
     @property
     def shape(self) -> Shape:
@@ -61,9 +64,27 @@ class Dataset:
 
     @classmethod
     def checked(
-        cls, name: str, train: tuple[Any, Any], test: tuple[Any, Any], *, place: object
+        cls,
+        name: str,
+        train: tuple[Any, Any],
+        test: tuple[Any, Any],
+        *,
+        place: object,
+        share: bool = False,
+        labels: tuple[str, ...] = (),
     ) -> Dataset:
         """Return the data set of arrays from outside.
+
+        Parameters
+        ----------
+        name, labels
+            What it and its classes are called.
+        train, test
+            Samples and labels.
+        place
+            Where they are from, for messages.
+        share
+            An organization's part of a larger data set: it may have a single class.
 
         Raises
         ------
@@ -85,9 +106,9 @@ class Dataset:
         y_train = _labels(train[1], "y_train", len(x_train), place)
         y_test = _labels(test[1], "y_test", len(x_test), place)
         classes = int(max(y_train.max(), y_test.max())) + 1
-        if classes < 2:
+        if classes < 2 and not share:
             raise InputError.at(place, "y_train, y_test: expected at least 2 classes, got 1")
-        return cls(name, x_train, y_train, x_test, y_test, classes)
+        return cls(name, x_train, y_train, x_test, y_test, classes, labels)
 
 
 def _samples(values: Any, what: str, place: object) -> npt.NDArray[Any]:
@@ -146,7 +167,7 @@ def _labels(values: Any, what: str, samples: int, place: object) -> npt.NDArray[
 
 
 @lru_cache(maxsize=2)
-def load_dataset(name: str, folder: Path | None = None) -> Dataset:
+def load_dataset(name: str, folder: Path | None = None, *, share: bool = False) -> Dataset:
     """Return the data set of a name; the last two are kept.
 
     Parameters
@@ -156,6 +177,8 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
     folder
         Where files are looked for; ``None``: only what is embedded or can be fetched. What is
         embedded is read from the folder only if it holds something of that name.
+    share
+        Whether it is an organization's own part of the data, which may lack classes.
 
     Raises
     ------
@@ -183,7 +206,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
             raise InputError.at(f"--data {name}", what)
         return data
     if folder is not None:
-        return files.from_folder(name, folder)
+        return files.from_folder(name, folder, share=share)
     if name in HUB:
         return hub.from_hub(name)
     known = (*DATASETS, *sorted(others))

@@ -31,7 +31,7 @@ JPEGS = tuple(f"{kind}_{split}" for split in SPLITS for kind in ("jpeg", "offset
 SUFFIXES = (".png", ".jpg", ".jpeg")
 FEW = 8
 
-Reader = Callable[[str, Path], Dataset]
+Reader = Callable[[str, Path, bool], Dataset]
 Pixels = npt.NDArray[np.uint8]
 
 # What NumPy and zipfile raise for an archive that is broken, encrypted, or holds objects; a broken
@@ -48,8 +48,8 @@ _BROKEN = (
 )
 
 
-def from_folder(name: str, folder: Path) -> Dataset:
-    """Return the data set that a folder holds under a name.
+def from_folder(name: str, folder: Path, *, share: bool = False) -> Dataset:
+    """Return the data set, or an organization's share of it, that a folder holds under a name.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def from_folder(name: str, folder: Path) -> Dataset:
             f"a folder for each class; found {_content(folder)}",
         )
     read, path = found
-    return read(name, path)
+    return read(name, path, share)
 
 
 def holds(name: str, folder: Path) -> bool:
@@ -190,12 +190,12 @@ def _arrays(path: Path, keys: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
     return arrays
 
 
-def _read_arrays(name: str, path: Path) -> Dataset:
+def _read_arrays(name: str, path: Path, share: bool) -> Dataset:
     x_train, y_train, x_test, y_test = _arrays(path, ARRAYS).values()
-    return Dataset.checked(name, (x_train, y_train), (x_test, y_test), place=path)
+    return Dataset.checked(name, (x_train, y_train), (x_test, y_test), place=path, share=share)
 
 
-def _read_jpegs(name: str, path: Path) -> Dataset:
+def _read_jpegs(name: str, path: Path, share: bool) -> Dataset:
     arrays = _arrays(path, JPEGS)
     decode = decoder(name)
     splits = []
@@ -213,7 +213,7 @@ def _read_jpegs(name: str, path: Path) -> Dataset:
             for i in range(len(ends) - 1)
         )
         splits.append((stacked(images, colour=True), y))
-    return Dataset.checked(name, splits[0], splits[1], place=path)
+    return Dataset.checked(name, splits[0], splits[1], place=path, share=share)
 
 
 def _offsets(offset: npt.NDArray[Any], size: int, samples: int, place: str) -> list[int]:
@@ -293,7 +293,7 @@ def stacked(images: Iterable[tuple[str, Pixels]], *, colour: bool = False) -> Pi
 # --- A folder for each class ------------------------------------------------------------------
 
 
-def _read_classes(name: str, folder: Path) -> Dataset:
+def _read_classes(name: str, folder: Path, share: bool) -> Dataset:
     classes = {}
     for split in SPLITS:
         if not (folder / split).is_dir():
@@ -320,7 +320,14 @@ def _read_classes(name: str, folder: Path) -> Dataset:
             counts[split] += len(paths)
     # Together: one coloured image makes all of them coloured, in both splits.
     x, y, cut = stacked(images), np.array(labels), counts["train"]
-    return Dataset.checked(name, (x[:cut], y[:cut]), (x[cut:], y[cut:]), place=folder)
+    return Dataset.checked(
+        name,
+        (x[:cut], y[:cut]),
+        (x[cut:], y[cut:]),
+        place=folder,
+        share=share,
+        labels=tuple(train),
+    )
 
 
 def _images(folder: Path) -> list[Path]:

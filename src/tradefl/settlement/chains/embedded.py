@@ -24,6 +24,9 @@ RICH = 10**33  # wei of an account on the embedded chain: more than any bond
 MAX_FEE = 10**12  # wei per gas
 
 
+MAX_FEE = 10**12  # wei for a unit of gas
+
+
 class EmbeddedChain(Chain):
     """An Ethereum in this process, gone with it: nothing to install, nothing to start.
 

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import pairwise
 from typing import Any, NoReturn, TypeVar
 
 from eth_account.signers.local import LocalAccount
@@ -1053,11 +1054,10 @@ class RpcChain(Chain):
         """
         if self._instant >= INSTANT_TIMES:
             return True
-        latest = _numbered(self.node, height)
-        past = _numbered(self.node, max(0, height - 8))
-        gap = 1.0
-        if latest is not None and past is not None and latest.number > past.number:
-            gap = (latest.seconds - past.seconds) / (latest.number - past.number)
+        recent = [_numbered(self.node, n) for n in range(max(0, height - 3), height + 1)]
+        times = [one.seconds for one in recent if one is not None]
+        # The shortest: an outage lies between two blocks of a chain with an interval, too.
+        gap = min((b - a for a, b in pairwise(times)), default=1.0)
         poll = _Poll(min(max(2.0, 2.5 * gap), 30.0))
         while poll.wait():
             if self.height() > height:

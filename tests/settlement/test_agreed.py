@@ -18,10 +18,10 @@ import tradefl
 from tradefl.errors import InputError
 from tradefl.game import certify
 from tradefl.negotiation.agent import profile_of
-from tradefl.negotiation.agreed import agreed_game, game_on_agreed_strategies
 from tradefl.negotiation.in_process import negotiate
 from tradefl.negotiation.knowledge import known_game, private_figures
 from tradefl.negotiation.protocol import TOLERANCE
+from tradefl.settlement.agreed import agreed_game, game_on_agreed_strategies
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.stand_ins import addresses_or_stand_ins
 

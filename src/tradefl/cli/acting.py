@@ -1,0 +1,97 @@
+"""Who acts on a chain, and what it commits to: options and printing that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tradefl.cli.options import password_prompt
+from tradefl.cli.output import note, warn
+from tradefl.consortium import load
+from tradefl.consortium.schema import suggestion
+from tradefl.errors import InputError
+
+if TYPE_CHECKING:
+    from tradefl.settlement.agreement import Agreement
+    from tradefl.settlement.chains import Chain, FeeCaps
+    from tradefl.settlement.settle import Settlement
+
+MaxDeposit = Annotated[
+    int | None,
+    typer.Option(
+        "--max-deposit",
+        min=0,
+        help="The most that an organization deposits, wei; default: bond and dispute stake.",
+        show_default=False,
+    ),
+]
+
+
+def commit(
+    chain: Chain, agreement: Agreement, accounts: Sequence[str], max_deposit: int | None
+) -> None:
+    """Print what a first deposit commits to; refuse what exceeds the cap or fits no block."""
+    from tradefl.settlement.session import commitment, require_deposit_within, undeposited
+
+    waiting = undeposited(chain, agreement, accounts)
+    if not waiting:
+        return
+    require_deposit_within(agreement, waiting, max_deposit)
+    facts = commitment(chain, agreement, waiting)
+    warn("what a deposit signs:")
+    width = max(len(label) for label, _ in facts)
+    for label, text in facts:
+        warn(f"  {label:<{width}}  {text}")
+
+
+def existing_settlement(
+    file: Path,
+    rpc: Sequence[str] | None,
+    keystore: Path | None,
+    password_file: Path | None,
+    contract: str | None,
+    chain_id: int | None,
+    organizations: Sequence[str],
+    caps: FeeCaps,
+    state: Path | None,
+    *,
+    arbiter: bool = False,
+) -> tuple[Settlement, tuple[str, ...]]:
+    """Return the settlement of a file that is on a node's chain, and the accounts that act."""
+    from tradefl.settlement.agreement import settlement_extra
+
+    with settlement_extra("a settlement's calls"):
+        from tradefl.settlement.agreement import parsed_address
+        from tradefl.settlement.parties import on_node
+
+    if not rpc:
+        raise InputError.at("--rpc", "is needed: the settlement is on a chain")
+    if contract is not None:
+        contract = parsed_address("--contract", contract)
+    parties = on_node(
+        load(file),
+        rpc,
+        contract=contract,
+        keystore=keystore,
+        password_file=password_file,
+        prompt=lambda: password_prompt(keystore),
+        expected_chain_id=chain_id,
+        organizations=organizations,
+        arbiter=arbiter,
+        caps=caps,
+        state=state,
+    )
+    settlement = parties.existing(contract)
+    note(f"contract {settlement.contract} on {settlement.chain.place}")
+    return settlement, parties.accounts
+
+
+def place_of(agreement: Agreement, option: str, name: str) -> str:
+    """Return the account of an organization that an option names."""
+    if name not in agreement.names:
+        what = f"no organization {name!r} in the agreement{suggestion(name, agreement.names)}"
+        raise InputError.at(option, what)
+    return agreement.addresses[agreement.names.index(name)]

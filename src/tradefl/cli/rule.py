@@ -1,0 +1,87 @@
+"""``tradefl rule``: the arbiter settles a dispute."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tradefl.cli.acting import existing_settlement, place_of
+from tradefl.cli.options import (
+    ChainId,
+    ContractAddress,
+    File,
+    Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
+    Nodes,
+    PasswordFile,
+    StateFolder,
+    fee_caps,
+)
+from tradefl.cli.output import say
+from tradefl.errors import InputError
+
+
+def rule(
+    file: File,
+    report: Annotated[
+        str, typer.Option("--report", help="Whose report, by name.", show_default=False)
+    ],
+    uphold: Annotated[bool, typer.Option("--uphold", help="The report stands.")] = False,
+    strike: Annotated[bool, typer.Option("--strike", help="The report counts as silence.")] = False,
+    data: Annotated[
+        float | None,
+        typer.Option("--data", help="The share of its data from now on.", show_default=False),
+    ] = None,
+    hz: Annotated[
+        float | None,
+        typer.Option("--hz", help="Its CPU frequency from now on, Hz.", show_default=False),
+    ] = None,
+    rpc: Nodes = None,
+    keystore: Keystore = None,
+    password_file: PasswordFile = None,
+    contract: ContractAddress = None,
+    chain_id: ChainId = None,
+    max_fee: MaxFee = None,
+    max_priority_fee: MaxPriorityFee = None,
+    max_total_fee: MaxTotalFee = None,
+    state: StateFolder = None,
+) -> None:
+    """Rule on a disputed report, as the arbiter: uphold it, strike it, or correct it.
+
+    Example: tradefl rule consortium.toml --report Beta --data 0.25 --hz 2e9 --rpc URL
+    --keystore arbiter
+    """
+    corrected = data is not None or hz is not None
+    if uphold + strike + corrected != 1 or (corrected and (data is None or hz is None)):
+        what = "expected exactly one of --uphold, --strike, or --data with --hz"
+        raise InputError.at("--uphold", what)
+    settlement, _ = existing_settlement(
+        file,
+        rpc,
+        keystore,
+        password_file,
+        contract,
+        chain_id,
+        (),
+        fee_caps(max_fee, max_priority_fee, max_total_fee),
+        state,
+        arbiter=True,
+    )
+    from tradefl.settlement.disputes import rule as ruled
+    from tradefl.settlement.terms import Report
+
+    agreement = settlement.agreement
+    account = place_of(agreement, "--report", report)
+    ruling = None if uphold else Report(data_ppb=0, cpu_hz=0)
+    if data is not None and hz is not None:
+        if data == 0.0:
+            raise InputError.at("--data", "expected a share above 0; --strike strikes the report")
+        ruling = agreement.report(agreement.names.index(report), data, hz)
+    receipt, counts = ruled(settlement, account, ruling)
+    say(
+        f"the report of {report} is now d = {counts.data_ppb:,} ppb, f = {counts.cpu_hz:,} Hz: "
+        f"{receipt.hash}"
+    )

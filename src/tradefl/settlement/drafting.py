@@ -1,0 +1,339 @@
+r"""Drafting: a consortium file becomes an agreement, or the list of the figures that do not fit."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tradefl.consortium.schema import Settlement
+from tradefl.errors import InputError, Problem
+from tradefl.game import EfficientRule, InvalidScheduleError, Schedule
+from tradefl.settlement import gas, mirror
+from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory, default_series
+from tradefl.settlement.agreement import (
+    GAMMA_SCALE,
+    UINT32,
+    UINT64,
+    UINT96,
+    UINT128,
+    WINDOWS,
+    Agreement,
+    rounded,
+)
+from tradefl.settlement.artifacts import CONTRACTS, VAULT, code_hash
+from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum, parsed_address
+from tradefl.settlement.mirror import PPB
+from tradefl.settlement.terms import EfficientTerms, LinearTerms, RuleTerms
+
+if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
+
+
+def _size(whole: int, digits: int = 6) -> str:
+    """Return an integer as it may stand in a message: short, whatever its size."""
+    small = abs(whole) < 10**300
+    return f"{whole:.{digits}g}" if small else f"about 10^{math.log10(abs(whole)):.0f}"
+
+
+def drafted(
+    consortium: Consortium, addresses: Sequence[str | None] | None, chain_id: int | None
+) -> Agreement:
+    """Return the agreement of a consortium; see :meth:`Agreement.of`."""
+    return _Quantized(consortium).agreement(addresses, chain_id)
+
+
+class _Quantized:
+    """A consortium on the way to integers; collects what does not fit."""
+
+    def __init__(self, consortium: Consortium) -> None:
+        self.consortium = consortium
+        self.problems: list[Problem] = []
+
+    def integer(self, place: str, value: float, factor: int, least: int, limit: int) -> int:
+        """Return a figure times a factor, rounded; a problem if it leaves its range."""
+        scale = "" if factor == 1 else f" (times {_size(factor, 3)})"
+        whole = rounded(value, factor)
+        return self.whole(place, whole, least, limit, f"{value:g}{scale}, that is {_size(whole)}")
+
+    def whole(self, place: str, whole: int, least: int, limit: int, given: str = "") -> int:
+        """Return an integer; a problem if it leaves its range."""
+        if not least <= whole < limit:
+            what = f"expected a whole number of {least} to {limit - 1:.4g}"
+            self.problem(place, f"{what}, got {given or f'{whole:,}'}")
+        return whole
+
+    def problem(self, place: str, message: str) -> None:
+        self.problems.append(Problem(f"{self.consortium.source}: {place}", message))
+
+    def agreement(self, addresses: Sequence[str | None] | None, chain_id: int | None) -> Agreement:
+        consortium = self.consortium
+        who, mechanism = consortium.organizations, consortium.mechanism
+        section = consortium.settlement or Settlement()
+        n = len(consortium)
+        if not 2 <= n <= mirror.MAX_SIZE:
+            self.problem(
+                "organization",
+                f"expected 2 to {mirror.MAX_SIZE:,} organizations for a settlement, got {n:,}",
+            )
+            raise InputError(self.problems)
+        accounts = self._addresses(who.addresses if addresses is None else addresses)
+        rule = self._rule(section.wei_per_payoff)
+        if not section.arbiter and section.dispute_stake_wei:
+            self.problem(
+                "settlement.dispute_stake_wei",
+                f"expected 0 without settlement.arbiter, got {section.dispute_stake_wei:,}; "
+                "without an arbiter nothing can be disputed",
+            )
+        agreement = Agreement(
+            names=consortium.names,
+            addresses=accounts,
+            data_bits=tuple(
+                self.integer(f"{name}: data_bits", float(s), 1, 1, UINT64)
+                for name, s in zip(consortium.names, who.data_bits, strict=True)
+            ),
+            cpu_levels_hz=tuple(self._levels(i) for i in range(n)),
+            rule=rule,
+            min_data_ppb=self.integer(
+                "mechanism.min_data_fraction", mechanism.min_data_fraction, PPB, 1, PPB + 1
+            ),
+            wei_per_payoff=self.whole(
+                "settlement.wei_per_payoff", section.wei_per_payoff, 1, UINT128
+            ),
+            verifier=self._account("settlement.verifier", section.verifier or ZERO_ADDRESS),
+            arbiter=self._account("settlement.arbiter", section.arbiter or ZERO_ADDRESS),
+            **{
+                key: self.whole(f"settlement.{key}", getattr(section, key), 1, UINT32)
+                for key in (*WINDOWS, "closing_blocks")
+            },
+            dispute_stake_wei=self.whole(
+                "settlement.dispute_stake_wei", section.dispute_stake_wei, 0, mirror.MAX_DEPOSIT + 1
+            ),
+            organizations_per_block=1,
+            pairs_per_block=1,
+            annex=b"",
+        )
+        chain_id = self._chain_id(section, chain_id)
+        if not self.problems:
+            self._ranges(agreement)
+        if self.problems:
+            raise InputError(self.problems)
+        agreement = dataclasses.replace(
+            agreement, annex=annex(consortium, rule, accounts, chain_id)
+        )
+        return self._cut(agreement, section)
+
+    def _chain_id(self, section: Settlement, chain_id: int | None) -> int:
+        """Return the chain of the settlement: that of the file, or of the node."""
+        if section.factory is not None:
+            self._account("settlement.factory", section.factory)
+            if int(section.factory, 16) == 0:
+                self.problem("settlement.factory", "expected a contract, got the zero address")
+        named = section.chain_id
+        if named is not None and chain_id is not None and named != chain_id:
+            self.problem("settlement.chain_id", f"the file is for chain {named}, not {chain_id}")
+        return named or chain_id or EMBEDDED_CHAIN_ID
+
+    def _cut(self, agreement: Agreement, section: Settlement) -> Agreement:
+        """Return the agreement with its lists cut into blocks that fit the limits."""
+        limits = gas.Limits(section.block_gas_limit, section.max_transaction_bytes)
+        agreement = gas.cut(agreement, limits)
+        for call in gas.calls(agreement):
+            if call.gas > limits.gas:
+                self.problem(
+                    "settlement.block_gas_limit",
+                    f"{call.name} of {len(agreement):,} organizations needs up to {call.gas:,} "
+                    f"gas, and the limit is {limits.gas:,}; raise the limit as far as the chain's "
+                    "blocks allow, or settle with fewer organizations",
+                )
+            if call.size > limits.size:
+                self.problem(
+                    "settlement.max_transaction_bytes",
+                    f"{call.name} of {len(agreement):,} organizations needs up to {call.size:,} "
+                    f"bytes, and the limit is {limits.size:,}; raise it if your nodes accept such "
+                    "transactions (recent ones accept 131,072 bytes)",
+                )
+        if self.problems:
+            raise InputError(self.problems)
+        return agreement
+
+    def _addresses(self, addresses: Sequence[str | None]) -> tuple[str, ...]:
+        seen: dict[str, str] = {}
+        accounts = []
+        for name, address in zip(self.consortium.names, addresses, strict=True):
+            if address is None or int(address, 16) == 0:
+                self.problem(f"{name}: address", "expected an account for the settlement")
+                continue
+            account = self._account(f"{name}: address", address)
+            if account in seen:
+                self.problem(f"{name}: address", f"already used by {seen[account]}")
+            seen[account] = name
+            accounts.append(account)
+        return tuple(accounts)
+
+    def _account(self, place: str, address: str) -> str:
+        try:
+            return parsed_address(f"{self.consortium.source}: {place}", address)
+        except InputError as error:
+            self.problems += error.problems
+            return checksum(address)
+
+    def _levels(self, i: int) -> tuple[int, ...]:
+        name = self.consortium.names[i]
+        given = self.consortium.organizations.levels(i)
+        levels = [self.integer(f"{name}: cpu_levels_hz", f, 1, 1, UINT64) for f in given]
+        if any(above <= below for below, above in pairwise(levels)):
+            self.problem(f"{name}: cpu_levels_hz", "two levels are the same number of hertz")
+        if len(levels) > mirror.MAX_LEVELS:
+            what = f"expected at most {mirror.MAX_LEVELS} levels for a settlement"
+            self.problem(f"{name}: cpu_levels_hz", f"{what}, got {len(levels)}")
+        return tuple(levels)
+
+    def _rule(self, wei_per_payoff: int) -> RuleTerms:
+        rule = self.consortium.game.rule
+        if isinstance(rule, EfficientRule):
+            return self._efficient(rule, wei_per_payoff)
+        mechanism = self.consortium.mechanism
+        return LinearTerms(
+            gamma=self.integer(
+                "mechanism.incentive_intensity",
+                mechanism.incentive_intensity,
+                wei_per_payoff * GAMMA_SCALE,
+                0,
+                UINT128,
+            ),
+            lambda_ppb=self.integer(
+                "mechanism.compute_weight", mechanism.compute_weight, PPB, 0, UINT64
+            ),
+            rho_ppb=self._rho(),
+        )
+
+    def _rho(self) -> tuple[int, ...]:
+        triangle: list[int] = []
+        for row in upper_rows(self.consortium):
+            triangle += map_unique(lambda rho: rounded(rho, PPB), row)
+        return tuple(triangle)
+
+    def _efficient(self, rule: EfficientRule, wei_per_payoff: int) -> EfficientTerms:
+        constants: list[int] = []
+        for i in range(rule.size):
+            row = rule.constants_row(i)[i + 1 :]
+            constants += map_unique(lambda k: rounded(k, wei_per_payoff), row)
+        terms = EfficientTerms(
+            schedules=tuple(
+                tuple(
+                    (rounded(share, PPB), rounded(value, wei_per_payoff))
+                    for share, value in zip(one.shares.tolist(), one.values.tolist(), strict=True)
+                )
+                for one in rule.schedules
+            ),
+            constants=tuple(constants),
+        )
+        limit = "in magnitude, got %s; a smaller settlement.wei_per_payoff helps"
+        for name, points in zip(self.consortium.names, terms.schedules, strict=True):
+            place = f"compensation.schedules.{name}"
+            largest = max(abs(value) for _, value in points)
+            if largest >= mirror.LIMIT:
+                what = f"expected less than 2^95 wei {limit}"
+                self.problem(place, what % f"{_size(largest)}")
+            elif (problem := unsuitable(points, wei_per_payoff)) is not None:
+                self.problem(place, f"{problem}: a larger settlement.wei_per_payoff helps")
+        largest = max(map(abs, constants))
+        if largest >= mirror.LIMIT:
+            what = f"expected less than 2^95 wei between any two {limit}"
+            self.problem("compensation.constants", what % f"{_size(largest)}")
+        return terms
+
+    def _ranges(self, agreement: Agreement) -> None:
+        for name, cap, bond in zip(agreement.names, agreement.caps, agreement.bonds, strict=True):
+            if isinstance(agreement.rule, LinearTerms) and cap >= UINT96:
+                self.problem(
+                    name,
+                    f"its largest contribution, s + lambda f, is {cap / PPB:.3g} bit; "
+                    f"the contract counts up to {UINT96 / PPB:.3g}",
+                )
+            if bond + agreement.dispute_stake_wei > mirror.MAX_DEPOSIT:
+                self.problem(
+                    name,
+                    f"its bond is {bond:,} wei, and the contract takes at most "
+                    f"{mirror.MAX_DEPOSIT:,}, dispute stake included; a smaller "
+                    "settlement.wei_per_payoff helps",
+                )
+
+
+def upper_rows(consortium: Consortium) -> Iterable[np.ndarray[Any, np.dtype[np.float64]]]:
+    """Yield ``rho_ij`` for ``j > i``, one dense row an organization, after any rescaling."""
+    game = consortium.game
+    for i in range(game.size):
+        row = np.zeros(game.size)
+        competitors, rho = game.competition.row(i)
+        row[competitors] = rho
+        yield row[i + 1 :]
+
+
+def map_unique(
+    convert: Callable[[float], int], values: np.ndarray[Any, np.dtype[np.float64]]
+) -> list[int]:
+    """Return ``convert`` of every value, called once for each distinct one."""
+    distinct, where = np.unique(values, return_inverse=True)
+    converted = [convert(value) for value in distinct.tolist()]
+    return [converted[k] for k in where.tolist()]
+
+
+def unsuitable(points: mirror.Schedule, wei_per_payoff: int) -> str | None:
+    """Return why a schedule in wei is none of the game's; ``None`` if it is one.
+
+    The contract checks that it does not fall. That it is concave, up to rounding, is checked here.
+    """
+    if not mirror.is_schedule(points):
+        return "in wei it is none that the contract takes"
+    shares, values = zip(*points, strict=True)
+    try:
+        Schedule(
+            np.array([share / PPB for share in shares]),
+            np.array([float(Fraction(value, wei_per_payoff)) for value in values]),
+        )
+    except InvalidScheduleError as error:
+        return f"rounded to wei: {error}"
+    return None
+
+
+def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chain_id: int) -> bytes:
+    """Return the terms that matter off the chain, as JSON with sorted keys and no blanks.
+
+    Public, so that an agent that has nothing but the chain can compute its best response;
+    what is private (``p_i``, ``eta_i``, the transfer times) is left out. It also names the chain,
+    the factory and the code of the contracts, from which their addresses follow.
+    """
+    section = consortium.settlement or Settlement()
+    accuracy = consortium.accuracy.model_dump(exclude={"points_file"})
+    if consortium.points is not None:
+        accuracy["points"] = consortium.points.tolist()
+    mechanism = consortium.mechanism
+    factory = default_factory() if section.factory is None else checksum(section.factory)
+    own_series = default_series(chain_id, factory, consortium.names, accounts)
+    document = {
+        "schema": "tradefl/annex/1",
+        "consortium": consortium.name,
+        "organizations": list(consortium.names),
+        "samples": consortium.organizations.samples.tolist(),
+        "accuracy": accuracy,
+        "deadline_seconds": mechanism.deadline_seconds,
+        "overhead_weight": mechanism.overhead_weight,
+        "energy": consortium.energy.model_dump(),
+        "turn_seconds": section.turn_seconds,
+        "turn_blocks": section.turn_blocks,
+        "chain_id": chain_id,
+        "factory": factory,
+        "settlement_code": code_hash(CONTRACTS[rule.name]),
+        "vault_code": code_hash(VAULT),
+        "series": section.series.lower() if section.series else own_series,
+        **rule.annex(),
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

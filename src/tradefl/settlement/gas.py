@@ -1,0 +1,198 @@
+"""What the calls of a settlement cost at most, before anybody has sent one.
+
+An upper model: linear in what each call does, with coefficients above everything that was
+measured (``contracts/snapshots/calls.json`` and the tests hold them to it). From it the lists are
+cut into blocks when an agreement is drafted, and every agreement states its largest call.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from tradefl.settlement import artifacts, mirror
+from tradefl.settlement.terms import EfficientTerms
+
+if TYPE_CHECKING:
+    from tradefl.settlement.agreement import Agreement
+
+# The most gas that one transaction may use on Ethereum (EIP-7825); ours stay below it everywhere.
+TRANSACTION_GAS = 16_777_216
+ENVELOPE = 250  # bytes of a transaction besides its data: signature, fees, addresses
+INTRINSIC, CALLDATA, FLOOR, CREATE_BYTE = 21_000, 16, 40, 200
+SLOT = 22_200  # a slot that was zero
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What the chain takes.
+
+    Attributes
+    ----------
+    block_gas
+        Of a block.
+    size
+        Of a transaction, bytes.
+    """
+
+    block_gas: int
+    size: int
+
+    @property
+    def gas(self) -> int:
+        """The most gas of one call."""
+        return min(self.block_gas, TRANSACTION_GAS)
+
+
+class Call(NamedTuple):
+    """A call at its most expensive: gas, and bytes of the transaction."""
+
+    name: str
+    gas: int
+    size: int
+
+
+class _Costs(NamedTuple):
+    """Gas of a rule's calls, besides what the bytes of their transactions cost."""
+
+    organization: int  # listed: its slots and its event
+    breakpoint: int
+    pair: int  # published: what it adds to the bonds
+    weight: int  # an organization whose bond changes with a block of pairs
+    payment: int  # of a pair
+    redistribution: int  # an organization whose R changes with a block of pairs
+
+
+_COSTS = {
+    "linear": _Costs(103_000, 0, 440, 6_600, 580, 9_000),
+    "efficient": _Costs(214_000, 19_500, 900, 9_200, 420, 9_000),
+}
+_LEVEL, _LEVELS_OF_A_SLOT = 2_100, 4
+_RECORDED, _TRANSFERRED = 3_800, 15_000  # an organization of profileRecord, of payoffTransfer
+
+
+def _call(name: str, data: int, work: int) -> Call:
+    """Return a call with so many bytes of data; whatever they are, none costs more than this."""
+    return Call(name, INTRINSIC + max(CALLDATA * data + work, FLOOR * data), data + ENVELOPE)
+
+
+def _packed(size: int) -> int:
+    """Return how many bytes a call with one argument of so many bytes has at most."""
+    return 4 + 4 * 32 + 32 * -(-size // 32)
+
+
+def _deployed(name: str, code: int, runtime: int, slots: int, work: int) -> Call:
+    """Return a creation through the factory: code and arguments, and what the constructor does."""
+    creation = 40_000 + CREATE_BYTE * runtime + 10 * code + slots * SLOT + work
+    return _call(name, _packed(code), creation)
+
+
+def _entries(agreement: Agreement) -> list[tuple[int, int]]:
+    """Return gas and bytes of each organization's entry of the list."""
+    costs, rule = _COSTS[agreement.rule.name], agreement.rule
+    found = []
+    for i, levels in enumerate(agreement.cpu_levels_hz):
+        points = len(rule.schedules[i]) if isinstance(rule, EfficientTerms) else 0
+        slots = -(-len(levels) // _LEVELS_OF_A_SLOT)
+        work = costs.organization + costs.breakpoint * points
+        work += SLOT * slots + _LEVEL * len(levels)
+        found.append((work, 29 + 8 * len(levels) + (1 + 20 * points if points else 0)))
+    return found
+
+
+def _organizations(entries: Sequence[tuple[int, int]], per_block: int) -> Call:
+    """Return the most expensive block of the list of organizations."""
+    blocks = [entries[k : k + per_block] for k in range(0, len(entries), per_block)]
+    calls = [
+        _call(
+            "organizationsPublish",
+            _packed(sum(size for _, size in block)),
+            60_000 + sum(work for work, _ in block),
+        )
+        for block in blocks
+    ]
+    return Call(calls[0].name, max(one.gas for one in calls), max(one.size for one in calls))
+
+
+def _pairs(agreement: Agreement, per_block: int) -> tuple[Call, Call]:
+    """Return the most expensive block of the pairs: published, and calculated."""
+    n, costs = len(agreement), _COSTS[agreement.rule.name]
+    count = min(per_block, n * (n - 1) // 2)
+    data = _packed(count * agreement.rule.pair_bytes)
+    return (
+        _call("pairsPublish", data, 80_000 + count * costs.pair + n * costs.weight),
+        _call("payoffCalculate", data, 60_000 + count * costs.payment + n * costs.redistribution),
+    )
+
+
+def cut(agreement: Agreement, limits: Limits) -> Agreement:
+    """Return the agreement with the fewest blocks that fit the limits.
+
+    Where even the smallest do not fit, they are the smallest; :func:`calls` then exceeds them.
+    """
+
+    def fits(*calls: Call) -> bool:
+        return all(one.gas <= limits.gas and one.size <= limits.size for one in calls)
+
+    n = len(agreement)
+    entries = _entries(agreement)
+    per_block = next((k for k in range(n, 0, -1) if fits(_organizations(entries, k))), 1)
+    pairs = n * (n - 1) // 2
+    least = max(1, -(-pairs // mirror.MAX_PAIR_BLOCKS))
+    pairs_per_block = _largest(least, pairs, lambda k: fits(*_pairs(agreement, k)))
+    return dataclasses.replace(
+        agreement, organizations_per_block=per_block, pairs_per_block=pairs_per_block
+    )
+
+
+def _largest(least: int, most: int, fits: Callable[[int], bool]) -> int:
+    """Return the largest number that fits, at least the least; what fits is an interval."""
+    low, high = least, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low
+
+
+def calls(agreement: Agreement) -> Iterator[Call]:
+    """Yield every call of a settlement at its most expensive."""
+    n = len(agreement)
+    contract = artifacts.CONTRACTS[agreement.rule.name]
+    hashes = len(agreement.organization_blocks) + len(agreement.pair_blocks)
+    yield _deployed(
+        "deployment of the factory",
+        len(artifacts.creation_bytecode(artifacts.FACTORY)),
+        len(artifacts.runtime_bytecode(artifacts.FACTORY)),
+        0,
+        10_000,
+    )
+    yield _deployed(
+        "deployment of the vault",
+        len(agreement.vault_creation_code),
+        len(artifacts.runtime_bytecode(artifacts.VAULT)),
+        1,
+        10_000,
+    )
+    yield _deployed(
+        "deployment of the settlement",
+        len(agreement.settlement_creation_code),
+        len(artifacts.runtime_bytecode(contract)),
+        hashes + 4,
+        60_000 + 900 * hashes,
+    )
+    yield _call("annexPublish", _packed(len(agreement.annex)), 80_000 + 9 * len(agreement.annex))
+    yield _organizations(_entries(agreement), agreement.organizations_per_block)
+    yield from _pairs(agreement, agreement.pairs_per_block)
+    yield _call("depositSubmit", 100, 250_000)
+    yield _call("contributionSubmit", 500, 250_000)
+    yield _call("profileRecord", 36, 80_000 + n * _RECORDED)
+    yield _call("rule", 100, 250_000)
+    yield _call("payoffTransfer", 36, 120_000 + n * _TRANSFERRED)
+    yield _call("withdraw", 68, 150_000)
+
+
+def largest(agreement: Agreement) -> tuple[Call, Call]:
+    """Return the call with the most gas, and the transaction with the most bytes."""
+    found = list(calls(agreement))
+    return max(found, key=lambda one: one.gas), max(found, key=lambda one: one.size)

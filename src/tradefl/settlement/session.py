@@ -1,0 +1,533 @@
+"""What every command does before it signs: pin the agreement, derive, verify, say what is signed.
+
+The agreement comes from a file, a document or a hash that the user has, never from a node. From it
+follow the addresses of the factory, the vault and the settlement; what is there must be the code
+that the agreement names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from eth_account import Account
+
+from tradefl.consortium import load
+from tradefl.consortium.files import read_json
+from tradefl.consortium.schema import suggestion
+from tradefl.errors import InputError
+from tradefl.settlement import artifacts, gas
+from tradefl.settlement.addresses import default_factory, factory_deployer_key
+from tradefl.settlement.agreement import Agreement
+from tradefl.settlement.chains import Chain, KeySigner, Receipt, StateChangedError
+from tradefl.settlement.contract import ChainError, Phase, RevertedError, encoded_call, runs
+from tradefl.settlement.ethereum import checksum
+from tradefl.settlement.settle import MAX_ATTEMPTS, PATIENCE, is_derived, published_agreement
+from tradefl.settlement.state import read_phase
+
+OFFLINE_ATTEMPTS = 100  # that an address without a node may be of
+FUNDINGS = 2  # of the factory in one run: fees may have risen after the first
+FACTORY_GAS = 500_000  # more than the factory costs
+ALL = "all"
+
+
+# --- which agreement ------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Pin:
+    """An agreement as the user names it.
+
+    Attributes
+    ----------
+    hash
+        Its hash; terms from a node count only if this is theirs.
+    agreement
+        The agreement itself, unless only the hash is known.
+    source
+        Where it is from, for messages.
+    """
+
+    hash: str
+    agreement: Agreement | None
+    source: str
+
+
+def pinned(source: str, chain_id: int | None = None) -> Pin:
+    """Return the agreement that a file, a document or a hash names.
+
+    Parameters
+    ----------
+    source
+        A consortium file (TOML), a ``tradefl/agreement/1`` document (JSON), or ``0x`` and 64
+        digits.
+    chain_id
+        The chain where a consortium file names none.
+
+    Raises
+    ------
+    InputError
+        It is none of these, or the file does not say everybody's account.
+    """
+    if re.fullmatch(r"0x[0-9a-fA-F]{64}", source):
+        return Pin(source.lower(), None, "the hash")
+    path = Path(source)
+    if path.suffix == ".json":
+        agreement = Agreement.from_document(read_json(path), path)
+    else:
+        agreement = Agreement.of(load(path), chain_id=chain_id)
+    return Pin(agreement.hash, agreement, source)
+
+
+def agreed_on(
+    chain: Chain, pin: Pin, contract: str | None, first_block: int = 0
+) -> Agreement | None:
+    """Return the pinned agreement; terms from a contract count only if they hash to it.
+
+    ``None`` while a contract has not published everything, where only the hash is known.
+
+    Raises
+    ------
+    ChainError
+        The contract settles another agreement, it is not at an address that follows from this one,
+        or it is not known.
+    """
+    agreement = pin.agreement
+    if agreement is None:
+        if contract is None:
+            what = "expected the settlement's address: a hash alone does not say where it is"
+            raise ChainError("--contract", what)
+        agreement = published_agreement(chain, contract, first_block)
+        if agreement is None:
+            return None
+    require_chain(chain, agreement)
+    if agreement.hash != pin.hash:
+        raise ChainError(
+            contract or chain.place,
+            f"settles the agreement {agreement.hash}, and {pin.source} is {pin.hash}; "
+            "nothing was signed. tradefl audit names every difference",
+        )
+    if contract is not None:
+        require_derived(chain, agreement, contract)
+    return agreement
+
+
+def require_chain(chain: Chain, agreement: Agreement) -> None:
+    """Refuse a chain that is not the agreement's.
+
+    Raises
+    ------
+    ChainError
+        The node is on another chain.
+    """
+    if chain.chain_id != agreement.chain_id:
+        raise ChainError(
+            chain.place,
+            f"is chain {chain.chain_id}, and the agreement is for chain {agreement.chain_id}",
+        )
+
+
+def require_derived(chain: Chain, agreement: Agreement, contract: str) -> int:
+    """Return the attempt at an address; refuse one that does not follow from the agreement.
+
+    Raises
+    ------
+    ChainError
+        It is another address.
+    """
+    attempt = is_derived(chain, agreement, contract)
+    if attempt is None:
+        raise ChainError(
+            contract,
+            f"is not the settlement of the agreement {agreement.hash}, which is at "
+            f"{agreement.settlement_address()} (or a later attempt's address); nothing was signed",
+        )
+    return attempt
+
+
+def acting(
+    agreement: Agreement, available: Sequence[str], named: Sequence[str], *, implied: bool
+) -> list[str]:
+    """Return the organizations' accounts for which a process acts.
+
+    Parameters
+    ----------
+    agreement
+        The agreement.
+    available
+        The accounts whose keys are here.
+    named
+        Names of organizations, or ``all``; empty: the only one whose key is here.
+    implied
+        Whether several keys act without being named: those of a development node.
+
+    Raises
+    ------
+    InputError
+        A name is unknown, its key is missing, or several keys are here and none is named.
+    """
+    accounts = dict(zip(agreement.names, agreement.addresses, strict=True))
+    here = [name for name, account in accounts.items() if account in available]
+    if not named:
+        if len(here) > 1 and not implied:
+            raise InputError.at(
+                "--organization",
+                f"expected a name: the keystore has keys of {', '.join(here)}; name those that "
+                f"shall act (repeat the option), or '{ALL}'",
+            )
+        return [accounts[name] for name in here]
+    if ALL in named and ALL not in accounts:
+        return [accounts[name] for name in here]
+    for name in named:
+        if name not in accounts:
+            what = f"no organization {name!r} in the agreement{suggestion(name, agreement.names)}"
+            raise InputError.at("--organization", what)
+        if name not in here:
+            what = f"no key of {name}'s account {accounts[name]} here"
+            raise InputError.at("--organization", what)
+    return [accounts[name] for name in dict.fromkeys(named)]
+
+
+# --- what is signed -------------------------------------------------------------------------------
+
+
+def commitment(
+    chain: Chain, agreement: Agreement, accounts: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return what a first deposit commits to, as labels and texts.
+
+    Raises
+    ------
+    ChainError
+        The largest call does not fit into a block of the chain.
+    """
+    limit = chain.block_gas_limit()
+    call, longest = gas.largest(agreement)
+    if call.gas > limit:
+        raise ChainError(
+            chain.place,
+            f"a block holds {limit:,} gas, and {call.name} may need {call.gas:,}: once the "
+            "deposits are in, they would be locked. Nothing was deposited; agree with "
+            f"settlement.block_gas_limit = {limit}",
+        )
+    names = dict(zip(agreement.addresses, agreement.names, strict=True))
+    deposits = dict(zip(agreement.addresses, agreement.deposits, strict=True))
+    bonds = dict(zip(agreement.addresses, agreement.bonds, strict=True))
+    stake = agreement.dispute_stake_wei if agreement.has_arbiter else 0
+    facts = [("agreement", agreement.hash)]
+    for account in accounts:
+        payoff = bonds[account] / agreement.wei_per_payoff
+        text = f"bond {bonds[account]:,} wei ({payoff:,.6g} units of payoff)"
+        text += f", dispute stake {stake:,} wei" if stake else ""
+        facts.append((f"deposit of {names[account]}", f"{deposits[account]:,} wei: {text}"))
+    windows = (
+        f"join {agreement.join_seconds:,} s from the first deposit, report "
+        f"{agreement.report_seconds:,} s"
+    )
+    if agreement.has_arbiter:
+        windows += (
+            f", dispute {agreement.dispute_seconds:,} s, ruling {agreement.ruling_seconds:,} s"
+        )
+    return [
+        *facts,
+        ("rule", agreement.rule.name),
+        ("exchange rate", f"{agreement.wei_per_payoff:,} wei for one unit of payoff"),
+        ("verifier", agreement.verifier if agreement.has_verifier else "none"),
+        ("arbiter", agreement.arbiter if agreement.has_arbiter else "none"),
+        ("windows", f"{windows}; each and {agreement.closing_blocks:,} blocks more"),
+        ("vault", f"{agreement.vault} on chain {agreement.chain_id}"),
+        (
+            "largest call",
+            f"{call.name}, up to {call.gas:,} gas (a block holds {limit:,}); "
+            f"{longest.size:,} bytes at most",
+        ),
+    ]
+
+
+def undeposited(chain: Chain, agreement: Agreement, accounts: Sequence[str]) -> list[str]:
+    """Return those of these organizations' accounts that have not deposited yet."""
+    where = located(chain, agreement, accounts)
+    if not where.exists:
+        return list(accounts)
+    places = {one: agreement.addresses.index(one) for one in accounts}
+    if read_phase(chain, where.contract) == Phase.DRAFTING:
+        return list(accounts)
+    return [
+        account
+        for account, i in places.items()
+        if not chain.read(where.contract, "organization", i)["joined"]
+    ]
+
+
+def attested_contract(agreement: Agreement, contract: str | None, chain: Chain | None) -> str:
+    """Return the settlement's address, for which a verifier signs.
+
+    Parameters
+    ----------
+    agreement
+        The agreement.
+    contract
+        What the user expects; it must follow from the agreement.
+    chain
+        Where later attempts are looked for; ``None``: without a node, the address given, or that
+        of the first attempt.
+
+    Raises
+    ------
+    InputError
+        The address does not follow from the agreement.
+    """
+    if chain is not None:
+        require_chain(chain, agreement)
+        if contract is not None:
+            require_derived(chain, agreement, contract)
+            return checksum(contract)
+        return located(chain, agreement).contract
+    if contract is None:
+        return agreement.settlement_address()
+    derived = map(agreement.settlement_address, range(OFFLINE_ATTEMPTS))
+    if checksum(contract) not in derived:
+        raise ChainError(
+            contract,
+            f"is not the settlement of the agreement {agreement.hash}, which is at "
+            f"{agreement.settlement_address()}; nothing was signed",
+        )
+    return checksum(contract)
+
+
+def require_deposit_within(agreement: Agreement, accounts: Sequence[str], most: int | None) -> None:
+    """Refuse a deposit above what the user allows.
+
+    Parameters
+    ----------
+    agreement
+        The pinned agreement.
+    accounts
+        Who deposits.
+    most
+        ``max_deposit``, wei for each organization; ``None``: bond and dispute stake.
+
+    Raises
+    ------
+    InputError
+        A deposit would be larger.
+    """
+    for name, account, deposit in zip(
+        agreement.names, agreement.addresses, agreement.deposits, strict=True
+    ):
+        if account in accounts and most is not None and deposit > most:
+            raise InputError.at(
+                "--max-deposit",
+                f"{name} would deposit {deposit:,} wei (bond and dispute stake), and the most is "
+                f"{most:,}; nothing was signed. Raise it, or agree on other terms",
+            )
+
+
+# --- where it is ----------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """Where an agreement is settled, or will be.
+
+    Attributes
+    ----------
+    attempt
+        Which; one follows the other only once it is cancelled.
+    contract
+        The derived address.
+    exists
+        Whether the contract is there.
+    """
+
+    attempt: int
+    contract: str
+    exists: bool
+
+
+def located(chain: Chain, agreement: Agreement, accounts: Sequence[str] = ()) -> Located:
+    """Return where an agreement is settled.
+
+    A cancelled attempt counts as long as one of these accounts has money in it; then the next.
+
+    Raises
+    ------
+    ChainError
+        What is at the address is not the contract of the agreement.
+    """
+    for attempt in range(MAX_ATTEMPTS):
+        contract = agreement.settlement_address(attempt)
+        if not chain.code(contract):
+            return Located(attempt, contract, exists=False)
+        require_settlement(chain, agreement, contract)
+        here = Located(attempt, contract, exists=True)
+        if read_phase(chain, contract) != Phase.CANCELLED:
+            return here
+        if any(_has_money(chain, agreement, contract, account) for account in accounts):
+            return here
+    raise ChainError(chain.place, f"the agreement was cancelled {MAX_ATTEMPTS} times")
+
+
+def _has_money(chain: Chain, agreement: Agreement, contract: str, account: str) -> bool:
+    place = chain.read(contract, "organization", agreement.addresses.index(account))
+    return place["joined"] and not place["withdrawn"]
+
+
+def require_settlement(chain: Chain, agreement: Agreement, contract: str) -> None:
+    """Refuse a settlement that a node shows at a derived address and that is not ours.
+
+    Raises
+    ------
+    ChainError
+        Its code, its agreement or its vault is another.
+    """
+    name = artifacts.CONTRACTS[agreement.rule.name]
+    if not runs(name, chain.code(contract)):
+        raise _foreign(chain, contract, f"not the code of {name}")
+    own = "0x" + chain.read(contract, "agreementHash").hex()
+    if own != agreement.hash:
+        raise _foreign(chain, contract, f"another agreement, {own}")
+    vault = chain.read(contract, "vault")
+    if vault != agreement.vault:
+        raise _foreign(chain, contract, f"another vault, {vault}")
+    if not runs(artifacts.VAULT, chain.code(vault)):
+        raise _foreign(chain, vault, "not the code of Vault")
+
+
+def _foreign(chain: Chain, address: str, what: str) -> ChainError:
+    return ChainError(
+        chain.place,
+        f"shows {what} at {address}, where the agreement's contract must be; nothing was signed. "
+        "Use another node",
+    )
+
+
+# --- deployment -----------------------------------------------------------------------------------
+
+
+def established(
+    chain: Chain,
+    agreement: Agreement,
+    operator: str,
+    accounts: Sequence[str] = (),
+    watch: Callable[[str, Receipt], None] = lambda _call, _receipt: None,
+) -> str:
+    """Deploy what is missing of factory, vault and settlement; return the settlement's address.
+
+    Whoever deploys gets no rights by it, and several at once are harmless.
+
+    Parameters
+    ----------
+    chain
+        With the operator's key.
+    agreement
+        What will be settled.
+    operator
+        The account that pays for the deployments.
+    accounts
+        For whom this process acts; see :func:`located`.
+    watch
+        Called with the name and the receipt of every transaction.
+
+    Raises
+    ------
+    ChainError
+        The chain is not the agreement's, what is at a derived address is not ours, or the operator
+        cannot pay.
+    """
+    require_chain(chain, agreement)
+    agreement.require_codes()
+    if not chain.code(agreement.factory):
+        _create_factory(chain, agreement, operator, watch)
+    if chain.code(agreement.factory) != artifacts.runtime_bytecode(artifacts.FACTORY):
+        raise _foreign(chain, agreement.factory, "not the code of Factory")
+    salt = bytes.fromhex(agreement.series[2:])
+    parts: list[tuple[str, str, bytes, bytes]] = [
+        ("deployment of the vault", agreement.vault, salt, agreement.vault_creation_code)
+    ]
+    where = located(chain, agreement, accounts)
+    salt = agreement.settlement_salt(where.attempt)
+    parts.append(("deployment", where.contract, salt, agreement.settlement_creation_code))
+    for call, address, salt, code in parts:
+        if not chain.code(address):
+            data = encoded_call("deploy", salt, code)
+            for receipt in _sent(chain, operator, agreement.factory, data, call, address):
+                watch(call, receipt)
+    require_settlement(chain, agreement, where.contract)
+    if where.attempt:  # the deposit of the attempt before is back
+        for account in accounts:
+            if account in chain.signers:
+                chain.returned(account, agreement.hash)
+    return where.contract
+
+
+def _sent(
+    chain: Chain, sender: str, to: str | None, data: bytes, call: str, address: str
+) -> Iterator[Receipt]:
+    """Send what creates a contract until there is code at its address; yield the receipts."""
+    for _ in range(PATIENCE):
+        if chain.code(address):
+            return
+        try:
+            receipt = chain.transact(sender, to=to, data=data, call=call)
+        except StateChangedError:
+            continue
+        yield receipt
+        if receipt.succeeded and not chain.code(address):
+            raise ChainError(
+                chain.place,
+                f"has a receipt of the {call}, but no code at {address}: use another node",
+            )
+    if not chain.code(address):
+        raise ChainError(chain.place, f"the {call} was overtaken {PATIENCE} times")
+
+
+def _create_factory(
+    chain: Chain, agreement: Agreement, operator: str, watch: Callable[[str, Receipt], None]
+) -> None:
+    """Create the default factory with the published key, from money of the operator."""
+    if agreement.factory != default_factory():
+        raise ChainError(
+            f"agreement {agreement.hash}: factory",
+            f"there is no contract at {agreement.factory} on {chain.place}; deploy the factory "
+            "there first, or leave settlement.factory out",
+        )
+    key = KeySigner(Account.from_key(factory_deployer_key()))
+    code, call = artifacts.creation_bytecode(artifacts.FACTORY), "deployment of the factory"
+    added, funded = key.address not in chain.signers, 0
+    chain.signers[key.address] = key
+    try:
+        for _ in range(PATIENCE):
+            if chain.code(agreement.factory):
+                return
+            if chain.transaction_count(key.address):
+                raise ChainError(
+                    chain.place,
+                    f"on chain {chain.chain_id} the first transaction of {key.address} did not "
+                    "create the factory: the key is public, and somebody has used it up. Deploy "
+                    "the factory from another account and name it in settlement.factory",
+                )
+            try:
+                missing = chain.fee_of(FACTORY_GAS) - chain.balance(key.address)
+                if missing > 0:
+                    funded += 1
+                    if funded > FUNDINGS:
+                        raise ChainError(
+                            chain.place,
+                            f"does not show what {key.address} was sent for the factory; use "
+                            "another node",
+                        )
+                    funding = chain.transact(
+                        operator, to=key.address, data=b"", value=missing, call="funding"
+                    )
+                    watch("funding of the factory", funding)
+                watch(call, chain.transact(key.address, to=None, data=code, call=call))
+            except (StateChangedError, RevertedError):
+                continue  # another client was faster
+    finally:
+        if added:
+            del chain.signers[key.address]
+    if not chain.code(agreement.factory):
+        raise ChainError(chain.place, f"the {call} was overtaken {PATIENCE} times")

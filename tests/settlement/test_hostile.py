@@ -1,0 +1,94 @@
+"""A node that lies about addresses and code takes nothing that was not agreed."""
+
+import json
+import re
+
+import pytest
+from tests.settlement.nodes import node, proxy, shared_node
+from tests.settlement.test_parties import KEYS, NAMES, consortium, settle
+
+import tradefl
+from tradefl.settlement.agreement import Agreement
+from tradefl.settlement.session import FACTORY_GAS
+
+__all__ = ["consortium", "node", "proxy", "shared_node"]
+STRANGER = "0x00000000000000000000000000000000a77ac4e2"
+FEES = 10**17  # wei: far above what the gas of these runs costs
+
+
+def agreed_in(path):
+    return Agreement.of(tradefl.load(path))
+
+
+def assert_at_most_one_bond(node, agreed, runs):
+    assert node.balance(STRANGER) == 0
+    for ran in runs:
+        assert ran.code in (1, 2)
+        assert "Traceback" not in ran.err
+    spent = 10**20 - node.balance(KEYS["Alpha"].address)
+    assert spent <= agreed.bonds[0] + FEES
+
+
+@pytest.mark.parametrize("what", ["contract", "vault", "factory"])
+def test_a_node_that_swaps_an_address_gets_no_money(node, proxy, consortium, what):
+    path = consortium()
+    agreed = agreed_in(path)
+    places = {
+        "contract": agreed.settlement_address(), "vault": agreed.vault, "factory": agreed.factory
+    }  # fmt: skip
+    honest = places[what].removeprefix("0x")
+
+    def rule(method, params, forward):
+        if method == "eth_sendRawTransaction":
+            return forward()
+        answer = json.dumps(forward())
+        return json.loads(re.sub(honest, STRANGER[2:], answer, flags=re.IGNORECASE))
+
+    proxy.rule = rule
+    runs = [settle(proxy, path, "Alpha") for _ in range(3)]
+    assert_at_most_one_bond(node, agreed, runs)
+    held = node.balance(agreed.vault)
+    assert held in (0, agreed.bonds[0])
+
+
+@pytest.mark.parametrize("what", ["contract", "vault", "factory"])
+def test_other_code_at_an_address_of_the_agreement_stops_before_a_signature(
+    node, proxy, consortium, what
+):
+    path = consortium()
+    agreed = agreed_in(path)
+    settle(node, path, "Gamma", "--no-report")  # what the node has, honestly
+    places = {
+        "contract": agreed.settlement_address(), "vault": agreed.vault, "factory": agreed.factory
+    }  # fmt: skip
+    height = node.height
+
+    def rule(method, params, forward):
+        if method == "eth_getCode" and params[0].lower() == places[what].lower():
+            return "0x6001600055"
+        return forward()
+
+    proxy.rule = rule
+    ran = settle(proxy, path, "Alpha")
+    assert (ran.code, ran.out) == (2, "")
+    assert f"at {places[what]}, where the agreement's contract must be" in ran.err
+    assert node.height == height
+
+
+def test_a_node_that_hides_the_factory_gets_little_for_it(node, proxy, consortium):
+    """The key that creates it is public: what the account is sent may be taken by anybody."""
+    path = consortium()
+    agreed = agreed_in(path)
+
+    def rule(method, params, forward):
+        if method == "eth_getCode" and params[0].lower() == agreed.factory.lower():
+            return "0x"
+        return forward()
+
+    proxy.rule = rule
+    for _ in range(3):
+        ran = settle(proxy, path, "Alpha")
+        assert ran.code == 2
+    spent = 10**20 - node.balance(KEYS["Alpha"].address)
+    assert spent < 2 * FACTORY_GAS * 10**10
+    assert NAMES[0] == "Alpha"

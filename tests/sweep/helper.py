@@ -1,0 +1,3 @@
+"""What tests.sweep.tasks needs."""
+
+FACTOR = 1.0
