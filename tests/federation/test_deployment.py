@@ -245,8 +245,8 @@ def assert_what_was_measured(document: dict[str, Any]) -> None:
         assert (entry["outcome"], entry["samples_claimed"]) == ("aggregated", claim)
         assert entry["samples_used"] == owed["Gamma"]
         assert entry["reason"] == (
-            f"claims {claim:,} samples, of {owed['Gamma']:,} that its pledge is and "
-            f"{held['Gamma']:,} that it holds; capped"
+            f"claims {claim:,} samples but pledged {owed['Gamma']:,} and holds "
+            f"{held['Gamma']:,}; capped at {owed['Gamma']:,}"
         )
 
     for name in ("Alpha", "Delta"):
