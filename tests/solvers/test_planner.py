@@ -173,6 +173,9 @@ def assert_equals_scip(game):
     value, bound = scip_welfare(game)
     solution = solve(game, "planner")
     assert solution.social_welfare >= value - 1e-7 * abs(value)
+    if bound < value - 1e-7 * abs(value) and game.size <= 5:
+        # SCIP's tolerances have cut off its own solution: it is no judge of this one.
+        bound = enumerated(game)[0]
     assert solution.social_welfare <= bound + 1e-7 * abs(value)
     assert solution.welfare_bound >= value - 1e-9 * abs(value)
     gap = solution.welfare_bound - solution.social_welfare

@@ -36,7 +36,7 @@ Indices = npt.NDArray[np.intp]
 # All numbers of look-alikes agree to this.
 WIDTH = 0.1
 # Above so many organizations nothing is tried: an assignment costs the cube of a group.
-MOST = 1000
+MOST = 300
 # Rounds of assigning and solving again; from the first on the bound is valid.
 ROUNDS = 6
 
