@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import types
+import inspect
 from typing import Any
 
 import numpy as np
@@ -31,20 +31,13 @@ def in_parallel(size: int) -> Any:
     import numba
 
     some = players(sector_game(size))
-    source = pricing._choose_each
-    row = types.FunctionType(
-        source.__code__, {**source.__globals__, "segment": numba.njit(pricing.segment)}
-    )
-    one = numba.njit(row, error_model="numpy", nogil=True)
-
-    @numba.njit(error_model="numpy", nogil=True, parallel=True)
-    def every(a, b, c, d, e, f, g, h, levels, price, code, w, v):
-        for i in numba.prange(a.size):
-            j = i + 1
-            one(
-                a[i:j], b[i:j], c[i:j], d[i:j], e[i:j], f[i:j], g[i:j], h[i:j],
-                levels[i:j], price, code[i:j], w[i:j], v[i:j],
-            )  # fmt: skip
+    plain, looped = "for i in range(units.size)", "for i in prange(units.size)"
+    text = inspect.getsource(pricing._choose_each)
+    if text.count(plain) != 1:
+        raise AssertionError("the kernel has changed")
+    names = {**vars(pricing), "prange": numba.prange, "segment": numba.njit(pricing.segment)}
+    exec(text.replace(plain, looped), names)  # noqa: S102 - our own source
+    every = numba.njit(error_model="numpy", nogil=True, parallel=True)(names["_choose_each"])
 
     def call() -> Any:
         code, w, v = np.empty(size, dtype=np.int64), np.empty(size), np.empty(size)
@@ -57,10 +50,9 @@ def in_parallel(size: int) -> Any:
 def against_parallel(size: int) -> dict[str, Any]:
     """Time both; they must agree to the last bit."""
     first, second = on_threads(size), in_parallel(size)
-    ours, (code, w, v) = first(), second()
+    ours, (code, w, _) = first(), second()
     if not (np.array_equal(ours.code, code) and np.array_equal(ours.w, w)):
         raise AssertionError("the kernels differ")
-    del v
     return alternating(first, second)
 
 
