@@ -84,6 +84,7 @@ class View:
     closing: bool
     over: bool
     ruling: bool
+    disputes: int
     joined: tuple[bool, bool]
     reported: tuple[bool, bool]
     serials: tuple[int, int]
@@ -264,6 +265,10 @@ class Explorer:
             assert before.over, (before, action)
         if after.phase == CANCELLED and before.phase != CANCELLED and "consent" not in action.name:
             assert (before.phase, before.over) == (JOINING, True), (before, action)
+        if after.phase == CALCULATED and before.phase == RECORDED and self.court:
+            ready = before.over if before.disputes else before.ruling or before.over
+            assert ready, (before, action)
+            assert before.ruling or not before.disputes, (before, action)
         if "rule" in action.name:
             assert before.ruling != before.over, (before, action)
         for i, who in enumerate((A, B)):
@@ -333,6 +338,7 @@ class Explorer:
             closing=closed != 0,
             over=passed == CLOSING + 1,
             ruling=ruling,
+            disputes=int.from_bytes(progress[5], "big"),
             joined=flags(self._place("joined")),
             reported=flags(self._place("reported")),
             serials=numbers(self._place("serial")),
