@@ -124,57 +124,6 @@ contract EmptyProofs is Test {
         assert(address(vault).balance == balance);
     }
 
-    /// However long the chain stands still, and wherever: once the window for reports is closed, every one of the next
-    /// CLOSING blocks takes a report, and nothing is recorded; the block after takes none. Symbolic: the times of the
-    /// closing and of the report, and how many blocks lie between them.
-    /// @custom:halmos --loop 4
-    function check_NobodyIsLateInTheLastBlocks(uint40[2] calldata times, uint32 passed) external {
-        _deposit(A, settlement.organization(0).bond);
-        _deposit(B, settlement.organization(1).bond);
-        (, uint256 deadline,,) = settlement.deadlines();
-        vm.assume(times[0] > deadline && times[1] >= times[0]);
-        vm.warp(times[0]);
-        settlement.windowClose();
-        vm.warp(times[1]);
-        vm.roll(block.number + passed);
-        bool open = passed <= CLOSING;
-        try settlement.profileRecord() {
-            assert(!open);
-        } catch {
-            assert(open);
-            try this.report(A, Choice(0, false, LEAST, true)) {
-                assert(settlement.organization(0).reported);
-            } catch {
-                assert(false);
-            }
-        }
-    }
-
-    function report(address who, Choice calldata choice) external {
-        _report(who, choice);
-    }
-
-    /// No call of a stranger to the vault moves what organizations have there.
-    /// @custom:halmos --loop 3 --solver-timeout-branching 60s
-    function check_StrangerMovesNothingInTheVault(address stranger, uint96 value) external {
-        vm.assume(
-            stranger != A && stranger != B && stranger != address(settlement) && stranger != address(this)
-                && stranger != address(vault)
-        );
-        uint256 bondA = settlement.organization(0).bond;
-        uint256 bondB = settlement.organization(1).bond;
-        _deposit(A, bondA);
-        _deposit(B, bondB);
-        vm.deal(stranger, value);
-        vm.prank(stranger);
-        (bool done,) = address(vault).call{value: value}(HALMOS.createCalldata("Vault"));
-        done; // whether it reverted does not matter
-        assert(vault.locked(address(settlement), A) == bondA);
-        assert(vault.locked(address(settlement), B) == bondB);
-        assert(!vault.isClosed(address(settlement)));
-        assert(address(vault).balance >= bondA + bondB);
-    }
-
     function live(Choice calldata a, Choice calldata b) external returns (int256 rA, int256 rB) {
         _deposit(A, a.deposit);
         _deposit(B, b.deposit);
