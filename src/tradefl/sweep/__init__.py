@@ -5,6 +5,8 @@ Ray, ``bridge``; ``identity`` and ``code`` make sure that all compute with the s
 keeps what is done.
 """
 
-from tradefl.sweep.sweeping import Failure, Notify, Progress, SweepError, Watch, sweep
+from tradefl.sweep.sweeping import Failure, Progress, SweepError, sweep
+from tradefl.sweep.sweeping import Notify as Notify
+from tradefl.sweep.sweeping import Watch as Watch
 
-__all__ = ["Failure", "Notify", "Progress", "SweepError", "Watch", "sweep"]
+__all__ = ["Failure", "Progress", "SweepError", "sweep"]
