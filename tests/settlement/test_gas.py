@@ -1,6 +1,8 @@
 """The model of the gas: above everything that is measured, and not far above where it matters."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,14 +108,35 @@ def test_blocks_fit_the_limits_and_are_as_large_as_they_can_be(size, levels, poi
     assert any(one.gas > limits.gas or one.size > limits.size for one in gas.calls(larger))
 
 
+SNAPSHOT = Path(__file__).parents[2] / "contracts" / "snapshots" / "calls.json"
+# What was measured where everybody has won or lost a stake, contracts/test/Gas.t.sol.
+FIGURES = json.loads(SNAPSHOT.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("size", [10, 100, 500, 1024])
+@pytest.mark.parametrize("call", ["payoffTransfer", "profileRecord"])
+def test_no_call_of_the_snapshots_costs_more(size, call):
+    alone = big(size)
+    with_court = dataclasses.replace(alone, arbiter="0x" + "ab" * 20)
+    for agreed, case in ((alone, ""), (with_court, ", with court")):
+        model = {one.name: one.gas for one in gas.calls(agreed)}
+        measured = [
+            int(used)
+            for name, used in FIGURES.items()
+            if name in (f"N{size} {call}{case}", f"efficient N{size} {call}{case}")
+        ]
+        assert len(measured) == 2
+        assert max(measured) <= model[call] <= gas.TRANSACTION_GAS
+
+
 def test_a_block_limit_that_holds_no_transfer_is_refused_when_drafting():
     members = [organization(f"o{i}") for i in range(400)]
-    built = consortium(members, 0.0, settlement={"block_gas_limit": 6_000_000})
+    built = consortium(members, 0.0, settlement={"block_gas_limit": 5_000_000})
     with pytest.raises(InputError) as caught:
         Agreement.of(built, accounts(400))
     start = "built.toml: settlement.block_gas_limit: payoffTransfer of 400"
     [line] = [line for line in caught.value.lines() if line.startswith(start)]
-    assert "and the limit is 6,000,000" in line
+    assert "and the limit is 5,000,000" in line
 
 
 def test_transactions_that_are_too_long_are_refused_when_drafting():

@@ -69,7 +69,10 @@ _COSTS = {
     "efficient": _Costs(214_000, 19_500, 900, 9_200, 420, 9_000),
 }
 _LEVEL, _LEVELS_OF_A_SLOT = 2_100, 4
-_RECORDED, _TRANSFERRED = 3_800, 15_000  # an organization of profileRecord, of payoffTransfer
+_RECORDED = 3_800  # an organization of profileRecord
+# An organization of payoffTransfer; with an arbiter each may have won or lost stakes. The most that
+# a contract settles, 1,024, fits into a transaction even so.
+_TRANSFERRED, _TRANSFERRED_WITH_STAKES = 14_500, 16_150
 
 
 def _call(name: str, data: int, work: int) -> Call:
@@ -188,7 +191,8 @@ def calls(agreement: Agreement) -> Iterator[Call]:
     yield _call("contributionSubmit", 500, 250_000)
     yield _call("profileRecord", 36, 80_000 + n * _RECORDED)
     yield _call("rule", 100, 250_000)
-    yield _call("payoffTransfer", 36, 120_000 + n * _TRANSFERRED)
+    transferred = _TRANSFERRED_WITH_STAKES if agreement.has_arbiter else _TRANSFERRED
+    yield _call("payoffTransfer", 36, 120_000 + n * transferred)
     yield _call("withdraw", 68, 150_000)
 
 
