@@ -529,6 +529,7 @@ def test_what_a_deposit_signs_is_printed_before_it_is_sent(node, consortium):
         f"{agreed.bonds[0]:,} wei",
         f"{agreed.wei_per_payoff:,} wei for one unit of payoff",
         "largest call",
+        "at most 200 gwei per gas",
         f"(a block holds {30_000_000:,})",
         agreed.vault,
     ):

@@ -238,6 +238,7 @@ def commitment(
         ("arbiter", agreement.arbiter if agreement.has_arbiter else "none"),
         ("windows", f"{windows}; each and {agreement.closing_blocks:,} blocks more"),
         ("vault", f"{agreement.vault} on chain {agreement.chain_id}"),
+        *([] if chain.spending is None else [("fees", chain.spending)]),
         (
             "largest call",
             f"{call.name}, up to {call.gas:,} gas (a block holds {limit:,}); "

@@ -15,7 +15,13 @@ from typing import Any
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.artifacts import CONTRACTS
 from tradefl.settlement.attestation import Attestation, attestation
-from tradefl.settlement.chains import Chain, KeySigner, Receipt, StateChangedError
+from tradefl.settlement.chains import (
+    Chain,
+    KeySigner,
+    MissingLogsError,
+    Receipt,
+    StateChangedError,
+)
 from tradefl.settlement.contract import (
     ChainError,
     Deployment,
@@ -300,10 +306,18 @@ def published_agreement(chain: Chain, contract: str, first_block: int = 0) -> Ag
     Raises
     ------
     ChainError
-        There is no settlement of ours at the address.
+        There is no settlement of ours at the address, or the node does not keep its logs.
     """
-    event, deployed = drafted(chain, contract, first_block)
-    return decoded_agreement(deployed, chain.events(contract, event.block))
+    with chain.pinned():
+        event, deployed = drafted(chain, contract, first_block)
+        agreement = decoded_agreement(deployed, chain.events(contract, event.block))
+        if agreement is None and read_phase(chain, contract) != Phase.DRAFTING:
+            raise MissingLogsError(
+                chain.place,
+                f"this node does not keep all logs of the settlement {contract}: its agreement is "
+                "published, and the node lacks parts of it; ask another node",
+            )
+    return agreement
 
 
 def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreement | None:

@@ -113,6 +113,7 @@ class Chain(ABC):
     """
 
     alone = False  # whether nobody else is on this chain
+    spending: str | None = None  # what caps this process's fees, in words; None: nothing does
 
     def __init__(
         self, chain_id: int, signers: Iterable[KeySigner | NodeSigner], place: str

@@ -47,8 +47,8 @@ class FeeCaps:
     def sentence(self) -> str:
         """The caps in words, for whoever is about to sign."""
         return (
-            f"fees: at most {gwei(self.max_fee)} gwei per gas, of it {gwei(self.max_priority_fee)} "
-            f"as priority fee, and {ether(self.max_total_fee)} in this run"
+            f"at most {gwei(self.max_fee)} gwei per gas, of it {gwei(self.max_priority_fee)} as "
+            f"priority fee, and {ether(self.max_total_fee)} in this run"
         )
 
 

@@ -127,6 +127,7 @@ class RpcChain(Chain):
     ) -> None:
         self.confirmations, self.timeout, self.bump_after = confirmations, timeout, bump_after
         self.caps = FeeCaps() if caps is None else caps
+        self.spending = self.caps.sentence
         self.journal = Journal() if journal is None else journal
         urls = [url] if isinstance(url, str) else list(dict.fromkeys(url))
         if not urls:
