@@ -313,7 +313,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 def test_the_table_puts_what_did_not_count_to_whoever_proposed_it(tmp_path):
     from tradefl.cli.negotiate import _rows
     from tradefl.negotiation.in_process import START
-    from tradefl.negotiation.protocol import Proposal, initial_reports, replay
+    from tradefl.negotiation.protocol import BlockTimes, Proposal, initial_reports, replay
     from tradefl.settlement.agreement import Agreement
     from tradefl.settlement.stand_ins import addresses_or_stand_ins
 
@@ -321,7 +321,8 @@ def test_the_table_puts_what_did_not_count_to_whoever_proposed_it(tmp_path):
     agreement = Agreement.of(three, addresses_or_stand_ins([None] * 3))
     # The third speaks in the first one's turn; the first has not said anything.
     early = Proposal(1, 0, START + 1, agreement.addresses[2], initial_reports(agreement)[2])
-    rows = _rows(agreement, replay(agreement, START, [early]))
+    blocks = BlockTimes(1, lambda block: START + block)
+    rows = _rows(agreement, replay(agreement, START, [early], blocks=blocks))
     assert rows[0][3] == ""
     assert "rejected" in rows[2][3]
 
