@@ -549,7 +549,7 @@ abstract contract Settlement is ITradeFL {
         (annexIsPublished, listed, published, joined) = (_annexIsPublished, _listed, _published, _joined);
         (reported, openDisputes, calculated) = (_reported, _openDisputes, _calculated);
         (closedAt, consents, rulingBegun, proposals) =
-            (_closedAt, _consents, _rulingDeadline != 0, _proposals);
+        (_closedAt, _consents, _rulingDeadline != 0, _proposals);
     }
 
     /// @inheritdoc ITradeFL
