@@ -13,7 +13,6 @@ is ``sum_j rho_ij p_j``, the weight of an organization's loss to its rivals: the
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -21,12 +20,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import TypeAdapter
 
 from tradefl.consortium import Consortium
 from tradefl.consortium.consortium import accuracy_model
 from tradefl.consortium.organizations import padded
-from tradefl.consortium.schema import ACCURACY_MODELS
 from tradefl.errors import InputError, Problem
 from tradefl.game import (
     Competition,
@@ -39,6 +36,7 @@ from tradefl.game import (
 )
 from tradefl.settlement import mirror
 from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
+from tradefl.settlement.annex import accuracy_of, energy_of, number_of, read_annex, samples_of
 from tradefl.settlement.mirror import PPB
 from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
@@ -149,21 +147,18 @@ def public_terms(agreement: Agreement, competition: Competition | None = None) -
         A schedule that the contract accepts is not concave, so no game has it.
     """
     n = len(agreement)
-    terms: dict[str, Any] = json.loads(agreement.annex)
-    section = terms["accuracy"]
-    points = section.pop("points", None)
-    fitted = {"points_file": "annex"} if points is not None else {}
-    accuracy: Any = TypeAdapter(ACCURACY_MODELS[section["model"]]).validate_python(section | fitted)
-    measured = agreement.data_bits if accuracy.measure == "bits" else terms["samples"]
+    document = read_annex(agreement.annex)
+    accuracy, points = accuracy_of(document)
+    measured = agreement.data_bits if accuracy.measure == "bits" else samples_of(document, n)
     return {
         "data_bits": np.array(agreement.data_bits, dtype=float),
         "cpu_levels_hz": _levels(agreement),
         "accuracy": accuracy_model(accuracy, None if points is None else np.array(points)),
         "data_units": np.array(measured, dtype=float) / accuracy.unit,
         "min_data_fraction": agreement.min_data_ppb / PPB,
-        "overhead_weight": terms["overhead_weight"],
-        "deadline_seconds": terms["deadline_seconds"],
-        **terms["energy"],
+        "overhead_weight": number_of(document, "overhead_weight"),
+        "deadline_seconds": number_of(document, "deadline_seconds"),
+        **energy_of(document),
         **_rule(
             agreement, DenseCompetition(np.zeros((n, n))) if competition is None else competition
         ),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tradefl.errors import InputError
 from tradefl.settlement import addresses as derived
 from tradefl.settlement import artifacts
+from tradefl.settlement.annex import read_annex
 from tradefl.settlement.ethereum import ZERO_ADDRESS as ZERO_ADDRESS
 from tradefl.settlement.ethereum import checksum as checksum
 from tradefl.settlement.ethereum import keccak as keccak
@@ -61,13 +61,6 @@ TERMS_FIELDS = (
 )
 CONSTRUCTOR = ("address", TERMS, "bytes32[]", "bytes32[]")
 WINDOWS = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
-# What the annex names of the chain: decimal, an address, hashes.
-CHAIN_KEYS = {
-    "factory": r"0x[0-9a-fA-F]{40}",
-    "settlement_code": r"0x[0-9a-f]{64}",
-    "vault_code": r"0x[0-9a-f]{64}",
-    "series": r"0x[0-9a-f]{64}",
-}
 ROUND = 0  # of a settlement's address; agreements of this version have one round
 
 
@@ -182,12 +175,8 @@ class Agreement:
         """
         size, _, _, min_data_ppb, wei_per_payoff, _, verifier, arbiter, *rest = terms
         windows, (closing, stake, _, per_block, pairs_per_block, _) = rest[:4], rest[4:]
-        document = json.loads(annex)
+        document = read_annex(annex)
         names = document["organizations"]
-        if not all(isinstance(one, str) for one in (*names, document["consortium"])):
-            raise ValueError("annex: expected names")
-        _require_turns(document)
-        _require_chain(document)
         if document.get("rule", LinearTerms.name) != rule.name:
             raise ValueError(f"annex: expected the rule {rule.name}, got {document['rule']!r}")
         if not size == len(organizations) == len(names):
@@ -248,15 +237,11 @@ class Agreement:
     @classmethod
     def _read(cls, document: Mapping[str, Any]) -> Agreement:
         annex = str(document["annex"]).encode()
-        contents = json.loads(annex)
-        _require_chain(contents)
+        contents = read_annex(annex)
         who = document["organizations"]
         names = tuple(str(one["name"]) for one in who)
         if list(names) != contents["organizations"]:
             raise ValueError("the annex names other organizations")
-        _require_turns(contents)
-        if not isinstance(contents["consortium"], str):
-            raise ValueError("annex: expected a name")
         kinds = {one.name: one for one in (LinearTerms, EfficientTerms)}
         rule = kinds[str(document["rule"])].from_document(document, names)
         if contents.get("rule", LinearTerms.name) != rule.name:
@@ -582,24 +567,3 @@ def rounded(value: float, factor: int = 1) -> int:
     times 10^18 is 5120000000.
     """
     return round(Fraction(repr(float(value))) * factor)
-
-
-def _require_turns(annex: Mapping[str, Any]) -> None:
-    """Require what the annex says of the turns of a negotiation."""
-    for key, least, found in (
-        ("turn_seconds", 1, annex["turn_seconds"]),
-        ("turn_blocks", 0, annex.get("turn_blocks", 0)),  # earlier versions had time alone
-    ):
-        if type(found) is not int or found < least:
-            raise ValueError(f"annex: expected {key} >= {least}, got {found!r}")
-
-
-def _require_chain(annex: Mapping[str, Any]) -> None:
-    """Refuse an annex that does not say where its agreement is settled."""
-    chain_id = annex["chain_id"]
-    if type(chain_id) is not int or not 1 <= chain_id < UINT64:
-        raise ValueError("annex: expected a chain_id")
-    for key, pattern in CHAIN_KEYS.items():
-        value = annex[key]
-        if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
-            raise ValueError(f"annex: expected {key} as 0x and hexadecimal digits")

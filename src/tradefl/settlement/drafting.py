@@ -336,4 +336,6 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
         "series": section.series.lower() if section.series else own_series,
         **rule.annex(),
     }
+    if consortium.training is not None:  # what everybody signs of how updates become a model
+        document["training"] = consortium.training.model_dump()
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
