@@ -94,9 +94,9 @@ contract Vault is IVault, ReentrancyGuard {
     }
 
     /// @inheritdoc IVault
-    function token() external pure returns (address) {
-        return address(0);
-    }
+    /// @dev Zero is what the value begins with.
+    // solhint-disable-next-line no-empty-blocks
+    function token() external pure returns (address zero) {}
 
     function _withdraw(address settlement, address to) private nonReentrant {
         if (!_closed[settlement]) revert SettlementOpen(settlement);
