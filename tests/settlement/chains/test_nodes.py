@@ -18,7 +18,6 @@ from tradefl.settlement.chains import (
     DisagreementError,
     MissingLogsError,
     StateChangedError,
-    require_events,
 )
 from tradefl.settlement.contract import ChainError, RevertedError, _entries, _selector
 
@@ -156,16 +155,6 @@ def test_a_node_that_leaves_out_what_its_receipts_hold(monkeypatch, kept):
     wire.rule = rule
     with pytest.raises(MissingLogsError, match="does not keep these logs"):
         chain.events(CONTRACT)
-
-
-def test_views_prove_events(monkeypatch):
-    wire = Wire(FakeChain())
-    chain = connect(monkeypatch, wire)
-    send(chain)
-    events = chain.events(CONTRACT)
-    require_events(chain, CONTRACT, events, {"AnnexPublished": 1, "DepositSubmitted": 0})
-    with pytest.raises(MissingLogsError, match=r"emitted DepositSubmitted 2 times .* has 0"):
-        require_events(chain, CONTRACT, events, {"DepositSubmitted": 2})
 
 
 def test_what_was_not_asked_for_is_dropped_unseen(monkeypatch):

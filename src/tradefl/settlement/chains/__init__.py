@@ -15,7 +15,6 @@ from tradefl.settlement.chains.base import (
     NodeSigner,
     Receipt,
     Signer,
-    require_events,
 )
 from tradefl.settlement.chains.embedded import EmbeddedChain
 from tradefl.settlement.chains.fees import FeeCapError, FeeCaps
@@ -43,5 +42,4 @@ __all__ = [
     "RpcChain",
     "Signer",
     "StateChangedError",
-    "require_events",
 ]

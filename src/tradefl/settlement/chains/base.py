@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -20,7 +20,6 @@ from tradefl.settlement.chains.answers import (
     SHOWN,
     Block,
     Log,
-    MissingLogsError,
     StateChangedError,
     cut,
 )
@@ -350,33 +349,3 @@ def in_seconds(block: Block, place: str) -> Block:
             "Clique)",
         )
     return block
-
-
-def require_events(
-    chain: Chain, contract: str, events: Sequence[Event], proven: Mapping[str, int]
-) -> None:
-    """Check events of a contract against what its views prove.
-
-    Parameters
-    ----------
-    chain, contract
-        Where the events were read.
-    events
-        All events of the contract.
-    proven
-        How many events of each name there must be at least, by the contract's views.
-
-    Raises
-    ------
-    MissingLogsError
-        The node keeps fewer: nobody may be accused by what is missing.
-    """
-    for name, least in proven.items():
-        found = sum(event.name == name for event in events)
-        if found < least:
-            raise MissingLogsError(
-                chain.place,
-                f"this node does not keep these logs: {contract} has emitted {name} {least:,} "
-                f"time{'s' if least > 1 else ''} according to its storage, the node has {found:,}; "
-                "use a node that keeps all logs",
-            )
