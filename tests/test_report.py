@@ -634,7 +634,7 @@ def test_an_audit_that_does_not_agree_is_told(three, tmp_path):
     [
         (read_training, trained, {"schema": "tradefl/solution/1"}, "schema", "training/1"),
         (read_training, trained, {"consortium": "four"}, "consortium", "expected 'three'"),
-        (read_training, trained, {"organizations": []}, "organizations", "of the consortium"),
+        (read_training, trained, {"organizations": []}, "organizations", "expected 3 of them"),
         (read_training, trained, {"accuracy": [0.5]}, "accuracy", "each of 2 rounds"),
         (read_training, trained, {"accuracy": ["x", 1.0]}, "accuracy[0]", "a number"),
         (read_training, trained, {"rounds": -1}, "rounds", ">= 0"),
