@@ -93,10 +93,12 @@ contract Vault is IVault, ReentrancyGuard {
         return _places[settlement][account].withdrawn;
     }
 
-    /// @inheritdoc IVault
-    /// @dev Zero is what the value begins with.
-    // solhint-disable-next-line no-empty-blocks
+    // Zero is what the value begins with.
+    // solhint-disable no-empty-blocks
+    /// @notice Returns the currency.
+    /// @return zero the chain's own
     function token() external pure returns (address zero) {}
+    // solhint-enable no-empty-blocks
 
     function _withdraw(address settlement, address to) private nonReentrant {
         if (!_closed[settlement]) revert SettlementOpen(settlement);

@@ -341,7 +341,7 @@ def test_a_receipt_that_is_gone_for_a_moment_is_asked_for_again(node, proxy, tmp
     settlement.run(operator=parties.operator, watch=lambda one: done.append(one.receipt))
     proxy.rule = honest
     assert (settlement.to_dict()["phase"], deployments(node)) == ("settled", 1)
-    assert len(done) == 15
+    assert len(done) == 16
     assert None not in done
 
 

@@ -102,8 +102,8 @@ contract EmptyProofs is Test {
         }
     }
 
-    /// While reports are awaited, no call of an address outside the agreement, the vault's aside, changes anything: any function that
-    /// is no view, any arguments (bytes arguments of 0, 65 and 1,024 bytes), any ether sent along.
+    /// While reports are awaited, no call of an address outside the agreement changes anything, the vault aside: any
+    /// function that is no view, any arguments (bytes arguments of 0, 65 and 1,024 bytes), any ether sent along.
     // Without the time for branches (default 1 ms) a busy machine leaves branches undecided, and halmos unrolls the
     // loops of those that cannot happen.
     /// @custom:halmos --loop 300 --solver-timeout-branching 60s

@@ -440,6 +440,22 @@ def established(
     """
     require_chain(chain, agreement)
     agreement.require_codes()
+    for _ in range(PATIENCE):
+        try:
+            return _deployed(chain, agreement, operator, accounts, watch)
+        except StateChangedError:
+            continue  # a reorganization has undone what was there: begin again
+    raise ChainError(chain.place, f"the deployment was undone {PATIENCE} times")
+
+
+def _deployed(
+    chain: Chain,
+    agreement: Agreement,
+    operator: str,
+    accounts: Sequence[str],
+    watch: Callable[[str, Receipt], None],
+) -> str:
+    """Deploy what is missing, in order; see :func:`established`."""
     if not chain.code(agreement.factory):
         _create_factory(chain, agreement, operator, watch)
     if chain.code(agreement.factory) != artifacts.runtime_bytecode(artifacts.FACTORY):
@@ -477,12 +493,21 @@ def _sent(
             continue
         yield receipt
         if receipt.succeeded and not chain.code(address):
+            # A reorganization may have undone it meanwhile, or the factory that was to create it.
+            if not _is_in_its_block(chain, receipt) or (to is not None and not chain.code(to)):
+                raise StateChangedError
             raise ChainError(
                 chain.place,
                 f"has a receipt of the {call}, but no code at {address}: use another node",
             )
     if not chain.code(address):
         raise ChainError(chain.place, f"the {call} was overtaken {PATIENCE} times")
+
+
+def _is_in_its_block(chain: Chain, receipt: Receipt) -> bool:
+    """Return whether the block of a receipt is still one of the chain's."""
+    header = chain.header(receipt.block)
+    return header is not None and receipt.block_hash in ("", header.hash)
 
 
 def _create_factory(
