@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +171,10 @@ def test_the_statement_of_the_chosen_organization() -> None:
     lines = app.dataframe[1].value
     assert list(lines["calculation"]) == [line.calculation for line in statement.lines]
     shown = next(value for name, value in metrics(app).items() if name.startswith("Payoff"))
-    assert float(shown.replace(",", "")) == pytest.approx(statement.payoff, abs=1e-6)
+    # What is printed recomputes: the same digits as in the report and the JSON document.
+    assert Decimal(shown.replace(",", "")) == statement.printed_totals["payoff"]
+    amounts = [Decimal(text.replace(",", "")) for text in lines["amount"]]
+    assert amounts == [statement.printed(line) for line in statement.lines]
 
 
 @pytest.mark.parametrize("tab", ["Contributions", "Payoffs", "Proof", "Methods", "Move by move"])

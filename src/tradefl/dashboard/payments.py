@@ -12,7 +12,7 @@ from tradefl.report import frames
 from tradefl.report.blocks import amounts, digits_of
 from tradefl.report.payoffs import payment_words
 from tradefl.solvers import Solution
-from tradefl.statement import decimals, money
+from tradefl.statement import money
 
 ORGANIZATION = "organization"
 
@@ -75,10 +75,11 @@ def _statement(solution: Solution) -> None:
         st.session_state[ORGANIZATION] = names[0]
     name = st.selectbox("Organization", names, key=ORGANIZATION)
     statement = solution.statement(name)
-    digits = decimals(statement.totals.values())
+    # As everywhere: amounts follow from the printed factors, and totals are sums of printed lines.
+    digits, totals = statement.decimals, statement.printed_totals
     show_facts(
         [
-            (term.capitalize(), money(statement.totals[term], digits), equation, "")
+            (term.capitalize(), money(totals[term], digits), equation, "")
             for term, equation in (
                 ("revenue", "Eq. (4)"),
                 ("overhead", "Eq. (8)"),
@@ -89,11 +90,17 @@ def _statement(solution: Solution) -> None:
     )
     st.metric(
         "Payoff: revenue - overhead - damage + redistribution, Eq. (11)".replace("-", "−"),
-        money(statement.payoff, digits),
+        money(totals["payoff"], digits),
     )
     lines = pd.DataFrame(
         [
-            (line.section, line.item, line.equation, line.calculation, money(line.amount, digits))
+            (
+                line.section,
+                line.item,
+                line.equation,
+                line.calculation,
+                money(statement.printed(line), digits),
+            )
             for line in statement.lines
         ],
         columns=["section", "item", "equation", "calculation", "amount"],
