@@ -168,5 +168,5 @@ def test_what_is_no_document_is_refused(change):
 def test_an_annex_that_does_not_say_where_is_refused(key, value):
     agreed = Agreement.of(pair())
     annex = json.dumps(json.loads(agreed.annex) | {key: value})
-    with pytest.raises(InputError, match="annex: expected"):
+    with pytest.raises(InputError, match=f"a.json: annex: {key}: expected"):
         Agreement.from_document(agreed.to_dict() | {"annex": annex}, "a.json")

@@ -15,7 +15,7 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Problem
 from tradefl.settlement import addresses as derived
 from tradefl.settlement import artifacts
 from tradefl.settlement.annex import read_annex
@@ -223,6 +223,10 @@ class Agreement:
         try:
             agreement = cls._read(document)
             own = agreement.hash
+        except InputError as error:  # of the annex: it says where
+            raise InputError(
+                Problem(f"{place}: {problem.place}", problem.message) for problem in error.problems
+            ) from None
         except wrong as error:
             what = f"is not a {SCHEMA} document of this version: {type(error).__name__}"
             raise InputError.at(place, f"{what}: {' '.join(str(error).split())[:120]}") from None
