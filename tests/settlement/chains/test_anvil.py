@@ -70,8 +70,8 @@ def test_an_ipc_socket_of_a_real_node(tmp_path):
 def test_two_real_nodes_that_differ(node):
     """Two chains with one id, as a node of another fork shows them."""
     with anvil() as other:
-        other.mine(3)
-        node.mine(3)
+        other.mine(3, seconds=5)  # nodes that start in one second have one chain otherwise
+        node.mine(3, seconds=7)
         chain = RpcChain([node.url, other.url], patience=1.0)
         with pytest.raises(ChainError, match=f"{other.url}: differs from {node.url}"):
             chain.code(KEY.address)
