@@ -15,7 +15,6 @@ from tests.negotiation.processes import (
     log_of,
     three_hospitals,
 )
-from tests.settlement.modes import SETTLE
 from tests.settlement.nodes import (
     HANGUP,
     NodeError,
@@ -186,27 +185,6 @@ def test_answers_that_are_lost_repeated_and_reordered_change_nothing(three, prox
     assert standing.reports == expected.reports
     assert standing.moves == expected.moves
     assert three.contributions() == list(expected.reports)
-
-
-# The others take much the same way as these; all of them run with -m slow.
-QUICK_MODES = ("rate_logs", "stale", "lost_send", "logs_range_400")
-
-
-@pytest.mark.parametrize(
-    "mode",
-    [pytest.param(mode, marks=() if mode in QUICK_MODES else pytest.mark.slow) for mode in SETTLE],
-)
-def test_nodes_that_answer_as_real_ones_do_change_nothing(three, proxy, mode):
-    three.join()
-    agents = three.agents(proxy.url)
-    proxy.rule = SETTLE[mode](proxy)
-    driven(agents, seconds=200.0)
-    expected, _ = three.undisturbed()
-    assert three.standing().reports == expected.reports
-    assert not any(ruling.skipped for ruling in three.standing().rulings)
-    assert three.contributions() == list(expected.reports)
-    replayed = verify(RpcChain(proxy.url), three.contract, three.consortium)
-    assert replayed.agrees, replayed.findings
 
 
 def test_a_node_that_leaves_a_proposal_out_accuses_nobody(three, proxy):
