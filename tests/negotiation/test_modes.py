@@ -22,7 +22,7 @@ QUICK = {"stale", "header_not_found", "lost_send"}
 def test_agents_end_where_they_would_have(three, proxy, mode):
     proxy.rule = SETTLE[mode](proxy)
     agents = three.agents(proxy.url)
-    done, until = {}, time.monotonic() + 120.0
+    done, until = {}, time.monotonic() + 600.0
     while len(done) < len(agents):
         assert time.monotonic() < until, "it did not end"
         for number, agent in enumerate(agents):
