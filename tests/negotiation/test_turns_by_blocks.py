@@ -217,7 +217,7 @@ def test_an_agreement_that_counts_blocks_needs_them() -> None:
 @pytest.mark.parametrize("blocks", [-1, 2.0, "3", True])
 def test_a_term_that_is_no_number_of_blocks_is_refused(blocks: object) -> None:
     document = counting(BY_TIME, blocks).to_dict()
-    with pytest.raises(InputError, match="turn_blocks >= 0"):
+    with pytest.raises(InputError, match="turn_blocks: expected a whole number >= 0"):
         Agreement.from_document(document)
 
 
