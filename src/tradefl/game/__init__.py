@@ -22,6 +22,7 @@ from tradefl.game.competition import (
 )
 from tradefl.game.coopetition import CoopetitionGame, InvalidGameError
 from tradefl.game.equilibrium import Certificate, certify, deviation_gain, regret
+from tradefl.game.participation import alone
 from tradefl.game.payoff import Payoffs, payoffs
 from tradefl.game.potential import OwnTerm, own_term, potential, potential_as_printed
 from tradefl.game.rules import EfficientRule, InvalidScheduleError, LinearRule, Rule, Schedule
@@ -48,6 +49,7 @@ __all__ = [
     "SparseCompetition",
     "SqrtLoss",
     "StrategyProfile",
+    "alone",
     "as_competition",
     "certify",
     "deviation_gain",
