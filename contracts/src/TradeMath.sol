@@ -6,7 +6,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 /// @title The arithmetic of the redistribution, Eq. (9) and (10), in integers.
 /// @author The TradeFL developers
 /// @notice Pure functions; the contract that applies them is TradeFL. The Python package computes the same
-/// integers (`tradefl.settlement.mirror`), and tests hold both to each other to the wei.
+/// integers (`tradefl.settlement.arithmetic`), and tests hold both to each other to the wei.
 ///
 /// Units. "ppb" is parts per billion, so 1e9 is one. A contribution is counted in ppb of a bit.
 ///

@@ -13,9 +13,9 @@ from tests.negotiation.processes import PASSWORD, Recorder, deployed, driven, th
 from tests.settlement.nodes import CHAIN_ID, anvil, node, shared_node
 
 from tradefl.negotiation.knowledge import load_private, write_private
+from tradefl.settlement.accounts import PASSWORD_VARIABLE
 from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains import NodeSigner, RpcChain
-from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import Settlement
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tradefl.settlement import mirror
+from tradefl.settlement import arithmetic
 from tradefl.settlement.contract import CONTRACTS, artifact
 
 ROOT = Path(__file__).parents[2]
@@ -54,8 +54,8 @@ def test_every_term_is_on_the_page():
 
 
 def test_the_constants_are_those_of_the_page():
-    assert f"{mirror.MAX_SIZE:,}; {mirror.MAX_LEVELS}; " in PAGE
-    assert mirror.MAX_DEPOSIT == 2**112 - 1
+    assert f"{arithmetic.MAX_SIZE:,}; {arithmetic.MAX_LEVELS}; " in PAGE
+    assert arithmetic.MAX_DEPOSIT == 2**112 - 1
 
 
 def test_the_size_of_the_code_is_that_of_the_page():

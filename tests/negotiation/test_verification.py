@@ -12,8 +12,8 @@ from tradefl.negotiation.agent import OrganizationAgent
 from tradefl.negotiation.knowledge import private_figures
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.verification import verify
+from tradefl.settlement.accounts import embedded
 from tradefl.settlement.contract import RevertedError
-from tradefl.settlement.parties import embedded
 
 CONSORTIUM = tradefl.load(Path(__file__).parents[2] / "examples" / "hospitals.toml")
 NAMES = CONSORTIUM.names

@@ -1,7 +1,7 @@
 """Consortia and agreements for the settlement tests, and the contract's arithmetic a second time.
 
-What stands here shares nothing with ``tradefl.settlement.mirror``: payments are computed over the
-full matrix, and the one division is that of absolute values.
+Nothing here is shared with ``tradefl.settlement.arithmetic``: payments are computed over the full
+matrix, and the one division is that of absolute values.
 """
 
 from __future__ import annotations

@@ -375,7 +375,7 @@ def losing_answers_to(methods: set[str], times: int = 10**9) -> Rule:
 def parties_on(url: str, path: Path, **options: Any) -> Any:
     """Everybody whose account is unlocked, on a node."""
     from tradefl.consortium import load
-    from tradefl.settlement.parties import on_node
+    from tradefl.settlement.accounts import on_node
 
     return on_node(load(path), url, prompt=lambda: pytest.fail("asks for a password"), **options)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tradefl.settlement import mirror
+from tradefl.settlement import arithmetic
 from tradefl.settlement.agreement import TERMS, keccak
 from tradefl.settlement.contract import CONTRACTS, Phase, artifact
 from tradefl.settlement.terms import EfficientTerms, LinearTerms
@@ -79,16 +79,16 @@ def test_the_code_runs_on_chains_before_shanghai(rule):
 @pytest.mark.parametrize(
     ("name", "file", "value"),
     [
-        ("PPB", "TradeMath", mirror.PPB),
-        ("SCALE", "TradeMath", mirror.SCALE),
+        ("PPB", "TradeMath", arithmetic.PPB),
+        ("SCALE", "TradeMath", arithmetic.SCALE),
         ("PAIR_BYTES", "TradeMath", LinearTerms.pair_bytes),
         ("PAIR_BYTES", "ScheduleMath", EfficientTerms.pair_bytes),
-        ("MAX_BREAKPOINTS", "ScheduleMath", mirror.MAX_BREAKPOINTS),
-        ("LIMIT", "ScheduleMath", mirror.LIMIT),
-        ("MAX_SIZE", "Settlement", mirror.MAX_SIZE),
-        ("_MAX_PAIR_BLOCKS", "Settlement", mirror.MAX_PAIR_BLOCKS),
-        ("MAX_LEVELS", "Settlement", mirror.MAX_LEVELS),
-        ("MAX_DEPOSIT", "Settlement", mirror.MAX_DEPOSIT),
+        ("MAX_BREAKPOINTS", "ScheduleMath", arithmetic.MAX_BREAKPOINTS),
+        ("LIMIT", "ScheduleMath", arithmetic.LIMIT),
+        ("MAX_SIZE", "Settlement", arithmetic.MAX_SIZE),
+        ("_MAX_PAIR_BLOCKS", "Settlement", arithmetic.MAX_PAIR_BLOCKS),
+        ("MAX_LEVELS", "Settlement", arithmetic.MAX_LEVELS),
+        ("MAX_DEPOSIT", "Settlement", arithmetic.MAX_DEPOSIT),
     ],
 )
 def test_the_constants_are_those_of_the_contract(name, file, value):

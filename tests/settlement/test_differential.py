@@ -1,4 +1,4 @@
-"""The shipped contract on an EVM that is not the embedded chain's: the mirror to the wei."""
+"""The shipped contract on an EVM that is not the embedded chain's: the arithmetic to the wei."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ BATCHES, AGREEMENTS, PROFILES = 10, 5, 200
 
 
 def assert_settles(chain, reports):
-    """Hold the contract, the mirror and the judge to each other; return R."""
+    """Hold the contract, the Python arithmetic and the judge to each other; return R."""
     agreed = chain.agreed
     places, paid = chain.settle(reports)
     expected = judged(agreed, reports)
@@ -36,7 +36,7 @@ def assert_settles(chain, reports):
 
 
 @pytest.mark.parametrize("batch", range(BATCHES))
-def test_contract_mirror_and_judge_agree_to_the_wei(batch):
+def test_contract_arithmetic_and_judge_agree_to_the_wei(batch):
     rng = np.random.default_rng([1, batch])
     for _ in range(AGREEMENTS):
         agreed = random_agreement(rng, int(rng.integers(2, 9)))

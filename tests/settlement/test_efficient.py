@@ -1,4 +1,4 @@
-"""The efficient rule in integers: mirror, bytes, hash, bounds, the contract, and the audit."""
+"""The efficient rule in integers: arithmetic, bytes, hash, bounds, the contract, and the audit."""
 
 import dataclasses
 import itertools
@@ -32,11 +32,11 @@ from tradefl.errors import InputError
 from tradefl.game import EfficientRule, Schedule
 from tradefl.negotiation.in_process import negotiate
 from tradefl.negotiation.knowledge import known_game, private_figures
-from tradefl.settlement import Agreement, mirror, quantization_bounds, wei_statement
+from tradefl.settlement import Agreement, arithmetic, quantization_bounds, wei_statement
+from tradefl.settlement.accounts import embedded
 from tradefl.settlement.agreement import keccak
 from tradefl.settlement.audit import audit
 from tradefl.settlement.contract import deployment
-from tradefl.settlement.parties import embedded
 from tradefl.settlement.settle import drafted
 from tradefl.settlement.terms import EfficientTerms, Report
 
@@ -109,31 +109,31 @@ def judged(agreed, reports):
     ]
 
 
-# --- the mirror -----------------------------------------------------------------------------------
+# --- the arithmetic -------------------------------------------------------------------------------
 
 
 def test_a_value_by_hand():
     points = ((0, -10), (4, 0), (PPB, 999_999_996))
-    assert [mirror.value_at(points, d) for d in range(6)] == [-10, -8, -5, -3, 0, 1]
-    assert mirror.value_at(points, PPB - 1) == 999_999_995
-    assert mirror.value_at(points, PPB) == 999_999_996
+    assert [arithmetic.value_at(points, d) for d in range(6)] == [-10, -8, -5, -3, 0, 1]
+    assert arithmetic.value_at(points, PPB - 1) == 999_999_995
+    assert arithmetic.value_at(points, PPB) == 999_999_996
 
 
 def test_a_payment_by_hand():
-    assert mirror.efficient_compensation(3, 10, 1, 0) == 3
-    assert mirror.efficient_compensation(3, 1, 10, -5) == -8
-    assert mirror.efficient_compensation(4, 7, 0, 0) == 1
-    assert mirror.efficient_compensation(4, 0, 7, 0) == -1
+    assert arithmetic.efficient_compensation(3, 10, 1, 0) == 3
+    assert arithmetic.efficient_compensation(3, 1, 10, -5) == -8
+    assert arithmetic.efficient_compensation(4, 7, 0, 0) == 1
+    assert arithmetic.efficient_compensation(4, 0, 7, 0) == -1
 
 
 @examples(300)
 @given(seeds(), st.integers(0, PPB))
 def test_a_value_is_the_quotient_rounded_down(seed, d):
     points = schedule(np.random.default_rng(seed))
-    assert mirror.is_schedule(points)
-    assert mirror.value_at(points, d) == value(points, d)
-    assert points[0][1] <= mirror.value_at(points, d) <= points[-1][1]
-    assert mirror.value_at(points, max(d - 1, 0)) <= mirror.value_at(points, d)
+    assert arithmetic.is_schedule(points)
+    assert arithmetic.value_at(points, d) == value(points, d)
+    assert points[0][1] <= arithmetic.value_at(points, d) <= points[-1][1]
+    assert arithmetic.value_at(points, max(d - 1, 0)) <= arithmetic.value_at(points, d)
 
 
 @pytest.mark.parametrize(
@@ -150,14 +150,14 @@ def test_a_value_is_the_quotient_rounded_down(seed, d):
     ],
 )
 def test_what_is_no_schedule(points):
-    assert not mirror.is_schedule(points)
+    assert not arithmetic.is_schedule(points)
 
 
 @examples(200)
 @given(st.integers(1, 1023), wei, wei, wei)
 def test_what_j_pays_i_is_what_i_receives_from_j(rivals, phi_i, phi_j, k):
-    paid = mirror.efficient_compensation(rivals, phi_i, phi_j, k)
-    assert mirror.efficient_compensation(rivals, phi_j, phi_i, -k) == -paid
+    paid = arithmetic.efficient_compensation(rivals, phi_i, phi_j, k)
+    assert arithmetic.efficient_compensation(rivals, phi_j, phi_i, -k) == -paid
     assert paid == cut(phi_i - phi_j, rivals) + k
 
 
@@ -170,7 +170,7 @@ def test_redistributions_sum_to_zero_and_bonds_cover_them(seed, size):
     assert received == judged(agreed, reports)
     assert sum(received) == 0
     assert all(bond + r >= 0 for bond, r in zip(agreed.bonds, received, strict=True))
-    assert max(agreed.bonds) <= mirror.MAX_DEPOSIT
+    assert max(agreed.bonds) <= arithmetic.MAX_DEPOSIT
 
 
 @examples(60)
@@ -273,7 +273,7 @@ def test_the_json_of_an_agreement():
     for entry, points in zip(document["organizations"], rule.schedules, strict=True):
         assert [(share, int(whole)) for share, whole in entry["schedule"]] == list(points)
     listed = {(a, b): int(k) for a, b, k in document["constants_wei"]}
-    for (i, j), k in zip(mirror.pairs(4), rule.constants, strict=True):
+    for (i, j), k in zip(arithmetic.pairs(4), rule.constants, strict=True):
         assert listed.get((agreed.names[i], agreed.names[j]), 0) == k
 
 
@@ -308,7 +308,7 @@ def test_the_integers_are_those_of_the_rule():
         assert [whole for _, whole in points] == [
             round(Fraction(repr(v)) * 10**15) for v in mine.values.tolist()
         ]
-    for (i, j), whole in zip(mirror.pairs(4), terms.constants, strict=True):
+    for (i, j), whole in zip(arithmetic.pairs(4), terms.constants, strict=True):
         assert whole == round(Fraction(repr(rule.constant(i, j))) * 10**15)
     assert terms.constant(4, 1, 0) == -terms.constant(4, 0, 1)
     assert json.loads(agreed.annex)["rule"] == "efficient"
@@ -373,7 +373,7 @@ def test_the_statement_in_wei():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_contract_and_mirror_agree_to_the_wei(seed):
+def test_contract_and_arithmetic_agree_to_the_wei(seed):
     one = built(seed, size=5)
     parties = embedded(one)
     agreed = parties.agreement

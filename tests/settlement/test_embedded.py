@@ -10,11 +10,11 @@ from tests.settlement import nodes  # noqa: F401  web3 with its warnings silence
 
 import tradefl
 from tradefl.errors import InputError
+from tradefl.settlement.accounts import embedded
 from tradefl.settlement.attestation import attestation
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chains import KeySigner
 from tradefl.settlement.contract import Phase, RevertedError
-from tradefl.settlement.parties import embedded
 from tradefl.settlement.profile import read_reports
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import read_state

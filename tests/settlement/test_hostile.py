@@ -5,7 +5,7 @@ import re
 
 import pytest
 from tests.settlement.nodes import node, proxy, shared_node
-from tests.settlement.test_parties import KEYS, NAMES, consortium, settle
+from tests.settlement.test_accounts import KEYS, NAMES, consortium, settle
 
 import tradefl
 from tradefl.settlement.agreement import Agreement

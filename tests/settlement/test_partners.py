@@ -15,8 +15,8 @@ from tests.consortium.documents import document, organization, save
 from tests.settlement.nodes import CHAIN_ID, anvil
 
 import tradefl
+from tradefl.settlement.accounts import PASSWORD_VARIABLE
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.stand_ins import stand_in_key
 
 PASSWORD = "correct horse battery"  # noqa: S105

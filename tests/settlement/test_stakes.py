@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from tests.consortium.documents import document, save
 
 import tradefl
+from tradefl.settlement.accounts import embedded
 from tradefl.settlement.audit import audit
-from tradefl.settlement.parties import embedded
 from tradefl.settlement.stakes import Ruling, Stakes
 from tradefl.settlement.terms import Report
 

@@ -64,8 +64,8 @@ def existing_settlement(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("a settlement's calls"):
+        from tradefl.settlement.accounts import on_node
         from tradefl.settlement.agreement import parsed_address
-        from tradefl.settlement.parties import on_node
 
     if not rpc:
         raise InputError.at("--rpc", "is needed: the settlement is on a chain")

@@ -121,10 +121,10 @@ def signed(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl attest"):
+        from tradefl.settlement.accounts import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.agreement import Agreement, parsed_address
         from tradefl.settlement.attestation import attestations
         from tradefl.settlement.chains import RpcChain
-        from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.profile import read_reports
         from tradefl.settlement.session import attested_contract
         from tradefl.settlement.settle import published_agreement

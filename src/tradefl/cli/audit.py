@@ -87,8 +87,8 @@ def audit(
 
 def _rehearsed(consortium: Any) -> Audit:
     """Settle on an embedded chain, and audit that."""
+    from tradefl.settlement.accounts import embedded
     from tradefl.settlement.audit import audit as audited
-    from tradefl.settlement.parties import embedded
 
     parties = embedded(consortium)
     solution = solve(consortium)

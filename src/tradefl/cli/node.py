@@ -138,9 +138,9 @@ def _joined(
         from tradefl.negotiation import OrganizationAgent, load_private
         from tradefl.negotiation.knowledge import known_game
         from tradefl.negotiation.on_chain import ChainBoard
+        from tradefl.settlement.accounts import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.agreement import parsed_address
         from tradefl.settlement.chains import Journal, RpcChain
-        from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.session import agreed_on, established, pinned
         from tradefl.settlement.settle import Settlement
 

@@ -89,7 +89,7 @@ def run(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl run"):
-        from tradefl.settlement.parties import embedded
+        from tradefl.settlement.accounts import embedded
         from tradefl.settlement.profile import reports_of
 
     reporting = output is not None and _require_folder(output)

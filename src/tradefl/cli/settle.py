@@ -49,10 +49,10 @@ from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD
 
 if TYPE_CHECKING:
+    from tradefl.settlement.accounts import Parties
     from tradefl.settlement.agreement import Agreement
     from tradefl.settlement.attestation import Attestation
     from tradefl.settlement.audit import Audit
-    from tradefl.settlement.parties import Parties
     from tradefl.settlement.settle import Attest, Progress, Settlement, State
 
 POLL_SECONDS = 2.0
@@ -135,8 +135,8 @@ def settle(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl settle"):
+        from tradefl.settlement.accounts import embedded, on_node
         from tradefl.settlement.agreement import parsed_address
-        from tradefl.settlement.parties import embedded, on_node
 
     _require_rpc(
         rpc,

@@ -104,8 +104,8 @@ def settled(consortium: Consortium, solution: Solution) -> Document:
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("settling"):
+        from tradefl.settlement.accounts import embedded
         from tradefl.settlement.audit import audit
-        from tradefl.settlement.parties import embedded
 
     parties = embedded(consortium)
     reports = parties.agreement.reports(solution.profile)

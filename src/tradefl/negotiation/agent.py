@@ -19,7 +19,7 @@ from tradefl.game import StrategyProfile, payoffs, potential
 from tradefl.negotiation.knowledge import KnownGame, PrivateFigures, known_game
 from tradefl.negotiation.protocol import BlockTimes, Proposal, Standing, replay
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.mirror import PPB
+from tradefl.settlement.arithmetic import PPB
 from tradefl.settlement.terms import Report
 from tradefl.solvers.best_response import best_response
 

@@ -39,9 +39,9 @@ from tradefl.negotiation import attached
 from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import Standing
+from tradefl.settlement.accounts import PASSWORD_VARIABLE
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import NoAnswerError, NodeSigner, RpcChain, StateChangedError
-from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import Settlement
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
 
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.mirror import PPB
+from tradefl.settlement.arithmetic import PPB
 from tradefl.settlement.terms import Report
 
 QUIET_ROUNDS = 2

@@ -34,10 +34,10 @@ from tradefl.game import (
     InvalidScheduleError,
     Schedule,
 )
-from tradefl.settlement import mirror
+from tradefl.settlement import arithmetic
 from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
 from tradefl.settlement.annex import accuracy_of, energy_of, number_of, read_annex, samples_of
-from tradefl.settlement.mirror import PPB
+from tradefl.settlement.arithmetic import PPB
 from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 Array = npt.NDArray[np.float64]
@@ -209,7 +209,7 @@ def _efficient(agreement: Agreement, rule: EfficientTerms) -> EfficientRule:
     if problems:
         raise InputError(problems)
     n = len(agreement)
-    constants = zip(mirror.pairs(n), rule.constants, strict=True)
+    constants = zip(arithmetic.pairs(n), rule.constants, strict=True)
     return EfficientRule(
         tuple(schedules),
         np.zeros(n),

@@ -19,12 +19,12 @@ from tradefl.errors import InputError, Problem
 from tradefl.settlement import addresses as derived
 from tradefl.settlement import artifacts
 from tradefl.settlement.annex import read_annex
+from tradefl.settlement.arithmetic import PPB
 from tradefl.settlement.ethereum import ZERO_ADDRESS as ZERO_ADDRESS
 from tradefl.settlement.ethereum import checksum as checksum
 from tradefl.settlement.ethereum import keccak as keccak
 from tradefl.settlement.ethereum import parsed_address as parsed_address
 from tradefl.settlement.ethereum import settlement_extra as settlement_extra
-from tradefl.settlement.mirror import PPB
 from tradefl.settlement.terms import EfficientTerms, LinearTerms, Member, Report, RuleTerms
 
 if TYPE_CHECKING:

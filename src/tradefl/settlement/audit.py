@@ -3,8 +3,8 @@ r"""The audit: a settlement recomputed from the chain's events, to the wei, by a
 No key is needed and nothing that the contract computed is believed: the agreement is decoded
 from what was published and hashed again, the contract's address is derived from it; bonds,
 contributions, stakes, every payment ``t_ij`` and every ``R_i`` are recomputed by
-:mod:`tradefl.settlement.mirror` and :mod:`tradefl.settlement.stakes`, and compared with the events,
-with the contract's storage and with the money in the vault.
+:mod:`tradefl.settlement.arithmetic` and :mod:`tradefl.settlement.stakes`, and compared with the
+events, with the contract's storage and with the money in the vault.
 
 Everything is read at one block. Before anything is compared, the logs are held against the
 contract's state (:mod:`tradefl.settlement.evidence`): a node that lacks logs ends the audit

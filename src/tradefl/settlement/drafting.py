@@ -15,7 +15,7 @@ import numpy as np
 from tradefl.consortium.schema import Settlement
 from tradefl.errors import InputError, Problem
 from tradefl.game import EfficientRule, InvalidScheduleError, Schedule
-from tradefl.settlement import gas, mirror
+from tradefl.settlement import arithmetic, gas
 from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory, default_series
 from tradefl.settlement.agreement import (
     GAMMA_SCALE,
@@ -27,9 +27,9 @@ from tradefl.settlement.agreement import (
     Agreement,
     rounded,
 )
+from tradefl.settlement.arithmetic import PPB
 from tradefl.settlement.artifacts import CONTRACTS, VAULT, code_hash
 from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum, parsed_address
-from tradefl.settlement.mirror import PPB
 from tradefl.settlement.terms import EfficientTerms, LinearTerms, RuleTerms
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ class _Quantized:
         who, mechanism = consortium.organizations, consortium.mechanism
         section = consortium.settlement or Settlement()
         n = len(consortium)
-        if not 2 <= n <= mirror.MAX_SIZE:
+        if not 2 <= n <= arithmetic.MAX_SIZE:
             self.problem(
                 "organization",
-                f"expected 2 to {mirror.MAX_SIZE:,} organizations for a settlement, got {n:,}",
+                f"expected 2 to {arithmetic.MAX_SIZE:,} organizations for a settlement, got {n:,}",
             )
             raise InputError(self.problems)
         accounts = self._addresses(who.addresses if addresses is None else addresses)
@@ -113,7 +113,10 @@ class _Quantized:
                 for key in (*WINDOWS, "closing_blocks")
             },
             dispute_stake_wei=self.whole(
-                "settlement.dispute_stake_wei", section.dispute_stake_wei, 0, mirror.MAX_DEPOSIT + 1
+                "settlement.dispute_stake_wei",
+                section.dispute_stake_wei,
+                0,
+                arithmetic.MAX_DEPOSIT + 1,
             ),
             organizations_per_block=1,
             pairs_per_block=1,
@@ -190,8 +193,8 @@ class _Quantized:
         levels = [self.integer(f"{name}: cpu_levels_hz", f, 1, 1, UINT64) for f in given]
         if any(above <= below for below, above in pairwise(levels)):
             self.problem(f"{name}: cpu_levels_hz", "two levels are the same number of hertz")
-        if len(levels) > mirror.MAX_LEVELS:
-            what = f"expected at most {mirror.MAX_LEVELS} levels for a settlement"
+        if len(levels) > arithmetic.MAX_LEVELS:
+            what = f"expected at most {arithmetic.MAX_LEVELS} levels for a settlement"
             self.problem(f"{name}: cpu_levels_hz", f"{what}, got {len(levels)}")
         return tuple(levels)
 
@@ -239,13 +242,13 @@ class _Quantized:
         for name, points in zip(self.consortium.names, terms.schedules, strict=True):
             place = f"compensation.schedules.{name}"
             largest = max(abs(value) for _, value in points)
-            if largest >= mirror.LIMIT:
+            if largest >= arithmetic.LIMIT:
                 what = f"expected less than 2^95 wei {limit}"
                 self.problem(place, what % f"{_size(largest)}")
             elif (problem := unsuitable(points, wei_per_payoff)) is not None:
                 self.problem(place, f"{problem}: a larger settlement.wei_per_payoff helps")
         largest = max(map(abs, constants))
-        if largest >= mirror.LIMIT:
+        if largest >= arithmetic.LIMIT:
             what = f"expected less than 2^95 wei between any two {limit}"
             self.problem("compensation.constants", what % f"{_size(largest)}")
         return terms
@@ -258,11 +261,11 @@ class _Quantized:
                     f"its largest contribution, s + lambda f, is {cap / PPB:.3g} bit; "
                     f"the contract counts up to {UINT96 / PPB:.3g}",
                 )
-            if bond + agreement.dispute_stake_wei > mirror.MAX_DEPOSIT:
+            if bond + agreement.dispute_stake_wei > arithmetic.MAX_DEPOSIT:
                 self.problem(
                     name,
                     f"its bond is {bond:,} wei, and the contract takes at most "
-                    f"{mirror.MAX_DEPOSIT:,}, dispute stake included; a smaller "
+                    f"{arithmetic.MAX_DEPOSIT:,}, dispute stake included; a smaller "
                     "settlement.wei_per_payoff helps",
                 )
 
@@ -286,12 +289,12 @@ def map_unique(
     return [converted[k] for k in where.tolist()]
 
 
-def unsuitable(points: mirror.Schedule, wei_per_payoff: int) -> str | None:
+def unsuitable(points: arithmetic.Schedule, wei_per_payoff: int) -> str | None:
     """Return why a schedule in wei is none of the game's; ``None`` if it is one.
 
     The contract checks that it does not fall. That it is concave, up to rounding, is checked here.
     """
-    if not mirror.is_schedule(points):
+    if not arithmetic.is_schedule(points):
         return "in wei it is none that the contract takes"
     shares, values = zip(*points, strict=True)
     try:

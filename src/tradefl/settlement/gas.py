@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tradefl.settlement import artifacts, mirror
+from tradefl.settlement import arithmetic, artifacts
 from tradefl.settlement.terms import EfficientTerms
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def cut(agreement: Agreement, limits: Limits) -> Agreement:
     entries = _entries(agreement)
     per_block = next((k for k in range(n, 0, -1) if fits(_organizations(entries, k))), 1)
     pairs = n * (n - 1) // 2
-    least = max(1, -(-pairs // mirror.MAX_PAIR_BLOCKS))
+    least = max(1, -(-pairs // arithmetic.MAX_PAIR_BLOCKS))
     pairs_per_block = _largest(least, pairs, lambda k: fits(*_pairs(agreement, k)))
     return dataclasses.replace(
         agreement, organizations_per_block=per_block, pairs_per_block=pairs_per_block

@@ -12,7 +12,7 @@ from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.mirror import PPB
+from tradefl.settlement.arithmetic import PPB
 from tradefl.settlement.terms import Report
 from tradefl.training_document import SCHEMA as TRAINING
 from tradefl.training_document import require_consistent, require_terms

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tradefl.settlement import mirror
+from tradefl.settlement import arithmetic
 from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
 from tradefl.settlement.drafting import upper_rows
 from tradefl.settlement.terms import EfficientTerms, LinearTerms
@@ -84,12 +84,12 @@ def _linear_bounds(
     scale = agreement.wei_per_payoff * GAMMA_SCALE
     gamma = float(rule.gamma)
     gamma_error = _error(rule.gamma, mechanism.incentive_intensity, scale)
-    lambda_error = _error(rule.lambda_ppb, mechanism.compute_weight, mirror.PPB)
+    lambda_error = _error(rule.lambda_ppb, mechanism.compute_weight, arithmetic.PPB)
     caps = np.array(agreement.caps, dtype=float)
     x_error = np.array(
         [
             0.5 * agreement.data_bits[i]  # d, by at most half a ppb
-            + mirror.PPB * _error(agreement.data_bits[i], float(who.data_bits[i]), 1)
+            + arithmetic.PPB * _error(agreement.data_bits[i], float(who.data_bits[i]), 1)
             + lambda_error * max(who.levels(i))
             + rule.lambda_ppb
             * max(
@@ -104,7 +104,7 @@ def _linear_bounds(
     for i, row in enumerate(upper_rows(consortium)):
         whole = np.array(rule.rho_ppb[start : start + row.size], dtype=float)
         start += row.size
-        real = row * mirror.PPB
+        real = row * arithmetic.PPB
         # The subtraction is of nearly equal numbers; its own rounding is added.
         rho_error = np.abs(whole - real) + 2.0**-52 * real
         difference = np.maximum(caps[i], caps[i + 1 :])
@@ -113,8 +113,8 @@ def _linear_bounds(
             gamma * real * errors
             + gamma * rho_error * (difference + errors)
             + gamma_error * (real + rho_error) * (difference + errors)
-        ) / mirror.SCALE
-        gross = gamma * real * (caps[i] + caps[i + 1 :]) / mirror.SCALE
+        ) / arithmetic.SCALE
+        gross = gamma * real * (caps[i] + caps[i + 1 :]) / arithmetic.SCALE
         pair = np.where((whole > 0) | (real > 0), product + DOUBLE * gross + 1.0, 0.0)
         bounds[i] += pair.sum()
         bounds[i + 1 :] += pair

@@ -21,8 +21,8 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from tradefl.settlement import mirror
-from tradefl.settlement.mirror import PPB
+from tradefl.settlement import arithmetic
+from tradefl.settlement.arithmetic import PPB
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -170,7 +170,7 @@ def _named(names: Sequence[str], triangle: Sequence[int]) -> list[tuple[str, str
     """Return the entries of an upper triangle that are not zero, by names."""
     return [
         (names[i], names[j], whole)
-        for (i, j), whole in zip(mirror.pairs(len(names)), triangle, strict=True)
+        for (i, j), whole in zip(arithmetic.pairs(len(names)), triangle, strict=True)
         if whole
     ]
 
@@ -244,7 +244,7 @@ class LinearTerms(RuleTerms):
     def score(self, i: int, member: Member, report: Report) -> int:
         """Return ``X_i``, ppb of a bit."""
         del i
-        return mirror.contribution(
+        return arithmetic.contribution(
             report.data_ppb, member.data_bits, self.lambda_ppb, report.cpu_hz
         )
 
@@ -261,11 +261,11 @@ class LinearTerms(RuleTerms):
     def bonds(self, members: Sequence[Member]) -> list[int]:
         """Return ``gamma sum_j rho_ij Xmax_j``, rounded up."""
         caps = [self.cap(i, member) for i, member in enumerate(members)]
-        return [mirror.bond(self.gamma, w) for w in mirror.weights(caps, self.rho_ppb)]
+        return [arithmetic.bond(self.gamma, w) for w in arithmetic.weights(caps, self.rho_ppb)]
 
     def redistribution(self, scores: Sequence[int]) -> list[int]:
         """Return ``R_i``, wei, Eq. (10)."""
-        return mirror.redistribution(self.gamma, self.rho_ppb, scores)
+        return arithmetic.redistribution(self.gamma, self.rho_ppb, scores)
 
     def payment(self, size: int, i: int, j: int, scores: Sequence[int]) -> WeiTerm | None:
         """Return ``t_ij``, Eq. (9); ``None`` where rho is zero."""
@@ -275,7 +275,7 @@ class LinearTerms(RuleTerms):
         return WeiTerm(
             {"rho_ppb": rho, "x_i": x_i, "x_j": x_j},
             f"{self.gamma} * {rho} * ({x_i} - {x_j}) / 10^36",
-            mirror.compensation(self.gamma, rho, x_i, x_j),
+            arithmetic.compensation(self.gamma, rho, x_i, x_j),
         )
 
     def explanation(self, calculation: str, score: int) -> list[str]:
@@ -302,7 +302,7 @@ class LinearTerms(RuleTerms):
         """Yield gamma, lambda and every rho."""
         yield "gamma", self.gamma
         yield "lambda_ppb", self.lambda_ppb
-        for (i, j), rho in zip(mirror.pairs(len(names)), self.rho_ppb, strict=True):
+        for (i, j), rho in zip(arithmetic.pairs(len(names)), self.rho_ppb, strict=True):
             yield f"rho_ppb of {names[i]} and {names[j]}", rho
 
     def facts(self) -> list[tuple[str, str]]:
@@ -402,7 +402,7 @@ class EfficientTerms(RuleTerms):
     def score(self, i: int, member: Member, report: Report) -> int:
         """Return ``phi_i(d_i)``, wei."""
         del member
-        return mirror.value_at(self.schedules[i], report.data_ppb)
+        return arithmetic.value_at(self.schedules[i], report.data_ppb)
 
     def cap(self, i: int, member: Member) -> int:
         """Return ``phi_i(1)``, wei."""
@@ -422,11 +422,11 @@ class EfficientTerms(RuleTerms):
         del members
         least = [points[0][1] for points in self.schedules]
         most = [points[-1][1] for points in self.schedules]
-        return mirror.efficient_bonds(self.constants, least, most)
+        return arithmetic.efficient_bonds(self.constants, least, most)
 
     def redistribution(self, scores: Sequence[int]) -> list[int]:
         """Return ``R_i``, wei."""
-        return mirror.efficient_redistribution(self.constants, scores)
+        return arithmetic.efficient_redistribution(self.constants, scores)
 
     def payment(self, size: int, i: int, j: int, scores: Sequence[int]) -> WeiTerm | None:
         """Return ``t_ij``; everybody settles with everybody."""
@@ -434,7 +434,7 @@ class EfficientTerms(RuleTerms):
         return WeiTerm(
             {"phi_i": phi_i, "phi_j": phi_j, "constant_wei": constant},
             f"({phi_i} - {phi_j}) / {size - 1} + {constant}",
-            mirror.efficient_compensation(size - 1, phi_i, phi_j, constant),
+            arithmetic.efficient_compensation(size - 1, phi_i, phi_j, constant),
         )
 
     def explanation(self, calculation: str, score: int) -> list[str]:
@@ -465,7 +465,7 @@ class EfficientTerms(RuleTerms):
         """Yield every schedule and every constant."""
         for name, points in zip(names, self.schedules, strict=True):
             yield f"{name}: schedule", tuple(f"{v:,} wei at {b:,} ppb" for b, v in points)
-        for (i, j), constant in zip(mirror.pairs(len(names)), self.constants, strict=True):
+        for (i, j), constant in zip(arithmetic.pairs(len(names)), self.constants, strict=True):
             yield f"constant_wei of {names[i]} and {names[j]}", constant
 
     def facts(self) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tradefl.consortium import Consortium
 from tradefl.errors import InputError, Problem
+from tradefl.settlement.accounts.keystore import keystore_accounts, open_keystore, password_from
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chains import (
     Chain,
@@ -20,7 +21,6 @@ from tradefl.settlement.chains import (
     RpcChain,
 )
 from tradefl.settlement.contract import ChainError
-from tradefl.settlement.keys import keystore_accounts, open_keystore, password_from
 from tradefl.settlement.session import acting, established, located, require_derived
 from tradefl.settlement.settle import (
     Attest,

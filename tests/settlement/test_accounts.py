@@ -12,11 +12,11 @@ from tests.settlement.nodes import CHAIN_ID, anvil, deployments, node, shared_no
 
 import tradefl
 from tradefl.consortium import write
+from tradefl.settlement.accounts import PASSWORD_VARIABLE
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import Attestation, attestation, attested_by
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chains import KeySigner, RpcChain
-from tradefl.settlement.keys import PASSWORD_VARIABLE
 from tradefl.settlement.stand_ins import stand_in_key
 
 __all__ = ["node", "shared_node"]
