@@ -9,16 +9,12 @@ import json
 import os
 import subprocess
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-with warnings.catch_warnings():
-    # Typer below 0.21, which Flower asks for, imports names that Click 8.4 has deprecated.
-    warnings.filterwarnings("ignore", "'click.utils.get_", DeprecationWarning)
-    from tradefl.cli import main
+from tradefl.cli import main
 
 SOURCE = Path(__file__).parents[2] / "src"
 # Wide and colourless, whatever terminal or CI the tests run in.

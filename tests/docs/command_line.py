@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import typer
 
 from tradefl.cli import app
 
@@ -27,12 +26,12 @@ answer is no, 2 bad input.
 
 def page() -> str:
     """Return the page."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group)
+    group = app
     context = click.Context(group, info_name="tradefl")
     parts = [INTRODUCTION, *_options(group, context)]
-    for name, command in group.commands.items():
-        if not command.hidden:
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is not None and not command.hidden:
             parts += _command(command, click.Context(command, context, info_name=name))
     return "\n".join(parts)
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
-import typer
 import yaml
 from tests.cli import command  # noqa: F401  (imports the command line without its warnings)
 
@@ -18,7 +18,8 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 PAGE = (ROOT / "docs" / "how-to" / "containers.md").read_text("utf-8")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-GROUP: Any = typer.main.get_command(app)
+GROUP: Any = app
+CONTEXT = click.Context(app)
 # What is copied from this repository, not from another stage.
 COPIED = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
 
@@ -35,7 +36,7 @@ def test_the_commands_are_those_that_there_are(arguments: list[str]) -> None:
     plain = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", one) for one in arguments]
     plain = [f"{one}0x{'0' * 40}" if one == "--contract=" else one for one in plain]
     if plain != ["--version"]:
-        found = GROUP.commands[plain[0]]
+        found = GROUP.get_command(CONTEXT, plain[0])
         found.make_context(plain[0], plain[1:])  # exits where an option or argument is unknown
 
 

@@ -5,68 +5,65 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
+import click
 
 from tradefl._version import __version__
-from tradefl.cli.agreement import agreement
-from tradefl.cli.attest import attest
-from tradefl.cli.audit import audit
-from tradefl.cli.check import check
-from tradefl.cli.command import Command
-from tradefl.cli.compare import compare
-from tradefl.cli.consent import consent
-from tradefl.cli.dashboard import dashboard
-from tradefl.cli.design import design
-from tradefl.cli.dispute import dispute
-from tradefl.cli.explain import explain
-from tradefl.cli.fit_accuracy import fit_accuracy
-from tradefl.cli.init import init
-from tradefl.cli.negotiate import negotiate
-from tradefl.cli.node import node
-from tradefl.cli.report import report
-from tradefl.cli.reproduce import reproduce
-from tradefl.cli.rule import rule
-from tradefl.cli.run import run
-from tradefl.cli.settle import settle
-from tradefl.cli.solve import solve
-from tradefl.cli.train import train
-from tradefl.cli.tune import tune
+from tradefl.cli.command import Commands
 from tradefl.errors import InputError, Problem
+from tradefl.text import printable
 
-app = typer.Typer(
+# In the order of the help. The module of each has the function of its name.
+COMMANDS = (
+    *("init", "check", "solve", "explain", "tune", "design", "compare", "fit_accuracy", "train"),
+    *("agreement", "attest", "settle", "dispute", "rule", "consent", "audit"),
+    *("run", "node", "negotiate", "reproduce", "report", "dashboard"),
+)
+SHELLS = ("bash", "zsh", "fish")
+
+
+def _print_version(context: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"tradefl {__version__}")
+        context.exit()
+
+
+def _print_completion(context: click.Context, _option: click.Parameter, shell: str | None) -> None:
+    if shell is None:
+        return
+    from click.shell_completion import get_completion_class
+
+    completion = get_completion_class(shell)
+    if completion is not None:
+        click.echo(completion(app, {}, "tradefl", "_TRADEFL_COMPLETE").source())
+    context.exit()
+
+
+app = Commands(
+    COMMANDS,
     name="tradefl",
     help="A trading mechanism for cross-silo federated learning between rivals.",
-    no_args_is_help=True,
     context_settings={"help_option_names": ["--help", "-h"]},
-    pretty_exceptions_enable=False,
+    params=[
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_print_version,
+            help="Print the version.",
+        ),
+        click.Option(
+            ["--show-completion"],
+            type=click.Choice(SHELLS),
+            is_eager=True,
+            expose_value=False,
+            callback=_print_completion,
+            help="Print a script that completes commands and options in this shell.",
+        ),
+    ],
 )
-for command in (
-    *(init, check, solve, explain, tune, design, compare, fit_accuracy, train),
-    *(
-        agreement,
-        attest,
-        settle,
-        dispute,
-        rule,
-        consent,
-        audit,
-        run,
-        node,
-        negotiate,
-        reproduce,
-        report,
-        dashboard,
-    ),
-):
-    app.command(cls=Command)(command)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"tradefl {__version__}")
-        raise typer.Exit
 
 
 # Errors of the library name its parameters: as their place, or quoted in their message.
@@ -93,18 +90,6 @@ def _quoted(message: str) -> str:
     return message
 
 
-@app.callback()
-def _root(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Print the version.", callback=_print_version, is_eager=True
-        ),
-    ] = False,
-) -> None:
-    """Compute what rivals contribute to a shared model, and who compensates whom."""
-
-
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and a message that names it."""
     for stream in (sys.stdout, sys.stderr):
@@ -112,11 +97,34 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         _require_folder()
-        app(prog_name="tradefl")
+        sys.exit(_run(sys.argv[1:]))
     except InputError as error:
         for line in _with_flags(error).lines():
             sys.stderr.write(f"error: {line}\n")
         sys.exit(2)
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command and return its exit code; wrong usage is explained on stderr."""
+    if not arguments:
+        with click.Context(app, info_name="tradefl", **app.context_settings) as context:
+            click.echo(context.get_help(), err=True)
+        return 2
+    try:
+        code: Any = app.main(arguments, prog_name="tradefl", standalone_mode=False)
+    except click.UsageError as error:
+        if error.ctx is not None:
+            sys.stderr.write(error.ctx.get_usage() + "\n")
+            sys.stderr.write(f"Try '{error.ctx.command_path} --help' for help.\n\n")
+        sys.stderr.write(f"Error: {printable(error.format_message())}\n")
+        return error.exit_code
+    except click.ClickException as error:
+        sys.stderr.write(f"Error: {printable(error.format_message())}\n")
+        return error.exit_code
+    except click.Abort:
+        sys.stderr.write("Aborted.\n")
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 def _require_folder() -> None:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import password_prompt
 from tradefl.cli.output import note, warn
 from tradefl.consortium import load
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 MaxDeposit = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--max-deposit",
         min=0,
         help="The most that an organization deposits, wei; default: bond and dispute stake.",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
@@ -15,7 +14,7 @@ def agreement(
     file: File,
     chain_id: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--chain-id", min=1, help="The chain, where the file names none.", show_default=False
         ),
     ] = None,

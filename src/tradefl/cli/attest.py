@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-
+from tradefl.cli.declaring import Argument, Option
 from tradefl.cli.options import (
     ContractAddress,
     File,
@@ -32,7 +31,7 @@ from tradefl.errors import InputError
 def attest(
     file: File,
     document: Annotated[
-        Path, typer.Argument(help="A training or solution document.", show_default=False)
+        Path, Argument(help="A training or solution document.", show_default=False)
     ],
     keystore: Keystore = None,
     password_file: PasswordFile = None,
@@ -40,7 +39,7 @@ def attest(
     rpc: Nodes = None,
     chain_id: Annotated[
         int | None,
-        typer.Option(
+        Option(
             "--chain-id",
             min=1,
             help="Sign for this chain, with or without a node; refuse any other.",
@@ -49,13 +48,11 @@ def attest(
     ] = None,
     serial: Annotated[
         int,
-        typer.Option(
-            "--serial", min=0, max=2**64 - 1, help="A higher one replaces an earlier report."
-        ),
+        Option("--serial", min=0, max=2**64 - 1, help="A higher one replaces an earlier report."),
     ] = 1,
     expiry: Annotated[
         int,
-        typer.Option(
+        Option(
             "--expiry",
             min=0,
             max=2**64 - 1,
@@ -64,7 +61,7 @@ def attest(
     ] = 0,
     from_block: FromBlock = 0,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the signatures here instead.")
+        Path | None, Option("--output", "-o", help="Write the signatures here instead.")
     ] = None,
 ) -> None:
     """Sign every contribution of a document for a settlement's contract (EIP-712).

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import click
 
+from tradefl.cli.declaring import Argument, Option
 from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
@@ -23,14 +24,14 @@ PROPOSALS = 200  # rows of the table; --json has them all
 def audit(
     file: Annotated[
         Path | None,
-        typer.Argument(help="The consortium file to compare with.", show_default=False),
+        Argument(help="The consortium file to compare with.", show_default=False),
     ] = None,
     rpc: Rpc = None,
     contract: ContractAddress = None,
     from_block: FromBlock = 0,
     negotiation: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--negotiation",
             help="Replay the negotiation too: every turn, every proposal; with the file, every "
             "best response.",
@@ -82,7 +83,7 @@ def audit(
             say()
             _print_negotiation(replayed)
     if not verdict.agrees or not (replayed is None or replayed.agrees):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _rehearsed(consortium: Any) -> Audit:

@@ -1,25 +1,27 @@
-"""What every command has besides its own options: ``--quiet``, and for files ``--allow-path``."""
+"""What all commands share: ``--quiet``, for files ``--allow-path``, and importing late."""
 
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
-from typer.core import TyperCommand
 
+from tradefl.cli.declaring import ExplainedCommand, command_of
 from tradefl.cli.output import be_quiet
 from tradefl.consortium.reading import ALLOW_PATH
+from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError
 
 
-class Command(TyperCommand):
+class Command(ExplainedCommand):
     """A command with ``--quiet``; one that reads a consortium file has ``--allow-path`` too."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        if self.name != "init" and any(one.name == "file" for one in self.params):
+        if self.name != "init" and any(parameter.name == "file" for parameter in self.params):
             self.params.append(
                 click.Option(
                     ["--allow-path"],
@@ -40,6 +42,52 @@ class Command(TyperCommand):
                 help="Only the result and errors: no progress, no notes.",
             )
         )
+
+
+class Commands(click.Group):
+    """The commands by name; the module of a command is imported when the command is used.
+
+    Parameters
+    ----------
+    homes
+        The module of every command in :mod:`tradefl.cli`; its function has the module's name.
+    """
+
+    def __init__(self, homes: tuple[str, ...], **options: Any) -> None:
+        super().__init__(**options)
+        self.homes = {home.replace("_", "-"): home for home in homes}
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return the names, in the order of the help."""
+        return list(self.homes)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, imported now, or None where there is no such name."""
+        home = self.homes.get(cmd_name)
+        if home is None:
+            return None
+        if cmd_name not in self.commands:
+            function = getattr(import_module(f"tradefl.cli.{home}"), home)
+            self.add_command(command_of(function, Command), cmd_name)
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command and its arguments, or fail with the name that was perhaps meant."""
+        if args and not args[0].startswith("-") and args[0] not in self.homes:
+            ctx.fail(f"No such command {args[0]!r}.{suggestion(args[0], list(self.homes))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write each command with the whole first paragraph of its help."""
+        rows = []
+        for name in self.list_commands(ctx):
+            command = self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                rows.append((name, " ".join((command.help or "").split("\n\n")[0].split())))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
 
 def _heed(_context: click.Context, _option: click.Parameter, wanted: bool) -> None:

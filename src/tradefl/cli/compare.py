@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, OneOf
 from tradefl.cli.output import (
     note,
@@ -33,19 +32,17 @@ def compare(
     file: File,
     target: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--target",
             help="Design the efficient rule with this target; default: the file's rule, or "
             "equal-gain where it has none.",
-            click_type=OneOf(TARGETS),
+            type=OneOf(TARGETS),
         ),
     ] = None,
     as_json: Json = False,
     chart: Annotated[
         Path | None,
-        typer.Option(
-            "--chart", help="Draw what each gains under each rule here: .svg, .png or .html."
-        ),
+        Option("--chart", help="Draw what each gains under each rule here: .svg, .png or .html."),
     ] = None,
 ) -> None:
     """Compare no compensation, the paper's gamma, the best gamma, and the efficient rule.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from tradefl.cli.acting import existing_settlement
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import (
     ChainId,
     ContractAddress,
@@ -27,7 +26,7 @@ def consent(
     file: File,
     organization: Annotated[
         list[str],
-        typer.Option("--organization", help="Who consents; repeat it, or all.", show_default=False),
+        Option("--organization", help="Who consents; repeat it, or all.", show_default=False),
     ],
     rpc: Nodes = None,
     keystore: Keystore = None,

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import File
 from tradefl.cli.output import note, progress
 from tradefl.consortium import load
@@ -17,27 +16,23 @@ def dashboard(
     file: File,
     training: Annotated[
         Path | None,
-        typer.Option("--training", help="Show the training of this tradefl train document."),
+        Option("--training", help="Show the training of this tradefl train document."),
     ] = None,
     host: Annotated[
         str,
-        typer.Option(
-            "--host", help="The address to serve. Other machines reach any but the default."
-        ),
+        Option("--host", help="The address to serve. Other machines reach any but the default."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65_535, help="The port.")] = 8501,
+    port: Annotated[int, Option("--port", min=1, max=65_535, help="The port.")] = 8501,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--allow-host",
             help="A name under which browsers may ask for the console; may be given again. "
             "Default: those of --host.",
             show_default=False,
         ),
     ] = None,
-    no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Do not open a browser.")
-    ] = False,
+    no_browser: Annotated[bool, Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Show a consortium in the browser: edit it, move gamma, and see who pays whom at once.
 

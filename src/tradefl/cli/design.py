@@ -6,8 +6,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Annotated
 
-import typer
+import click
 
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, OneOf, Seed
 from tradefl.cli.output import (
     TABLE_ROWS,
@@ -33,7 +34,7 @@ def design(
     file: File,
     output: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--output",
             "-o",
             help="Where to write the consortium under the efficient rule; without it, nowhere.",
@@ -41,21 +42,19 @@ def design(
     ] = None,
     target: Annotated[
         str,
-        typer.Option(
+        Option(
             "--target",
             help="How the gain is split: equally, in proportion to the payoffs without "
             "compensation, or with the least cash.",
-            click_type=OneOf(TARGETS),
+            type=OneOf(TARGETS),
         ),
     ] = "equal-gain",
     breakpoints: Annotated[
         int,
-        typer.Option(
-            "--breakpoints", min=4, max=MAX_BREAKPOINTS, help="Of each schedule, at most."
-        ),
+        Option("--breakpoints", min=4, max=MAX_BREAKPOINTS, help="Of each schedule, at most."),
     ] = MAX_BREAKPOINTS,
     starts: Annotated[
-        int, typer.Option("--starts", min=0, help="Random starts of best responses to try.")
+        int, Option("--starts", min=0, help="Random starts of best responses to try.")
     ] = RANDOM_STARTS,
     seed: Seed = 0,
     as_json: Json = False,
@@ -98,7 +97,7 @@ def design(
         print_design(found)
     if not found.verified():
         note("the rule is not verified: somebody gains by deviating, or is worse off; not written")
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
     if output is not None:
         write(consortium.designed(found.rule, target), output)
         note(f"wrote {output}; try: tradefl compare {quote(str(output))}")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from tradefl.cli.acting import existing_settlement, place_of
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import (
     ChainId,
     ContractAddress,
@@ -26,11 +25,9 @@ from tradefl.cli.output import say
 def dispute(
     file: File,
     organization: Annotated[
-        str, typer.Option("--organization", help="Who disputes.", show_default=False)
+        str, Option("--organization", help="Who disputes.", show_default=False)
     ],
-    against: Annotated[
-        str, typer.Option("--against", help="Whose report, by name.", show_default=False)
-    ],
+    against: Annotated[str, Option("--against", help="Whose report, by name.", show_default=False)],
     rpc: Nodes = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import numpy as np
-import typer
 
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method
 from tradefl.cli.output import note, print_json, print_table, progress, say
 from tradefl.consortium import Consortium, load
@@ -30,7 +31,7 @@ def explain(
     file: File,
     organization: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--organization",
             help="Only this one's statement; may be given again.",
             show_default=False,
@@ -39,16 +40,16 @@ def explain(
     method: Method = DEFAULT_METHOD,
     profile: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--profile",
             help="Explain the contributions of this solution or training document; default: solve.",
         ),
     ] = None,
     as_json: Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    markdown: Annotated[bool, Option("--markdown", help="Print Markdown.")] = False,
     wei: Annotated[
         bool,
-        typer.Option("--wei", help="Add the redistribution in wei, as the contract computes it."),
+        Option("--wei", help="Add the redistribution in wei, as the contract computes it."),
     ] = False,
 ) -> None:
     """Itemize every payoff, each line with its equation and its numbers; say who pays whom.
@@ -73,7 +74,7 @@ def explain(
     else:
         _print(solution, statements, in_wei, who)
     if solution.status == "iteration_limit":
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def settled_solution(consortium: Consortium, document: Any, place: object) -> Solution:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tomli_w
-import typer
 
+from tradefl.cli.declaring import Argument, Option
 from tradefl.cli.options import (
     Aggregation,
     AssumedHostile,
@@ -51,7 +51,7 @@ ROWS = 100
 def fit_accuracy(
     file: Annotated[
         Path | None,
-        typer.Argument(
+        Argument(
             help="Whose data it is; default: equal organizations, data counted in samples.",
             show_default=False,
         ),
@@ -70,25 +70,25 @@ def fit_accuracy(
     device: Device = "cpu",
     fractions: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--fractions",
             help="The ladder: fractions of everybody's data, such as 0.05,0.2,1; default: 8 from "
             "0.02 (or D_min) to 1 in equal ratios.",
         ),
     ] = None,
     seeds: Annotated[
-        int, typer.Option("--seeds", min=1, max=1000, help="Trainings for each fraction.")
+        int, Option("--seeds", min=1, max=1000, help="Trainings for each fraction.")
     ] = 3,
     organizations: Annotated[
         int,
-        typer.Option("--organizations", min=1, max=10_000, help="How many, without a file."),
+        Option("--organizations", min=1, max=10_000, help="How many, without a file."),
     ] = 10,
     points: Annotated[
-        Path | None, typer.Option("--points", help="Write the points here (CSV data,accuracy).")
+        Path | None, Option("--points", help="Write the points here (CSV data,accuracy).")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--output",
             "-o",
             help="Write the consortium here, with the measured section; its points beside it.",

@@ -6,8 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Annotated
 
-import typer
-
+from tradefl.cli.declaring import Argument, Option
 from tradefl.cli.output import note, say
 from tradefl.consortium import sample
 from tradefl.consortium.files import atomic_write
@@ -15,10 +14,10 @@ from tradefl.errors import InputError
 
 
 def init(
-    file: Annotated[Path, typer.Argument(help="Where to write it; - for stdout.")] = Path(
+    file: Annotated[Path, Argument(help="Where to write it; - for stdout.")] = Path(
         "consortium.toml"
     ),
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    force: Annotated[bool, Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write a commented sample consortium.
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+import click
 
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import (
     live_table,
@@ -39,16 +40,16 @@ def negotiate(
     file: File,
     processes: Annotated[
         bool,
-        typer.Option("--processes", help="A process for each organization, on a real chain."),
+        Option("--processes", help="A process for each organization, on a real chain."),
     ] = False,
     rpc: Annotated[
         str | None,
-        typer.Option("--rpc", help="A development node to do it on; default: an anvil of its own."),
+        Option("--rpc", help="A development node to do it on; default: an anvil of its own."),
     ] = None,
     as_json: Json = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write the JSON document here, for tradefl settle."),
+        Option("--output", "-o", help="Write the JSON document here, for tradefl settle."),
     ] = None,
 ) -> None:
     """Let each organization answer the others' proposals with what is best for itself.
@@ -90,7 +91,7 @@ def negotiate(
         print_solution(solution)
     if not solution.certificate.is_equilibrium(TOLERANCE):
         note(_shortfall(agreement, standing))
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _solution(

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-import typer
+import click
 
 from tradefl.cli.acting import MaxDeposit, commit
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import (
     ChainId,
     ContractAddress,
@@ -48,12 +49,12 @@ INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 def node(
     organization: Annotated[
         Path,
-        typer.Option("--organization", help="The private file (TOML).", show_default=False),
+        Option("--organization", help="The private file (TOML).", show_default=False),
     ],
     rpc: NodesOrVariable = None,
     agreement: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--agreement",
             help="What you agreed on: the consortium file, an agreement document (.json) or its "
             "hash; default: what the private file names.",
@@ -71,7 +72,7 @@ def node(
     max_deposit: MaxDeposit = None,
     log: Annotated[
         Path | None,
-        typer.Option("--log", help="Append a JSON line for everything that changes. Private."),
+        Option("--log", help="Append a JSON line for everything that changes. Private."),
     ] = None,
     from_block: FromBlock = 0,
 ) -> None:
@@ -111,10 +112,10 @@ def node(
             ended = _negotiate(agent, settlement, account, _Watcher(show, log))
     except KeyboardInterrupt:
         say(f"{who}: stopped; the same command goes on from where the chain stands")
-        raise typer.Exit(INTERRUPTED) from None
+        raise click.exceptions.Exit(INTERRUPTED) from None
     if not ended:
         note(f"{who}: cancelled: not everybody joined in time; the deposit is back")
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _joined(

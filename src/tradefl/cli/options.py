@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
-import typer
 
+from tradefl.cli.declaring import Argument, Option
 from tradefl.consortium.schema import AGGREGATIONS, suggestion
 from tradefl.errors import InputError
 from tradefl.solvers import METHODS
@@ -31,23 +31,23 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # not generic before click
             raise
 
 
-File = Annotated[Path, typer.Argument(help="The consortium file (TOML).", show_default=False)]
+File = Annotated[Path, Argument(help="The consortium file (TOML).", show_default=False)]
 Method = Annotated[
     str,
-    typer.Option("--method", "-m", help="The solver.", click_type=OneOf(METHODS)),
+    Option("--method", "-m", help="The solver.", type=OneOf(METHODS)),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Json = Annotated[bool, Option("--json", help="Print one JSON document on stdout.")]
 NoTune = Annotated[
     bool,
-    typer.Option("--no-tune", help="Leave the curve of welfare over gamma out of the report."),
+    Option("--no-tune", help="Leave the curve of welfare over gamma out of the report."),
 ]
 Rpc = Annotated[
     str | None,
-    typer.Option("--rpc", help="An Ethereum JSON-RPC node: http(s)://..., or an IPC path."),
+    Option("--rpc", help="An Ethereum JSON-RPC node: http(s)://..., or an IPC path."),
 ]
 Nodes = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--rpc",
         help="An Ethereum JSON-RPC node: http(s)://..., host:port, or an IPC path. Given several "
         "times, all nodes must give the same answers.",
@@ -57,7 +57,7 @@ Nodes = Annotated[
 # of a machine to read, variables are not.
 NodesOrVariable = Annotated[
     list[str] | None,
-    typer.Option(
+    Option(
         "--rpc",
         envvar="TRADEFL_RPC",
         show_envvar=False,
@@ -68,50 +68,48 @@ NodesOrVariable = Annotated[
 ]
 ChainId = Annotated[
     int | None,
-    typer.Option("--chain-id", min=1, help="The chain's id; any other chain is refused."),
+    Option("--chain-id", min=1, help="The chain's id; any other chain is refused."),
 ]
 MaxFee = Annotated[
     str | None,
-    typer.Option("--max-fee", help="The most to offer per gas, gwei; default: 200."),
+    Option("--max-fee", help="The most to offer per gas, gwei; default: 200."),
 ]
 MaxPriorityFee = Annotated[
     str | None,
-    typer.Option(
-        "--max-priority-fee", help="The most to offer as priority fee, gwei; default: 30."
-    ),
+    Option("--max-priority-fee", help="The most to offer as priority fee, gwei; default: 30."),
 ]
 MaxTotalFee = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--max-total-fee",
         help="The most to spend on fees in this run, in the chain's currency; default: 1.",
     ),
 ]
 StateFolder = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--state",
         help="The folder where signed transactions are recorded; default: the user's state folder.",
     ),
 ]
 Organizations = Annotated[
     list[str] | None,
-    typer.Option("--organization", help="Who acts: a name, several times, or all."),
+    Option("--organization", help="Who acts: a name, several times, or all."),
 ]
 FromBlock = Annotated[
-    int, typer.Option("--from-block", min=0, help="The first block to search for the contract.")
+    int, Option("--from-block", min=0, help="The first block to search for the contract.")
 ]
 
 
 def _address(value: str | None) -> str | None:
     if value is not None and not re.fullmatch(r"0x[0-9a-fA-F]{40}", value):
-        raise typer.BadParameter(f"expected 0x and 40 hexadecimal digits, got {value!r}.")
+        raise click.BadParameter(f"expected 0x and 40 hexadecimal digits, got {value!r}.")
     return value
 
 
 ContractAddress = Annotated[
     str | None,
-    typer.Option("--contract", help="The settlement's address on the chain.", callback=_address),
+    Option("--contract", help="The settlement's address on the chain.", callback=_address),
 ]
 
 
@@ -144,11 +142,11 @@ def fee_caps(
 
 Keystore = Annotated[
     Path | None,
-    typer.Option("--keystore", help="A folder of encrypted key files, one an organization."),
+    Option("--keystore", help="A folder of encrypted key files, one an organization."),
 ]
 PasswordFile = Annotated[
     Path | None,
-    typer.Option(
+    Option(
         "--password-file",
         help="The key files' password; default: $TRADEFL_KEYSTORE_PASSWORD, or a prompt.",
     ),
@@ -172,7 +170,7 @@ def password_prompt(keystore: Path | None) -> str:
         raise InputError.at("--keystore", NOBODY_TO_ASK)
     try:
         return str(
-            typer.prompt(f"Password of the key files in {keystore}", hide_input=True, err=True)
+            click.prompt(f"Password of the key files in {keystore}", hide_input=True, err=True)
         )
     except click.Abort:
         raise InputError.at("--keystore", NOBODY_TO_ASK) from None
@@ -182,7 +180,7 @@ def password_prompt(keystore: Path | None) -> str:
 
 Data = Annotated[
     str,
-    typer.Option(
+    Option(
         "--data",
         help="digits, breast-cancer (embedded); cifar10, fashion-mnist, svhn, eurosat; or a name "
         "that the folder holds.",
@@ -190,40 +188,38 @@ Data = Annotated[
 ]
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="The folder of the data: npz files or folders of images."),
+    Option("--data-dir", help="The folder of the data: npz files or folders of images."),
 ]
 ModelName = Annotated[
     str,
-    typer.Option(
+    Option(
         "--model",
         help="logistic; with the vision extra mlp, cnn, resnet18, alexnet, densenet, mobilenet.",
     ),
 ]
 Width = Annotated[
-    float, typer.Option("--width", help="Scales the model's channels; 0.25 is a quick one.")
+    float, Option("--width", help="Scales the model's channels; 0.25 is a quick one.")
 ]
-Rounds = Annotated[int, typer.Option("--rounds", "-r", help="Rounds of federated averaging.")]
-LocalEpochs = Annotated[
-    int, typer.Option("--local-epochs", help="Passes over its samples in a round.")
-]
+Rounds = Annotated[int, Option("--rounds", "-r", help="Rounds of federated averaging.")]
+LocalEpochs = Annotated[int, Option("--local-epochs", help="Passes over its samples in a round.")]
 LearningRate = Annotated[
     float | None,
-    typer.Option("--lr", "--learning-rate", help="The learning rate; default: the model's own."),
+    Option("--lr", "--learning-rate", help="The learning rate; default: the model's own."),
 ]
-BatchSize = Annotated[int, typer.Option("--batch-size", help="Samples in a step.")]
-Seed = Annotated[int, typer.Option("--seed", help="Of all that is drawn.")]
+BatchSize = Annotated[int, Option("--batch-size", help="Samples in a step.")]
+Seed = Annotated[int, Option("--seed", help="Of all that is drawn.")]
 Aggregation = Annotated[
     str | None,
-    typer.Option(
+    Option(
         "--aggregation",
         help="How updates become a model; default: [training] of the file, or fedavg.",
-        click_type=OneOf(AGGREGATIONS),
+        type=OneOf(AGGREGATIONS),
         show_default=False,
     ),
 ]
 ClipNorm = Annotated[
     float | None,
-    typer.Option(
+    Option(
         "--clip-norm",
         help="The longest step of an update, longer ones are shortened; 0: any; default: the "
         "file's.",
@@ -232,7 +228,7 @@ ClipNorm = Annotated[
 ]
 AssumedHostile = Annotated[
     int | None,
-    typer.Option(
+    Option(
         "--assumed-hostile",
         min=1,
         help="trimmed-mean, krum, bulyan: how many organizations may be hostile; default: the "
@@ -241,7 +237,7 @@ AssumedHostile = Annotated[
     ),
 ]
 Device = Annotated[
-    str, typer.Option("--device", help="cpu, cuda, cuda:1, ...; auto: a GPU when there is one.")
+    str, Option("--device", help="cpu, cuda, cuda:1, ...; auto: a GPU when there is one.")
 ]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
+import click
 
+from tradefl.cli.declaring import Option
 from tradefl.cli.explain import settled_solution
 from tradefl.cli.options import File, Method, NoTune
 from tradefl.cli.output import note, require_distinct, require_writable, status
@@ -25,28 +26,28 @@ COMPARED_UP_TO = 50
 
 def report(
     file: File,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the page.")] = Path(
+    output: Annotated[Path, Option("--output", "-o", help="Where to write the page.")] = Path(
         "report.html"
     ),
     method: Method = DEFAULT_METHOD,
     profile: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--profile",
             help="Report the contributions of this solution or training document; default: solve.",
         ),
     ] = None,
     training: Annotated[
         Path | None,
-        typer.Option("--training", help="Add the training of this tradefl train document."),
+        Option("--training", help="Add the training of this tradefl train document."),
     ] = None,
     settlement: Annotated[
         Path | None,
-        typer.Option("--settlement", help="Add the receipts of this tradefl settle document."),
+        Option("--settlement", help="Add the receipts of this tradefl settle document."),
     ] = None,
     no_tune: NoTune = False,
     no_compare: Annotated[
-        bool, typer.Option("--no-compare", help="Leave out the rules side by side.")
+        bool, Option("--no-compare", help="Leave out the rules side by side.")
     ] = False,
 ) -> None:
     """Write one page that shows who contributes what, who pays whom, why, and how it is proven.
@@ -131,4 +132,4 @@ def _compared(consortium: Consortium) -> Comparison | None:
 
 def _exit_with(solution: Solution) -> None:
     if solution.status == "iteration_limit":
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
+import click
 
+from tradefl.cli.declaring import Argument, Option
 from tradefl.cli.options import DataDir, Device, Json, OneOf
 from tradefl.cli.output import counted_progress, note, print_facts, print_json, print_table, say
 from tradefl.consortium.schema import suggestion
@@ -28,54 +29,50 @@ if TYPE_CHECKING:
 def reproduce(
     figures: Annotated[
         list[str] | None,
-        typer.Argument(
+        Argument(
             help="fig4, fig5, ..., or simulation, training, all, compensation; default: "
             "simulation.",
             show_default=False,
         ),
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The folder of the results.")] = Path(
+    out: Annotated[Path, Option("--out", "-o", help="The folder of the results.")] = Path(
         "reproduction"
     ),
     seeds: Annotated[
-        int, typer.Option("--seeds", min=1, max=100_000, help="Consortia drawn for each figure.")
+        int, Option("--seeds", min=1, max=100_000, help="Consortia drawn for each figure.")
     ] = 50,
     workers: Annotated[
         int | None,
-        typer.Option("--workers", min=1, max=1024, help="Processes; default: one for each CPU."),
+        Option("--workers", min=1, max=1024, help="Processes; default: one for each CPU."),
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(
-            "--ray", help="Work on this Ray cluster: HOST:PORT, auto; local: start one here."
-        ),
+        Option("--ray", help="Work on this Ray cluster: HOST:PORT, auto; local: start one here."),
     ] = None,
     same_bytes: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--same-bytes",
             help="Refuse other kinds of processors, whose last digits may differ.",
         ),
     ] = False,
     profile: Annotated[
         str,
-        typer.Option(
+        Option(
             "--profile",
             help="Of the training figures: small for two CPUs, full for a GPU.",
-            click_type=OneOf(["small", "full"]),
+            type=OneOf(["small", "full"]),
         ),
     ] = "small",
     pairs: Annotated[
         list[str] | None,
-        typer.Option(
+        Option(
             "--pair", help="Only this model and data set; may be given again.", show_default=False
         ),
     ] = None,
     training_seeds: Annotated[
         int | None,
-        typer.Option(
-            "--training-seeds", min=1, max=1000, help="Trainings; default: the profile's."
-        ),
+        Option("--training-seeds", min=1, max=1000, help="Trainings; default: the profile's."),
     ] = None,
     data_dir: DataDir = None,
     device: Device = "cpu",
@@ -129,7 +126,7 @@ def reproduce(
     except (KeyboardInterrupt, _TerminatedError) as stop:
         note("stopped; the same command goes on from what is done")
         code = TERMINATED if isinstance(stop, _TerminatedError) else INTERRUPTED
-        raise typer.Exit(code) from None
+        raise click.exceptions.Exit(code) from None
     if scorecard.draws < ENOUGH_DRAWS:
         note(FEW)
     if as_json:

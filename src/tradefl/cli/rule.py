@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from tradefl.cli.acting import existing_settlement, place_of
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import (
     ChainId,
     ContractAddress,
@@ -26,18 +25,16 @@ from tradefl.errors import InputError
 
 def rule(
     file: File,
-    report: Annotated[
-        str, typer.Option("--report", help="Whose report, by name.", show_default=False)
-    ],
-    uphold: Annotated[bool, typer.Option("--uphold", help="The report stands.")] = False,
-    strike: Annotated[bool, typer.Option("--strike", help="The report counts as silence.")] = False,
+    report: Annotated[str, Option("--report", help="Whose report, by name.", show_default=False)],
+    uphold: Annotated[bool, Option("--uphold", help="The report stands.")] = False,
+    strike: Annotated[bool, Option("--strike", help="The report counts as silence.")] = False,
     data: Annotated[
         float | None,
-        typer.Option("--data", help="The share of its data from now on.", show_default=False),
+        Option("--data", help="The share of its data from now on.", show_default=False),
     ] = None,
     hz: Annotated[
         float | None,
-        typer.Option("--hz", help="Its CPU frequency from now on, Hz.", show_default=False),
+        Option("--hz", help="Its CPU frequency from now on, Hz.", show_default=False),
     ] = None,
     rpc: Nodes = None,
     keystore: Keystore = None,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
+import click
 
+from tradefl.cli.declaring import Option
 from tradefl.cli.explain import print_statements, settled_solution
 from tradefl.cli.options import (
     Aggregation,
@@ -73,7 +74,7 @@ def run(
     as_json: Json = False,
     output: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--output",
             "-o",
             help="A folder for solution.json, training.json, settlement.json and report.html; made "
@@ -120,7 +121,7 @@ def run(
     training = train(plan, profile=solution.profile, watch=show_round)
     # Nobody pays for a model that is worth nothing before the partners have looked at it.
     if not (require_contributions(training) and require_converged(training)):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
     trained = training.to_dict()
     with status("settling") as show:
         agreement = parties.agreement
@@ -163,7 +164,7 @@ def run(
     if output is not None and reporting:
         note(f"wrote {output / REPORT}")
     if not verdict.agrees:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _require_folder(path: Path) -> bool:

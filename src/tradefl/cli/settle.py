@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
-import typer
 
 from tradefl.cli.acting import MaxDeposit, commit
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import (
     ChainId,
     ContractAddress,
@@ -63,7 +63,7 @@ def settle(
     file: File,
     profile: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--profile",
             help="Settle the contributions of this solution or training document; default: solve.",
         ),
@@ -73,17 +73,17 @@ def settle(
     contract: ContractAddress = None,
     accounts: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--accounts",
             help="unlocked: the accounts that a development node signs for; the default.",
-            click_type=OneOf(["unlocked"]),
+            type=OneOf(["unlocked"]),
         ),
     ] = None,
     keystore: Keystore = None,
     password_file: PasswordFile = None,
     attestations: Annotated[
         Path | None,
-        typer.Option("--attestations", help="JSON: the verifier's signature by organization."),
+        Option("--attestations", help="JSON: the verifier's signature by organization."),
     ] = None,
     chain_id: ChainId = None,
     max_fee: MaxFee = None,
@@ -92,13 +92,13 @@ def settle(
     state_folder: StateFolder = None,
     confirmations: Annotated[
         int | None,
-        typer.Option("--confirmations", min=0, help="Blocks on top before a step counts; 0."),
+        Option("--confirmations", min=0, help="Blocks on top before a step counts; 0."),
     ] = None,
     timeout: Annotated[
         float | None,
-        typer.Option(
+        Option(
             "--timeout",
-            click_type=click.FloatRange(0.0, 86_400.0, min_open=True),
+            type=click.FloatRange(0.0, 86_400.0, min_open=True),
             help="Seconds to wait for the node, and for each transaction; 120.",
         ),
     ] = None,
@@ -106,14 +106,14 @@ def settle(
     max_deposit: MaxDeposit = None,
     payout: Annotated[
         str | None,
-        typer.Option("--payout", help="Withdraw to this address.", show_default=False),
+        Option("--payout", help="Withdraw to this address.", show_default=False),
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Stay until the others have done their part.")
+        bool, Option("--wait", help="Stay until the others have done their part.")
     ] = False,
     report: Annotated[
         bool,
-        typer.Option(
+        Option(
             "--report/--no-report",
             help="Report the contributions, or leave that to the agents of a negotiation.",
             show_default=False,
@@ -122,7 +122,7 @@ def settle(
     from_block: FromBlock = 0,
     as_json: Json = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the JSON document here too.")
+        Path | None, Option("--output", "-o", help="Write the JSON document here too.")
     ] = None,
 ) -> None:
     """Deploy or find the contract, and do every step that is due; cut off, it continues.
@@ -230,7 +230,7 @@ def settle(
     else:
         print_settlement(settlement, document, verdict)
     if not _finished(settlement, state) or not verdict.agrees:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def audited(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import click
-import typer
 
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method, OneOf
 from tradefl.cli.output import (
     TABLE_ROWS,
@@ -33,7 +33,7 @@ from tradefl.statement import decimals, money
 
 def _open_unit_interval(value: float | None) -> float | None:
     if value is not None and not 0.0 < value < 1.0:  # click's own range lets NaN pass
-        raise typer.BadParameter(f"{value} is not in the range 0<x<1.")
+        raise click.BadParameter(f"{value} is not in the range 0<x<1.")
     return value
 
 
@@ -42,26 +42,26 @@ def solve(
     method: Method = DEFAULT_METHOD,
     as_json: Json = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the JSON document here too.")
+        Path | None, Option("--output", "-o", help="Write the JSON document here too.")
     ] = None,
     trace: Annotated[
         Path | None,
-        typer.Option("--trace", help="Write the trace as CSV: every move, or LB and UB on -U."),
+        Option("--trace", help="Write the trace as CSV: every move, or LB and UB on -U."),
     ] = None,
     order: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--order",
             help="dbr, wpr: who moves when; given (the file's order) or random in each round.",
-            click_type=OneOf(["given", "random"]),
+            type=OneOf(["given", "random"]),
         ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, help="dbr, wpr: seed of random orders.")
+        int | None, Option("--seed", min=0, help="dbr, wpr: seed of random orders.")
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option(
+        Option(
             "--tolerance",
             callback=_open_unit_interval,
             help="exact, planner: the relative gap to prove; dynamics: the change that counts as "
@@ -70,55 +70,53 @@ def solve(
     ] = None,
     max_moves: Annotated[
         int | None,
-        typer.Option("--max-moves", min=0, help="dbr, wpr, fip, gca: the most single moves."),
+        Option("--max-moves", min=0, help="dbr, wpr, fip, gca: the most single moves."),
     ] = None,
     node_limit: Annotated[
-        int | None, typer.Option("--node-limit", min=1, help="exact: the most search nodes.")
+        int | None, Option("--node-limit", min=1, help="exact: the most search nodes.")
     ] = None,
     master: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--master",
             help="cgbd: milp (HiGHS) or traversal (the paper's enumeration).",
-            click_type=OneOf(["milp", "traversal"]),
+            type=OneOf(["milp", "traversal"]),
         ),
     ] = None,
     epsilon: Annotated[
         float | None,
-        typer.Option(
-            "--epsilon", callback=_open_unit_interval, help="cgbd: the gap UB - LB to reach."
-        ),
+        Option("--epsilon", callback=_open_unit_interval, help="cgbd: the gap UB - LB to reach."),
     ] = None,
     max_iterations: Annotated[
         int | None,
-        typer.Option("--max-iterations", min=1, help="cgbd, planner: the most iterations."),
+        Option("--max-iterations", min=1, help="cgbd, planner: the most iterations."),
     ] = None,
     time_limit: Annotated[
         float | None,
-        typer.Option(
+        Option(
             "--time-limit",
-            click_type=click.FloatRange(0.0, 1e9, min_open=True),
+            type=click.FloatRange(0.0, 1e9, min_open=True),
             help="planner: seconds after which it stops with the bound it has.",
         ),
     ] = None,
     step: Annotated[
         float | None,
-        typer.Option(
+        Option(
             "--step",
-            click_type=click.FloatRange(0.0, 1.0, min_open=True),
+            type=click.FloatRange(0.0, 1.0, min_open=True),
             help="fip: the grid's step e.",
         ),
     ] = None,
     greedy_hz: Annotated[
         float | None,
-        typer.Option(
+        Option(
             "--greedy-hz",
-            click_type=click.FloatRange(0.0, min_open=True),
+            type=click.FloatRange(0.0, min_open=True),
             help="gca: k, Hz for all the data; default each one's fastest level.",
         ),
     ] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Exit 1 unless individually rational.")
+        bool, Option("--strict", help="Exit 1 unless individually rational.")
     ] = False,
 ) -> None:
     """Compute the equilibrium: contributions, payoffs, transfers, and the proof.
@@ -158,10 +156,10 @@ def solve(
     if solution.status == "iteration_limit":
         unit = "iterations" if isinstance(solution.trace, BoundTrace) else "moves"
         note(f"no equilibrium within {solution.iterations:,} {unit}; a higher limit may help")
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
     if strict and not solution.certificate.individually_rational:
         note("not individually rational: some payoff is negative")
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def solved(consortium: Consortium, method: str, given: dict[str, Any]) -> Solution:

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
+import click
 
 from tradefl.cli.attest import signed
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import (
     Aggregation,
     AssumedHostile,
@@ -69,17 +70,17 @@ def train(
     batch_size: BatchSize = 32,
     scheme: Annotated[
         str,
-        typer.Option(
+        Option(
             "--scheme",
             "-m",
             help="Whose contributions are pledged: the solver.",
-            click_type=OneOf(METHODS),
+            type=OneOf(METHODS),
         ),
     ] = DEFAULT_METHOD,
     aggregation: Aggregation = None,
     proximal_mu: Annotated[
         float | None,
-        typer.Option(
+        Option(
             "--proximal-mu",
             help="fedprox: the weight of staying close; default: the file's, or 0.1.",
             show_default=False,
@@ -89,43 +90,43 @@ def train(
     assumed_hostile: AssumedHostile = None,
     validation_fraction: Annotated[
         float,
-        typer.Option(
+        Option(
             "--validation-fraction",
             help="The part of the test samples with which the server judges every round.",
         ),
     ] = 0.1,
     partition: Annotated[
         str,
-        typer.Option(
+        Option(
             "--partition",
             help="Who holds what: in proportion to |S_i|, or drawn by class (Dirichlet).",
-            click_type=OneOf(["iid", "dirichlet"]),
+            type=OneOf(["iid", "dirichlet"]),
         ),
     ] = "iid",
     alpha: Annotated[
-        float, typer.Option("--alpha", help="dirichlet: the concentration; small is uneven.")
+        float, Option("--alpha", help="dirichlet: the concentration; small is uneven.")
     ] = 0.5,
     deadline: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--deadline",
             help="How tau is enforced: by Eq. (2), by the clock, or not; tos: off, else model.",
-            click_type=OneOf(["model", "wall", "off"]),
+            type=OneOf(["model", "wall", "off"]),
         ),
     ] = None,
     seed: Seed = 0,
     device: Device = "cpu",
     backend: Annotated[
         str,
-        typer.Option(
+        Option(
             "--backend",
             help="In this process, or a process for each CPU (Ray).",
-            click_type=OneOf(["in-process", "ray"]),
+            type=OneOf(["in-process", "ray"]),
         ),
     ] = "in-process",
     ray: Annotated[
         str | None,
-        typer.Option(
+        Option(
             "--ray",
             help="Train on this Ray cluster (host:port or auto); default with --backend ray: one "
             "of its own on this machine.",
@@ -135,24 +136,24 @@ def train(
     as_json: Json = False,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Write the JSON document here, for tradefl settle."),
+        Option("--output", "-o", help="Write the JSON document here, for tradefl settle."),
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--checkpoint",
             help="Where the state after each round goes; beside the output if there is one.",
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue from the checkpoint, exactly.")
+        bool, Option("--resume", help="Continue from the checkpoint, exactly.")
     ] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a checkpoint that is there.")
+        bool, Option("--overwrite", help="Replace a checkpoint that is there.")
     ] = False,
     attestations: Annotated[
         Path | None,
-        typer.Option(
+        Option(
             "--attestations",
             help="Sign what was measured, as the verifier, into this file; needs -o, --keystore, "
             "--contract and --rpc.",
@@ -247,7 +248,7 @@ def train(
         print_training(training)
     # Both say why, on the last line.
     if not (require_contributions(training) and require_converged(training)):
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 @contextmanager
@@ -266,7 +267,7 @@ def interruptible(checkpoint: Path | None) -> Iterator[None]:
         else:
             note("stopped; no round is kept, because there is no checkpoint")
         code = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
-        raise typer.Exit(code) from None
+        raise click.exceptions.Exit(code) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import click
-import typer
 
+from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say, yes_no
 from tradefl.consortium import load
@@ -23,14 +23,12 @@ def tune(
     file: File,
     method: Method = DEFAULT_METHOD,
     as_json: Json = False,
-    no_ir: Annotated[
-        bool, typer.Option("--no-ir", help="Allow negative payoffs at gamma*.")
-    ] = False,
+    no_ir: Annotated[bool, Option("--no-ir", help="Allow negative payoffs at gamma*.")] = False,
     largest: Annotated[
         float | None,
-        typer.Option(
+        Option(
             "--largest",
-            click_type=click.FloatRange(0.0, 1e300, min_open=True),
+            type=click.FloatRange(0.0, 1e300, min_open=True),
             help="The largest gamma to try; default: from which everybody contributes all.",
         ),
     ] = None,
@@ -57,7 +55,7 @@ def tune(
         _print(tuning)
     if tuning.best is None:
         note("no gamma is individually rational; --no-ir lifts that demand")
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _print(tuning: Tuning) -> None:
