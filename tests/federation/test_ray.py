@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,15 +10,20 @@ import pytest
 
 pytest.importorskip("ray")
 
+from flwr.app import ConfigRecord, Message, RecordDict
 from ray import cloudpickle
 from tests.federation.hostile import CONSORTIUM
+from tests.federation.messages import in_a_run
 
 from tradefl.federation import ContributingApp, Plan, train
 from tradefl.federation import training as module
 from tradefl.federation.checkpoint import Checkpoint
 from tradefl.federation.client import train as train_honestly
-from tradefl.federation.grid import EngineError
+from tradefl.federation.grid import FIRST_NODE_ID, EngineError
 from tradefl.federation.ray_grid import RayGrid
+from tradefl.federation.ray_worker import call
+from tradefl.federation.updates import with_pledge
+from tradefl.sweep.identity import here
 
 ROUNDS = 2
 
@@ -31,6 +37,14 @@ def _travels():
 
 def plan(**settings):
     return Plan(**{"consortium": str(CONSORTIUM), "rounds": ROUNDS, **settings})
+
+
+def message_of(organization, number):
+    """Return the message that asks an organization to train in a round."""
+    config = ConfigRecord({"server-round": number})
+    content = with_pledge(RecordDict({"config": config}), {"organization": organization})
+    with in_a_run():
+        return Message(content, FIRST_NODE_ID, "train")
 
 
 def dying(folder, organization, times):
@@ -67,7 +81,7 @@ def test_a_worker_that_dies_is_replaced_and_everybody_keeps_its_credit(tmp_path,
     training = train(plan(), backend="ray")
     assert len(list(tmp_path.iterdir())) == 2
     assert figures(training) == figures(train(plan()))
-    repairs = [line for line in training.notices if line.startswith("Ray: ")]
+    repairs = [line for line in training.notices if line.startswith("Ray: Gamma, round ")]
     assert len(repairs) == 2
 
 
@@ -104,6 +118,63 @@ def test_what_cannot_be_repaired_ends_the_training_after_the_last_whole_round(
     assert Checkpoint.read(state).rounds_done == 1
     monkeypatch.undo()
     assert figures(train(plan(checkpoint=str(state), resume=True))) == figures(whole)
+
+
+class Offline(RayGrid):
+    """A grid whose process is another program, which says what a test puts into its answers."""
+
+    def _connect(self):
+        self._process = subprocess.Popen(
+            ["sleep", "60"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
+        self.processes = [*getattr(self, "processes", ()), self._process]
+        if self._address == "interrupted":
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def _leave_at_once(monkeypatch):
+    monkeypatch.setattr("tradefl.federation.ray_grid.LEAVE_SECONDS", 0.05)
+
+
+@pytest.mark.usefixtures("_leave_at_once")
+def test_ctrl_c_while_ray_starts_leaves_nothing_behind():
+    grid = Offline.__new__(Offline)
+    with pytest.raises(KeyboardInterrupt):
+        grid.__init__(ContributingApp(), [{}], address="interrupted")
+    [process] = grid.processes
+    assert process.poll() is not None
+
+
+@pytest.mark.usefixtures("_leave_at_once")
+def test_a_lost_head_of_another_s_cluster_is_the_engine_s_failure():
+    gone = "the head of the Ray cluster (10.0.0.7:1) does not answer any more"
+    grid = Offline(ContributingApp(), [{}], address="10.0.0.7:1")
+    grid._answers.put(("gone", gone))
+    with pytest.raises(EngineError, match="no organization did: the head") as error:
+        list(grid.send_and_receive([message_of("Gamma", 3)]))
+    assert error.value.problems[0].place == "--ray 10.0.0.7:1"
+    grid.close()
+
+
+@pytest.mark.usefixtures("_leave_at_once")
+def test_a_failure_names_whose_round_it_was_and_a_refusal_its_node():
+    for answer, expected in (
+        (("failed", 1, "OutOfMemoryError: x"), "did: Gamma, round 3: OutOfMemoryError: x"),
+        (("refused", 1, "node n: numpy 1 there, 2 here"), "node n: numpy 1 there, 2 here; install"),
+    ):
+        grid = Offline(ContributingApp(), [{}], address="10.0.0.7:1")
+        grid._answers.put(answer)
+        with pytest.raises(EngineError, match=expected):
+            list(grid.send_and_receive([message_of("Gamma", 3)]))
+        grid.close()
+
+
+def test_an_actor_refuses_other_code_before_it_reads_anything():
+    expected = {**here(), "numpy": "0.0"}
+    reply, context, seconds, refusal = call(b"no pickle", b"no pickle", expected)
+    assert (reply, context, seconds) == (None, None, 0.0)
+    assert f"numpy {here()['numpy']} there, 0.0 here" in refusal
 
 
 def test_an_address_where_nothing_answers_is_an_error_soon():

@@ -33,7 +33,7 @@ from tests.federation.messages import (
 
 from tradefl.federation import Terms, TradeFL, pledge_of
 from tradefl.federation import strategy as module
-from tradefl.federation.pledge import PLEDGE, PROFILE, RECEIPT
+from tradefl.federation.pledge import PLEDGE, PROFILE, RECEIPT, own_code
 
 
 @pytest.fixture(autouse=True)
@@ -1269,16 +1269,16 @@ def test_a_clipping_norm_is_a_number(value):
 
 
 def test_a_node_with_other_code_is_refused_or_allowed():
-    from tradefl.federation.identity import package_digest
-
+    digest = own_code()["package-digest"]
     for same_code, expected in ((True, {"Beta": 6}), (False, {"Alpha": 5, "Beta": 6})):
         fed, grid = federation_of(2, same_code=same_code)
         grid.join(5, organization="Alpha", **{"package-digest": "ab", "package-version": "0.0.1"})
-        grid.join(6, organization="Beta", **{"package-digest": package_digest()})
+        grid.join(6, organization="Beta", **{"package-digest": digest})
         assert asked(fed) == expected
-        refused = [line for line in fed.strategy.refusals if "Alpha" in line]
-        assert len(refused) == same_code
-        assert all("other code of tradefl (version 0.0.1" in line for line in refused)
+        [line] = fed.strategy.refusals
+        assert "Alpha: it runs other code of tradefl (version 0.0.1, digest ab; here " in line
+        assert ("was refused" in line) == same_code
+        assert line.endswith("it takes part, because other code is allowed") != same_code
 
 
 def test_a_node_that_does_not_confirm_the_run_is_refused_with_its_reason():
@@ -1328,4 +1328,8 @@ def test_a_place_belongs_to_the_first_that_was_active_whatever_its_id(monkeypatc
 
     monkeypatch.setattr(grid, "get_nodes", nodes)
     assert asked(fed) == {"Alpha": 9, "Beta": 7}
-    assert fed.strategy.refusals == ["node 4 says it is 'Alpha', which another node is; it waits"]
+    waits = "node 4 says it is 'Alpha', which another node is; it waits"
+    assert fed.strategy.refusals == [waits]
+    grid.leave(9)  # and the place goes to the one that waits; that is told too
+    assert asked(fed) == {"Alpha": 4, "Beta": 7}
+    assert fed.strategy.refusals == [waits, "node 4 takes the place of 'Alpha': the other is gone"]

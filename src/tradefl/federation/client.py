@@ -20,7 +20,6 @@ from flwr.clientapp import ClientApp
 
 from tradefl.errors import InputError
 from tradefl.federation.datasets import Dataset, load_dataset
-from tradefl.federation.identity import package_digest, package_version
 from tradefl.federation.models import LocalTraining, Shape, make_model
 from tradefl.federation.partition import Scheme, partition
 from tradefl.federation.pledge import (
@@ -30,8 +29,9 @@ from tradefl.federation.pledge import (
     RECEIPT,
     Pledge,
     chosen_samples,
+    own_code,
 )
-from tradefl.federation.updates import config_of, parameters_of, pledge_record, record_of
+from tradefl.federation.updates import config_of, parameters_of, pledge_record, record_of, round_of
 
 Handler = Callable[[Message, Context], Message]
 FEW = 8
@@ -78,7 +78,7 @@ def contribution_mod(message: Message, context: Context, call_next: Handler) -> 
             "organization": pledge_of(message).organization,
             "seconds": time.perf_counter() - start,
         }
-        number = _round_of(message)
+        number = round_of(message)
         if number is not None:
             receipt["round"] = number
         if "cpu-hz" in context.node_config:
@@ -104,8 +104,7 @@ def _profile(
         key: config[key] for key in ("organization", "partition-id") if key in config
     }
     if terms:
-        answer |= {"package-version": package_version(), "package-digest": package_digest()}
-        answer |= {"mods": mods}
+        answer |= {**own_code(), "mods": mods}
         try:
             refusal = None if confirm is None else confirm(terms, context)
         except Exception as error:  # the app's own; the server refuses the node with its words
@@ -167,14 +166,6 @@ def _not_for_queries(mod: Any) -> Any:
 def mod_name(mod: Any) -> str:
     """Return what a mod is called in messages."""
     return str(getattr(mod, "__name__", type(mod).__name__))
-
-
-def _round_of(message: Message) -> int | None:
-    """Return the round that a message belongs to, if its configuration says so."""
-    for record in message.content.values():
-        if isinstance(record, ConfigRecord) and type(record.get("server-round")) is int:
-            return int(record["server-round"])  # type: ignore[arg-type]
-    return None
 
 
 # --- the package's own app -----------------------------------------------------------------------

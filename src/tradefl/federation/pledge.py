@@ -17,12 +17,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.sweep.identity import PACKAGE, here
+
 # The prefix of the pledge's keys in the configuration of a message, the names of the ConfigRecords
 # in replies, and of the query that asks who a node is.
 PLEDGE = "tradefl.pledge"
 RECEIPT = "tradefl.receipt"
 PROFILE = "tradefl.profile"
 PROFILE_QUERY = "query.tradefl_profile"
+
+
+def own_code() -> dict[str, str]:
+    """Return which code this process runs, as it travels: the package's version and digest."""
+    identity = here()
+    return {"package-version": identity[PACKAGE], "package-digest": identity["code"]}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -23,7 +23,8 @@ from flwr.clientapp import ClientApp
 
 from tradefl.errors import MissingExtraError, Problem
 from tradefl.federation.grid import EngineError, InProcessGrid, on_the_wire
-from tradefl.federation.identity import package_digest
+from tradefl.federation.updates import pledge_record, round_of
+from tradefl.sweep.identity import here
 
 # How long another's cluster may take to answer, and ours to start, after Ray is imported.
 CONNECT_SECONDS = 15.0
@@ -42,7 +43,7 @@ class RayGrid(InProcessGrid):
     client_app, node_configs, run_config
         As in :class:`~tradefl.federation.grid.InProcessGrid`.
     address
-        The cluster's address; empty: a cluster of our own on this machine.
+        The cluster's address; empty or ``local``: a cluster of our own on this machine.
     notify
         Called with a line about everything that was repaired.
 
@@ -69,7 +70,8 @@ class RayGrid(InProcessGrid):
         except ImportError:
             raise MissingExtraError("--backend ray", "sweep") from None
         self._app = cloudpickle.dumps(client_app)  # type: ignore[no-untyped-call]
-        self._address, self._notify = address, notify
+        self._address, self._notify = "" if address == "local" else address, notify
+        self._place = f"--ray {self._address}" if self._address else "--backend ray"
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._left = RESTARTS
@@ -79,6 +81,13 @@ class RayGrid(InProcessGrid):
     # --- the process that has Ray ----------------------------------------------------------------
 
     def _start(self) -> None:
+        try:
+            self._connect()
+        except BaseException:  # Ctrl-C too: nobody else knows the process yet
+            self.close()
+            raise
+
+    def _connect(self) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tradefl.federation.ray_worker"],
@@ -93,9 +102,8 @@ class RayGrid(InProcessGrid):
             target=_read, args=(self._process.stdout, self._answers), daemon=True
         )
         thread.start()
-        place = f"--ray {self._address}" if self._address else "--backend ray"
         # Workers on this machine import from this very folder; others may have anything.
-        self._send(self._address, package_digest() if self._address else None)
+        self._send(self._address, here() if self._address else None)
         limits = {"imported": IMPORT_SECONDS}
         limits["connected"] = CONNECT_SECONDS if self._address else START_SECONDS
         for step, seconds in limits.items():
@@ -104,10 +112,9 @@ class RayGrid(InProcessGrid):
             except queue.Empty:
                 answer = ("lost", f"no answer in {seconds:g} s")
             if answer is None or answer[0] != step:
-                self.close()
                 said = answer[1] if answer else "its process ended"
-                what = "no Ray cluster answers" if self._address else "Ray cannot be started"
-                raise EngineError([Problem(place, f"{what}: {said}")])
+                what = said if self._address else f"Ray cannot be started: {said}"
+                raise EngineError([Problem(self._place, what)])
         self._send("app", self._app)
 
     def _send(self, *message: Any) -> None:
@@ -148,6 +155,10 @@ class RayGrid(InProcessGrid):
         replies: dict[int, Message] = {}
         while waiting:
             answer = self._answers.get()
+            if answer is not None and answer[0] == "gone":
+                if self._address:
+                    raise self._failed(answer[1])
+                answer = None
             if answer is None:
                 self._again(waiting, timeout)
                 continue
@@ -155,15 +166,14 @@ class RayGrid(InProcessGrid):
             if key not in waiting:
                 continue
             if kind == "repeated":
-                self._notify(f"Ray: {rest[0]}; the message was answered by another worker")
-            elif kind == "failed":
-                raise self._failed(rest[0])
-            elif kind == "refused":
-                what = (
-                    f"a node has other code of tradefl (digest {rest[0][:12]}, here "
-                    f"{package_digest()[:12]}); install the same on all nodes"
+                self._notify(
+                    f"Ray: {_unit(waiting[key])}: {rest[0]}; another worker answers the message"
                 )
-                raise EngineError([Problem(f"--ray {self._address}", what)])
+            elif kind == "failed":
+                raise self._failed(rest[0], waiting[key])
+            elif kind == "refused":
+                what = f"{rest[0]}; install the same on all nodes"
+                raise EngineError([Problem(self._place, what)])
             else:
                 message = waiting.pop(key)
                 reply, context = rest
@@ -198,9 +208,21 @@ class RayGrid(InProcessGrid):
         self._start()
         self._submit(waiting, timeout)
 
-    def _failed(self, cause: str) -> EngineError:
-        place = f"--ray {self._address}" if self._address else "--backend ray"
-        return EngineError([Problem(place, f"the engine failed, no organization did: {cause}")])
+    def _failed(self, cause: str, message: Message | None = None) -> EngineError:
+        if message is not None:
+            cause = f"{_unit(message)}: {cause}"
+        return EngineError(
+            [Problem(self._place, f"the engine failed, no organization did: {cause}")]
+        )
+
+
+def _unit(message: Message) -> str:
+    """Return what a message asks for, in words: whose training, in which round."""
+    pledge = pledge_record(message.content)
+    if pledge is None:
+        return f"node {message.metadata.dst_node_id} ({message.metadata.message_type})"
+    number = round_of(message)
+    return f"{pledge['organization']}" + ("" if number is None else f", round {number}")
 
 
 def _read(stream: Any, answers: queue.SimpleQueue[Any]) -> None:

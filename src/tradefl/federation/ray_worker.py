@@ -20,6 +20,10 @@ from collections import deque
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from tradefl.sweep import identity
+from tradefl.sweep.bridge import head_of, resolved, watch
+from tradefl.sweep.identity import gate
+
 # How often a message is handed out before its failure is the engine's.
 TRIES = 3
 # How many processors an actor has, where there are so many: as in Flower's simulation.
@@ -30,26 +34,32 @@ POLL_SECONDS = 0.05
 
 
 def call(
-    app: Any, message: Any, context: Any, expected: str | None
+    app: bytes, job: bytes, expected: identity.Identity | None
 ) -> tuple[Any, Any, float, str | None]:
-    """Run a ClientApp in an actor.
+    """Run a ClientApp in an actor, on a message and a context.
+
+    Both arrive as bytes: what a node runs is compared before any of our code is imported there.
 
     Returns
     -------
     reply, context, seconds, refusal
         The reply, an error reply if the app raised; the context afterwards; the time that it took;
-        and, instead of all, the digest of other code that this node has.
+        and, instead of all, which node has other code, and how it differs.
     """
-    from tradefl.federation.grid import answer, task_identity
-    from tradefl.federation.identity import package_digest
+    if expected is not None:
+        verdict, node, *rest = gate(expected, None, [])
+        if verdict == "refused":
+            return None, None, 0.0, f"node {node}: {rest[0]}"
+    from ray import cloudpickle
 
-    if expected is not None and package_digest() != expected:
-        return None, None, 0.0, package_digest()
+    from tradefl.federation.grid import answer, task_identity
+
     with task_identity(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("flwr").setLevel(logging.ERROR)
         start = time.perf_counter()
-        reply = answer(app, message, context)
+        message, context = pickle.loads(job)  # noqa: S301 - of the driver
+        reply = answer(cloudpickle.loads(app), message, context)
         return reply, context, time.perf_counter() - start, None
 
 
@@ -67,6 +77,11 @@ class Worker:
             pickle.dump(message, self.sink, protocol=pickle.HIGHEST_PROTOCOL)
             self.sink.flush()
 
+    def leave(self, head: str) -> None:
+        """Report that the head is gone, and end: Ray would wait for it."""
+        self.send("gone", f"the head of the Ray cluster ({head}) does not answer any more")
+        os._exit(1)
+
     def read(self) -> None:
         """Take the training's messages until it closes the pipe."""
         with contextlib.suppress(EOFError, OSError):
@@ -83,7 +98,8 @@ class Worker:
         if first is None:
             return
         address, expected = first
-        os.environ.pop("RAY_ADDRESS", None)  # nobody said it to us
+        if not address:  # a cluster of our own, whatever the environment says
+            os.environ.pop("RAY_ADDRESS", None)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # Ray warns that it will stop hiding GPUs from processes that ask for none.
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -92,7 +108,7 @@ class Worker:
         self.send("imported")
         try:
             ray.init(
-                address or "local",
+                head_of(address) if address else "local",
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 include_dashboard=None if address else False,
@@ -101,6 +117,11 @@ class Worker:
             said = str(error).strip().splitlines() or [type(error).__name__]
             self.send("lost", said[0][:200])
             return
+        ray.cloudpickle.register_pickle_by_value(identity)  # type: ignore[no-untyped-call]
+        head = resolved(address) if address else ""
+        if not head.startswith("ray://"):
+            head = ray.get_runtime_context().gcs_address
+        threading.Thread(target=watch, args=(head, lambda: self.leave(head)), daemon=True).start()
         processors = int(ray.cluster_resources().get("CPU", 1))  # type: ignore[no-untyped-call]
         each = min(PROCESSORS, max(1, processors))
         self.send("connected", max(1, processors // each))
@@ -113,7 +134,12 @@ class Pool:
     """Actors, what each is busy with, and what waits."""
 
     def __init__(
-        self, ray: Any, worker: Worker, processors: int, size: int, expected: str | None
+        self,
+        ray: Any,
+        worker: Worker,
+        processors: int,
+        size: int,
+        expected: identity.Identity | None,
     ) -> None:
         self.ray, self.worker, self.expected = ray, worker, expected
         kind = type("Actor", (), {"call": staticmethod(call), "pid": staticmethod(os.getpid)})
@@ -136,7 +162,7 @@ class Pool:
                 if message is None:
                     return
                 if message[0] == "app":
-                    self.app = self.ray.put(self.ray.cloudpickle.loads(message[1]))
+                    self.app = self.ray.put(message[1])
                 else:
                     _, key, content, context, timeout = message
                     self.waiting.append((key, content, context, timeout, TRIES))
@@ -147,7 +173,8 @@ class Pool:
         while self.waiting and len(self.busy) < self.size:
             actor = self.idle.pop() if self.idle else self.kind.remote()
             job = self.waiting.popleft()
-            reference = actor.call.remote(self.app, job[1], job[2], self.expected)
+            content = pickle.dumps((job[1], job[2]), protocol=pickle.HIGHEST_PROTOCOL)
+            reference = actor.call.remote(self.app, content, self.expected)
             self.busy[reference] = (actor, time.monotonic(), job)
 
     def _collect(self) -> None:

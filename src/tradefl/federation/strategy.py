@@ -45,7 +45,6 @@ from tradefl.federation.aggregations import (
     weighs,
 )
 from tradefl.federation.guard import Attempt, Decision, decide
-from tradefl.federation.identity import package_digest, package_version
 from tradefl.federation.inspection import (
     FEWEST,
     OPPOSED_COSINE,
@@ -56,7 +55,7 @@ from tradefl.federation.inspection import (
 )
 from tradefl.federation.judgement import CLIENT_APP_FAILED, Judgement, judged, short
 from tradefl.federation.ledger import Entry, Ledger
-from tradefl.federation.pledge import PROFILE, PROFILE_QUERY
+from tradefl.federation.pledge import PROFILE, PROFILE_QUERY, own_code
 from tradefl.federation.terms import Deadline, Terms
 from tradefl.federation.updates import (
     UnusableUpdateError,
@@ -121,7 +120,8 @@ class TradeFL(Strategy):
     ledger
         What was measured: complete for a round when the wrapped strategy has aggregated it.
     refusals
-        Which nodes take part for nobody, and why, in words.
+        In words: which nodes take part for nobody, and why; who claimed a place that was taken,
+        and got it later; who was let in with other code.
     rolled_back
         Why the model stayed as it was, by round.
 
@@ -283,6 +283,9 @@ class TradeFL(Strategy):
         self._refused = {k: why for k, why in self._refused.items() if k in nodes}
         for node, i in list(self._waiting.items()):  # for whose place may be free by now
             if node in nodes and not self._is_connected(i):
+                what = f"node {node} takes the place of {self.terms.names[i]!r}: the other is gone"
+                self.refusals.append(what)
+                log(WARNING, "%s", what)
                 self._take_place(node, i)
                 del self._waiting[node]
         known = {*self._nodes, *self._refused, *self._waiting}
@@ -340,8 +343,7 @@ class TradeFL(Strategy):
             "dtypes": [array.dtype for array in arrays.values()],
             "clip-norm": float(self.clip_norm),
             "strategy": type(innermost(self.strategy)).__name__,
-            "package-version": package_version(),
-            "package-digest": package_digest(),
+            **own_code(),
         }
         needed = mod_needed(self.strategy)
         return terms | ({"mod": needed} if needed else {})
@@ -362,13 +364,18 @@ class TradeFL(Strategy):
                     raise UnusableUpdateError(
                         f"{name}: its mod {mod} works only with the server's {wrapper}"
                     )
-        digest = profile.get("package-digest")
-        if self.same_code and digest != package_digest():
-            theirs = str(profile.get("package-version") or "unknown")
-            raise UnusableUpdateError(
+        code, digest = own_code(), profile.get("package-digest")
+        if digest != code["package-digest"]:
+            theirs = short(str(profile.get("package-version") or "unknown"))
+            what = (
                 f"{name}: it runs other code of tradefl (version {theirs}, digest "
-                f"{str(digest)[:12]}; here {package_version()}, {package_digest()[:12]})"
+                f"{str(digest)[:12]}; here {code['package-version']}, "
+                f"{code['package-digest'][:12]})"
             )
+            if self.same_code:
+                raise UnusableUpdateError(what)
+            if digest is not None:  # an app of another's package says nothing of ours
+                self.refusals.append(f"{what}; it takes part, because other code is allowed")
 
     def _admit(self, node: int, i: int, key: bytes) -> None:
         """Let a node speak for an organization if its key allows it, after the one that does."""

@@ -199,6 +199,14 @@ def pledge_record(content: RecordDict) -> dict[str, Any] | None:
     return None
 
 
+def round_of(message: Message) -> int | None:
+    """Return the round that a message belongs to, if its configuration says so."""
+    for record in message.content.values():
+        if isinstance(record, ConfigRecord) and type(record.get("server-round")) is int:
+            return int(record["server-round"])  # type: ignore[arg-type]
+    return None
+
+
 def config_of(message: Message, name: str) -> ConfigRecord:
     """Return a message's ConfigRecord of a name, an empty one if it has none."""
     record = message.content.get(name)

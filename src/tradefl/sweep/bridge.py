@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,37 @@ def resolved(address: str) -> str:
     return ""
 
 
+def head_of(address: str) -> str:
+    """Return the address of the head that answers at an address, or at ``auto``.
+
+    Raises
+    ------
+    ConnectionError
+        It is no address, or nothing answers there as a Ray head does; the message says so.
+    """
+    head = resolved(address)
+    if not head:
+        raise ConnectionError("no Ray cluster was started on this machine, or it has ended")
+    host, _, port = head.rpartition(":")
+    if not host.removeprefix("ray://") or not port.isdigit():
+        raise ConnectionError(f"expected HOST:PORT, ray://HOST:PORT or auto, got {head!r}")
+    if not answers(head, 2 * LOOK_SECONDS):
+        raise ConnectionError(f"no Ray cluster answers at {head!r}")
+    return head
+
+
+def watch(head: str, lost: Callable[[], object]) -> None:
+    """Look at a head until it does not answer any more, and call a function then.
+
+    Ray itself would try for a minute and then abort the process.
+    """
+    missed = 0
+    while missed < LOST_AFTER:
+        time.sleep(LOOK_SECONDS)
+        missed = 0 if answers(head, LOOK_SECONDS) else missed + 1
+    lost()
+
+
 class Bridge:
     """Serves one driver with one cluster."""
 
@@ -107,12 +139,12 @@ class Bridge:
 
         self.send("imported")
         own = self.address == "local"
-        head = "" if own else resolved(self.address)
-        if not own and not head:
-            self.fail("no Ray cluster was started on this machine, or it has ended")
-        host, _, port = head.rpartition(":")
-        if host and port.isdigit() and not answers(head, 2 * LOOK_SECONDS):
-            self.fail(f"no Ray cluster answers at {head!r}")
+        head = ""
+        if not own:
+            try:
+                head = head_of(self.address)
+            except ConnectionError as error:
+                self.fail(str(error))
         try:
             ray.init(
                 "local" if own else head,
@@ -128,13 +160,9 @@ class Bridge:
         return ray
 
     def watch_head(self, address: str) -> None:
-        """Report that the head is gone; Ray itself would try for a minute and then abort."""
-        missed = 0
-        while True:
-            time.sleep(LOOK_SECONDS)
-            missed = 0 if answers(address, LOOK_SECONDS) else missed + 1
-            if missed >= LOST_AFTER:
-                self.fail(f"the head of the Ray cluster ({address}) does not answer any more")
+        """Report that the head is gone."""
+        gone = f"the head of the Ray cluster ({address}) does not answer any more"
+        watch(address, lambda: self.fail(gone))
 
     def beat(self) -> None:
         """Tell the driver that this process lives."""
