@@ -85,3 +85,29 @@ def test_a_mistyped_name_gets_the_one_that_was_meant(arguments, meant):
 
 def test_no_colours_but_on_a_terminal():
     assert "\x1b" not in run("solve", "examples/hospitals.toml").out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["\x1b[2J"],
+        ["--\x1b[2J"],
+        ["solve", "a.toml", "--\x1b[2J"],
+        ["solve", "a.toml", "b\x1b[2J\u202e"],
+        ["solve", "a.toml", "--method", "\x1b[2J\u202e"],
+        ["train", "a.toml", "--rounds", "\x1b[2J"],
+        ["settle", "a.toml", "--\x1b[2J=x"],
+    ],
+)
+def test_wrong_usage_is_quoted_without_controls(arguments):
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert r"\x1b[2J" in ran.words
+    assert ran.err.replace("\n", "").isprintable()
+
+
+def test_wrong_usage_does_not_show_the_key_in_an_address():
+    ran = run("audit", "a.toml", "https://node.example/v3/0123456789abcdef")
+    assert (ran.code, ran.out) == (2, "")
+    assert "https://node.example/***" in ran.words
+    assert "0123456789abcdef" not in ran.err

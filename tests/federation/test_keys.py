@@ -59,7 +59,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
         for name in ("Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta", "Iota")
     }
     assert "no such file" in told[str(tmp_path / "Beta.pub")]
-    assert "cannot be read" in told[str(tmp_path / "Delta.pub")]
+    assert "is a directory" in told[str(tmp_path / "Delta.pub")]
     for name in ("Gamma", "Epsilon", "Zeta", "Eta"):
         assert "expected a public key of OpenSSH" in told[str(tmp_path / f"{name}.pub")]
     assert told[str(tmp_path / "Iota.pub")] == "is the key of 'Theta' too"

@@ -102,6 +102,21 @@ def _document(
     return Input(f"{command[0]} {command[1]}: {name}", says, make)
 
 
+def _checkpoint(name: str, says: str, make_file: Callable[[Path], None]) -> Input:
+    def make(folder: Path) -> list[Any]:
+        make_file(folder / "state.npz")
+        path = save(folder, document())
+        return ["train", path, "--resume", "--checkpoint", folder / "state.npz"]
+
+    return Input(f"checkpoint: {name}", says, make)
+
+
+def _bomb(path: Path) -> None:
+    """A checkpoint of half a megabyte that unpacks to half a gigabyte."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("meta.npy", bytes(2**29))
+
+
 # --- tables that are not what they seem ---------------------------------------------------------
 
 
@@ -483,6 +498,16 @@ INPUTS = [
         "--profile",
     ),
     _document("deep lists", "recursion limit", "[" * 1_000_000, "report", "--training"),
+    _document(
+        "a million entries",
+        "expected the 3 of the consortium",
+        lambda: json.dumps({**SOLUTION, "organizations": [{"name": "x"}] * 1_000_000}),
+        "explain",
+        "--profile",
+    ),
+    _checkpoint("a pipe that nobody writes to", "is a pipe", os.mkfifo),
+    _checkpoint("no end", "is a device", lambda path: path.symlink_to("/dev/zero")),
+    _checkpoint("unpacks to a thousand times as much", "is no checkpoint", _bomb),
     _document("no training", "expected", "[1, 2]", "report", "--training"),
     _document(
         "a million organizations",

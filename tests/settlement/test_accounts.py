@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,7 +13,8 @@ from tests.settlement.nodes import CHAIN_ID, anvil, deployments, node, shared_no
 
 import tradefl
 from tradefl.consortium import write
-from tradefl.settlement.accounts import PASSWORD_VARIABLE
+from tradefl.errors import InputError
+from tradefl.settlement.accounts import PASSWORD_VARIABLE, keystore_accounts, open_keystore
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import Attestation, attestation, attested_by
 from tradefl.settlement.audit import audit
@@ -691,3 +693,23 @@ def test_another_agreement_is_not_signed_for(node, consortium):
     ran = attest(changed, trained(path), "--rpc", node.url, "--contract", contract)
     assert ran.code == 2
     assert "settles the agreement 0x" in ran.err
+
+
+def test_a_pipe_or_an_endless_file_among_the_keys_is_none_of_them(tmp_path):
+    key_file(tmp_path, "alpha", KEYS["Alpha"])
+    os.mkfifo(tmp_path / "beta.json")
+    (tmp_path / "gamma.json").symlink_to("/dev/zero")
+    (tmp_path / "delta.json").write_bytes(b"[" * 2**21)
+    assert list(keystore_accounts(tmp_path)) == [KEYS["Alpha"].address]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"n": 2**40, "r": 8, "p": 1}, {"c": 10**12}, {"n": "many"}, {"n": 2, "p": 10**9}]
+)
+def test_a_key_file_that_asks_for_endless_work_is_refused_at_once(tmp_path, parameters):
+    content = Account.encrypt(KEYS["Alpha"].key, PASSWORD, kdf="pbkdf2", iterations=2)
+    content["crypto"]["kdfparams"] |= parameters
+    path = tmp_path / "alpha.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"alpha.json: asks for more memory or time"):
+        open_keystore(keystore_accounts(tmp_path), lambda: PASSWORD)

@@ -11,7 +11,8 @@ import click
 
 from tradefl._version import __version__
 from tradefl.cli.command import Commands
-from tradefl.errors import InputError, Problem
+from tradefl.errors import MOST_CHARACTERS, InputError, Problem
+from tradefl.foreign import hidden_secrets
 from tradefl.text import printable
 
 # In the order of the help. The module of each has the function of its name.
@@ -116,15 +117,23 @@ def _run(arguments: list[str]) -> int:
         if error.ctx is not None:
             sys.stderr.write(error.ctx.get_usage() + "\n")
             sys.stderr.write(f"Try '{error.ctx.command_path} --help' for help.\n\n")
-        sys.stderr.write(f"Error: {printable(error.format_message())}\n")
+        sys.stderr.write(f"Error: {_refusal(error)}\n")
         return error.exit_code
     except click.ClickException as error:
-        sys.stderr.write(f"Error: {printable(error.format_message())}\n")
+        sys.stderr.write(f"Error: {_refusal(error)}\n")
         return error.exit_code
     except click.Abort:
         sys.stderr.write("Aborted.\n")
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _refusal(error: click.ClickException) -> str:
+    """Return an error of usage in one line.
+
+    It quotes arguments, which may be anything; the address of a node keeps its secrets there, too.
+    """
+    return printable(hidden_secrets(error.format_message()), MOST_CHARACTERS)
 
 
 def _require_folder() -> None:

@@ -13,6 +13,7 @@ from tradefl.cli.declaring import Argument, Option
 from tradefl.consortium.schema import AGGREGATIONS, suggestion
 from tradefl.errors import InputError
 from tradefl.solvers import METHODS
+from tradefl.text import printable
 
 if TYPE_CHECKING:
     from tradefl.federation import Plan
@@ -169,10 +170,11 @@ def password_prompt(keystore: Path | None) -> str:
     ):  # getpass would read it from a pipe, with a warning
         raise InputError.at("--keystore", NOBODY_TO_ASK)
     try:
-        return str(
-            click.prompt(f"Password of the key files in {keystore}", hide_input=True, err=True)
-        )
-    except click.Abort:
+        question = f"Password of the key files in {printable(keystore)}"
+        return str(click.prompt(question, hide_input=True, err=True))
+    except click.Abort as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise  # nobody wants to be asked
         raise InputError.at("--keystore", NOBODY_TO_ASK) from None
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
-import tomllib
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from tradefl.consortium.competitors import matrix_csv
 from tradefl.consortium.organizations import COLUMNS, NUMBERS
 from tradefl.consortium.writing import write
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import parse_toml, read_text
 
 # Which organization of the file a row was, while names change; empty for a new row.
 ROW = "row"
@@ -93,7 +93,7 @@ def edited(original: Consortium, table: pd.DataFrame) -> Consortium:
     with TemporaryDirectory() as folder:
         path = Path(folder) / FILE
         write(original, path)  # for the tables that it refers to
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = parse_toml(read_text(path), path)
         document.pop("organizations_file", None)
         document["organization"] = entries
         section = document.get("competition", {})

@@ -5,17 +5,18 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydantic_core
 
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, Problem
 from tradefl.federation.ledger import Entry
+from tradefl.foreign import parse_json, read_bytes
 
 SCHEMA = "tradefl/checkpoint/1"
 META = "meta"
@@ -83,12 +84,14 @@ class Checkpoint:
             No such file, or no checkpoint.
         """
         try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            what = "no such file: there is no checkpoint to resume from"
+            content = read_bytes(path, field="checkpoint_bytes")
+        except InputError as error:
+            (problem,) = error.problems
+            if problem.message == "no such file":
+                what = "no such file: there is no checkpoint to resume from"
+            else:
+                what = f"is no checkpoint that can be read: {problem.message}"
             raise InputError.at(path, what) from None
-        except OSError as error:
-            raise InputError.at(path, f"is no checkpoint: {error.strerror}") from None
         try:
             return cls._parsed(content)
         # Whatever the readers of zip, NumPy and JSON raise means that it is no checkpoint.
@@ -97,8 +100,12 @@ class Checkpoint:
 
     @classmethod
     def _parsed(cls, content: bytes) -> Checkpoint:
+        with zipfile.ZipFile(io.BytesIO(content)) as members:
+            # Ours are not compressed; what is could unpack to a thousand times as much.
+            if any(one.compress_type != zipfile.ZIP_STORED for one in members.infolist()):
+                raise ValueError("expected an archive without compression")
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            meta = pydantic_core.from_json(archive[META].tobytes())
+            meta = parse_json(archive[META].tobytes(), META)
             if meta["schema"] != SCHEMA:
                 raise ValueError(f"expected {SCHEMA}, got {meta['schema']!r}")
             if not set(meta["state"]) <= set(STATE):

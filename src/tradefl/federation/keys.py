@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import printable, read_bytes
+
+KEY_BYTES = 2**16  # the longest RSA key has a tenth
 
 
 def public_keys(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
@@ -36,16 +39,18 @@ def public_keys(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
     for name in names:
         path = folder / f"{name}.pub"
         try:
-            key = load_ssh_public_key(path.read_bytes())
+            key = load_ssh_public_key(read_bytes(path, KEY_BYTES))
             pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-        except FileNotFoundError:
-            problems.append(Problem(str(path), "no such file: expected the organization's key"))
-            continue
-        except OSError as error:
-            problems.append(Problem(str(path), f"cannot be read: {error.strerror}"))
+        except InputError as error:
+            (problem,) = error.problems
+            lacks = problem.message == "no such file"
+            what = "no such file: expected the organization's key" if lacks else problem.message
+            problems.append(Problem(str(path), what))
             continue
         except (ValueError, UnsupportedAlgorithm) as error:
-            problems.append(Problem(str(path), f"expected a public key of OpenSSH: {error}"))
+            problems.append(
+                Problem(str(path), f"expected a public key of OpenSSH: {printable(error, 200)}")
+            )
             continue
         for other, known in keys.items():
             if known == pem:

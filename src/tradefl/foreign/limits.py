@@ -12,7 +12,9 @@ PREFIX = "TRADEFL_MAX_"
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """The largest input that is read; the defaults hold memory below one gigabyte.
+    """The largest input that is read.
+
+    The defaults hold memory below one gigabyte, except for checkpoints.
 
     The environment variable ``TRADEFL_MAX_`` and the field's name in capitals, for example
     ``TRADEFL_MAX_ROWS=2000000``, replaces a default.
@@ -23,6 +25,8 @@ class Limits:
         Bytes of a file or an answer, and of a Parquet table once decompressed.
     toml_bytes
         Bytes of a TOML file.
+    checkpoint_bytes
+        Bytes of a training's checkpoint, which holds a whole model; reading needs twice as many.
     keys
         Parts of keys in a TOML file: ``a.b.c = 1`` has three.
     values
@@ -39,6 +43,7 @@ class Limits:
 
     bytes: int = 64 * 2**20
     toml_bytes: int = 16 * 2**20
+    checkpoint_bytes: int = 2**30
     keys: int = 400_000
     values: int = 4_000_000
     rows: int = 400_000

@@ -9,13 +9,13 @@ are in neither.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import parse_json
 from tradefl.settlement import addresses as derived
 from tradefl.settlement import artifacts
 from tradefl.settlement.annex import read_annex
@@ -278,7 +278,7 @@ class Agreement:
 
     @cached_property
     def _annex(self) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(self.annex)
+        document: dict[str, Any] = parse_json(self.annex, "annex")
         return document
 
     @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from typing import Any
 
+from tradefl.foreign import parse_json
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.terms import Report
 
@@ -92,7 +92,8 @@ def figures(mine: Agreement, theirs: Agreement) -> Iterator[tuple[str, Any, Any]
             mine.rule.figures(mine.names), theirs.rule.figures(theirs.names), strict=True
         ):
             yield place, a, b
-    yield from _annex_figures(json.loads(mine.annex), json.loads(theirs.annex), "annex")
+    here, there = (parse_json(each.annex, "annex") for each in (mine, theirs))
+    yield from _annex_figures(here, there, "annex")
 
 
 def _annex_figures(mine: Any, theirs: Any, place: str) -> Iterator[tuple[str, Any, Any]]:

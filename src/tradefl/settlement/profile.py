@@ -71,6 +71,9 @@ def reports_of(
     if consortium is not None:
         require_terms(document, consortium, place)
     entries = _entries(document, place, agreement)
+    if len(entries) > 2 * len(agreement.names):  # a few too many are named one by one below
+        what = f"expected the {len(agreement.names)} of the consortium, got {len(entries):,}"
+        raise InputError.at(f"{place}: organizations", what)
     names = [entry.get("name") for entry in entries]
     problems = [
         Problem(f"{place}: organizations[{k}].name", _unknown(name, agreement.names))

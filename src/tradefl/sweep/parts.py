@@ -17,11 +17,13 @@ from typing import Any
 
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError
+from tradefl.foreign import parse_json, read_bytes
 from tradefl.sweep.identity import Identity
 
 SCHEMA = "tradefl/sweep-part/1"
 SUFFIX = ".part"
 SEAL = 64  # hexadecimal digits of SHA-256
+MOST_BYTES = 2**30  # of a segment; a batch of units has far less
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,18 +93,28 @@ def everything(folder: Path) -> Iterator[Part]:
     """Yield all parts of a folder that are as they were written."""
     for path in sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else ():
         try:
-            whole = path.read_bytes()
-        except OSError:
+            whole = read_bytes(path, MOST_BYTES)
+        except InputError:
             continue
         content = whole[:-SEAL]
         if not content or content + _seal(content) != whole:
             continue
-        head, *lines = content.decode().split("\n")[:-1]
-        if json.loads(head).get("schema") != SCHEMA:
-            continue
-        for line in lines:
-            key, name, kind, value = json.loads(line)
-            yield Part(key, name, value, kind)
+        yield from _parts(content, path)
+
+
+def _parts(content: bytes, path: Path) -> list[Part]:
+    """Return the units of a segment; none if it is not one, which anybody could have sealed."""
+    try:
+        document, *rows = (parse_json(line, path) for line in content.split(b"\n")[:-1])
+    except ValueError:  # not JSON, or nothing at all
+        return []
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        return []
+    if not all(isinstance(row, list) and len(row) == 4 for row in rows):
+        return []
+    if not all(isinstance(word, str) for row in rows for word in row):
+        return []
+    return [Part(key, name, value, kind) for key, name, kind, value in rows]
 
 
 def has_older(folder: Path) -> bool:

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pydantic_core
 from eth_account import Account
 
 from tradefl.consortium.files import read_text
 from tradefl.errors import InputError, Problem
+from tradefl.foreign import parse_json, printable, read_bytes
 from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains import KeySigner
 
+KEY_BYTES = 2**20  # a key file has less than a thousandth
+# Key files are made with a quarter of this memory, and a hundredth of these rounds.
+SCRYPT_BYTES, SCRYPT_LANES, PBKDF2_ROUNDS = 2**30, 64, 10**8
 PASSWORD_VARIABLE = "TRADEFL_KEYSTORE_PASSWORD"  # noqa: S105  a name, not a password
 
 
@@ -58,12 +61,19 @@ def open_keystore(files: dict[str, Path], password: Callable[[], str]) -> list[K
     word = password()
     signers, problems = [], []
     for address, path in files.items():
+        document = _keystore(path) or {}
+        if not _has_modest_work(document):
+            what = "asks for more memory or time than a key file needs; make a new one"
+            problems.append(Problem(str(path), what))
+            continue
         try:
-            signer = KeySigner(Account.from_key(Account.decrypt(_keystore(path) or {}, word)))
-        # What eth-account raises depends on which part of the file is missing or malformed.
-        except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+            signer = KeySigner(Account.from_key(Account.decrypt(document, word)))
+        # Depending on what is missing or malformed, eth-account raises almost anything, failed
+        # assertions included.
+        except Exception as error:
             wrong = "MAC" in str(error).upper()
-            what = "the password is wrong" if wrong else f"cannot be decrypted: {error}"
+            reason = printable(error, 200) or type(error).__name__
+            what = "the password is wrong" if wrong else f"cannot be decrypted: {reason}"
             problems.append(Problem(str(path), what))
             continue
         if signer.address != address:
@@ -88,8 +98,20 @@ def password_from(file: Path | None, prompt: Callable[[], str]) -> str:
 def _keystore(path: Path) -> dict[str, Any] | None:
     """Return a keystore file's content; ``None`` for any other file."""
     try:
-        document = pydantic_core.from_json(path.read_bytes())
-    except (OSError, ValueError):
+        document = parse_json(read_bytes(path, KEY_BYTES), path)
+    except InputError:
         return None
     is_keystore = isinstance(document, dict) and "crypto" in {key.lower() for key in document}
     return {key.lower(): value for key, value in document.items()} if is_keystore else None
+
+
+def _has_modest_work(document: dict[str, Any]) -> bool:
+    """Return whether a password is tried in bounded memory and time; or not at all."""
+    crypto = document.get("crypto")
+    given = crypto.get("kdfparams") if isinstance(crypto, dict) else None
+    if not isinstance(given, dict):
+        return True  # it cannot be decrypted, and eth-account says so
+    n, r, p, rounds = (given.get(key, 0) for key in ("n", "r", "p", "c"))
+    if not all(isinstance(value, int) for value in (n, r, p, rounds)):
+        return False
+    return bool(128 * n * r <= SCRYPT_BYTES and p <= SCRYPT_LANES and rounds <= PBKDF2_ROUNDS)

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-import pydantic_core
 from filelock import FileLock, Timeout
 
 from tradefl.errors import InputError
+from tradefl.foreign import parse_json, read_bytes
 from tradefl.settlement.chains.fees import Offer
 from tradefl.settlement.contract import ChainError
 
@@ -166,14 +166,19 @@ class Book:
         if self.path is None:
             return
         try:
-            content = self.path.read_bytes()
+            self.path.lstat()
         except FileNotFoundError:
             self.waiting, self.deposits = {}, {}
             return
         except OSError as error:
             raise ChainError(self.path, f"the journal cannot be read: {error.strerror}") from None
         try:
-            document = pydantic_core.from_json(content)
+            content = read_bytes(self.path)
+        except InputError as error:  # a link to nowhere is not "nothing was signed", either
+            what = f"the journal cannot be read: {error.problems[0].message}"
+            raise ChainError(self.path, what) from None
+        try:
+            document = parse_json(content, self.path)
             if (document["schema"], document["chain_id"], document["account"]) != (
                 SCHEMA,
                 self.chain_id,

@@ -14,10 +14,11 @@ import time
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
-import pydantic_core
 import requests
 import requests.utils
 
+from tradefl.errors import InputError
+from tradefl.foreign import Limits, parse_json
 from tradefl.settlement.chains.answers import (
     AskLessError,
     Judgement,
@@ -38,6 +39,8 @@ T = TypeVar("T")
 
 REQUEST_SECONDS = 30.0
 ANSWER_BYTES = 64 << 20  # the logs of the largest agreement take a tenth of it
+# What the user allows files of partners is not allowed to nodes.
+BOUNDS = Limits(bytes=ANSWER_BYTES)
 BEHIND_SECONDS = 15.0  # how long a node may lag behind what other answers have shown
 DOUBTS = 3  # how often an answer that nobody knows is asked for
 FIRST_PAUSE, LAST_PAUSE = 0.05, 2.0
@@ -250,8 +253,8 @@ class SocketTransport(Transport):
 
 def _is_json(body: bytes) -> bool:
     try:
-        pydantic_core.from_json(body)
-    except ValueError:
+        parse_json(body, "answer", BOUNDS)
+    except InputError:
         return False
     return True
 
@@ -432,8 +435,8 @@ def _judged(
 ) -> tuple[Any, Judgement | None]:
     """Return the result in an answer, or what an answer without one means."""
     try:
-        document = pydantic_core.from_json(body)
-    except ValueError:
+        document = parse_json(body, method, BOUNDS)
+    except InputError:
         document = None
     is_object = isinstance(document, dict)
     if is_object and document.get("error") is not None:
