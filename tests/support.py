@@ -252,6 +252,30 @@ def random_game(
     )
 
 
+def costly(game: CoopetitionGame, seed: int | np.random.Generator) -> CoopetitionGame:
+    """Return a game whose organizations bear costs and differ in machines and data, at random.
+
+    Costs are of the size of what data is worth, so that they change contributions.
+    """
+    rng = np.random.default_rng(seed)
+    n = game.size
+    worth = game.potential_weights * abs(float(game.accuracy.value(float(game.data_units.sum()))))
+    return dataclasses.replace(
+        game,
+        data_cost=worth
+        * np.exp(rng.uniform(-6.0, 0.5, n))
+        * rng.choice([0.0, 1.0], n, p=[0.2, 0.8]),
+        joining_cost=worth * rng.uniform(0.0, 1.0, n) * rng.choice([0.0, 1.0], n),
+        capacitance=game.capacitance * np.exp(rng.uniform(-1.5, 1.5, n)),
+        quality=np.exp(rng.uniform(-0.7, 0.7, n)),
+    )
+
+
+def costly_games(max_organizations: int = 5, **fixed: Any) -> Any:
+    """A hypothesis strategy over :func:`costly` games."""
+    return st.builds(costly, games(max_organizations, **fixed), st.integers(0, 2**31))
+
+
 def games(max_organizations: int = 6, min_organizations: int = 1, **fixed: Any) -> Any:
     """A hypothesis strategy over :func:`random_game`; ``fixed`` names what is not drawn."""
     drawn: dict[str, Any] = {
@@ -429,9 +453,11 @@ def permuted(game: CoopetitionGame, order: Any) -> CoopetitionGame:
         rho = SectorCompetition(rho.sectors[order], rho.within, rho.across, exceptions)
     arrays = (
         "profitability", "data_bits", "cycles_per_bit", "cpu_levels_hz", "data_units",
-        "download_seconds", "upload_seconds",
+        "download_seconds", "upload_seconds", "data_cost", "joining_cost",
     )  # fmt: skip
     moved = {name: getattr(game, name)[order] for name in arrays}
+    if np.ndim(game.capacitance):
+        moved["capacitance"] = game.capacitance[order]
     return dataclasses.replace(game, competition=rho, **moved)
 
 
@@ -511,9 +537,11 @@ class Eq11:
         )
         with_i = self.performance(rest + d * g.data_units[i])
         revenue = g.profitability[i] * with_i
-        training = g.capacitance * f**2 * g.cycles_per_bit[i] * d * g.data_bits[i]
+        kappa = g.capacitance if np.ndim(g.capacitance) == 0 else g.capacitance[i]
+        training = kappa * f**2 * g.cycles_per_bit[i] * d * g.data_bits[i]
         transfer = g.download_watts * g.download_seconds[i] + g.upload_watts * g.upload_seconds[i]
         overhead = g.overhead_weight * (training + transfer)
+        overhead = overhead + g.data_cost[i] * d + g.joining_cost[i]
         competitors = math.fsum(self.rho[i, j] * g.profitability[j] for j in range(self.n))
         damage = competitors * (with_i - self.performance(rest))
         received = self.received(profile, i, d, f)

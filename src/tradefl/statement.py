@@ -28,11 +28,13 @@ import numpy as np
 
 from tradefl.game import CoopetitionGame, EfficientRule, Payoffs, StrategyProfile, payoffs
 from tradefl.game.accuracy import shortest
-from tradefl.game.payoff import compute_joules, damage_by_competitor
+from tradefl.game.payoff import compute_joules, damage_by_competitor, data_costs
 
 SCHEMA = "tradefl/statement/1"
 # How the terms of Eq. (11) enter the payoff.
 SIGNS = {"revenue": 1, "overhead": -1, "damage": -1, "redistribution": 1}
+# What the paper's overhead, Eq. (8), does not have.
+NOT_IN_THE_PAPER = "added"
 # Digits that a double carries whatever its value.
 DOUBLE_DIGITS = 15
 # Enough for products of five doubles without rounding, and for roots and powers.
@@ -48,7 +50,7 @@ class Line:
     section
         ``revenue``, ``overhead``, ``damage`` or ``redistribution``.
     equation
-        Where the calculation stands in the paper.
+        Where the calculation stands in the paper; ``added`` for costs that the paper does not have.
     item
         What the line is for.
     counterparty
@@ -504,7 +506,7 @@ def _overhead_lines(game: CoopetitionGame, profile: StrategyProfile, i: int) -> 
     weight = float(game.overhead_weight)
     computing = {
         "varpi_e": weight,
-        "kappa": float(game.capacitance),
+        "kappa": float(game.capacitances[i]),
         "f^2": float(profile.cpu_hz[i]),
         "eta": float(game.cycles_per_bit[i]),
         "d": float(profile.data_fraction[i]),
@@ -543,7 +545,31 @@ def _overhead_lines(game: CoopetitionGame, profile: StrategyProfile, i: int) -> 
                 exact=exact,
             )
         )
-    return lines
+    return [*lines, *_cost_lines(game, profile, i)]
+
+
+def _cost_lines(game: CoopetitionGame, profile: StrategyProfile, i: int) -> Iterator[Line]:
+    """Yield a line for each cost beyond Eq. (8) that the organization has."""
+    data_cost, joining_cost = float(game.data_cost[i]), float(game.joining_cost[i])
+    d = float(profile.data_fraction[i])
+    for item, inputs, amount in (
+        ("data cost", {"data_cost": data_cost, "d": d}, float(data_costs(game, profile)[i])),
+        ("joining cost", {"joining_cost": joining_cost}, joining_cost),
+    ):
+        if next(iter(inputs.values())) == 0.0:
+            continue
+        calculation, exact = _product(inputs, "-")
+        yield Line(
+            section="overhead",
+            equation=NOT_IN_THE_PAPER,
+            item=item,
+            counterparty=None,
+            formula="-" + " * ".join(inputs),
+            inputs=inputs,
+            calculation=calculation,
+            amount=-amount,
+            exact=exact,
+        )
 
 
 def _damage_lines(figures: Figures, i: int) -> list[Line]:

@@ -179,9 +179,9 @@ def tune(
 def saturation(game: CoopetitionGame) -> float:
     """Return a gamma from which on everybody contributes all it can, whatever P is worth.
 
-    At the fastest level data pays by itself from ``gamma rho_i. >= varpi_e kappa eta_i F^2``
-    on, and the fastest level pays against the next one when its lambda outweighs the energy.
-    Zero if nobody competes: then gamma has no effect at all.
+    At the fastest level data pays by itself from ``gamma rho_i. >= varpi_e kappa eta_i F^2 +
+    data_cost_i / s_i`` on, and the fastest level pays against the next one when its lambda
+    outweighs the energy. Zero if nobody competes: then gamma has no effect at all.
     """
     rivals = game.total_intensity > 0.0
     if not rivals.any():
@@ -190,9 +190,11 @@ def saturation(game: CoopetitionGame) -> float:
     fastest = np.fmax.reduce(levels, axis=1)
     slower = np.where(levels < fastest[:, None], levels, 0.0)
     step = fastest - np.fmax.reduce(slower, axis=1)
-    energy = game.overhead_weight * game.capacitance * game.cycles_per_bit[rivals] * fastest**2
-    data_pays = energy / game.total_intensity[rivals]
-    speed_pays = data_pays * game.data_bits[rivals] / (game.compute_weight * step)
+    energy = game.overhead_weight * game.capacitances[rivals]
+    energy = energy * game.cycles_per_bit[rivals] * fastest**2
+    bits = game.data_bits[rivals]
+    data_pays = (energy + game.data_cost[rivals] / bits) / game.total_intensity[rivals]
+    speed_pays = energy / game.total_intensity[rivals] * bits / (game.compute_weight * step)
     top = float(np.maximum(data_pays, speed_pays).max())
     # Nothing to save energy for: any small gamma is beyond saturation.
     return top if top > 0.0 else float(1.0 / game.data_bits.max())

@@ -60,12 +60,14 @@ def levels_of(game: CoopetitionGame) -> list[list[Level]]:
         # z_i is a difference that may cancel: its rounding is the game's business.
         weight = float(game.potential_weights[i])
         u, s = float(game.data_units[i]), float(game.data_bits[i])
-        energy = game.overhead_weight * game.capacitance * float(game.cycles_per_bit[i]) * s
+        kappa = float(np.broadcast_to(game.capacitance, judge.n)[i])
+        energy = game.overhead_weight * kappa * float(game.cycles_per_bit[i]) * s
+        prepared = float(game.data_cost[i])
         out.append(
             [
                 Level(
                     f,
-                    float((gain - energy * f * f) / weight / u),
+                    float((gain - energy * f * f - prepared) / weight / u),
                     float((constant + per_hz * f) / weight),
                     u * max(begin, game.min_data_fraction),
                     u * min(end, high),

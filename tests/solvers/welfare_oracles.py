@@ -35,6 +35,7 @@ class Welfare:
                 + game.upload_watts * game.upload_seconds
             )
         )
+        self.fixed += float(np.sum(game.joining_cost))
 
     @property
     def concave(self) -> bool:
@@ -46,7 +47,7 @@ class Welfare:
         """What each unit of d costs at these levels."""
         game = self.game
         joules = game.capacitance * np.asarray(f) ** 2 * game.cycles_per_bit * game.data_bits
-        return game.overhead_weight * joules
+        return game.overhead_weight * joules + game.data_cost
 
     def at(self, d: Any, f: Any) -> Any:
         """W for d of shape ``(..., N)``."""

@@ -130,7 +130,7 @@ def _print(verdict: Audit, file: Path | None) -> None:
                 "nothing but the chain itself"
                 if file is None
                 else f"{file}, but for what is private: profitability, cycles_per_bit, "
-                "download_seconds, upload_seconds",
+                "download_seconds, upload_seconds, costs",
             ),
             ("verdict", verdict.sentence),
         ]

@@ -132,6 +132,12 @@ class Consortium:
             return 1.0
         return rescaling(self.rho, self.organizations.profitability)
 
+    @property
+    def capacitance(self) -> float | Array:
+        """``kappa``: that of ``[energy]``, or one for each where organizations have their own."""
+        own, common = self.organizations.capacitance, self.energy.capacitance
+        return common if np.isnan(own).all() else np.where(np.isnan(own), common, own)
+
     @cached_property
     def accuracy_model(self) -> AccuracyModel:
         """The data-accuracy function ``P``."""
@@ -182,8 +188,11 @@ class Consortium:
                 data_units=units,
                 download_seconds=who.download_seconds,
                 upload_seconds=who.upload_seconds,
+                data_cost=who.data_cost,
+                joining_cost=who.joining_cost,
+                quality=who.quality,
                 **self.mechanism.model_dump(exclude={"rule"}),
-                **self.energy.model_dump(),
+                **self.energy.model_dump() | {"capacitance": self.capacitance},
                 compensation=self.efficient_rule if self.mechanism.rule == "efficient" else None,
                 names=who.names,
                 title=self.name,

@@ -15,7 +15,15 @@ import numpy.typing as npt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tradefl.consortium.schema import Organization, described
-from tradefl.consortium.tables import Columns, Marks, plain, read_columns, text_cell, whole
+from tradefl.consortium.tables import (
+    Columns,
+    Marks,
+    is_blank,
+    plain,
+    read_columns,
+    text_cell,
+    whole,
+)
 from tradefl.errors import MOST_PROBLEMS, InputError, Problem
 from tradefl.foreign import spreadsheet_cell
 
@@ -23,8 +31,11 @@ Array = npt.NDArray[np.float64]
 
 NUMBERS = ("profitability", "data_bits", "cycles_per_bit", "download_seconds", "upload_seconds")
 REQUIRED = ("name", *NUMBERS[:2], "samples", NUMBERS[2], "cpu_levels_hz", *NUMBERS[3:])
-COLUMNS = (*REQUIRED, "sector", "address")
-MEASURED = (*NUMBERS, "samples")
+# What a file may leave out, and the number that holds then; NaN: that of [energy].
+DEFAULTS = {"data_cost": 0.0, "joining_cost": 0.0, "capacitance": float("nan"), "quality": 1.0}
+OPTIONAL = tuple(DEFAULTS)
+COLUMNS = (*REQUIRED, *OPTIONAL, "sector", "address")
+MEASURED = (*NUMBERS, *OPTIONAL, "samples")
 # Rows that are validated at once: what is wrong with them is in memory together.
 SLICE = 20_000
 
@@ -34,7 +45,8 @@ class Organizations:
     """All organizations, one array a column; the fields are those of the file.
 
     ``cpu_levels_hz`` has shape ``(N, m)``, padded with NaN; ``sectors`` and ``addresses`` are
-    ``None`` where an organization names none.
+    ``None`` where an organization names none. ``capacitance`` is NaN where that of ``[energy]``
+    holds.
     """
 
     names: tuple[str, ...]
@@ -47,6 +59,15 @@ class Organizations:
     upload_seconds: Array
     sectors: tuple[str | None, ...]
     addresses: tuple[str | None, ...]
+    data_cost: Array = None  # type: ignore[assignment]  # default: zeros
+    joining_cost: Array = None  # type: ignore[assignment]  # likewise
+    capacitance: Array = None  # type: ignore[assignment]  # default: NaN
+    quality: Array = None  # type: ignore[assignment]  # default: ones
+
+    def __post_init__(self) -> None:
+        for name, default in DEFAULTS.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.full(len(self.names), default))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,6 +81,10 @@ class Organizations:
             and np.array_equal(self.samples, other.samples)
             and np.array_equal(self.cpu_levels_hz, other.cpu_levels_hz, equal_nan=True)
             and all(np.array_equal(getattr(self, c), getattr(other, c)) for c in NUMBERS)
+            and all(
+                np.array_equal(getattr(self, c), getattr(other, c), equal_nan=True)
+                for c in OPTIONAL
+            )
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -73,7 +98,11 @@ class Organizations:
             cpu_levels_hz=padded([entry.cpu_levels_hz for entry in entries]),
             sectors=tuple(entry.sector for entry in entries),
             addresses=tuple(entry.address for entry in entries),
-            **{c: np.array([getattr(entry, c) for entry in entries], float) for c in NUMBERS},
+            # None becomes NaN.
+            **{
+                c: np.array([getattr(entry, c) for entry in entries], float)
+                for c in (*NUMBERS, *OPTIONAL)
+            },
         )
 
     def levels(self, i: int) -> list[float]:
@@ -92,10 +121,16 @@ class Organizations:
             "cpu_levels_hz": self.levels(i),
             "download_seconds": float(self.download_seconds[i]),
             "upload_seconds": float(self.upload_seconds[i]),
+            **{name: self._given(name, i) for name in OPTIONAL},
             "sector": self.sectors[i],
             "address": self.addresses[i],
         }
         return {key: value for key, value in entry.items() if value is not None}
+
+    def _given(self, name: str, i: int) -> float | None:
+        """Return an optional number, ``None`` where it is the default."""
+        value = float(getattr(self, name)[i])
+        return None if np.isnan(value) or value == DEFAULTS[name] else value
 
 
 def padded(levels: Sequence[Sequence[float]]) -> Array:
@@ -133,8 +168,9 @@ def read_organizations(path: Path) -> Organizations:
     valid: dict[str, list[Any]] = {}
     problems = []
     for name in COLUMNS:
+        default = DEFAULTS.get(name)
         if name not in cells:
-            valid[name] = [None] * size
+            valid[name] = [default] * size
             continue
         adapter, valid[name] = _adapter(name), []
         for first in range(0, size, SLICE):
@@ -148,6 +184,8 @@ def read_organizations(path: Path) -> Organizations:
                     if len(detail["loc"]) == 1:
                         detail["input"] = columns.cells[name][row]  # as it was before conversion
                     problems.append(Problem(columns.place(row, name), described(detail)))
+            if name in DEFAULTS:
+                valid[name] = [default if cell is None else cell for cell in valid[name]]
             if len(problems) > MOST_PROBLEMS:
                 raise InputError.many(path, problems)
     if problems:
@@ -159,13 +197,15 @@ def read_organizations(path: Path) -> Organizations:
         cpu_levels_hz=levels,
         sectors=tuple(valid["sector"]),
         addresses=tuple(valid["address"]),
-        **{name: np.array(valid[name], dtype=float) for name in NUMBERS},
+        **{name: np.array(valid[name], dtype=float) for name in (*NUMBERS, *OPTIONAL)},
     )
 
 
 def _adapter(name: str) -> TypeAdapter[list[Any]]:
     """Return the validator of a whole column, under the rules of the field of that name."""
     rule: Any = get_type_hints(Organization, include_extras=True)[name]
+    if name in DEFAULTS:  # an empty cell is the default
+        rule = rule | None
     return TypeAdapter(list[rule], config=ConfigDict(allow_inf_nan=False))
 
 
@@ -176,13 +216,16 @@ def _converted(columns: Columns) -> dict[str, list[Any]]:
         return cells
     cells["cpu_levels_hz"] = levels = [_levels(cell) for cell in cells["cpu_levels_hz"]]
     marks = Marks(columns.sheet)
-    for name in MEASURED:
+    measured = [name for name in MEASURED if name in cells]
+    for name in measured:
         marks.learn(cells[name], functools.partial(columns.place, name=name))
     rows = [(k, level) for k, row in enumerate(levels) for level in row]
     marks.learn((level for _, level in rows), lambda n: columns.place(rows[n][0], "cpu_levels_hz"))
     mark = marks.decide()
-    for name in MEASURED:
+    for name in measured:
         cells[name] = [plain(cell, mark) for cell in cells[name]]
+        if name in DEFAULTS:
+            cells[name] = [None if is_blank([cell]) else cell for cell in cells[name]]
     cells["samples"] = [whole(cell) for cell in cells["samples"]]
     cells["cpu_levels_hz"] = [[plain(level, mark) for level in row] for row in levels]
     cells["name"] = [text_cell(cell) for cell in cells["name"]]
@@ -201,19 +244,14 @@ def _levels(cell: Any) -> list[Any]:
 
 def organizations_csv(organizations: Organizations) -> bytes:
     """Return the organizations as the CSV table that :func:`read_organizations` reads."""
+    entries = [organizations.entry(i) for i in range(len(organizations))]
     optional = [
-        name
-        for name, values in (
-            ("sector", organizations.sectors),
-            ("address", organizations.addresses),
-        )
-        if any(value is not None for value in values)
+        name for name in (*OPTIONAL, "sector", "address") if any(name in one for one in entries)
     ]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*REQUIRED, *optional], restval="", lineterminator="\n")
     writer.writeheader()
-    for i in range(len(organizations)):
-        entry = organizations.entry(i)
+    for entry in entries:
         entry["cpu_levels_hz"] = ";".join(map(repr, entry["cpu_levels_hz"]))
         entry |= {key: spreadsheet_cell(entry[key]) for key in ("name", "sector") if key in entry}
         writer.writerow(entry)

@@ -162,6 +162,10 @@ class Organization(Section):
     cpu_levels_hz: Levels  # F_i, ascending
     download_seconds: NonNegative  # T1_i
     upload_seconds: NonNegative  # T3_i
+    data_cost: NonNegative = 0.0  # payoff, to prepare the full dataset
+    joining_cost: NonNegative = 0.0  # payoff, once, whatever is contributed
+    capacitance: NonNegative | None = None  # kappa_i; default that of [energy]
+    quality: Positive = 1.0  # weight of its data in Omega
     sector: Name | None = None
     address: Address | None = None
 

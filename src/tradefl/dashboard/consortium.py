@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from tradefl import charts
-from tradefl.consortium.organizations import COLUMNS, NUMBERS, organizations_csv
+from tradefl.consortium.organizations import COLUMNS, NUMBERS, OPTIONAL, organizations_csv
 from tradefl.dashboard import state
 from tradefl.dashboard.editing import LEVELS, ROW, Download, beside, consortium_file, edited
 from tradefl.dashboard.parts import offer, show_chart, show_problems
@@ -27,6 +27,10 @@ HELP = {
     LEVELS: "F, Hz, ascending, with semicolons between",
     "download_seconds": "T1, Eq. (13)",
     "upload_seconds": "T3, Eq. (13)",
+    "data_cost": "payoff, to prepare the full dataset",
+    "joining_cost": "payoff, once, whatever is contributed",
+    "capacitance": "kappa, Eq. (8); empty: that of [energy]",
+    "quality": "weight of the data in Omega; 1 for ordinary data",
 }
 
 
@@ -77,7 +81,7 @@ def _editor() -> None:
             "samples": st.column_config.NumberColumn(help=HELP["samples"], step=1),
             **{
                 name: st.column_config.NumberColumn(help=HELP[name], format="%.6g")
-                for name in NUMBERS
+                for name in (*NUMBERS, *OPTIONAL)
             },
         },
     )

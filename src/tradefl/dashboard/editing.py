@@ -21,7 +21,7 @@ import tomli_w
 
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.competitors import matrix_csv
-from tradefl.consortium.organizations import COLUMNS, NUMBERS
+from tradefl.consortium.organizations import COLUMNS, NUMBERS, OPTIONAL
 from tradefl.consortium.writing import write
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import parse_toml, read_text
@@ -59,7 +59,7 @@ def table_of(consortium: Consortium) -> pd.DataFrame:
         "sector": list(who.sectors),
         "address": list(who.addresses),
     }
-    columns |= {name: getattr(who, name).astype(float) for name in NUMBERS}
+    columns |= {name: getattr(who, name).astype(float) for name in (*NUMBERS, *OPTIONAL)}
     texts = dict.fromkeys(("name", LEVELS, "sector", "address"), "object")
     return pd.DataFrame(columns)[[ROW, *COLUMNS]].astype(texts)
 

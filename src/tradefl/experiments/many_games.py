@@ -116,8 +116,9 @@ def _lanes(games: Sequence[CoopetitionGame], gammas: Array, scheme: Scheme) -> L
     f, low, high = padded(0, 1.0), padded(1, np.inf), padded(2, 0.0)
     if not (low <= high).any(axis=2).all():
         raise ValueError(f"{scheme}: an organization has nothing to play before the deadline")
-    # What is gained by contributing is proportional to gamma.
+    # What is gained by contributing is proportional to gamma; what data costs is not.
     own = [own_term(game.with_incentive_intensity(1.0)) for game in games]
+    costs = [game.data_cost / game.potential_weights for game in games]
     scale = gammas.reshape(-1, 1)
 
     def each(values: Sequence[Any]) -> Array:
@@ -128,7 +129,9 @@ def _lanes(games: Sequence[CoopetitionGame], gammas: Array, scheme: Scheme) -> L
         headroom=each([g.accuracy.untrained_loss - 1.0 / g.accuracy.epochs for g in games]),
         onset=each([game.accuracy.onset for game in games]),
         units=each([game.data_units for game in games]),
-        gain=each([one.data_gain[:, 0] for one in own]) * scale,
+        gain=each([one.data_gain[:, 0] + cost for one, cost in zip(own, costs, strict=True)])
+        * scale
+        - each(costs),
         cost=each([one.energy_cost for one in own]),
         compute=each([one.compute_gain for one in own]) * scale,
         f=f,
@@ -235,7 +238,8 @@ def _outcomes(
         cycles = game.cycles_per_bit * game.data_bits * d[rows]
         sent = game.download_watts * game.download_seconds
         sent = sent + game.upload_watts * game.upload_seconds
-        overhead = game.overhead_weight * (game.capacitance * f[rows] ** 2 * cycles + sent)
+        overhead = game.overhead_weight * (game.capacitances * f[rows] ** 2 * cycles + sent)
+        overhead = overhead + game.data_cost * d[rows] + game.joining_cost
         x = d[rows] * game.data_bits + game.compute_weight * f[rows]
         net = game.total_intensity * x - game.competition.dot(x.T).T
         payoff = game.profitability * performance[rows] - overhead - damage

@@ -12,6 +12,7 @@ from tradefl.game.accuracy import (
     SqrtLoss,
     fit_empirical,
 )
+from tradefl.game.binding import Binding, binds
 from tradefl.game.competition import (
     Competition,
     DenseCompetition,
@@ -30,6 +31,7 @@ from tradefl.game.strategy import StrategyProfile
 
 __all__ = [
     "AccuracyModel",
+    "Binding",
     "Certificate",
     "Competition",
     "CoopetitionGame",
@@ -51,6 +53,7 @@ __all__ = [
     "StrategyProfile",
     "alone",
     "as_competition",
+    "binds",
     "certify",
     "deviation_gain",
     "fit_empirical",

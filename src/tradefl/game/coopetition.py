@@ -61,6 +61,8 @@ _ARRAYS = {
     "data_units": _POSITIVE,
     "download_seconds": _NONNEGATIVE,
     "upload_seconds": _NONNEGATIVE,
+    "data_cost": _NONNEGATIVE,
+    "joining_cost": _NONNEGATIVE,
 }
 _NUMBERS = {
     "incentive_intensity": _NONNEGATIVE,
@@ -68,10 +70,28 @@ _NUMBERS = {
     "overhead_weight": _NONNEGATIVE,
     "min_data_fraction": _Range(0.0, exclusive=True, high=1.0),
     "deadline_seconds": _Range(0.0, exclusive=True, high=np.inf),
-    "capacitance": _NONNEGATIVE,
     "download_watts": _NONNEGATIVE,
     "upload_watts": _NONNEGATIVE,
 }
+
+
+def _each(
+    field: str,
+    given: Any,
+    n: int,
+    allowed: _Range,
+    problems: list[tuple[int | None, str, str]],
+) -> Array | None:
+    """Return a read-only array of shape ``(n,)``; ``None`` if the shape is another."""
+    try:
+        array = np.array(np.broadcast_to(np.asarray(given, dtype=float), (n,)))
+    except ValueError:
+        problems.append((None, field, f"expected shape ({n},), got {np.shape(given)}"))
+        return None
+    bad = np.flatnonzero(~allowed.holds(array))
+    problems += [(int(i), field, f"expected {allowed}, got {array[i]:g}") for i in bad]
+    array.flags.writeable = False
+    return array
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -111,9 +131,18 @@ class CoopetitionGame:
     deadline_seconds
         ``tau`` > 0.
     capacitance
-        ``kappa`` >= 0, J s^2 per cycle.
+        ``kappa`` >= 0, J s^2 per cycle: a number for all, or shape ``(N,)``.
     download_watts, upload_watts
         ``E_DL``, ``E_UL`` >= 0.
+    data_cost
+        What a full dataset costs to curate, clear and label, shape ``(N,)`` or a number, payoff,
+        >= 0: an organization that contributes ``d`` bears ``data_cost_i d``.
+    joining_cost
+        What taking part costs once, whatever is contributed, shape ``(N,)`` or a number, payoff,
+        >= 0.
+    quality
+        The weight of each organization's data in ``Omega``, shape ``(N,)`` or a number, > 0. It
+        multiplies ``data_units``, and the game keeps the product.
     compensation
         The efficient rule with its schedules; without one the rule is the paper's, with gamma.
     names
@@ -143,14 +172,17 @@ class CoopetitionGame:
     overhead_weight: float = 1.0
     min_data_fraction: float = 0.01
     deadline_seconds: float = np.inf
-    capacitance: float = 1e-27
+    capacitance: Any = 1e-27  # a float or an Array once constructed
     download_watts: float = 0.0
     upload_watts: float = 0.0
+    data_cost: Any = 0.0  # an Array once constructed
+    joining_cost: Any = 0.0  # likewise
+    quality: dataclasses.InitVar[Any] = 1.0
     compensation: EfficientRule | None = None
     names: Sequence[str] | None = None
     title: str = "consortium"
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, quality: Any) -> None:
         n = int(np.size(self.profitability))
         problems: list[tuple[int | None, str, str]] = []
         if n == 0:
@@ -162,6 +194,8 @@ class CoopetitionGame:
             if not allowed.holds(value):
                 problems.append((None, field, f"expected {allowed}, got {value!r}"))
             object.__setattr__(self, field, value)
+        self._weigh_data(quality, n, problems)
+        self._normalize_capacitance(n, problems)
         self._normalize_levels(n, problems)
         if self.names is not None and len(self.names) != n:
             problems.append((None, "names", f"expected {n} names, got {len(self.names)}"))
@@ -185,15 +219,34 @@ class CoopetitionGame:
         given = getattr(self, field)
         if given is None:  # only data_units: Omega counts bits
             given = self.data_bits
-        try:
-            array = np.array(np.broadcast_to(np.asarray(given, dtype=float), (n,)))
-        except ValueError:
-            problems.append((None, field, f"expected shape ({n},), got {np.shape(given)}"))
+        array = _each(field, given, n, allowed, problems)
+        if array is not None:
+            object.__setattr__(self, field, array)
+
+    def _weigh_data(
+        self, quality: Any, n: int, problems: list[tuple[int | None, str, str]]
+    ) -> None:
+        weights = _each("quality", quality, n, _POSITIVE, problems)
+        if weights is None or np.shape(self.data_units) != (n,) or np.all(weights == 1.0):
             return
-        bad = np.flatnonzero(~allowed.holds(array))
-        problems += [(int(i), field, f"expected {allowed}, got {array[i]:g}") for i in bad]
-        array.flags.writeable = False
-        object.__setattr__(self, field, array)
+        with np.errstate(over="ignore", under="ignore"):
+            units = self.data_units * weights
+        units.flags.writeable = False
+        problems += [
+            (int(i), "quality", "too small or too large: data_units times quality is not a number")
+            for i in np.flatnonzero(~_POSITIVE.holds(units) & _POSITIVE.holds(weights))
+        ]
+        object.__setattr__(self, "data_units", units)
+
+    def _normalize_capacitance(self, n: int, problems: list[tuple[int | None, str, str]]) -> None:
+        """Keep a number as it is; of several, one for each organization."""
+        if np.ndim(self.capacitance) > 0:
+            self._normalize_array("capacitance", n, _NONNEGATIVE, problems)
+            return
+        value = float(self.capacitance)
+        if not _NONNEGATIVE.holds(value):
+            problems.append((None, "capacitance", f"expected {_NONNEGATIVE}, got {value!r}"))
+        object.__setattr__(self, "capacitance", value)
 
     def _normalize_levels(self, n: int, problems: list[tuple[int | None, str, str]]) -> None:
         levels = np.atleast_1d(np.asarray(self.cpu_levels_hz, dtype=float))
@@ -264,11 +317,11 @@ class CoopetitionGame:
         with np.errstate(over="ignore", invalid="ignore"):
             best = self.accuracy.value(float(self.data_units.sum()))
             cycles = self.cycles_per_bit * self.data_bits
-            weight = self.overhead_weight * self.capacitance
+            weight = self.overhead_weight * self.capacitances
             resource = self.data_bits + self.compute_weight * fastest
             terms = {
                 "revenue": self.profitability * best,
-                "overhead": weight * fastest**2 * cycles,
+                "overhead": weight * fastest**2 * cycles + self.data_cost + self.joining_cost,
                 "redistribution": self.incentive_intensity * self.total_intensity * resource,
             }
             return [
@@ -305,6 +358,11 @@ class CoopetitionGame:
     def potential_weights(self) -> Array:
         """``z_i = p_i - sum_j rho_ij p_j > 0``, shape ``(N,)``, the weights of Eq. (14)."""
         return self.profitability - self.competitors_profitability
+
+    @cached_property
+    def capacitances(self) -> Array:
+        """``kappa_i``, shape ``(N,)``: the effective capacitance of each organization."""
+        return np.array(np.broadcast_to(self.capacitance, (self.size,)))
 
     @cached_property
     def data_fraction_per_hz(self) -> Array:

@@ -113,7 +113,8 @@ class _Deviators:
         revenue = game.profitability[i] * more
         damage = game.competitors_profitability[i] * more  # P(Omega - d_i u_i) stays as it is
         cycles = game.cycles_per_bit[i] * game.data_bits[i] * (f**2 * d - self.f**2 * self.d)
-        overhead = game.overhead_weight * game.capacitance * cycles
+        overhead = game.overhead_weight * game.capacitances[i] * cycles
+        overhead = overhead + game.data_cost[i] * (d - self.d)
         received = self.incentive.own(game, i, d, f) - self.incentive.own(game, i, self.d, self.f)
         return np.asarray(revenue - overhead - damage + received)
 
@@ -128,7 +129,8 @@ class _Deviators:
         omega = np.maximum(self.others + d * u, game.accuracy.onset)
         steeper = game.accuracy.derivative(omega) * u if trained else 0.0
         worth = (game.profitability[i] - game.competitors_profitability[i]) * steeper
-        cost = game.overhead_weight * game.capacitance * f**2 * game.cycles_per_bit[i] * s
+        cost = game.overhead_weight * game.capacitances[i] * f**2 * game.cycles_per_bit[i] * s
+        cost = cost + game.data_cost[i]
         left, right = self.incentive.slopes(game, i, d)
         return worth - cost + left, worth - cost + right
 

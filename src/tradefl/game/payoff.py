@@ -3,13 +3,15 @@ r"""The payoff, term by term: Eq. (6)-(11), one function a term.
 ::
 
     revenue_i        = p_i P(Omega)
-    overhead_i       = varpi_e [ kappa f_i^2 eta_i d_i s_i + E_DL T1_i + E_UL T3_i ]
+    overhead_i       = varpi_e [ kappa_i f_i^2 eta_i d_i s_i + E_DL T1_i + E_UL T3_i ]
+                       + data_cost_i d_i + joining_cost_i
     damage_i         = (sum_j rho_ij p_j) [ P(Omega) - P(Omega - d_i u_i) ]
     redistribution_i = sum_j gamma rho_ij (x_i - x_j)
     payoff_i         = revenue_i - overhead_i - damage_i + redistribution_i
 
 Every function takes the game and a strategy profile and returns an array of shape ``(N,)``
-in payoff units, unless it says otherwise.
+in payoff units, unless it says otherwise. The two costs of the second line are not in the paper
+(THEORY.md, section 10); they are 0 unless given.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ def revenue(game: CoopetitionGame, profile: StrategyProfile) -> Array:
 def compute_joules(game: CoopetitionGame, profile: StrategyProfile) -> Array:
     """Return ``kappa f_i^2 eta_i d_i s_i``, the energy of training, J (Section III-D)."""
     cycles = game.cycles_per_bit * profile.data_fraction * game.data_bits
-    return game.capacitance * profile.cpu_hz**2 * cycles
+    return np.asarray(game.capacitances * profile.cpu_hz**2 * cycles)
 
 
 def communication_joules(game: CoopetitionGame) -> Array:
@@ -55,9 +57,16 @@ def communication_joules(game: CoopetitionGame) -> Array:
     return np.asarray(download + game.upload_watts * game.upload_seconds)
 
 
+def data_costs(game: CoopetitionGame, profile: StrategyProfile) -> Array:
+    """Return ``data_cost_i d_i``: what it takes to prepare the data that is contributed."""
+    return np.asarray(game.data_cost * profile.data_fraction)
+
+
 def overhead(game: CoopetitionGame, profile: StrategyProfile) -> Array:
-    """Return ``varpi_e E_i``, the training overhead with E_i of Eq. (8)."""
-    return game.overhead_weight * (compute_joules(game, profile) + communication_joules(game))
+    """Return ``varpi_e E_i + data_cost_i d_i + joining_cost_i``, with E_i of Eq. (8)."""
+    joules = compute_joules(game, profile) + communication_joules(game)
+    costs = data_costs(game, profile) + game.joining_cost
+    return np.asarray(game.overhead_weight * joules + costs)
 
 
 def damage(game: CoopetitionGame, profile: StrategyProfile) -> Array:

@@ -2,11 +2,13 @@ r"""The weighted potential of the coopetition game, corrected (erratum E1) and a
 
 Corrected::
 
-    U(pi) = P(Omega) + sum_i [ gamma rho_i. x_i - varpi_e kappa f_i^2 eta_i d_i s_i ] / z_i
+    U(pi) = P(Omega) + sum_i [ gamma rho_i. x_i - c_i(f_i) d_i ] / z_i
+    c_i(f) = varpi_e kappa_i f^2 eta_i s_i + data_cost_i
     C_i(pi) - C_i(pi') = z_i [ U(pi) - U(pi') ]      for every unilateral deviation of i
 
 ``gamma rho_i. x_i`` is what i's own strategy adds to its redistribution under the paper's rule;
-under the efficient rule ``phi_i(d_i)`` stands in its place (:mod:`tradefl.game.rules`).
+under the efficient rule ``phi_i(d_i)`` stands in its place (:mod:`tradefl.game.rules`). What an
+organization pays once for joining changes no deviation and is not in ``U``.
 
 so a maximizer of ``U`` is a Nash equilibrium, and every improving move raises ``U``.
 """
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.game.coopetition import CoopetitionGame
-from tradefl.game.payoff import compute_joules, performance, redistribution
+from tradefl.game.payoff import compute_joules, data_costs, performance, redistribution
 from tradefl.game.strategy import StrategyProfile
 
 Array = npt.NDArray[np.float64]
@@ -39,7 +41,8 @@ class OwnTerm:
         Shape ``(N, K)``: where each piece begins and ends; D_min is heeded, deadlines are not.
         A piece below D_min has ``low > high``.
     data_gain, constant
-        Shape ``(N, K)``.
+        Shape ``(N, K)``; ``data_gain`` is what a full dataset earns from the rule less what it
+        costs to prepare.
     energy_cost, compute_gain
         Shape ``(N,)``.
     """
@@ -78,9 +81,9 @@ def own_term(game: CoopetitionGame) -> OwnTerm:
     return OwnTerm(
         low=np.maximum(pieces.low, game.min_data_fraction),
         high=pieces.high,
-        data_gain=pieces.gain / z[:, None],
+        data_gain=pieces.gain / z[:, None] - (game.data_cost / z)[:, None],
         constant=pieces.constant / z[:, None],
-        energy_cost=game.overhead_weight * game.capacitance * cycles / z,
+        energy_cost=game.overhead_weight * game.capacitances * cycles / z,
         compute_gain=pieces.per_hz / z,
     )
 
@@ -96,6 +99,6 @@ def potential_as_printed(game: CoopetitionGame, profile: StrategyProfile) -> flo
     Its redistribution term misses that ``r_ji`` changes too when i deviates; with equal
     weights and symmetric rho it even cancels to zero.
     """
-    cost = game.overhead_weight * compute_joules(game, profile)
+    cost = game.overhead_weight * compute_joules(game, profile) + data_costs(game, profile)
     terms = (cost - redistribution(game, profile)) / game.potential_weights
     return performance(game, profile) - float(terms.sum())

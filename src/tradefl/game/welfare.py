@@ -47,8 +47,8 @@ def welfare_gradient(game: CoopetitionGame, profile: StrategyProfile) -> Array:
     others = np.maximum(omega - profile.data_fraction * game.data_units, 0.0)
     without = weights * np.asarray(derivative(others))
     price = game.potential_weights.sum() * float(derivative(omega)) + without.sum() - without
-    joules = game.capacitance * profile.cpu_hz**2 * game.cycles_per_bit * game.data_bits
-    return np.asarray(game.data_units * price - game.overhead_weight * joules)
+    joules = game.capacitances * profile.cpu_hz**2 * game.cycles_per_bit * game.data_bits
+    return np.asarray(game.data_units * price - game.overhead_weight * joules - game.data_cost)
 
 
 def deviation_welfare(
@@ -61,15 +61,16 @@ def deviation_welfare(
     omega = game.omega(profile)
     rest = np.delete(profile.data_fraction * game.data_units, i)
     # Without i's own data nothing changes: own w_i P(Omega - u_i d_i) stays as it is.
-    cycles = (
-        game.overhead_weight * game.capacitance * float(game.cycles_per_bit[i] * game.data_bits[i])
-    )
+    energy = game.overhead_weight * float(game.capacitances[i])
+    cycles = energy * float(game.cycles_per_bit[i] * game.data_bits[i])
+    data_cost = float(game.data_cost[i])
     now, now_without = float(value(omega)), value(np.maximum(omega - rest, 0.0))
 
     def gain(d: float, f: float) -> float:
         moved = omega + u * (d - d_now)
         better = total * (float(value(moved)) - now)
         better += float(weights @ (value(np.maximum(moved - rest, 0.0)) - now_without))
+        better -= data_cost * (d - d_now)
         return better - cycles * (f * f * d - f_now * f_now * d_now)
 
     return gain

@@ -51,6 +51,9 @@ class PrivateFigures(Section):
     cpu_levels_hz: Annotated[list[Positive], Field(min_length=1)]  # F_i, ascending
     download_seconds: NonNegative  # T1_i
     upload_seconds: NonNegative  # T3_i
+    data_cost: NonNegative = 0.0  # payoff, to prepare the full dataset
+    joining_cost: NonNegative = 0.0  # payoff, once
+    capacitance: NonNegative | None = None  # kappa_i; default: the agreement's
     agreement: Name | None = None  # a consortium file, an agreement document, or its hash
 
 
@@ -77,13 +80,14 @@ def load_private(path: Path) -> PrivateFigures:
 
 def write_private(figures: PrivateFigures, path: Path) -> None:
     """Write an organization's private file; only its owner can read it."""
-    document = figures.model_dump(exclude_none=True)
+    document = figures.model_dump(exclude_none=True, exclude_defaults=True)
     atomic_write(path, tomli_w.dumps(document).encode(), private=True)
 
 
 def private_figures(consortium: Consortium, i: int) -> PrivateFigures:
     """Return what organization i keeps to itself, from a file that has everybody's figures."""
     who = consortium.organizations
+    own = float(who.capacitance[i])
     return PrivateFigures(
         organization=who.names[i],
         profitability=float(who.profitability[i]),
@@ -92,6 +96,9 @@ def private_figures(consortium: Consortium, i: int) -> PrivateFigures:
         cpu_levels_hz=who.levels(i),
         download_seconds=float(who.download_seconds[i]),
         upload_seconds=float(who.upload_seconds[i]),
+        data_cost=float(who.data_cost[i]),
+        joining_cost=float(who.joining_cost[i]),
+        capacitance=None if np.isnan(own) else own,
     )
 
 
@@ -99,7 +106,7 @@ def private_figures(consortium: Consortium, i: int) -> PrivateFigures:
 class KnownGame(AgreedGame):
     """The game as organization ``me`` knows it: everything at its index is real.
 
-    The profitability, effort and times of the others are stand-ins; what organization ``me``
+    The profitability, effort, times and costs of the others are stand-ins; what organization ``me``
     needs to know of them is its estimate of ``sum_j rho_ij p_j``. It is ``weights[me]``; the other
     weights are 0.
     """
@@ -148,6 +155,9 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
         values[me] = own
         return values
 
+    terms = public_terms(agreement)
+    if private.capacitance is not None:
+        terms["capacitance"] = real(private.capacitance, terms["capacitance"])
     try:
         return KnownGame(
             me=me,
@@ -157,7 +167,9 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
             cycles_per_bit=real(private.cycles_per_bit, 1e-100),
             download_seconds=real(private.download_seconds, 0.0),
             upload_seconds=real(private.upload_seconds, 0.0),
-            **public_terms(agreement),
+            data_cost=real(private.data_cost, 0.0),
+            joining_cost=real(private.joining_cost, 0.0),
+            **terms,
         )
     except InvalidGameError as error:
         raise InputError(

@@ -27,6 +27,11 @@ EQUATIONS = {
         "overhead = varpi_e (kappa f^2 eta d s + E_DL T1 + E_UL T3)",
         "What the energy for computing and for both transfers costs.",
     ),
+    "added": (
+        "overhead as in Eq. (8) + data_cost d + joining_cost",
+        "Costs that the paper does not have: to prepare the data that is contributed, and to take "
+        "part at all. Where a file states them, they are part of the overhead.",
+    ),
     "Eq. (9)": (
         "r_ij = gamma rho_ij (x_i - x_j); x = d s + lambda f",
         "What i receives from j; j pays it. Negative: i pays.",

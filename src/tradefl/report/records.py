@@ -184,7 +184,7 @@ def read_settlement(path: Path, consortium: Consortium) -> Settlement:
 def require_agreement_of(settlement: Settlement, consortium: Consortium, path: Path) -> None:
     """Refuse a settlement that was agreed on under other terms than the consortium's.
 
-    What is private (profitability, effort, transfer times) is in no agreement.
+    What is private (profitability, effort, transfer times, costs) is in no agreement.
 
     Raises
     ------

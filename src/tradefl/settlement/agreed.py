@@ -5,9 +5,9 @@ An agreement rounds: CPU levels to whole hertz, data sizes to whole bits, ``D_mi
 answer and contribute in these integers, so their result is judged in these integers: under the
 figures of the file, an equilibrium of the agreement can be infeasible by a fraction of a hertz.
 
-Private figures (``p_i``, ``eta_i``, transfer times) are in no agreement and are not rounded. Nor
-is ``sum_j rho_ij p_j``, the weight of an organization's loss to its rivals: the agreement's
-``rho`` sets payments, the file's describes the market.
+Private figures (``p_i``, ``eta_i``, transfer times, costs, an organization's own capacitance) are
+in no agreement and are not rounded. Nor is ``sum_j rho_ij p_j``, the weight of an organization's
+loss to its rivals: the agreement's ``rho`` sets payments, the file's describes the market.
 """
 
 from __future__ import annotations
@@ -36,7 +36,14 @@ from tradefl.game import (
 )
 from tradefl.settlement import arithmetic
 from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
-from tradefl.settlement.annex import accuracy_of, energy_of, number_of, read_annex, samples_of
+from tradefl.settlement.annex import (
+    accuracy_of,
+    energy_of,
+    number_of,
+    quality_of,
+    read_annex,
+    samples_of,
+)
 from tradefl.settlement.arithmetic import PPB
 from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
@@ -91,8 +98,10 @@ def agreed_game(consortium: Consortium, agreement: Agreement) -> AgreedGame:
             cycles_per_bit=who.cycles_per_bit,
             download_seconds=who.download_seconds,
             upload_seconds=who.upload_seconds,
+            data_cost=who.data_cost,
+            joining_cost=who.joining_cost,
             # The efficient rule's agreement has no rho, and its payments do not depend on it.
-            **public_terms(agreement, own.competition),
+            **public_terms(agreement, own.competition) | {"capacitance": consortium.capacitance},
         )
     except InvalidGameError as error:
         raise InputError(_problems(error, consortium)) from None
@@ -155,6 +164,7 @@ def public_terms(agreement: Agreement, competition: Competition | None = None) -
         "cpu_levels_hz": _levels(agreement),
         "accuracy": accuracy_model(accuracy, None if points is None else np.array(points)),
         "data_units": np.array(measured, dtype=float) / accuracy.unit,
+        "quality": np.array(quality_of(document, n)),
         "min_data_fraction": agreement.min_data_ppb / PPB,
         "overhead_weight": number_of(document, "overhead_weight"),
         "deadline_seconds": number_of(document, "deadline_seconds"),

@@ -113,6 +113,26 @@ def samples_of(document: Mapping[str, Any], size: int) -> list[float]:
     return [float(one) for one in samples]
 
 
+def quality_of(document: Mapping[str, Any], size: int) -> list[float]:
+    """Return the weight of each organization's data in Omega; an annex without any means 1.
+
+    Raises
+    ------
+    InputError
+        They are not one number > 0 for each.
+    """
+    quality = document.get("quality")
+    if quality is None:
+        return [1.0] * size
+    numbers = isinstance(quality, list) and all(
+        isinstance(one, int | float) and not isinstance(one, bool) and 0 < one < 1e300
+        for one in quality
+    )
+    if not isinstance(quality, list) or not numbers or len(quality) != size:
+        raise InputError.at(f"{PLACE}: quality", f"expected {size:,} numbers > 0")
+    return [float(one) for one in quality]
+
+
 def _first(place: str, error: ValidationError) -> InputError:
     found = error.errors()[0]
     where = ".".join(str(part) for part in found["loc"])

@@ -311,8 +311,9 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
     """Return the terms that matter off the chain, as JSON with sorted keys and no blanks.
 
     Public, so that an agent that has nothing but the chain can compute its best response;
-    what is private (``p_i``, ``eta_i``, the transfer times) is left out. It also names the chain,
-    the factory and the code of the contracts, from which their addresses follow.
+    what is private (``p_i``, ``eta_i``, the transfer times, ``data_cost_i``, ``joining_cost_i``,
+    an organization's own capacitance) is left out. It also names the chain, the factory and the
+    code of the contracts, from which their addresses follow.
     """
     section = consortium.settlement or Settlement()
     accuracy = consortium.accuracy.model_dump(exclude={"points_file"})
@@ -339,6 +340,9 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
         "series": section.series.lower() if section.series else own_series,
         **rule.annex(),
     }
+    quality = consortium.organizations.quality
+    if np.any(quality != 1.0):
+        document["quality"] = quality.tolist()
     if consortium.training is not None:  # what everybody signs of how updates become a model
         document["training"] = consortium.training.model_dump()
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -168,17 +168,19 @@ class Coalitions:
     game
         The game.
     data_cost
-        What curating and cleaning a full dataset costs each organization, payoff units: a number
-        or shape ``(N,)``.
+        What preparing a full dataset costs each organization, payoff units: a number or shape
+        ``(N,)``; default: the game's.
     joining_cost
-        What taking part costs each member once, whatever it contributes, payoff units: likewise.
+        What taking part costs each member once, payoff units: likewise.
     """
 
     def __init__(
-        self, game: CoopetitionGame, *, data_cost: Any = 0.0, joining_cost: Any = 0.0
+        self, game: CoopetitionGame, *, data_cost: Any = None, joining_cost: Any = None
     ) -> None:
         self.game = game
-        per_hz = game.overhead_weight * np.broadcast_to(game.capacitance, game.size)
+        data_cost = game.data_cost if data_cost is None else data_cost
+        joining_cost = game.joining_cost if joining_cost is None else joining_cost
+        per_hz = game.overhead_weight * game.capacitances
         cycles = per_hz * game.cycles_per_bit * game.data_bits
         cost = cycles[:, None] * game.cpu_levels_hz**2
         cost += np.broadcast_to(data_cost, game.size)[:, None]

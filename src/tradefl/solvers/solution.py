@@ -10,9 +10,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.game.binding import Binding, binds
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.equilibrium import Certificate, certify
-from tradefl.game.payoff import Payoffs, payoffs
+from tradefl.game.payoff import Payoffs, data_costs, payoffs
 from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
 from tradefl.statement import Figures, Statement, statement
@@ -188,6 +189,11 @@ class Solution:
         """``sum_i C_i``."""
         return self.terms.social_welfare
 
+    @cached_property
+    def binds(self) -> tuple[Binding, ...]:
+        """Why each organization contributes no more and no less, see :func:`game.binds`."""
+        return binds(self.game, self.profile)
+
     def statement(self, organization: str | int) -> Statement:
         """Return the itemized payoff statement of one organization, by name or index."""
         return statement(self.game, self.profile, organization, self.terms, self.figures)
@@ -228,14 +234,20 @@ class Solution:
             "score": game.rule.score(game, self.profile),
             "revenue": terms.revenue,
             "overhead": terms.overhead,
+            "data_cost": data_costs(game, self.profile),
+            "joining_cost": game.joining_cost,
             "damage": terms.damage,
             "redistribution": terms.redistribution,
             "payoff": terms.payoff,
             "regret": self.certificate.regret,
         }
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
-        for i, row in enumerate(rows):
-            yield {"name": game.name_of(i), **dict(zip(columns, row, strict=True))}
+        for i, (row, binding) in enumerate(zip(rows, self.binds, strict=True)):
+            yield {
+                "name": game.name_of(i),
+                **dict(zip(columns, row, strict=True)),
+                "binds": binding,
+            }
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document ``tradefl/solution/1``."""
