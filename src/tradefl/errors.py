@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Self
 
 from tradefl.text import printable
 
@@ -16,12 +17,44 @@ MOST_CHARACTERS = 2_000
 MOST_PROBLEMS = 100_000
 
 
+class Parameter(str):
+    """A parameter of the library as the place of a problem; a command line puts its flag there.
+
+    Parameters
+    ----------
+    name
+        The parameter's name, as in Python.
+    value
+        What it was given, where that belongs to the place.
+    """
+
+    name: str
+
+    def __new__(cls, name: str, value: object = None) -> Self:
+        """Return the place, as text: the name, and the value after it."""
+        place = super().__new__(cls, name if value is None else f"{name} {value}")
+        place.name = name
+        return place
+
+    def __reduce__(self) -> tuple[type[Parameter], tuple[str, str | None]]:
+        """Return what makes it again in another process."""
+        return Parameter, (self.name, self[len(self.name) + 1 :] or None)
+
+
 @dataclasses.dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: the place (file, key path, line) and what was expected."""
+    """One thing that is wrong: the place (file, key path, line) and what was expected.
+
+    A message names parameters between backticks.
+    """
 
     place: str
     message: str
+
+    def rewritten(self, change: Callable[[str], str]) -> Problem:
+        """Return the problem with other words; a place that does not change remains what it is."""
+        place = change(self.place)
+        return Problem(self.place if place == self.place else place, change(self.message))
 
     def __str__(self) -> str:
         """Return one printable line, whatever the place and the message hold."""
@@ -45,7 +78,7 @@ class InputError(ValueError):
     @classmethod
     def at(cls, place: object, message: str) -> InputError:
         """Return the error of a single problem."""
-        return cls([Problem(str(place), message)])
+        return cls([Problem(place_of(place), message)])
 
     def lines(self) -> list[str]:
         """Return a line for each of the first 20 problems, and one that counts the rest."""
@@ -54,6 +87,11 @@ class InputError(ValueError):
         if rest > 0:
             lines.append(f"... and {rest:,} more")
         return lines
+
+
+def place_of(place: object) -> str:
+    """Return a place as text; a parameter remains one."""
+    return place if isinstance(place, Parameter) else str(place)
 
 
 # What an extra brings: where one of these cannot be found, it is not installed.

@@ -201,7 +201,7 @@ def test_embedded_split_is_the_same_for_everybody():
 
 def test_without_scikit_learn(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(MissingExtraError, match=r"^--data digits: .*tradefl\[federation\]"):
+    with pytest.raises(MissingExtraError, match=r"^data digits: .*tradefl\[federation\]"):
         load_dataset("digits")
 
 
@@ -226,8 +226,8 @@ def test_unknown_name():
     with pytest.raises(InputError) as error:
         load_dataset("fashion_mnist")
     assert str(error.value) == (
-        "--data: expected one of digits, breast-cancer, cifar10, fashion-mnist, svhn, eurosat, "
-        "or a name that --data-dir holds, got 'fashion_mnist' (did you mean 'fashion-mnist'?)"
+        "data: expected one of digits, breast-cancer, cifar10, fashion-mnist, svhn, eurosat, "
+        "or a name that `data_dir` holds, got 'fashion_mnist' (did you mean 'fashion-mnist'?)"
     )
 
 
@@ -272,7 +272,7 @@ def test_entry_point_does_not_replace_what_is_ours(entries):
 
 def test_entry_point_that_returns_something_else(entries):
     entries.append(Entry("scans", lambda _: (X_TRAIN, Y_TRAIN)))
-    with pytest.raises(InputError, match=r"^--data scans: .*return a Dataset, got tuple"):
+    with pytest.raises(InputError, match=r"^data scans: .*return a Dataset, got tuple"):
         load_dataset("scans")
 
 
@@ -409,7 +409,7 @@ def test_bytes_between_images_are_skipped(tmp_path):
 def test_longer_name_is_another(tmp_path):
     np.savez(tmp_path / "cifar100_jpeg.npz", **jpegs())
     np.savez(tmp_path / "cifar10_notes.npz", notes=Y_TEST)  # no images
-    with pytest.raises(InputError, match=r"^--data-dir .*: expected cifar10.npz"):
+    with pytest.raises(InputError, match=r"^data_dir .*: expected cifar10.npz"):
         load_dataset("cifar10", tmp_path)
 
 
@@ -511,7 +511,7 @@ def test_without_pillow(tmp_path, monkeypatch):
     class_folders(tmp_path / "other")
     monkeypatch.setitem(sys.modules, "PIL", None)
     for name in ("some", "other"):
-        with pytest.raises(MissingExtraError, match=rf"^--data {name}: .*tradefl\[vision\]"):
+        with pytest.raises(MissingExtraError, match=rf"^data {name}: .*tradefl\[vision\]"):
             load_dataset(name, tmp_path)
 
 
@@ -612,7 +612,7 @@ def test_nothing_found(tmp_path):
     with pytest.raises(InputError) as error:
         load_dataset("some", tmp_path)
     assert str(error.value) == (
-        f"--data-dir {tmp_path}: expected some.npz, some_*.npz with JPEGs, or some/train/ and "
+        f"data_dir {tmp_path}: expected some.npz, some_*.npz with JPEGs, or some/train/ and "
         "some/test/ with a folder for each class; found afolder/, other0.npz, other1.npz, "
         "other2.npz, other3.npz, other4.npz, other5.npz, other6.npz and 4 more"
     )
@@ -620,7 +620,7 @@ def test_nothing_found(tmp_path):
 
 def test_hub_is_not_asked_when_a_folder_is_given(tmp_path, monkeypatch):
     monkeypatch.setattr(hub, "from_hub", lambda _: pytest.fail("asked"))
-    with pytest.raises(InputError, match=r"^--data-dir"):
+    with pytest.raises(InputError, match=r"^data_dir"):
         load_dataset("cifar10", tmp_path)
 
 
@@ -740,8 +740,8 @@ def test_no_network(library, monkeypatch, tmp_path):
     with pytest.raises(InputError) as error:
         load_dataset("cifar10")
     assert str(error.value) == (
-        "--data cifar10: could not be fetched from the Hugging Face Hub ([Errno -2] Name or "
-        "service not known); --data-dir FOLDER reads it from local files"
+        "data cifar10: could not be fetched from the Hugging Face Hub ([Errno -2] Name or "
+        "service not known); `data_dir` names a folder that has it"
     )
     assert library.config.HF_HUB_OFFLINE is False
 
@@ -752,7 +752,7 @@ def test_network_switched_off(library, monkeypatch):
     monkeypatch.setattr(library.config, "HF_HUB_OFFLINE", True)
     for what in ("dataset_info", "hf_hub_download"):
         monkeypatch.setattr(huggingface_hub.HfApi, what, lambda *_, **__: pytest.fail("asked"))
-    with pytest.raises(InputError, match=r"^--data svhn: .*\(HF_HUB_OFFLINE is set\); --data-dir"):
+    with pytest.raises(InputError, match=r"^data svhn: .*\(HF_HUB_OFFLINE is set\); `data_dir`"):
         load_dataset("svhn")
 
 
@@ -761,9 +761,7 @@ def test_lost_on_the_way(library, online, monkeypatch):
         raise ConnectionError("Couldn't reach 'uoft-cs/cifar10' on the Hub (ConnectTimeout)\nmore")
 
     monkeypatch.setattr(library, "load_dataset", lose)
-    with pytest.raises(
-        InputError, match=r"^--data cifar10: .*\(Couldn't reach .*ConnectTimeout\)\)"
-    ):
+    with pytest.raises(InputError, match=r"^data cifar10: .*\(Couldn't reach .*ConnectTimeout\)\)"):
         load_dataset("cifar10")
 
 
@@ -792,7 +790,7 @@ def test_kept_from_an_earlier_time(library, monkeypatch):
 @pytest.mark.parametrize("missing", ["flwr_datasets", "PIL"])
 def test_without_flwr_datasets(monkeypatch, missing):
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(MissingExtraError, match=r"^--data cifar10: .*tradefl\[vision\]"):
+    with pytest.raises(MissingExtraError, match=r"^data cifar10: .*tradefl\[vision\]"):
         load_dataset("cifar10")
 
 

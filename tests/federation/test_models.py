@@ -474,17 +474,17 @@ def test_threads_take_turns():
 @pytest.mark.parametrize(
     ("name", "inputs", "options", "message"),
     [
-        ("logistic", (4,), {"width": 0.5}, "--width: expected 1 .*, got 0.5"),
-        ("logistic", (4,), {"width": math.nan}, "--width: expected 1 .*, got nan"),
-        ("logistic", (4,), {"device": "cuda"}, "--device: expected cpu or auto .*, got 'cuda'"),
-        ("mlp", (4,), {"width": 0.0}, "--width: expected a number above 0, at most 16, got 0.0"),
-        ("cnn", GREY, {"width": math.nan}, "--width: expected a number above 0.* got nan"),
-        ("cnn", GREY, {"width": 17}, "--width: expected .* at most 16, got 17"),
-        ("cnn", GREY, {"device": "gpu"}, "--device: expected cpu, auto, cuda or cuda:N, got 'gpu'"),
-        ("cnn", GREY, {"device": "cuda:-1"}, "--device: expected cpu, .* got 'cuda:-1'"),
-        ("cnn", GREY, {"device": "cuda:999"}, "--device: there is no GPU number 999: "),
-        ("cnn", (4,), {}, "--model: cnn expects images, got samples of 4 features: take mlp"),
-        ("resnet18", (2, 2, 2, 2), {}, "--model: resnet18 expects images, got .* 2 x 2 x 2 x 2 "),
+        ("logistic", (4,), {"width": 0.5}, "width: expected 1 .*, got 0.5"),
+        ("logistic", (4,), {"width": math.nan}, "width: expected 1 .*, got nan"),
+        ("logistic", (4,), {"device": "cuda"}, "device: expected cpu or auto .*, got 'cuda'"),
+        ("mlp", (4,), {"width": 0.0}, "width: expected a number above 0, at most 16, got 0.0"),
+        ("cnn", GREY, {"width": math.nan}, "width: expected a number above 0.* got nan"),
+        ("cnn", GREY, {"width": 17}, "width: expected .* at most 16, got 17"),
+        ("cnn", GREY, {"device": "gpu"}, "device: expected cpu, auto, cuda or cuda:N, got 'gpu'"),
+        ("cnn", GREY, {"device": "cuda:-1"}, "device: expected cpu, .* got 'cuda:-1'"),
+        ("cnn", GREY, {"device": "cuda:999"}, "device: there is no GPU number 999: "),
+        ("cnn", (4,), {}, "model: cnn expects images, got samples of 4 features: take mlp"),
+        ("resnet18", (2, 2, 2, 2), {}, "model: resnet18 expects images, got .* 2 x 2 x 2 x 2 "),
     ],
 )
 def test_what_does_not_fit_is_refused(name, inputs, options, message):
@@ -495,7 +495,7 @@ def test_what_does_not_fit_is_refused(name, inputs, options, message):
 @pytest.mark.parametrize("name", TORCH_MODELS)
 def test_without_torch_the_message_names_the_extra(name, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=rf"^--model {name}: .*tradefl\[vision\]"):
+    with pytest.raises(MissingExtraError, match=rf"^model {name}: .*tradefl\[vision\]"):
         make_model(name, Shape(GREY, 3))
 
 

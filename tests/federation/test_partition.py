@@ -100,7 +100,7 @@ def test_order_matters_between_equals_only(samples, available, random):
 
 
 def test_fewer_samples_than_organizations():
-    with pytest.raises(InputError, match=r"^--data: expected at least 3 training samples.*got 2"):
+    with pytest.raises(InputError, match=r"^data: expected at least 3 training samples.*got 2"):
         shares([5, 5, 5], 2)
 
 
@@ -232,24 +232,24 @@ def test_dirichlet_says_nothing(capfd):
 
 
 def test_alpha_that_starves_somebody():
-    with pytest.raises(InputError, match=r"^--alpha: with 0.001, every draw left one of 20"):
+    with pytest.raises(InputError, match=r"^alpha: with 0.001, every draw left one of 20"):
         dirichlet([20] * 20, alpha=0.001)
 
 
 @pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
 def test_alpha_out_of_range(alpha):
-    with pytest.raises(InputError, match=r"^--alpha: expected a finite number > 0, got"):
+    with pytest.raises(InputError, match=r"^alpha: expected a finite number > 0, got"):
         dirichlet([100, 100], alpha=alpha)
 
 
 def test_without_flwr_datasets(monkeypatch):
     monkeypatch.setitem(sys.modules, "flwr_datasets.partitioner", None)
-    with pytest.raises(MissingExtraError, match=r"^--partition dirichlet: .*tradefl\[vision\]"):
+    with pytest.raises(MissingExtraError, match=r"^partition dirichlet: .*tradefl\[vision\]"):
         dirichlet([100, 100])
 
 
 def test_unknown_scheme():
-    with pytest.raises(InputError, match=r"^--partition: expected iid or dirichlet, got 'by-hand'"):
+    with pytest.raises(InputError, match=r"^partition: expected iid or dirichlet, got 'by-hand'"):
         partition(LABELS, [1], scheme="by-hand", alpha=1.0, seed=0)
 
 

@@ -238,7 +238,7 @@ def test_all_bad_values_are_told_at_once():
 def test_to_resume_there_must_be_a_checkpoint():
     with pytest.raises(InputError) as error:
         Plan(consortium="c", resume=True)
-    assert places(error) == ["--resume"]
+    assert places(error) == ["resume"]
     assert Plan(consortium="c", resume=True, checkpoint="state.npz").resume
 
 

@@ -114,7 +114,7 @@ def test_what_cannot_be_repaired_ends_the_training_after_the_last_whole_round(
     monkeypatch.setattr(module, "client_app", dying(folder, "Gamma", 1_000))
     with pytest.raises(EngineError, match="no organization did") as error:
         train(plan(checkpoint=str(state), resume=True), backend="ray")
-    assert "1 round is done; the same command with --resume goes on" in str(error.value)
+    assert "1 round is done; the same with `resume` goes on" in str(error.value)
     assert Checkpoint.read(state).rounds_done == 1
     monkeypatch.undo()
     assert figures(train(plan(checkpoint=str(state), resume=True))) == figures(whole)
@@ -181,4 +181,4 @@ def test_an_address_where_nothing_answers_is_an_error_soon():
     with pytest.raises(EngineError, match="no Ray cluster answers") as error:
         train(plan(), backend="ray", ray="127.0.0.1:9")
     [problem, *_] = error.value.problems
-    assert problem.place == "--ray 127.0.0.1:9"
+    assert problem.place == "ray 127.0.0.1:9"

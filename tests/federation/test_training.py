@@ -426,7 +426,7 @@ def test_rounds_can_be_added_but_not_taken_away(tmp_path):
     with pytest.raises(InputError) as error:
         train(plan(rounds=1, checkpoint=checkpoint, resume=True))
     (problem,) = error.value.problems
-    assert problem.place == "--rounds"
+    assert problem.place == "rounds"
     assert "2 rounds already" in problem.message
     assert Path(checkpoint).read_bytes() == kept
     training = train(plan(rounds=5, checkpoint=checkpoint, resume=True))
@@ -583,7 +583,7 @@ def test_a_node_is_told_nothing_that_the_others_keep_to_themselves():
 def test_a_checkpoint_is_replaced_only_if_that_was_asked_for(begun, tmp_path):
     path = tmp_path / "state"
     path.write_bytes(begun.read_bytes())
-    with pytest.raises(InputError, match="--resume continues it, --overwrite replaces it"):
+    with pytest.raises(InputError, match="`resume` continues it, `overwrite` replaces it"):
         train(plan(rounds=1, checkpoint=str(path)))
     assert path.read_bytes() == begun.read_bytes()
     train(plan(rounds=1, checkpoint=str(path), overwrite=True))

@@ -67,30 +67,6 @@ app = Commands(
 )
 
 
-# Errors of the library name its parameters: as their place, or quoted in their message.
-FLAGS = {
-    name: "--" + name.replace("_", "-")
-    for name in ("rpc", "state", "max_fee", "max_priority_fee", "max_total_fee")
-}
-
-
-QUOTED = {"`allow`": "--allow-path"}
-
-
-def _with_flags(error: InputError) -> InputError:
-    """Return an error that names the flags of the command line instead of parameters."""
-    return InputError(
-        Problem(FLAGS.get(problem.place, problem.place), _quoted(problem.message))
-        for problem in error.problems
-    )
-
-
-def _quoted(message: str) -> str:
-    for parameter, flag in QUOTED.items():
-        message = message.replace(parameter, flag)
-    return message
-
-
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and a message that names it."""
     for stream in (sys.stdout, sys.stderr):
@@ -100,7 +76,7 @@ def main() -> None:
         _require_folder()
         sys.exit(_run(sys.argv[1:]))
     except InputError as error:
-        for line in _with_flags(error).lines():
+        for line in error.lines():
             sys.stderr.write(f"error: {line}\n")
         sys.exit(2)
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from tradefl.cli.declaring import ExplainedCommand, command_of
+from tradefl.cli.flags import flags_of, with_flags
 from tradefl.cli.output import be_quiet
 from tradefl.consortium.reading import ALLOW_PATH
 from tradefl.consortium.schema import suggestion
@@ -42,6 +43,13 @@ class Command(ExplainedCommand):
                 help="Only the result and errors: no progress, no notes.",
             )
         )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; parameters that errors of the library name become flags."""
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise with_flags(error, flags_of(self.params)) from error
 
 
 class Commands(click.Group):

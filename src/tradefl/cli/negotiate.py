@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import signal
 import sys
 import time
@@ -160,11 +159,6 @@ def _with_processes(consortium: Consortium, rpc: str | None) -> tuple[Standing, 
                 f"needs {problem.place}: {problem.message}; or name a development node with --rpc"
             )
             raise InputError.at("--processes", what) from None
-        except InputError as error:
-            raise InputError(
-                dataclasses.replace(one, place="--rpc") if one.place == "rpc" else one
-                for one in error.problems
-            ) from None
 
 
 @contextlib.contextmanager

@@ -19,9 +19,10 @@ from tradefl.errors import InputError, Problem, require_extras
 
 INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 TERMINATED = 143  # and of one that SIGTERM ended
-FLAGS = {"workers": "--workers", "ray": "--ray"}
 
 if TYPE_CHECKING:
+    from tradefl.experiments import Settings
+    from tradefl.experiments.figure import Figure
     from tradefl.experiments.scorecard import Scorecard
     from tradefl.sweep import Progress
 
@@ -112,7 +113,7 @@ def reproduce(
     if data_dir is not None and not data_dir.is_dir():
         raise InputError.at("--data-dir", f"there is no folder {data_dir}")
     try:
-        with counted_progress("reproducing") as show, _terminable(), _flags():
+        with counted_progress("reproducing") as show, _terminable():
             scorecard = reproduced(
                 names,
                 settings,
@@ -120,6 +121,7 @@ def reproduce(
                 workers=workers,
                 ray_address=ray,
                 same_bytes=same_bytes,
+                command=command_of,
                 watch=lambda step: show(step.done, step.units, _last(step)),
                 notify=note,
             )
@@ -133,6 +135,22 @@ def reproduce(
         print_json(scorecard.to_dict())
     else:
         _print(scorecard, out)
+
+
+def command_of(drawn: Figure, settings: Settings) -> str:
+    """Return the command that makes a figure with these settings; DATA is the data sets' folder."""
+    from tradefl.experiments.training import PAIRS
+
+    words = ["tradefl reproduce", drawn.name]
+    training = settings.training
+    if drawn.group != "training":
+        words.append(f"--seeds {settings.seeds}")
+    elif training is not None:
+        words.append(f"--profile {training.profile}")
+        words += [f"--pair {name}" for name in training.pairs if training.pairs != tuple(PAIRS)]
+        words += [f"--training-seeds {training.seeds}"] if training.seeds else []
+        words += ["--data-dir DATA"] if training.data_dir else []
+    return " ".join(words)
 
 
 class _TerminatedError(BaseException):
@@ -154,18 +172,6 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-@contextlib.contextmanager
-def _flags() -> Iterator[None]:
-    """Name options where the library names parameters."""
-    try:
-        yield
-    except InputError as error:
-        error.problems = tuple(
-            Problem(FLAGS.get(one.place, one.place), one.message) for one in error.problems
-        )
-        raise
 
 
 def _last(step: Progress) -> str:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tradefl.consortium.schema import shown
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -38,7 +38,7 @@ HEADERS = (
 )
 REFUSAL = (
     b"This console was not started for this address, or the request comes from another page.\n"
-    b"If the address is yours, start it with: tradefl dashboard FILE --allow-host NAME\n"
+    b"If the address is yours, allow it when you start the console; its help says how.\n"
 )
 
 
@@ -85,7 +85,7 @@ def allowed_host(name: str) -> str:
             ipaddress.IPv6Address(found)
     except ValueError:
         what = "expected the name or the address of a host, without scheme, port and path"
-        raise InputError.at("allow_hosts", f"{what}, got {shown(name)}") from None
+        raise InputError.at(Parameter("allow_hosts"), f"{what}, got {shown(name)}") from None
     return found
 
 

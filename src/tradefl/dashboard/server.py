@@ -15,7 +15,7 @@ from typing import Any
 
 from tradefl.dashboard.gate import Gate, allowed_host, hosts_of
 from tradefl.dashboard.settings import Settings, use
-from tradefl.errors import InputError, MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Parameter
 
 try:
     import streamlit as st
@@ -130,7 +130,7 @@ def require_free(host: str, port: int) -> None:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise InputError.at(
-            "--host", f"expected an address of this machine, got {host!r}"
+            Parameter("host"), f"expected an address of this machine, got {host!r}"
         ) from None
     family, kind, protocol, _, address = found[0]
     try:
@@ -141,7 +141,7 @@ def require_free(host: str, port: int) -> None:
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             what = "is taken" if error.errno == errno.EADDRINUSE else "needs more rights"
-            raise InputError.at("--port", f"{port} {what}; choose another") from None
+            raise InputError.at(Parameter("port"), f"{port} {what}; choose another") from None
         raise InputError.at(
-            "--host", f"expected an address of this machine, got {host!r}"
+            Parameter("host"), f"expected an address of this machine, got {host!r}"
         ) from None

@@ -22,8 +22,7 @@ def page() -> None:
     """Draw the page."""
     st.title("Training")
     st.write(
-        "Train with `tradefl train FILE -o training.json`, and open that document here or with "
-        "`tradefl dashboard FILE --training training.json`."
+        "Open a training document here: `tradefl train` writes one, and so does `tradefl run`."
     )
     given = st.file_uploader("A training document (JSON)", type="json")
     try:

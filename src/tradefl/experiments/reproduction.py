@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tradefl.charts import save
 from tradefl.consortium.files import atomic_write
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.experiments import figure
 from tradefl.experiments.figure import Figure, Settings
 from tradefl.experiments.runner import compute_all, make_folder, to_csv
 from tradefl.experiments.scorecard import ENOUGH_DRAWS, Scorecard
-from tradefl.experiments.training import PAIRS
 from tradefl.sweep import Notify, Watch
 
 
@@ -25,6 +24,7 @@ def reproduce(
     workers: int | None = None,
     ray_address: str | None = None,
     same_bytes: bool = False,
+    command: Callable[[Figure, Settings], str] | None = None,
     watch: Watch = lambda _: None,
     notify: Notify = lambda _: None,
 ) -> Scorecard:
@@ -43,6 +43,10 @@ def reproduce(
     settings, out, workers, ray_address, same_bytes, watch, notify
         As in :func:`tradefl.experiments.runner.compute_all`.
 
+    command
+        Returns the command that makes a figure with these settings, for the scorecard; default:
+        ``tradefl reproduce`` and the figure's name.
+
     Raises
     ------
     ValueError
@@ -54,7 +58,7 @@ def reproduce(
     figures = [one for one in asked if one.units(settings)]
     if not figures:
         what = f"no training of {', '.join(one.name for one in asked)} is of these pairs"
-        raise InputError.at("--pair", what)
+        raise InputError.at(Parameter("pairs"), what)
     make_folder(out)
     frames = compute_all(
         figures,
@@ -77,7 +81,7 @@ def reproduce(
     scorecard = Scorecard(
         findings=findings,
         titles={one.name: one.title for one in figures},
-        commands={one.name: command_of(one, settings) for one in figures},
+        commands={one.name: (command or _by_name)(one, settings) for one in figures},
         draws=settings.seeds if any(one.group != "training" for one in figures) else ENOUGH_DRAWS,
     )
     document = json.dumps(scorecard.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)
@@ -86,15 +90,5 @@ def reproduce(
     return scorecard
 
 
-def command_of(one: Figure, settings: Settings) -> str:
-    """Return the command that makes a figure with these settings; DATA is the data sets' folder."""
-    words = ["tradefl reproduce", one.name]
-    training = settings.training
-    if one.group != "training":
-        words.append(f"--seeds {settings.seeds}")
-    elif training is not None:
-        words.append(f"--profile {training.profile}")
-        words += [f"--pair {name}" for name in training.pairs if training.pairs != tuple(PAIRS)]
-        words += [f"--training-seeds {training.seeds}"] if training.seeds else []
-        words += ["--data-dir DATA"] if training.data_dir else []
-    return " ".join(words)
+def _by_name(drawn: Figure, _settings: Settings) -> str:
+    return f"tradefl reproduce {drawn.name}"

@@ -31,7 +31,7 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 
 # As many hostile organizations as each can bear, of n; -1 in a plan stands for them.
 BEARABLE: dict[str, Callable[[int], int]] = {
@@ -109,13 +109,13 @@ def assumed_hostile(name: str, organizations: int, hostile: int) -> int:
     if most < 1:
         least = next(n for n in range(1, 100) if MOST[name](n) >= 1)
         raise InputError.at(
-            "--aggregation",
+            Parameter("aggregation"),
             f"{name} needs {least} organizations to bear a hostile one, got {organizations}; "
             "use fedmedian",
         )
     if hostile > most:
         raise InputError.at(
-            "--assumed-hostile",
+            Parameter("assumed_hostile"),
             f"{name} bears {most} hostile organizations of {organizations} at most, got {hostile}",
         )
     return BEARABLE[name](organizations) if hostile < 0 else hostile

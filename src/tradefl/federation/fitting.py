@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.consortium import Consortium
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.federation.datasets import Dataset, load_dataset
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
@@ -293,7 +293,7 @@ def _everybody(
     available = len(dataset.y_train)
     if available < organizations:
         what = f"expected at most {available:,}, one for each training sample"
-        raise InputError.at("--organizations", f"{what}, got {organizations:,}")
+        raise InputError.at(Parameter("organizations"), f"{what}, got {organizations:,}")
     held = [len(part) for part in np.array_split(np.arange(available), organizations)]
     names = [f"organization-{k}" for k in range(organizations)]
     return names, np.array(held, dtype=float), held, []

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.errors import InputError, MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Parameter
 
 Scheme = Literal["iid", "dirichlet"]
 Indices = npt.NDArray[np.int64]
@@ -41,7 +41,7 @@ def shares(samples: Sequence[int], available: int) -> list[int]:
         return held
     if available < len(held):
         raise InputError.at(
-            "--data",
+            Parameter("data"),
             f"expected at least {len(held):,} training samples, one for each organization, "
             f"got {available:,}",
         )
@@ -126,12 +126,12 @@ def partition(
         chosen = np.sort(chosen)
         parts = _dirichlet(np.asarray(y)[chosen], len(samples_held), float(alpha), seed)
         return [chosen[part] for part in parts]
-    raise InputError.at("--partition", f"expected iid or dirichlet, got {scheme!r}")
+    raise InputError.at(Parameter("partition"), f"expected iid or dirichlet, got {scheme!r}")
 
 
 def _dirichlet(y: npt.NDArray[Any], n: int, alpha: float, seed: int) -> list[Indices]:
     if not (math.isfinite(alpha) and alpha > 0.0):
-        raise InputError.at("--alpha", f"expected a finite number > 0, got {alpha!r}")
+        raise InputError.at(Parameter("alpha"), f"expected a finite number > 0, got {alpha!r}")
     # Here, not above: the hub's module imports stratified_split.
     from tradefl.federation.datasets.hub import without_telemetry
 
@@ -140,7 +140,7 @@ def _dirichlet(y: npt.NDArray[Any], n: int, alpha: float, seed: int) -> list[Ind
         from datasets import Dataset
         from flwr_datasets.partitioner import DirichletPartitioner
     except ImportError:
-        raise MissingExtraError("--partition dirichlet", "vision") from None
+        raise MissingExtraError(Parameter("partition", "dirichlet"), "vision") from None
     partitioner = DirichletPartitioner(
         num_partitions=n,
         partition_by="label",
@@ -157,7 +157,7 @@ def _dirichlet(y: npt.NDArray[Any], n: int, alpha: float, seed: int) -> list[Ind
             parts = [partitioner.load_partition(i)["index"][:] for i in range(n)]
     except ValueError:  # ten such draws
         raise InputError.at(
-            "--alpha",
+            Parameter("alpha"),
             f"with {alpha:g}, every draw left one of {n:,} organizations without samples; "
             "expected a larger number (or another seed)",
         ) from None

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from tradefl.consortium.schema import AGGREGATIONS, suggestion
 from tradefl.consortium.schema import Training as Agreed
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError, Parameter, Problem
 from tradefl.federation.datasets import DEFAULT_DATA
 from tradefl.federation.models import DEFAULT_MODEL
 from tradefl.federation.partition import Scheme
@@ -106,8 +106,9 @@ class Plan:
 
         def require(name: str, holds: bool, expected: str) -> None:
             if not holds:
-                place = f"--{name.replace('_', '-')}"
-                problems.append(Problem(place, f"expected {expected}, got {getattr(self, name)!r}"))
+                problems.append(
+                    Problem(Parameter(name), f"expected {expected}, got {getattr(self, name)!r}")
+                )
 
         def choice(name: str, known: tuple[str, ...]) -> None:
             hint = suggestion(str(getattr(self, name)), known)
@@ -136,7 +137,7 @@ class Plan:
         require("seed", whole, "a whole number from 0 to 2^63 - 1")
         for name in ("resume", "overwrite"):
             alone = getattr(self, name) and not self.checkpoint
-            problems += [Problem(f"--{name}", "needs --checkpoint, or -o")] * alone
+            problems += [Problem(Parameter(name), "needs `checkpoint`")] * alone
         if problems:
             raise InputError(problems)
 

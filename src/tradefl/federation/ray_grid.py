@@ -21,7 +21,7 @@ from typing import Any
 from flwr.app import Message
 from flwr.clientapp import ClientApp
 
-from tradefl.errors import MissingExtraError, Problem
+from tradefl.errors import MissingExtraError, Parameter, Problem
 from tradefl.federation.grid import EngineError, InProcessGrid, on_the_wire
 from tradefl.federation.updates import pledge_record, round_of
 from tradefl.sweep.identity import here
@@ -68,10 +68,12 @@ class RayGrid(InProcessGrid):
         try:
             from ray import cloudpickle
         except ImportError:
-            raise MissingExtraError("--backend ray", "sweep") from None
+            raise MissingExtraError(Parameter("backend", "ray"), "sweep") from None
         self._app = cloudpickle.dumps(client_app)  # type: ignore[no-untyped-call]
         self._address, self._notify = "" if address == "local" else address, notify
-        self._place = f"--ray {self._address}" if self._address else "--backend ray"
+        self._place = (
+            Parameter("ray", self._address) if self._address else Parameter("backend", "ray")
+        )
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._left = RESTARTS

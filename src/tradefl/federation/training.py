@@ -25,7 +25,7 @@ from flwr.serverapp.strategy import Strategy
 
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
-from tradefl.errors import InputError, MissingExtraError, Problem
+from tradefl.errors import InputError, MissingExtraError, Parameter, Problem
 from tradefl.federation.aggregations import make_strategy
 from tradefl.federation.checkpoint import Checkpoint, restore_state, strategy_state
 from tradefl.federation.client import app as client_app
@@ -260,7 +260,7 @@ def federate(
         restore_state(inner, state.state)
         if state.rounds_done > plan.rounds:
             what = f"the checkpoint has {state.rounds_done} rounds already, got {plan.rounds}"
-            raise InputError.at("--rounds", what)
+            raise InputError.at(Parameter("rounds"), what)
     strategy = TradeFL(
         inner,
         terms,
@@ -286,7 +286,9 @@ def federate(
         parameters = parameters_of(record)
         mean_loss, share = model.evaluate(parameters, x_test, y_test)
         if number == 0 and not math.isfinite(mean_loss):
-            raise InputError.at(f"--model {plan.model}", "its loss before training is not finite")
+            raise InputError.at(
+                Parameter("model", plan.model), "its loss before training is not finite"
+            )
         accuracy.append(share)
         loss.append(mean_loss)
         if plan.checkpoint and number > 0:
@@ -358,7 +360,7 @@ def _interrupted(plan: Plan, done: int) -> Problem:
     """Return where a training that was interrupted can go on."""
     rounds = "1 round is done" if done == 1 else f"{done:,} rounds are done"
     if plan.checkpoint and done:
-        return Problem(plan.checkpoint, f"{rounds}; the same command with --resume goes on")
+        return Problem(plan.checkpoint, f"{rounds}; the same with `resume` goes on")
     where = "no round is done" if not done else f"{rounds}, and no checkpoint was asked for"
     return Problem("training", f"{where}: start again")
 
@@ -386,14 +388,16 @@ def require_places(plan: Plan) -> None:
     checkpoint = Path(plan.checkpoint)
     if plan.checkpoint and checkpoint.exists() and not (plan.resume or plan.overwrite):
         raise InputError.at(
-            checkpoint, "there is a checkpoint: --resume continues it, --overwrite replaces it"
+            checkpoint, "there is a checkpoint: `resume` continues it, `overwrite` replaces it"
         )
 
 
 def _solved(consortium: Consortium, plan: Plan) -> StrategyProfile:
     solution = solve(consortium, plan.scheme)
     if solution.status == "iteration_limit":
-        raise InputError.at("--scheme", f"{plan.scheme} found no equilibrium; take another")
+        raise InputError.at(
+            Parameter("scheme"), f"{plan.scheme} found no equilibrium; take another"
+        )
     return solution.profile
 
 
@@ -533,7 +537,7 @@ def train(
         Ray is not installed.
     """
     if backend == "ray" and importlib.util.find_spec("ray") is None:
-        raise MissingExtraError("--backend ray", "sweep")
+        raise MissingExtraError(Parameter("backend", "ray"), "sweep")
     result: list[Training] = []
     repairs: list[str] = []
     server = make_server_app(plan, profile=profile, watch=watch, done=result.append)
@@ -618,5 +622,7 @@ def train_pledges(
     with quiet():
         run_in_process(server, client_app, [{"partition-id": k} for k in range(n)], {})
     if not aggregated:
-        raise InputError.at("--lr", "the training diverged: no update could be aggregated")
+        raise InputError.at(
+            Parameter("learning_rate"), "the training diverged: no update could be aggregated"
+        )
     return reports, strategy.ledger

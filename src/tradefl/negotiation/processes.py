@@ -33,7 +33,7 @@ from eth_account import Account
 from tradefl.consortium import Consortium
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.schema import Settlement as Section
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError, Parameter, Problem
 from tradefl.foreign import hidden_secrets
 from tradefl.negotiation import attached
 from tradefl.negotiation.knowledge import private_figures, write_private
@@ -253,7 +253,9 @@ def _deploy(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Agre
     """
     unlocked = chain.unlocked()
     if not unlocked:
-        raise InputError.at("rpc", "the node signs for no account; expected a development node")
+        raise InputError.at(
+            Parameter("rpc"), "the node signs for no account; expected a development node"
+        )
     operator = unlocked[0]
     chain.signers = {operator: NodeSigner(operator)}
     keys = [Account.create() for _ in consortium.names]
@@ -331,8 +333,7 @@ def _secrets_hidden(url: str) -> Iterator[None]:
         yield
     except InputError as error:
         hidden = [
-            Problem(hidden_secrets(one.place, url), hidden_secrets(one.message, url))
-            for one in error.problems
+            problem.rewritten(lambda text: hidden_secrets(text, url)) for problem in error.problems
         ]
         if hidden == list(error.problems):
             raise

@@ -30,7 +30,7 @@ def chosen_words(solution: Solution, who: Sequence[int]) -> str:
     """Return the sentence that says who is shown of a large consortium."""
     return (
         f"Of {solution.game.size:,} organizations {len(who)} are shown: those that receive most, "
-        "pay most, contribute most and have the lowest payoff. tradefl solve FILE --json has all."
+        "pay most, contribute most and have the lowest payoff. The solution document has all."
     )
 
 

@@ -247,11 +247,7 @@ def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Secti
         ),
     ]
     if len(top) < len(paid):
-        blocks.append(
-            Text(
-                "tradefl explain FILE --organization NAME lists every payment of one organization."
-            )
-        )
+        blocks.append(Text("tradefl explain lists every payment of an organization."))
     return Section(anchor, heading, blocks)
 
 
@@ -310,8 +306,7 @@ def statements_section(solution: Solution, who: Sequence[int]) -> Section:
         who = list(dict.fromkeys(ends))[:STATEMENTS_OF_MANY]
         words += (
             " Here are those of the organization that receives most, of the one that pays most "
-            "and of the one with the lowest payoff. tradefl explain FILE --organization NAME "
-            "prints that of any other."
+            "and of the one with the lowest payoff. tradefl explain prints that of any other."
         )
     return Section(
         "statements",

@@ -416,7 +416,7 @@ def settlement_section(
         Text(
             "The chain counts in whole wei, and d in whole billionths, so both columns may differ "
             "in the last digits. They differ by more where the contributions that were reported "
-            "are not those of this report; tradefl report --profile takes them from a document."
+            "are not those of this report. A report can be drawn for the reported ones, too."
         ),
         Table(
             "receipts",

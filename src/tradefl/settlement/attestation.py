@@ -56,7 +56,7 @@ def attestations(
     serial: int = 1,
     expiry: int = 0,
 ) -> dict[str, dict[str, Any]]:
-    """Return the verifier's attestations by organization, as ``settle --attestations`` reads them.
+    """Return the verifier's attestations by organization, as a settlement reads them.
 
     An organization that contributed nothing reports nothing, so there is nothing to sign.
     """

@@ -19,7 +19,7 @@ from eth_utils.abi import (
     function_abi_to_4byte_selector,
 )
 
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError, Problem, place_of
 from tradefl.settlement.agreement import CONSTRUCTOR, TERMS
 from tradefl.settlement.artifacts import (
     CONTRACTS,
@@ -54,7 +54,7 @@ class ChainError(InputError):
     """The chain, the node or an account is not as the settlement needs it."""
 
     def __init__(self, place: object, message: str) -> None:
-        super().__init__([Problem(str(place), message)])
+        super().__init__([Problem(place_of(place), message)])
 
 
 class RevertedError(ChainError):

@@ -17,7 +17,7 @@ from eth_account import Account
 from tradefl.consortium import load
 from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import suggestion
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.settlement import artifacts, gas
 from tradefl.settlement.addresses import default_factory, factory_deployer_key
 from tradefl.settlement.agreement import Agreement
@@ -98,7 +98,7 @@ def agreed_on(
     if agreement is None:
         if contract is None:
             what = "expected the settlement's address: a hash alone does not say where it is"
-            raise ChainError("--contract", what)
+            raise ChainError(Parameter("contract"), what)
         agreement = published_agreement(chain, contract, first_block)
         if agreement is None:
             return None
@@ -173,9 +173,9 @@ def acting(
     if not named:
         if len(here) > 1 and not implied:
             raise InputError.at(
-                "--organization",
+                Parameter("organizations"),
                 f"expected a name: the keystore has keys of {', '.join(here)}; name those that "
-                f"shall act (repeat the option), or '{ALL}'",
+                f"shall act, or '{ALL}'",
             )
         return [accounts[name] for name in here]
     if ALL in named and ALL not in accounts:
@@ -183,10 +183,10 @@ def acting(
     for name in named:
         if name not in accounts:
             what = f"no organization {name!r} in the agreement{suggestion(name, agreement.names)}"
-            raise InputError.at("--organization", what)
+            raise InputError.at(Parameter("organizations"), what)
         if name not in here:
             what = f"no key of {name}'s account {accounts[name]} here"
-            raise InputError.at("--organization", what)
+            raise InputError.at(Parameter("organizations"), what)
     return [accounts[name] for name in dict.fromkeys(named)]
 
 
@@ -320,7 +320,7 @@ def require_deposit_within(agreement: Agreement, accounts: Sequence[str], most: 
     ):
         if account in accounts and most is not None and deposit > most:
             raise InputError.at(
-                "--max-deposit",
+                Parameter("max_deposit"),
                 f"{name} would deposit {deposit:,} wei (bond and dispute stake), and the most is "
                 f"{most:,}; nothing was signed. Raise it, or agree on other terms",
             )

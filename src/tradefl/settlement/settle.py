@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tradefl.errors import Parameter
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.artifacts import CONTRACTS
 from tradefl.settlement.attestation import Attestation, attestation
@@ -260,7 +261,7 @@ def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, D
     found = chain.events(contract, first_block, [topic("AgreementDrafted")])
     if not found and first_block > 0:
         what = f"no deployment of it from block {first_block:,} on; begin earlier"
-        raise ChainError("--from-block", what)
+        raise ChainError(Parameter("first_block"), what)
     if not found:
         raise ChainError(
             contract,
@@ -552,7 +553,7 @@ class Settlement:
         if not isinstance(signer, KeySigner):
             raise ChainError(
                 self._name(account) or account,
-                f"its report needs the signature of the verifier {verifier}: give --attestations",
+                f"its report needs the signature of the verifier {verifier}: give `attestations`",
             )
         signature = attestation(self.chain.chain_id, self.contract, signer, account, report)
         return Attestation(signature)

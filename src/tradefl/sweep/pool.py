@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tradefl.errors import InputError, MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.sweep.children import Child, Event
 from tradefl.sweep.identity import KIND, Identity, difference, here, kind
 from tradefl.sweep.worker import Cause, Job, Outcome
@@ -185,7 +185,7 @@ class Pool:
 
     def _refuse(self, node: str, differs: str) -> None:
         raise InputError.at(
-            "workers",
+            Parameter("workers"),
             f"{node} runs other code or versions than this process: {differs}; it computed "
             "nothing; start again once no file of the package is being changed",
         )
@@ -291,7 +291,7 @@ class LocalPool(Pool):
             self._unheard += 1
             if self._unheard >= STARTS:
                 what = "processes end before they have computed anything; see what they printed"
-                raise InputError.at("workers", what)
+                raise InputError.at(Parameter("workers"), what)
         code = child.process.returncode
         cause = f"its process ended (signal {-code})" if code < 0 else f"its process ended ({code})"
         self.losses.workers += 1
@@ -330,7 +330,7 @@ class RayPool(Pool):
     def look(self) -> None:
         """End a wait that takes too long."""
         if time.monotonic() > self._until:
-            raise InputError.at("ray", self._waits_for)
+            raise InputError.at(Parameter("ray"), self._waits_for)
 
     def answered(self, child: Child, *message: Any) -> None:
         """Follow the connection, and the size of the cluster."""
@@ -341,7 +341,7 @@ class RayPool(Pool):
             self._wait(seconds, found)
             return
         if what == "failed":
-            raise InputError.at("ray", f"{rest[0]}; what is done is kept")
+            raise InputError.at(Parameter("ray"), f"{rest[0]}; what is done is kept")
         lost = f"the Ray cluster at {self.address!r} does not answer any more; what is done is kept"
         self._wait(SILENCE_SECONDS, lost)
         if what in ("connected", "nodes"):
@@ -363,7 +363,7 @@ class RayPool(Pool):
         with contextlib.suppress(InputError):
             super()._refuse(node, differs)
         raise InputError.at(
-            "ray",
+            Parameter("ray"),
             f"node {node} runs other code or versions than this process: {differs}; it computed "
             "nothing; install the same on all nodes, or leave this one out",
         )
@@ -376,4 +376,4 @@ class RayPool(Pool):
         # Once connected, Ray's own last line is about its inside.
         reason = f" ({said})" if said and not child.ready else ""
         what = f"the connection to the Ray cluster at {self.address!r} was lost{reason}"
-        raise InputError.at("ray", f"{what}; what is done is kept")
+        raise InputError.at(Parameter("ray"), f"{what}; what is done is kept")

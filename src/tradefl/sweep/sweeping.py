@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError, Parameter, Problem
 from tradefl.sweep import parts
 from tradefl.sweep.code import Code, code_of
 from tradefl.sweep.identity import ENVIRONMENT, here, kind
@@ -189,7 +189,7 @@ def sweep(
             if value is not None and value != 1:
                 what = f"{name} is in no file from which a worker could load it"
                 how = "move it to the top level of a module, or leave this out"
-                raise InputError.at(parameter, f"{what}; {how}")
+                raise InputError.at(Parameter(parameter), f"{what}; {how}")
         workers = 1
     depends = "" if code is None else f"{code.digest} {here()['code']}"
     folder = f"{function.__module__.rpartition('.')[2]}.{name}" if code is not None else name
@@ -237,7 +237,7 @@ def compute(
             "sweep", "called in a worker; guard the script's work: if __name__ == '__main__':"
         )
     if workers is not None and workers < 1:
-        raise InputError.at("workers", f"expected at least 1, got {workers}")
+        raise InputError.at(Parameter("workers"), f"expected at least 1, got {workers}")
     keys = [task.key(arguments) for task, _, arguments in units]
     found, left = _kept(units, keys, out, same_bytes, notify)
     run = _Run(left, out, len(found), watch)

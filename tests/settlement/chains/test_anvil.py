@@ -44,7 +44,7 @@ def test_fees_that_rise_while_a_transaction_waits(tmp_path):
             own.rpc("evm_mine")
 
         chain._broadcast = broadcast
-        with pytest.raises(ChainError, match=r"blocks ask 60 gwei.*--max-fee\) stops a higher"):
+        with pytest.raises(ChainError, match=r"blocks ask 60 gwei.*`max_fee` stops a higher"):
             empty(chain)
         chain = RpcChain(own.url, [KEY], journal=Journal.open(tmp_path))
         own.rpc("anvil_setNextBlockBaseFeePerGas", hex(60 * GWEI))

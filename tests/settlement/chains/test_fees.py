@@ -148,7 +148,7 @@ def test_a_node_that_always_wants_more_is_one_error(monkeypatch):
         if method == "eth_sendRawTransaction"
         else forward()
     )
-    with pytest.raises(ChainError, match=r"underpriced.*--max-fee"):
+    with pytest.raises(ChainError, match=r"underpriced.*`max_fee`"):
         send(connect(monkeypatch, wire))
 
 
@@ -187,7 +187,7 @@ def test_a_run_spends_no_more_than_its_total(monkeypatch):
     chain = connect(monkeypatch, wire, caps=caps)
     for _ in range(10):
         send(chain)
-    with pytest.raises(FeeCapError, match=r"max_total_fee \(--max-total-fee\) is") as caught:
+    with pytest.raises(FeeCapError, match=r"`max_total_fee` is") as caught:
         send(chain)
     assert caught.value.parameter == "max_total_fee"
     assert len(signed(wire)) == 10

@@ -280,7 +280,7 @@ def test_the_journal_is_its_owners_alone(monkeypatch, tmp_path):
 
 def test_where_nothing_can_be_recorded_nothing_is_signed(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="--state DIR") as caught:
+    with pytest.raises(InputError, match="folder of your own as `state`") as caught:
         Journal.open(tmp_path / "file" / "state")
     assert caught.value.problems[0].place == "state"
 
@@ -339,7 +339,7 @@ def test_another_first_block_does_not_make_the_journal_forget(monkeypatch, tmp_p
     deposit(connect(monkeypatch, Wire(FakeChain()), journal=Journal.open(tmp_path)))
     wire = Wire(FakeChain(salt="another"))
     wire.chain.nonces[KEY.address.lower()] = 1
-    with pytest.raises(ChainError, match=r"shows another chain 4242 .*--state"):
+    with pytest.raises(ChainError, match=r"shows another chain 4242 .*`state`"):
         deposit(connect(monkeypatch, wire, journal=Journal.open(tmp_path)))
     assert not signed_deposits(wire)
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.consortium.schema import suggestion
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.federation.models import Shape
 
 GROUP = "tradefl.datasets"
@@ -200,10 +200,10 @@ def load_dataset(name: str, folder: Path | None = None, *, share: bool = False) 
         # Whatever another's package raises, the place is its entry point.
         except Exception as error:
             what = f"its entry point {others[name].value!r} failed: {type(error).__name__}: {error}"
-            raise InputError.at(f"--data {name}", what) from error
+            raise InputError.at(Parameter("data", name), what) from error
         if not isinstance(data, Dataset):
             what = f"expected its entry point to return a Dataset, got {type(data).__name__}"
-            raise InputError.at(f"--data {name}", what)
+            raise InputError.at(Parameter("data", name), what)
         return data
     if folder is not None:
         return files.from_folder(name, folder, share=share)
@@ -211,7 +211,7 @@ def load_dataset(name: str, folder: Path | None = None, *, share: bool = False) 
         return hub.from_hub(name)
     known = (*DATASETS, *sorted(others))
     raise InputError.at(
-        "--data",
-        f"expected one of {', '.join(known)}, or a name that --data-dir holds, got {name!r}"
+        Parameter("data"),
+        f"expected one of {', '.join(known)}, or a name that `data_dir` holds, got {name!r}"
         + suggestion(name, known),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tradefl.errors import MissingExtraError
+from tradefl.errors import MissingExtraError, Parameter
 from tradefl.federation.datasets import Dataset
 from tradefl.federation.partition import stratified_split
 
@@ -20,7 +20,7 @@ def embedded(name: str) -> Dataset:
     try:
         from sklearn.datasets import load_breast_cancer, load_digits
     except ImportError:
-        raise MissingExtraError(f"--data {name}", "federation") from None
+        raise MissingExtraError(Parameter("data", name), "federation") from None
     bunch = load_digits() if name == "digits" else load_breast_cancer()
     train, test = stratified_split(bunch.target)
     if name == "digits":

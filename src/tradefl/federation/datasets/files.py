@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.errors import InputError, MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.federation.datasets import Dataset
 
 SPLITS = ("train", "test")
@@ -61,7 +61,7 @@ def from_folder(name: str, folder: Path, *, share: bool = False) -> Dataset:
     found = _find(name, folder, itself=True)
     if found is None:
         raise InputError.at(
-            f"--data-dir {folder}",
+            Parameter("data_dir", folder),
             f"expected {name}.npz, {name}_*.npz with JPEGs, or {name}/train/ and {name}/test/ with "
             f"a folder for each class; found {_content(folder)}",
         )
@@ -92,12 +92,14 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     except FileNotFoundError:
-        raise InputError.at(f"--data-dir {folder}", "no such folder") from None
+        raise InputError.at(Parameter("data_dir", folder), "no such folder") from None
     except NotADirectoryError:
-        raise InputError.at(f"--data-dir {folder}", "expected a folder, got a file") from None
+        raise InputError.at(
+            Parameter("data_dir", folder), "expected a folder, got a file"
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError.at(f"--data-dir {folder}", f"cannot be read: {reason}") from None
+        raise InputError.at(Parameter("data_dir", folder), f"cannot be read: {reason}") from None
 
 
 def _find(name: str, folder: Path, *, itself: bool) -> tuple[Reader, Path] | None:
@@ -124,7 +126,7 @@ def _only(paths: list[Path], name: str) -> Path | None:
     if len(paths) > 1:
         names = ", ".join(path.name for path in paths)
         what = f"expected one data set {name!r}, got {len(paths)}: {names}"
-        raise InputError.at(f"--data-dir {paths[0].parent}", what)
+        raise InputError.at(Parameter("data_dir", paths[0].parent), what)
     return paths[0] if paths else None
 
 
@@ -248,7 +250,7 @@ def decoder(name: str) -> Callable[[IO[bytes], str, tuple[str, ...]], Pixels]:
     try:
         from PIL import Image
     except ImportError:
-        raise MissingExtraError(f"--data {name}", "vision") from None
+        raise MissingExtraError(Parameter("data", name), "vision") from None
 
     def decode(stream: IO[bytes], place: str, formats: tuple[str, ...]) -> Pixels:
         try:

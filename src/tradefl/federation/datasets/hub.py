@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.errors import InputError, MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.federation.datasets import Dataset
 from tradefl.federation.datasets.files import pixels, stacked
 from tradefl.federation.partition import stratified_split
@@ -56,7 +56,7 @@ def from_hub(name: str) -> Dataset:
         flwr-datasets is not installed.
     """
     home = HOMES[name]
-    place = f"--data {name}"
+    place = Parameter("data", name)
     splits = {}
     for split, data in _fetched(name, home).items():
         splits[split] = arrays(data, home.image, "label", f"{place}: {home.repository} {split}")
@@ -105,7 +105,7 @@ def _fetched(name: str, home: Home) -> dict[str, Any]:
         from flwr_datasets import FederatedDataset
         from PIL import Image  # noqa: F401  what datasets decodes with
     except ImportError:
-        raise MissingExtraError(f"--data {name}", "vision") from None
+        raise MissingExtraError(Parameter("data", name), "vision") from None
     unreachable = _unreachable(home.repository)
     try:
         with _offline() if unreachable else contextlib.nullcontext():
@@ -116,9 +116,9 @@ def _fetched(name: str, home: Home) -> dict[str, Any]:
     # Whatever goes wrong on the way: the library of the day for HTTP has its own exceptions.
     except Exception as error:
         raise InputError.at(
-            f"--data {name}",
+            Parameter("data", name),
             f"could not be fetched from the Hugging Face Hub ({unreachable or _reason(error)}); "
-            "--data-dir FOLDER reads it from local files",
+            "`data_dir` names a folder that has it",
         ) from None
 
 

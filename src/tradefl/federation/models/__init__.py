@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.consortium.schema import suggestion
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 
 Parameters = dict[str, npt.NDArray[Any]]
 GROUP = "tradefl.models"
@@ -124,7 +124,7 @@ def make_model(name: str, shape: Shape, *, width: float = 1.0, device: str = "cp
     if name not in others:
         known = (*MODELS, *sorted(others))
         what = f"expected one of {', '.join(known)}, got {name!r}"
-        raise InputError.at("--model", what + suggestion(name, known))
+        raise InputError.at(Parameter("model"), what + suggestion(name, known))
     try:
         factory: Factory = others[name].load()
         return factory(shape, width, device)
@@ -133,4 +133,4 @@ def make_model(name: str, shape: Shape, *, width: float = 1.0, device: str = "cp
     # Whatever another's package raises, the place is its entry point.
     except Exception as error:
         what = f"its entry point {others[name].value!r} failed: {type(error).__name__}: {error}"
-        raise InputError.at(f"--model {name}", what) from error
+        raise InputError.at(Parameter("model", name), what) from error

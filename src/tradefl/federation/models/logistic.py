@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.federation.models import LocalTraining, Parameters, Shape
 
 # Samples that are converted to floating point at a time.
@@ -43,11 +43,12 @@ class Logistic:
     def __init__(self, shape: Shape, width: float, device: str) -> None:
         if width != 1:
             raise InputError.at(
-                "--width", f"expected 1 (logistic has no layers to widen), got {width}"
+                Parameter("width"), f"expected 1 (logistic has no layers to widen), got {width}"
             )
         if device not in ("cpu", "auto"):
             raise InputError.at(
-                "--device", f"expected cpu or auto (logistic runs in NumPy), got {device!r}"
+                Parameter("device"),
+                f"expected cpu or auto (logistic runs in NumPy), got {device!r}",
             )
         self._features, self._classes = math.prod(shape.inputs), shape.classes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tradefl.errors import InputError, MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.federation.models import Model, Shape
 
 if TYPE_CHECKING:
@@ -40,18 +40,19 @@ def make(name: str, shape: Shape, width: float, device: str) -> Model:
     try:
         import torch  # noqa: F401
     except ImportError:
-        raise MissingExtraError(f"--model {name}", "vision") from None
+        raise MissingExtraError(Parameter("model", name), "vision") from None
     # These import torch.
     from tradefl.federation.models.torch_training import TorchModel
 
     if not 0 < width <= WIDEST:
         raise InputError.at(
-            "--width", f"expected a number above 0, at most {WIDEST:g}, got {width}"
+            Parameter("width"), f"expected a number above 0, at most {WIDEST:g}, got {width}"
         )
     if name != "mlp" and len(shape.inputs) not in (2, 3):
         features = " x ".join(map(str, shape.inputs))
         raise InputError.at(
-            "--model", f"{name} expects images, got samples of {features} features: take mlp"
+            Parameter("model"),
+            f"{name} expects images, got samples of {features} features: take mlp",
         )
     return TorchModel(name, shape, width, torch_device(device))
 
@@ -73,9 +74,11 @@ def torch_device(device: str) -> torch.device:
         return torch.device("cuda", 0) if found else torch.device("cpu")
     match = re.fullmatch(r"cuda(?::(\d{1,3}))?", device)
     if match is None:
-        raise InputError.at("--device", f"expected cpu, auto, cuda or cuda:N, got {device!r}")
+        raise InputError.at(
+            Parameter("device"), f"expected cpu, auto, cuda or cuda:N, got {device!r}"
+        )
     index = int(match[1] or 0)
     if index >= found:
         what = f"{found} are available" if found != 1 else "1 is available"
-        raise InputError.at("--device", f"there is no GPU number {index}: {what}")
+        raise InputError.at(Parameter("device"), f"there is no GPU number {index}: {what}")
     return torch.device("cuda", index)

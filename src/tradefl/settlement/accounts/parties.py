@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tradefl.consortium import Consortium
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError, Parameter, Problem
 from tradefl.settlement.accounts.keystore import keystore_accounts, open_keystore, password_from
 from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chains import (
@@ -197,7 +197,7 @@ def on_node(
     here = list(files) if keystore is not None else chain.unlocked()
     if not here:
         raise ChainError(
-            chain.place, "the node signs for no account; give --keystore with the keys"
+            chain.place, "the node signs for no account; give `keystore` with the keys"
         )
     published = None if contract is None else published_agreement(chain, contract, first_block)
     if published is not None and published.names == consortium.names:
@@ -251,7 +251,7 @@ def _arbiter(consortium: Consortium, agreement: Agreement, here: Sequence[str]) 
         raise InputError.at(f"{consortium.source}: settlement.arbiter", what)
     if agreement.arbiter not in here:
         what = f"no key of the arbiter {agreement.arbiter} here"
-        raise InputError.at("--keystore", what)
+        raise InputError.at(Parameter("keystore"), what)
     return agreement.arbiter
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from decimal import ROUND_CEILING, Decimal
 
+from tradefl.errors import Parameter
 from tradefl.settlement.contract import ChainError
 
 GWEI = 10**9
@@ -129,9 +130,9 @@ def offer(ask: Ask, caps: FeeCaps, *, pay_suggested: bool = False) -> Offer:
     if ask.base_fee > caps.max_fee:
         raise FeeCapError(
             "max_fee",
-            "max_fee",
+            Parameter("max_fee"),
             f"{ask.sentence}, and at most {gwei(caps.max_fee)} may be offered; wait until fees "
-            "fall, or raise it (--max-fee)",
+            "fall, or raise `max_fee`",
         )
     free = ask.base_fee == 0 and not pay_suggested
     tip = 0 if free else min(ask.suggested, caps.max_priority_fee)
@@ -155,11 +156,6 @@ def replacement(
     most = max(least.most, fresh.most)
     priority = None if least.priority is None else max(least.priority, fresh.priority or 0)
     return Offer(max(most, priority or 0), priority), ""
-
-
-def flag(parameter: str) -> str:
-    """Return a cap's name with the flag that sets it."""
-    return f"{parameter} (--{parameter.replace('_', '-')})"
 
 
 def gwei(wei: int) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 import platformdirs
 from filelock import FileLock, Timeout
 
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.foreign import parse_json, read_bytes
 from tradefl.settlement.chains.fees import Offer
 from tradefl.settlement.contract import ChainError
@@ -263,9 +263,9 @@ class Journal:
                 pass
         except OSError as error:
             raise InputError.at(
-                "state",
+                Parameter("state"),
                 f"{chosen} cannot be written: {error.strerror}. A deposit is signed only where it "
-                "can be recorded; choose a folder of your own with --state DIR",
+                "can be recorded; choose a folder of your own as `state`",
             ) from None
         return cls(folder)
 

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import requests
 import requests.utils
 
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.foreign import Limits, parse_json
 from tradefl.settlement.chains.answers import (
     AskLessError,
@@ -61,7 +61,7 @@ class Address:
     secrets: tuple[str, ...] = dataclasses.field(repr=False, default=())
 
     @classmethod
-    def parse(cls, text: str, place: str = "rpc") -> Address:
+    def parse(cls, text: str, place: str = Parameter("rpc")) -> Address:
         """Return the address of a text: ``http(s)://...``, ``host:port``, or the path of a socket.
 
         Raises

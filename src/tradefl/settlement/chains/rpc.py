@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from eth_account.signers.local import LocalAccount
 
+from tradefl.errors import Parameter
 from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains.answers import (
     ALWAYS_FAILING,
@@ -51,7 +52,6 @@ from tradefl.settlement.chains.fees import (
     FeeCaps,
     Offer,
     ether,
-    flag,
     gwei,
     offer,
     replacement,
@@ -131,7 +131,7 @@ class RpcChain(Chain):
         self.journal = Journal() if journal is None else journal
         urls = [url] if isinstance(url, str) else list(dict.fromkeys(url))
         if not urls:
-            raise ChainError("rpc", "expected the address of a node, got nothing")
+            raise ChainError(Parameter("rpc"), "expected the address of a node, got nothing")
         patience = timeout if patience is None else patience
         self.nodes = [Node(one, patience) for one in urls]
         self.node = self.nodes[0]
@@ -451,7 +451,7 @@ class RpcChain(Chain):
                 raise ChainError(
                     sender,
                     "has deposited once in this run, and one node alone says that the money is "
-                    "back; check it, then run the command again, or give a second --rpc",
+                    "back; check it, then run the command again, or give a second node to `rpc`",
                 )
             self._require_idle(sender, book)
             if not self.code(to):
@@ -500,7 +500,7 @@ class RpcChain(Chain):
                 self.place,
                 f"shows another chain {self.chain_id} than when {sender} signed its deposit "
                 f"({signed}): its first block differs. If the chain was started anew, choose "
-                f"another state folder (--state) or delete {book.place}",
+                f"another folder as `state` or delete {book.place}",
             )
         before = self._require_idle(sender, book, wanted)
         if before is not None:
@@ -632,7 +632,7 @@ class RpcChain(Chain):
         """Say what a transaction that no block took offers, and what blocks ask."""
         last = next((one.hash for one in reversed(sending.signed) if one.hash), "")
         offered = sending.signed[-1].offer
-        cap = f"; {flag(stopped)} stops a higher offer" if stopped else ""
+        cap = f"; `{stopped}` stops a higher offer" if stopped else ""
         try:
             asked = self.ask_fees().sentence
         except ChainError:
@@ -683,7 +683,7 @@ class RpcChain(Chain):
                 "max_total_fee",
                 sender,
                 f"this transaction may cost {ether(cost)} in fees, those before it "
-                f"{ether(self.spent)}, and {flag('max_total_fee')} is "
+                f"{ether(self.spent)}, and `max_total_fee` is "
                 f"{ether(self.caps.max_total_fee)}; raise it to continue",
             )
         return total
@@ -734,8 +734,8 @@ class RpcChain(Chain):
             raise RefusedError(
                 self.place,
                 f"{sending.call}: {error.problems[0].message}; it offers {gwei(old.most)} gwei per "
-                f"gas and a priority fee of {gwei(old.priority or 0)}, {flag('max_fee')} is "
-                f"{gwei(self.caps.max_fee)} and {flag('max_priority_fee')} "
+                f"gas and a priority fee of {gwei(old.priority or 0)}, `max_fee` is "
+                f"{gwei(self.caps.max_fee)} and `max_priority_fee` "
                 f"{gwei(self.caps.max_priority_fee)}",
             )
         body = {"from": sender, "value": sending.value}
@@ -780,7 +780,7 @@ class RpcChain(Chain):
                 raise NoAnswerError(
                     self.place,
                     f"no {self.confirmations} blocks on top of {receipt.hash} within "
-                    f"{self.timeout:g} s; fewer --confirmations, or a longer --timeout",
+                    f"{self.timeout:g} s; fewer `confirmations`, or a longer `timeout`",
                 )
         for node in self.nodes:
             self._require_receipt(node, receipt)
