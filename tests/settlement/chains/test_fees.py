@@ -255,7 +255,7 @@ def test_what_a_cap_stops_the_next_run_replaces(monkeypatch, tmp_path):
         send(chain)
     text = str(caught.value)
     assert re.search(r"offers 3 gwei per gas, blocks ask [\d.,]+ gwei", text)
-    assert "max_fee (--max-fee) stops a higher offer" in text
+    assert "`max_fee` stops a higher offer" in text
     wire.rule = lambda _method, _params, forward: forward()
     wire.chain.holds = False
     wire.chain.blocks[-1]["baseFeePerGas"] = hex(60 * GWEI)
