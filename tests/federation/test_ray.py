@@ -153,7 +153,7 @@ def test_a_lost_head_of_another_s_cluster_is_the_engine_s_failure():
     grid._answers.put(("gone", gone))
     with pytest.raises(EngineError, match="no organization did: the head") as error:
         list(grid.send_and_receive([message_of("Gamma", 3)]))
-    assert error.value.problems[0].place == "--ray 10.0.0.7:1"
+    assert error.value.problems[0].place == "ray 10.0.0.7:1"
     grid.close()
 
 

@@ -11,7 +11,7 @@ import click
 
 from tradefl._version import __version__
 from tradefl.cli.command import Commands
-from tradefl.errors import MOST_CHARACTERS, InputError, Problem
+from tradefl.errors import MOST_CHARACTERS, InputError
 from tradefl.foreign import hidden_secrets
 from tradefl.text import printable
 
