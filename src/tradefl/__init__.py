@@ -31,6 +31,8 @@ if TYPE_CHECKING:
         fit_empirical,
     )
     from tradefl.solvers import METHODS, Solution, solve
+    from tradefl.solvers.games import Games
+    from tradefl.solvers.many import ManySolutions, solve_many
     from tradefl.statement import Statement
     from tradefl.sweep import sweep
     from tradefl.tuning import Tuning, tune
@@ -44,7 +46,9 @@ _HOME = {
     "CoopetitionGame": "game",
     "Empirical": "game",
     "InputError": "errors",
+    "Games": "solvers.games",
     "METHODS": "solvers",
+    "ManySolutions": "solvers.many",
     "PowerLaw": "game",
     "SectorCompetition": "game",
     "Solution": "solvers",
@@ -56,6 +60,7 @@ _HOME = {
     "fit_empirical": "game",
     "load": "consortium",
     "solve": "solvers",
+    "solve_many": "solvers.many",
     "sweep": "sweep",
 }
 
@@ -66,7 +71,9 @@ __all__ = [
     "CoopetitionGame",
     "EfficientRule",
     "Empirical",
+    "Games",
     "InputError",
+    "ManySolutions",
     "PowerLaw",
     "Schedule",
     "SectorCompetition",
@@ -80,6 +87,7 @@ __all__ = [
     "fit_empirical",
     "load",
     "solve",
+    "solve_many",
     "sweep",
     "tune",
 ]

@@ -29,8 +29,7 @@ from scipy.optimize import differential_evolution, minimize
 from tradefl.charts import PALETTE
 from tradefl.experiments.draws import GAMMA_STAR, OURS, Calibration, draw
 from tradefl.experiments.figure import Figure, Finding, Settings, Unit
-from tradefl.experiments.gamma_sweep import MOST
-from tradefl.experiments.many_games import settle
+from tradefl.experiments.gamma_sweep import MOST, settle
 from tradefl.game import CoopetitionGame
 
 Array = npt.NDArray[np.float64]
@@ -379,6 +378,7 @@ FIGURE = Figure(
     findings=findings,
     sources=(
         "tradefl.game",
-        *(f"tradefl.experiments.{name}" for name in ("draws", "gamma_sweep", "many_games")),
+        "tradefl.solvers",
+        *(f"tradefl.experiments.{name}" for name in ("draws", "gamma_sweep")),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import altair as alt
 import numpy as np
@@ -14,8 +15,10 @@ import pandas as pd
 from tradefl.charts import axis, lines
 from tradefl.experiments.draws import GAMMA_STAR, draw
 from tradefl.experiments.figure import HIGH, LOW, Finding, band, spread
-from tradefl.game import payoffs
+from tradefl.game import CoopetitionGame, payoffs
 from tradefl.solvers import solve
+from tradefl.solvers.games import Games
+from tradefl.solvers.many import Method, solve_many
 
 Array = npt.NDArray[np.float64]
 
@@ -61,6 +64,51 @@ def grid(per_decade: int) -> tuple[float, ...]:
 
 FINE, COARSE = grid(20), grid(6)
 DECADES = (1e-10, 1e-9, 1e-8, 1e-7)
+
+
+class Settled(NamedTuple):
+    """Where many consortia settle: one row for each, one column for each gamma.
+
+    ``moves`` counts those made; ``least_payoff`` is that of the organization that has least.
+    """
+
+    welfare: Array
+    total_data: Array
+    damage: Array
+    least_payoff: Array
+    moves: Array
+
+
+def settle(games: Sequence[CoopetitionGame], gammas: Array, scheme: str) -> Settled:
+    """Let every game settle at every gamma under DBR, GCA, FIP or WPR, all at once.
+
+    Parameters
+    ----------
+    games
+        Of the same size. Their own gamma does not matter.
+    gammas
+        ``(k,)``, the same for each of them, or ``(games, k)``.
+    scheme
+        Which dynamics.
+
+    Raises
+    ------
+    ValueError
+        An organization has nothing that it may play: FIP's first step misses the deadline.
+    """
+    gammas = np.zeros(1) if scheme == "WPR" else np.asarray(gammas, dtype=float)
+    gammas = np.broadcast_to(gammas, (len(games), gammas.shape[-1]))
+    every = Games.of(games).some(np.repeat(np.arange(len(games)), gammas.shape[1]))
+    every = every.changed(incentive_intensity=gammas.reshape(-1, 1))
+    found = solve_many(every, method=cast(Method, SCHEMES[scheme]))
+    columns = (
+        found.social_welfare,
+        found.total_data_fraction,
+        found.damage.sum(axis=1),
+        found.payoffs.min(axis=1),
+        found.moves.astype(float),
+    )
+    return Settled(*(column.reshape(gammas.shape) for column in columns))
 
 
 @functools.cache  # Figs. 8, 9 and 12 look at the same outcomes

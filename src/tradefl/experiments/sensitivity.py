@@ -41,8 +41,7 @@ from scipy.stats import norm
 from tradefl.charts import PALETTE
 from tradefl.experiments.draws import GAMMA_STAR, Calibration, draw
 from tradefl.experiments.figure import Figure, Finding, Settings, Unit, Verdict
-from tradefl.experiments.gamma_sweep import MOST, VISIBLE, falls
-from tradefl.experiments.many_games import settle
+from tradefl.experiments.gamma_sweep import MOST, VISIBLE, falls, settle
 from tradefl.game import CoopetitionGame
 from tradefl.solvers import solve
 
@@ -95,7 +94,7 @@ OWN = "_own"
 PROBLEMS = {
     "every z_i > 0": "competition too strong: some z_i <= 0",
     "no feasible level": "no level meets the deadline",
-    "FIP:": "FIP's first step misses the deadline",
+    "under fip": "FIP's first step misses the deadline",
 }
 USELESS = "training never helps: A(0) <= 1/G"
 
@@ -355,7 +354,6 @@ FIGURE = Figure(
         "tradefl.game",
         "tradefl.solvers",
         "tradefl.experiments.draws",
-        "tradefl.experiments.many_games",
         "tradefl.experiments.gamma_sweep",
     ),
 )

@@ -377,8 +377,8 @@ class CoopetitionGame:
         level is infeasible.
         """
         per_hz = self.data_fraction_per_hz
-        if cpu_hz.ndim == 2:
-            per_hz = per_hz[:, None]
+        if cpu_hz.ndim > per_hz.ndim:
+            per_hz = per_hz[..., None]
         return np.minimum(1.0, per_hz * cpu_hz)
 
     def level_is_feasible(self) -> npt.NDArray[np.bool_]:

@@ -26,6 +26,8 @@ GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 # Golden-section steps: the bracket shrinks to 1e-9 of its width, the value to rounding.
 SEARCH_STEPS = 44
 BLOCK = 16_384
+# A gain that its bound shows to be below this share of its terms is rounding, and not searched for.
+ROUNDING = 1e-14
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

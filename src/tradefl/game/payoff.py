@@ -29,8 +29,13 @@ Indices = npt.NDArray[np.intp]
 
 
 def performance(game: CoopetitionGame, profile: StrategyProfile) -> float:
-    """Return ``P(Omega)``, Eq. (4): what training improves the model by. A number."""
-    return float(game.accuracy.value(game.omega(profile)))
+    """Return ``P(Omega)``, Eq. (4): what training improves the model by. A number.
+
+    The functions of this module also serve :class:`~tradefl.solvers.games.Games`, whose arrays
+    have a first axis of games; there it has shape ``(K, 1)``.
+    """
+    value = game.accuracy.value(game.omega(profile))
+    return value if np.ndim(value) else float(value)
 
 
 def performance_without(game: CoopetitionGame, profile: StrategyProfile) -> Array:

@@ -79,10 +79,10 @@ def own_term(game: CoopetitionGame) -> OwnTerm:
     pieces = game.rule.pieces(game)
     cycles = game.cycles_per_bit * game.data_bits
     return OwnTerm(
-        low=np.maximum(pieces.low, game.min_data_fraction),
+        low=np.maximum(pieces.low, np.asarray(game.min_data_fraction)[..., None]),
         high=pieces.high,
-        data_gain=pieces.gain / z[:, None] - (game.data_cost / z)[:, None],
-        constant=pieces.constant / z[:, None],
+        data_gain=pieces.gain / z[..., None] - (game.data_cost / z)[..., None],
+        constant=pieces.constant / z[..., None],
         energy_cost=game.overhead_weight * game.capacitances * cycles / z,
         compute_gain=pieces.per_hz / z,
     )

@@ -188,12 +188,12 @@ class LinearRule(Rule):
 
     def pieces(self, game: CoopetitionGame) -> Pieces:
         """Return ``own_i = gamma rho_i. (s_i d + lambda f)``: one piece."""
-        column = (game.size, 1)
         intensity = self.incentive_intensity * game.total_intensity
+        column = (*intensity.shape, 1)
         return Pieces(
             low=np.zeros(column),
             high=np.ones(column),
-            gain=(intensity * game.data_bits)[:, None],
+            gain=(intensity * game.data_bits)[..., None],
             constant=np.zeros(column),
             per_hz=intensity * self.compute_weight,
         )
@@ -370,7 +370,9 @@ class EfficientRule(Rule):
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``phi_i(d_i)``, shape ``(N,)``, payoff."""
         del game
-        return self.phi(np.arange(self.size), profile.data_fraction)
+        d = profile.data_fraction
+        who = np.broadcast_to(np.arange(self.size), d.shape)
+        return self.phi(who.ravel(), d.ravel()).reshape(d.shape)
 
     @cached_property
     def _extra(self) -> dict[int, dict[int, float]]:
@@ -410,7 +412,7 @@ class EfficientRule(Rule):
     def redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``R_i``, shape ``(N,)``: phi_i minus the mean of the others', and constants."""
         phi = self.score(game, profile)
-        others = (phi.sum() - phi) / (self.size - 1)
+        others = (phi.sum(axis=-1, keepdims=True) - phi) / (self.size - 1)
         return np.asarray(phi - others + self.net_constants)
 
     def received_from(self, game: CoopetitionGame, profile: StrategyProfile, some: Array) -> Array:
@@ -426,20 +428,19 @@ class EfficientRule(Rule):
     def gross_redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``|phi_i| + mean |phi_j| + sum_j |k_ij|``, shape ``(N,)``."""
         phi = np.abs(self.score(game, profile))
-        others = (phi.sum() - phi) / (self.size - 1)
+        others = (phi.sum(axis=-1, keepdims=True) - phi) / (self.size - 1)
         constants = [np.abs(self.constants_row(i)).sum() for i in range(self.size)]
         return np.asarray(phi + others + constants)
 
     def pieces(self, game: CoopetitionGame) -> Pieces:
         """Return ``own_i = phi_i(d)``, a piece between every two breakpoints."""
-        del game
         shares, values, slopes = self._table
         return Pieces(
             low=shares[:, :-1],
             high=shares[:, 1:],
             gain=slopes,
             constant=values[:, :-1] - slopes * shares[:, :-1],
-            per_hz=np.zeros(self.size),
+            per_hz=np.zeros(game.profitability.shape),
         )
 
     def own(self, game: CoopetitionGame, i: Indices, d: Array, f: Array) -> Array:

@@ -1,33 +1,24 @@
-"""Sequential dynamics in plain Python, for baselines that restrict what may be played.
+"""Sequential dynamics over segments, for baselines that restrict what may be played.
 
-DBR itself has its own loop (:mod:`tradefl.solvers.dbr`), which compiles.
+DBR itself has its own loop (:mod:`tradefl.solvers.dbr`), which tries fewer options a move.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.potential import own_term, potential
 from tradefl.game.strategy import StrategyProfile
+from tradefl.solvers.best_response import compiled_accuracy
+from tradefl.solvers.compiled import compiled
+from tradefl.solvers.segments import Segments, segment_round
 from tradefl.solvers.solution import Trace
 
-
-class Offer(NamedTuple):
-    """A strategy with what it is worth to U, others as they are: ``P + own``, and own."""
-
-    d: float
-    f: float
-    value: float
-    own: float
-
-
-# Given an organization, what the others contribute to Omega, and its present strategy: what
-# it would rather play.
-Choose = Callable[[int, float, float, float], Offer]
+# From this many segments of all organizations on, compiled loops repay their loading.
+COMPILE_FROM = 20_000
 
 
 class Path(NamedTuple):
@@ -41,7 +32,7 @@ class Path(NamedTuple):
 def play(
     game: CoopetitionGame,
     start: StrategyProfile,
-    choose: Choose,
+    choices: Segments,
     tolerance: float,
     max_moves: int,
 ) -> Path:
@@ -49,39 +40,34 @@ def play(
 
     A move counts if it raises the mover's part of U by more than ``tolerance`` of its size.
     """
+    accuracy, play_round = _loop(game, choices)
     d, f = start.data_fraction.copy(), start.cpu_hz.copy()
     own = own_term(game).value(start)
-    units, value_of = game.data_units, game.accuracy.value
-    who: list[int] = []
-    log_d: list[float] = []
-    log_f: list[float] = []
-    log_u = [potential(game, start)]
-    finished = stopped = False
-    while not (finished or stopped):
-        finished = True
-        omega, own_sum = float(d @ units), float(own.sum())
-        for i in range(game.size):
-            others = max(omega - d[i] * units[i], 0.0)
-            offer = choose(i, others, float(d[i]), float(f[i]))
-            now = float(value_of(others + units[i] * d[i])) + own[i]
-            size = abs(now) + abs(offer.value) + abs(own[i]) + abs(offer.own)
-            if not offer.value - now > tolerance * size:
-                continue
-            finished = False
-            if len(who) == max_moves:
-                stopped = True
-                break
-            omega = others + units[i] * offer.d
-            own_sum += offer.own - own[i]
-            d[i], f[i], own[i] = offer.d, offer.f, offer.own
-            who.append(i)
-            log_d.append(offer.d)
-            log_f.append(offer.f)
-            log_u.append(float(value_of(omega)) + own_sum)
-    trace = Trace(
-        start, np.array(who, dtype=np.intp), np.array(log_d), np.array(log_f), np.array(log_u)
-    )
+    kept: list[Any] = []
+    moves, finished = 0, False
+    while not finished:
+        log = (np.empty(game.size, dtype=np.intp), *(np.empty(game.size) for _ in range(3)))
+        moved, passed = play_round(
+            accuracy, game.data_units, choices, d, f, own, tolerance, max_moves - moves, log
+        )
+        moves += moved
+        kept.append([column[:moved] for column in log])
+        if not passed:
+            break
+        finished = moved == 0
+    who, to_d, to_f, u = (np.concatenate(column) for column in zip(*kept, strict=True))
+    trace = Trace(start, who, to_d, to_f, np.append(potential(game, start), u))
     return Path(StrategyProfile(d, f), trace, finished)
+
+
+def _loop(game: CoopetitionGame, choices: Segments) -> tuple[Any, Any]:
+    """Return P and one round of moves, compiled when there is enough to choose from."""
+    if choices.low.size >= COMPILE_FROM:
+        accuracy = compiled_accuracy(game.accuracy)
+        if accuracy is not None:
+            numbers, stand_ins = accuracy
+            return numbers, compiled(segment_round, stand_ins)
+    return game.accuracy, segment_round
 
 
 def check(tolerance: float, max_moves: int | None, size: int) -> int:

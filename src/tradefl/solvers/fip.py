@@ -11,13 +11,16 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import numpy.typing as npt
 
 from tradefl.game.coopetition import CoopetitionGame
-from tradefl.game.potential import own_term
 from tradefl.game.strategy import StrategyProfile
-from tradefl.solvers.dynamics import Offer, check, play
+from tradefl.solvers.dynamics import check, play
 from tradefl.solvers.levels import fastest_levels, frequencies
+from tradefl.solvers.segments import grid_segments
 from tradefl.solvers.solution import Solution
+
+Array = npt.NDArray[np.float64]
 
 STEP = 0.1
 TOLERANCE = 1e-12
@@ -57,40 +60,16 @@ def solve(
         )
     limit = check(tolerance, max_moves, game.size)
     began = time.perf_counter()
-    grid = np.append(step * np.arange(1, int(np.floor(1.0 / step * (1.0 - 1e-12))) + 1), 1.0)
-    reach = game.max_data_fraction(game.cpu_levels_hz)
-    # (N, m, points): a padded level is NaN and reaches nothing.
-    playable = grid[None, None, :] <= reach[:, :, None]
-    stuck = np.flatnonzero(~playable.any(axis=(1, 2)))
+    grid = grid_of(step)
+    choices = grid_segments(game, grid)
+    stuck = np.flatnonzero(~choices.playable())
     if stuck.size:
         raise ValueError(
             f"step: {game.name_of(int(stuck[0]))} cannot train {step:g} of its data before the "
             "deadline at any level"
         )
-    own = own_term(game)
-    # (N, m, points): what each strategy on the grid adds to the potential besides P.
-    worth = np.stack(
-        [
-            own.at(np.broadcast_to(grid, (game.size, grid.size)), game.cpu_levels_hz[:, [level]])
-            for level in range(game.cpu_levels_hz.shape[1])
-        ],
-        axis=1,
-    )
-
-    def best_on_grid(i: int, others: float, _d: float, _f: float) -> Offer:
-        terms = worth[i]
-        value = game.accuracy.value(others + game.data_units[i] * grid) + terms
-        value = np.where(playable[i], value, -np.inf)
-        level, point = np.unravel_index(np.argmax(value), value.shape)
-        return Offer(
-            float(grid[point]),
-            float(game.cpu_levels_hz[i, level]),
-            float(value[level, point]),
-            float(terms[level, point]),
-        )
-
     start = StrategyProfile(np.full(game.size, grid[0]), frequencies(game, fastest_levels(game)))
-    path = play(game, start, best_on_grid, tolerance, limit)
+    path = play(game, start, choices, tolerance, limit)
     return Solution.certified(
         game,
         path.profile,
@@ -100,3 +79,8 @@ def solve(
         runtime_seconds=time.perf_counter() - began,
         trace=path.trace,
     )
+
+
+def grid_of(step: float) -> Array:
+    """Return ``e, 2e, ...`` up to 1, and 1 itself."""
+    return np.append(step * np.arange(1, int(np.floor(1.0 / step * (1.0 - 1e-12))) + 1), 1.0)
