@@ -95,6 +95,32 @@ def test_compiled_loops_and_plain_python_agree(monkeypatch):
     np.testing.assert_allclose(plain.payoffs, compiled.payoffs, rtol=0.0, atol=1e-13 * scale)
 
 
+def test_costs_that_firms_have_are_followed():
+    rng = np.random.default_rng(5)
+    games = [
+        dataclasses.replace(
+            game,
+            data_cost=rng.uniform(0.0, 200.0, 10),
+            joining_cost=rng.uniform(0.0, 50.0, 10),
+            capacitance=rng.uniform(0.5e-27, 2e-27, 10) if k % 2 else 1e-27,
+            quality=rng.uniform(0.5, 2.0, 10),
+        )
+        for k, game in enumerate(AT_GAMMAS[::4])
+    ]
+    found = solve_many(games, optimum=True)
+    for k, game in enumerate(games):
+        assert_equal(found, k, solve(game, "dbr"))
+        assert found.optimum.social_welfare[k] == pytest.approx(optimum(game).welfare, rel=1e-9)
+
+
+def test_quality_multiplies_the_units():
+    weighed = solve_many(**arrays_of(quality=[1.0, 0.5, 2.0]))
+    units = solve_many(**arrays_of(data_units=[20.0, 10.0, 40.0]))
+    np.testing.assert_array_equal(weighed.payoffs, units.payoffs)
+    with pytest.raises(InputError, match="quality: expected finite numbers > 0"):
+        solve_many(**arrays_of(quality=0.0))
+
+
 def test_the_efficient_rule_is_one_of_the_rules():
     from tradefl.design import design
 

@@ -155,7 +155,7 @@ class Games:
             _refuse("games", f"expected games of one size, found {sizes[0]} to {sizes[-1]}")
         if len({id(game.compensation) for game in games}) > 1:
             _refuse("games", "expected the same efficient rule in all of them")
-        names = (*OF_AN_ORGANIZATION, *OF_A_GAME)
+        names = (*_ARRAYS, *OF_A_GAME)
         fields: dict[str, Any] = {
             name: np.array([getattr(game, name) for game in games]) for name in names
         }

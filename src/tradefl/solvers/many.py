@@ -200,7 +200,7 @@ def solve_many(
     if (games is None) == (not arrays):
         raise InputError.at("games", "expected either games or their arrays as keywords")
     if games is None:
-        unknown = set(arrays) - {field.name for field in dataclasses.fields(Games)}
+        unknown = set(arrays) - {field.name for field in dataclasses.fields(Games)} - {"quality"}
         if unknown:
             raise InputError.at(min(unknown), "no such parameter")
         missing = [name for name in REQUIRED if name not in arrays]
