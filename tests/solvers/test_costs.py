@@ -9,7 +9,7 @@ from tests.solvers.welfare_oracles import Welfare, enumerated, scip_welfare
 from tests.support import Eq11, costly, efficient_game, heterogeneous_game, random_game
 
 from tradefl.design import design
-from tradefl.experiments.many_games import settle
+from tradefl.experiments.gamma_sweep import settle
 from tradefl.solvers import METHODS, planner, solve
 from tradefl.tuning import saturation
 

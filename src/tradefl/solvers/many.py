@@ -387,9 +387,9 @@ def _choices(games: Games, method: str, at: npt.NDArray[np.intp]) -> tuple[Segme
     stuck = np.argwhere(~choices.playable())
     if stuck.size:
         k, i = stuck[0].tolist()
+        who = f"in game {at[k]}, organization {i}"
         raise InputError.at(
-            "deadline_seconds",
-            f"in game {at[k]}, organization {i} has nothing to play before the deadline under {method}",
+            "deadline_seconds", f"{who} has nothing to play before the deadline under {method}"
         )
     if method == "gca":
         return choices, Profiles(*choices.first())
