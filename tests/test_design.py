@@ -26,6 +26,7 @@ KEYS = {
     "social_welfare_without", "price_of_anarchy", "payments", "budget_imbalance",
     "max_regret_exact", "max_regret_exact_relative", "max_regret_settled",
     "max_regret_settled_relative", "organizations", "starts", "starts_that_reach_the_optimum",
+    "robust", "self_enforcing", "bonds", "bonds_without_robust",
 }  # fmt: skip
 
 
@@ -212,9 +213,10 @@ def test_schedules_lie_below_the_externality_and_touch_it_where_it_is_agreed(nam
         exact = externality.value(np.full(dense.size, i), dense)
         straight = np.interp(dense, one.shares, one.values)
         assert np.all(straight <= exact + 1e-12 * scale)
+        assert np.all(straight[dense >= at] == 0.0)  # more than agreed is not paid for
         size = float(np.abs(exact).max())
         if externality.concave and size > 1e-9 * scale:
-            kept = dense >= game.min_data_fraction
+            kept = (dense >= game.min_data_fraction) & (dense <= at)
             assert np.all(exact[kept] - straight[kept] <= 0.02 * size)
 
 

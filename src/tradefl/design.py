@@ -5,7 +5,7 @@ compensation this works out
 
 1. the schedules: ``phi_i``, what i's data is worth to all others around ``pi*``, cut to straight
    pieces. The pieces lie below ``phi_i`` and touch it at ``d_i*``, so that a deviation gains less
-   than under ``phi_i`` itself, which is nothing;
+   than under ``phi_i`` itself, which is nothing. Above ``d_i*`` they are flat;
 2. the constants ``k_ij``: at ``pi*`` they are all that is paid, so they split what is gained;
 3. what can be said of the outcome: regret, budget, everybody's gain, and from where best
    responses lead to ``pi*``.
@@ -36,6 +36,8 @@ from tradefl.game import (
 from tradefl.game.externality import Externality
 from tradefl.game.rules import MAX_BREAKPOINTS
 from tradefl.game.welfare import payoffs_without_redistribution, price_of_anarchy
+from tradefl.incentives.radius import Radius, radius
+from tradefl.incentives.robust import steeper, steepness
 from tradefl.solvers import Solution, dbr, solve
 
 Array = npt.NDArray[np.float64]
@@ -108,6 +110,14 @@ class Design:
         Shape ``(N,)``: the same at the agreed profile with the straight pieces, to the wei.
     starts
         Where best responses lead, from several starts.
+    radius
+        How wrong profitability may be before somebody leaves the agreed profile, as it is paid.
+    exact_radius
+        The same if ``phi_i`` itself were paid, also above ``d_i*``.
+    robust
+        For errors of profitability of up to this share nobody gains by contributing less.
+    usual_bonds
+        Shape ``(N,)``, payoff: what the bonds would have to cover without ``robust``.
     """
 
     target: Target
@@ -118,6 +128,21 @@ class Design:
     exact_regret: Array
     settled_regret: Array
     starts: tuple[Start, ...]
+    radius: Radius
+    exact_radius: Radius
+    robust: float
+    usual_bonds: Array
+
+    @cached_property
+    def bonds(self) -> Array:
+        """The most that each could owe, shape ``(N,)``, payoff: what its bond must cover."""
+        return self.rule.bonds
+
+    @property
+    def obeys(self) -> bool:
+        """Whether nobody gains by contributing less within the range of ``robust``."""
+        allowed = ROUNDING * self.agreed.certificate.payoff_scale / self.radius.scale
+        return bool(np.all(self.radius.down >= self.robust * self.radius.scale - allowed))
 
     @cached_property
     def gain(self) -> Array:
@@ -182,6 +207,7 @@ class Design:
                     "payoff": after,
                     "gain": gain,
                     "redistribution": constant,
+                    "bond": float(self.bonds[i]),
                     "schedule": [
                         list(point)
                         for point in zip(one.shares.tolist(), one.values.tolist(), strict=True)
@@ -189,6 +215,13 @@ class Design:
                 }
                 for i, (before, after, gain, constant, one) in enumerate(rows)
             ],
+            "robust": self.robust,
+            "self_enforcing": {
+                **self.radius.to_dict(game),
+                "all_profitability_exact_schedules": _finite(self.exact_radius.share),
+            },
+            "bonds": float(self.bonds.sum()),
+            "bonds_without_robust": float(self.usual_bonds.sum()),
             "starts": [dataclasses.asdict(start) for start in self.starts],
             "starts_that_reach_the_optimum": self.reached,
         }
@@ -198,6 +231,7 @@ def design(
     game: CoopetitionGame,
     target: Target = "equal-gain",
     *,
+    robust: float = 0.0,
     breakpoints: int = MAX_BREAKPOINTS,
     wei_per_payoff: int = 10**15,
     seed: int = 0,
@@ -217,6 +251,9 @@ def design(
         ``equal-gain``: everybody gains the same; ``proportional-gain``: everybody gains the same
         share of its payoff without compensation; ``least-cash``: the smallest sum of payments
         with which nobody is worse off.
+    robust
+        Make the schedules so steep that nobody gains by contributing less while profitability is
+        off by at most this share, in [0, 1) (:mod:`tradefl.incentives.robust`).
     breakpoints
         Of each schedule, at most; 4 to 32. ``d_i*`` and the ends are always among them, then
         D_min and where the levels end.
@@ -247,6 +284,8 @@ def design(
             raise ValueError(f"{name}: expected an integer >= 0, got {number!r}")
     if game.size < 2:
         raise ValueError("organizations: expected at least two, to compensate each other")
+    if not 0.0 <= robust < 1.0:
+        raise ValueError(f"robust: expected a number in [0, 1), got {robust!r}")
     watch("the optimum")
     bare = game.with_incentive_intensity(0.0)
     optimum = solve(bare, "planner", **options) if optimum is None else optimum
@@ -259,6 +298,14 @@ def design(
     at_optimum = payoffs_without_redistribution(game, profile)
     constants, extra = _constants(target, before, at_optimum, game)
     rule = EfficientRule(schedules, constants, extra)
+    usual_bonds = rule.bonds
+    if robust > 0.0:
+        steep = zip(
+            *(schedules, profile.data_fraction.tolist()),
+            steepness(game, profile, robust).tolist(),
+            strict=True,
+        )
+        rule = dataclasses.replace(rule, schedules=tuple(steeper(*one) for one in steep))
     designed = game.with_compensation(rule)
     agreed = Solution.certified(
         designed,
@@ -273,6 +320,7 @@ def design(
     watch("regret")
     exact = regret(game, optimum.profile, Externality(game, optimum.profile))
     settled = regret(game.with_compensation(in_wei(rule, wei_per_payoff)), profile)
+    watch("self-enforcing range")
     return Design(
         target=target,
         optimum=optimum,
@@ -282,7 +330,15 @@ def design(
         exact_regret=exact,
         settled_regret=settled,
         starts=tuple(_starts(agreed, without.profile, seed, random_starts, watch)),
+        radius=radius(designed, profile),
+        exact_radius=radius(game, profile, Externality(game, profile)),
+        robust=robust,
+        usual_bonds=usual_bonds,
     )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 # --- what is agreed on ---------------------------------------------------------------------------
@@ -337,7 +393,7 @@ def in_wei(rule: EfficientRule, wei_per_payoff: int) -> EfficientRule:
 def _schedule(
     game: CoopetitionGame, externality: Externality, i: int, breakpoints: int
 ) -> Schedule:
-    """Return the straight pieces below ``phi_i`` that touch it at ``d_i*``."""
+    """Return straight pieces below ``phi_i`` that touch it at ``d_i*`` and are flat above."""
     agreed = float(externality.profile.data_fraction[i])
     who = np.array([i])
 
@@ -345,24 +401,15 @@ def _schedule(
         d = np.asarray(points, dtype=float)
         return externality.value(np.full(d.size, i), d)
 
-    shares = _breakpoints(game, i, agreed, breakpoints, phi)
+    # Straight pieces are where they matter: above d* nothing is paid.
+    shares = _breakpoints(game, i, agreed, breakpoints, lambda d: np.minimum(phi(d), 0.0))
     # Between an onset and the next phi is concave: below it there, below it everywhere between.
     corners = externality.corners(game, who)[0]
     samples = np.unique(np.concatenate([shares, corners[~np.isnan(corners)]]))
     at = int(np.flatnonzero(shares == agreed)[0])
     heights = phi(samples)
-    values = np.zeros(shares.size)
-    slope = np.inf
-    for k in range(at, shares.size - 1):
-        beyond = (samples > shares[k]) & (samples <= shares[k + 1])
-        rise = (heights[beyond] - values[k]) / (samples[beyond] - shares[k])
-        slope = max(min(slope, float(rise.min())), 0.0)
-        values[k + 1] = values[k] + slope * (shares[k + 1] - shares[k])
-    slope = (
-        0.0
-        if at == shares.size - 1
-        else (values[at + 1] - values[at]) / (shares[at + 1] - shares[at])
-    )
+    values = np.zeros(shares.size)  # and so it stays above d*: more than agreed is not paid for
+    slope = 0.0
     for k in range(at, 0, -1):
         before = (samples >= shares[k - 1]) & (samples < shares[k])
         fall = (values[k] - heights[before]) / (shares[k] - samples[before])

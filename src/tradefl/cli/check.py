@@ -10,6 +10,11 @@ import numpy as np
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import Consortium, load
+from tradefl.incentives.radius import radius, radius_words
+from tradefl.solvers import solve
+
+# Of more organizations the equilibrium is not solved only to check a file.
+MOST_SOLVED = 10_000
 
 
 def check(file: File, as_json: Json = False) -> None:
@@ -19,7 +24,7 @@ def check(file: File, as_json: Json = False) -> None:
     """
     with progress(f"checking {file}"):
         consortium = load(file)
-        document = report(consortium)
+        document, words = report(consortium)
     if as_json:
         print_json(document)
         return
@@ -63,6 +68,7 @@ def check(file: File, as_json: Json = False) -> None:
             ),
             ("smallest z / p", f"{document['min_z_share']:.6g}"),
             *([("rule", "efficient")] if document["rule"] == "efficient" else []),
+            *([("self-enforcing", words)] if words else []),
         ]
     )
     if onset is None or onset >= document["max_omega"]:
@@ -73,8 +79,8 @@ def check(file: File, as_json: Json = False) -> None:
         note(f"competition.rescale multiplied rho by {document['competition_factor']:.6g}")
 
 
-def report(consortium: Consortium) -> dict[str, Any]:
-    """Return the JSON document ``tradefl/check/1``."""
+def report(consortium: Consortium) -> tuple[dict[str, Any], str]:
+    """Return the JSON document ``tradefl/check/1``, and its self-enforcing range in words."""
     game = consortium.game
     reach = game.max_data_fraction(game.cpu_levels_hz)
     feasible = game.level_is_feasible()
@@ -102,7 +108,10 @@ def report(consortium: Consortium) -> dict[str, Any]:
         }
         for i in range(game.size)
     ]
-    return {
+    found = None
+    if game.size <= MOST_SOLVED:
+        found = radius(game, solve(game).profile)
+    document = {
         "schema": "tradefl/check/1",
         "consortium": consortium.name,
         "rule": consortium.mechanism.rule,
@@ -114,5 +123,7 @@ def report(consortium: Consortium) -> dict[str, Any]:
         "max_performance": float(game.accuracy.value(max_omega)),
         "onset_units": onset if math.isfinite(onset) else None,
         "min_z_share": float((game.potential_weights / game.profitability).min()),
+        "self_enforcing": None if found is None else found.to_dict(game),
         "organizations": organizations,
     }
+    return document, "" if found is None else radius_words(found, game)

@@ -20,6 +20,7 @@ from tradefl.cli.output import (
     require_writable,
     say,
     status,
+    yes_no,
 )
 from tradefl.consortium import load, write
 from tradefl.consortium.schema import Settlement
@@ -27,6 +28,7 @@ from tradefl.design import RANDOM_STARTS, TARGETS, Design
 from tradefl.design import design as design_game
 from tradefl.errors import InputError
 from tradefl.game.rules import MAX_BREAKPOINTS
+from tradefl.incentives.radius import radius_words
 from tradefl.statement import decimals, money
 
 
@@ -49,6 +51,14 @@ def design(
             type=OneOf(TARGETS),
         ),
     ] = "equal-gain",
+    robust: Annotated[
+        float,
+        Option(
+            "--robust",
+            help="Make schedules so steep that nobody gains by contributing less while "
+            "profitability is off by at most this share: 0.2 is 20 %.",
+        ),
+    ] = 0.0,
     breakpoints: Annotated[
         int,
         Option("--breakpoints", min=4, max=MAX_BREAKPOINTS, help="Of each schedule, at most."),
@@ -75,6 +85,7 @@ def design(
             found = design_game(
                 consortium.game,
                 target,  # type: ignore[arg-type]  # one of them: the option sees to it
+                robust=robust,
                 breakpoints=breakpoints,
                 wei_per_payoff=terms.wei_per_payoff,
                 seed=seed,
@@ -86,6 +97,7 @@ def design(
             place = {
                 "target": "--target",
                 "seed": "--seed",
+                "robust": "--robust",
                 "wei_per_payoff": f"{file}: settlement.wei_per_payoff",
             }
             raise InputError.at(place.get(name, f"{file}: {name}"), what) from None
@@ -101,6 +113,27 @@ def design(
     if output is not None:
         write(consortium.designed(found.rule, target), output)
         note(f"wrote {output}; try: tradefl compare {quote(str(output))}")
+
+
+def range_facts(found: Design, digits: int) -> list[tuple[str, str]]:
+    """Return how wrong the figures may be, and what the bonds must cover."""
+    facts = [("self-enforcing", radius_words(found.radius, found.agreed.game))]
+    if found.robust > 0.0:
+        more = found.bonds.sum() - found.usual_bonds.sum()
+        facts += [
+            (
+                f"  robust to {found.robust:.4g}",
+                f"{yes_no(found.obeys)}: nobody gains by contributing less while profitability is "
+                f"off by at most {found.robust:.4g} of itself",
+            ),
+            (
+                "bonds",
+                f"{found.bonds.sum():,.{digits}f} in all, {more:,.{digits}f} of it for the range",
+            ),
+        ]
+    else:
+        facts.append(("bonds", f"{found.bonds.sum():,.{digits}f} in all"))
+    return facts
 
 
 def print_design(found: Design) -> None:
@@ -161,6 +194,7 @@ def print_design(found: Design) -> None:
             ),
             ("budget imbalance", f"{agreed.certificate.budget_imbalance:.3g}"),
             ("payments", f"{found.cash:,.{digits}f} in all"),
+            *range_facts(found, digits),
             ("best responses", f"lead to the optimum from {reached} starts"),
         ]
     )

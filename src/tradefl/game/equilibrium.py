@@ -85,7 +85,7 @@ def certify(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Deviators:
+class Deviators:
     """Some organizations, each of which considers to deviate alone; all arrays ``(K,)``."""
 
     game: CoopetitionGame
@@ -98,12 +98,13 @@ class _Deviators:
     @classmethod
     def of(
         cls, game: CoopetitionGame, profile: StrategyProfile, i: Indices, incentive: Incentive
-    ) -> _Deviators:
+    ) -> Deviators:
+        """Return the organizations i of a game at a profile, under an incentive."""
         d = profile.data_fraction[i]
         others = np.maximum(game.omega(profile) - d * game.data_units[i], 0.0)
         return cls(game, incentive, i, d, profile.cpu_hz[i], others)
 
-    def __getitem__(self, chosen: npt.NDArray[np.bool_] | slice) -> _Deviators:
+    def __getitem__(self, chosen: npt.NDArray[np.bool_] | Indices | slice) -> Deviators:
         columns = {name: getattr(self, name)[chosen] for name in ("i", "d", "f", "others")}
         return dataclasses.replace(self, **columns)
 
@@ -144,7 +145,7 @@ def deviation_gain(
 
     ``payoff_i(d, f; pi_-i) - payoff_i(pi)`` of Eq. (11). All arrays have shape ``(K,)``.
     """
-    deviators = _Deviators.of(game, profile, np.asarray(i), game.rule)
+    deviators = Deviators.of(game, profile, np.asarray(i), game.rule)
     return deviators.gain(np.asarray(d), np.asarray(f))
 
 
@@ -165,14 +166,14 @@ def regret(
         What each one's own strategy adds to what it receives; default: the game's rule. One
         that is not concave is searched between its corners.
     """
-    everyone = _Deviators.of(
+    everyone = Deviators.of(
         game, profile, np.arange(game.size), game.rule if incentive is None else incentive
     )
     # In blocks that stay in the processor's cache: several times faster for a million.
     return np.concatenate([_regret(everyone[k : k + BLOCK]) for k in range(0, game.size, BLOCK)])
 
 
-def _regret(all_: _Deviators) -> Array:
+def _regret(all_: Deviators) -> Array:
     game, least = all_.game, all_.game.min_data_fraction
     best = np.zeros(all_.i.size)
     # Below this fraction i's data leaves the model untrained (E10).
@@ -204,7 +205,7 @@ def _regret(all_: _Deviators) -> Array:
     return best
 
 
-def _best(deviators: _Deviators, f: Array, low: Array, high: Array) -> Array:
+def _best(deviators: Deviators, f: Array, low: Array, high: Array) -> Array:
     """Return the largest gain over d in ``[low, high]``, on which it is concave."""
     best = _golden(deviators, f, low, high)
     for at in deviators.incentive.corners(deviators.game, deviators.i).T:
@@ -215,7 +216,7 @@ def _best(deviators: _Deviators, f: Array, low: Array, high: Array) -> Array:
     return best
 
 
-def _golden(deviators: _Deviators, f: Array, low: Array, high: Array) -> Array:
+def _golden(deviators: Deviators, f: Array, low: Array, high: Array) -> Array:
     """Maximize the gain over d in ``[low, high]`` by golden section, all at once."""
 
     def gain(d: Array) -> Array:

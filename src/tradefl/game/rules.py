@@ -409,6 +409,17 @@ class EfficientRule(Rule):
             net[j] -= amount
         return net
 
+    @cached_property
+    def bonds(self) -> Array:
+        """The most that each could owe, shape ``(N,)``, payoff: what its bond must cover.
+
+        With its own schedule at its least and all others at their most; 0 where it receives even
+        then.
+        """
+        least, most = (np.array([one.values[k] for one in self.schedules]) for k in (0, -1))
+        worst = least - (most.sum() - most) / (self.size - 1) + self.net_constants
+        return np.asarray(np.maximum(-worst, 0.0))
+
     def redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``R_i``, shape ``(N,)``: phi_i minus the mean of the others', and constants."""
         phi = self.score(game, profile)

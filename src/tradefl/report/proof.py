@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tradefl import charts
+from tradefl.incentives.radius import radius
 from tradefl.report import frames
 from tradefl.report.blocks import (
     Block,
@@ -75,6 +76,7 @@ def certificate_section(solution: Solution) -> Section:
             ),
             _checks(solution),
         ),
+        Text(range_text(solution)),
     ]
     remarks = [*solution.remarks]
     worst = int(certificate.regret.argmax())
@@ -86,6 +88,30 @@ def certificate_section(solution: Solution) -> Section:
     if remarks:
         blocks.append(Listing(remarks))
     return Section("certificate", "Can it be trusted? The certificate", blocks)
+
+
+def range_text(solution: Solution) -> str:
+    """Return how wrong profitability may be before somebody leaves the contribution."""
+    game = solution.game
+    found = radius(game, solution.profile)
+    start = (
+        "How wrong may the figures be? The certificate takes everybody's profitability as given. "
+    )
+    if found.interior.size:
+        named = ", ".join(game.name_of(int(i)) for i in found.interior[:NAMED])
+        more = found.interior.size - NAMED
+        return start + (
+            f"The best answer of {named}{f' and {more:,} more' if more > 0 else ''} is interior: "
+            "any error in its figures moves it a little. tradefl design with --robust makes "
+            "schedules that hold for a range."
+        )
+    who = game.name_of(found.weakest)
+    if found.share >= 1.0:
+        return start + "It holds for any profitability up to twice what the file says."
+    return start + (
+        f"It holds as long as nobody's is off by more than {found.share:.2%}; beyond that {who} "
+        "is the first that may gain by contributing something else."
+    )
 
 
 def _checks(solution: Solution) -> list[tuple[str, str, str, str, str]]:
