@@ -3,10 +3,12 @@
 * The navigation is the list of links in ``README.md``; there is no second list.
 * Pages may link to files of the repository outside ``docs``, and to folders. The site has a page
   for each of these: a file's text, a folder's files. It has no repository to link to.
+* The JSON Schema of every document is in ``reference/schemas``, from the models that write them.
 """
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -16,9 +18,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+from tradefl.documents.schemas import json_schemas
+
 HEADING = re.compile(r"## (?P<title>.+)")
 ENTRY = re.compile(r"- \[(?P<title>.+?)\]\((?P<target>[^)#]+\.md)\)")
 LINK = re.compile(r"(?<=\]\()(?P<target>(?:\.\./)+[^)#\s]+)(?=[)#])")
+SCHEMAS = "reference/schemas"
 LANGUAGES = {
     ".json": "json",
     ".md": "markdown",
@@ -97,7 +102,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages of what pages link to and MkDocs does not have."""
+    """Add the pages of what pages link to and MkDocs does not have, and the JSON Schemas."""
     root = Path(config.docs_dir).parent
     paths = {
         path
@@ -110,14 +115,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             config, source(path), content=text, inclusion=InclusionLevel.NOT_IN_NAV
         )
         files.append(page)
+    for name, schema in json_schemas().items():
+        text = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
+        files.append(File.generated(config, f"{SCHEMAS}/{name}.json", content=text))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """Point such links to those pages."""
+    """Point such links to those pages, and list the JSON Schemas."""
     here = page.file.src_uri
     if here.startswith("repository/"):
         return markdown
+    if here == f"{posixpath.dirname(SCHEMAS)}/json.md":
+        schemas = "".join(f"- [{name}](schemas/{name}.json)\n" for name in json_schemas())
+        markdown += f"\n## JSON Schema\n\n{schemas}"
     targets = elsewhere(Path(config.docs_dir).parent, markdown, here)
 
     def inside(link: re.Match[str]) -> str:

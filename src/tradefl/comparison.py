@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,10 @@ from tradefl.game.welfare import price_of_anarchy
 from tradefl.solvers import Solution, solve
 from tradefl.tuning import tune
 
-Array = npt.NDArray[np.float64]
+if TYPE_CHECKING:
+    from tradefl.documents.comparison import CompareDocument, ComparedRule
 
-SCHEMA = "tradefl/compare/1"
+Array = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,34 +88,36 @@ class Outcome:
         """The sum of all payments between two organizations, payoff units."""
         return float(sum(amount for *_, amount in self.solution.transfers()))
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> ComparedRule:
         """Return the entry of the JSON document."""
+        from tradefl.documents.comparison import ComparedOrganization, ComparedRule
+
         game, gain = self.solution.game, self.gain
         linear = self.rule in ("linear", "tuned")
-        return {
-            "rule": self.rule,
-            "title": self.title,
-            "incentive_intensity": game.incentive_intensity if linear else None,
-            "status": self.solution.status,
-            "max_regret": self.solution.certificate.max_regret,
-            "social_welfare": self.solution.social_welfare,
-            "price_of_anarchy": self.price_of_anarchy,
-            "gap_closed": self.gap_closed,
-            "total_data_fraction": float(self.solution.profile.data_fraction.sum()),
-            "performance": self.solution.terms.performance,
-            "payments": self.payments,
-            "individually_rational": self.solution.certificate.individually_rational,
-            "gainers": self.gainers,
-            "losers": self.losers,
-            "largest_gain": float(gain.max()),
-            "largest_loss": float(max(0.0, -gain.min())),
-            "organizations": [
-                {"name": game.name_of(i), "payoff": payoff, "gain": more}
+        return ComparedRule(
+            rule=self.rule,
+            title=self.title,
+            incentive_intensity=game.incentive_intensity if linear else None,
+            status=self.solution.status,
+            max_regret=self.solution.certificate.max_regret,
+            social_welfare=self.solution.social_welfare,
+            price_of_anarchy=self.price_of_anarchy,
+            gap_closed=self.gap_closed,
+            total_data_fraction=float(self.solution.profile.data_fraction.sum()),
+            performance=self.solution.terms.performance,
+            payments=self.payments,
+            individually_rational=self.solution.certificate.individually_rational,
+            gainers=self.gainers,
+            losers=self.losers,
+            largest_gain=float(gain.max()),
+            largest_loss=float(max(0.0, -gain.min())),
+            organizations=[
+                ComparedOrganization(name=game.name_of(i), payoff=payoff, gain=more)
                 for i, (payoff, more) in enumerate(
                     zip(self.solution.payoffs.tolist(), gain.tolist(), strict=True)
                 )
             ],
-        }
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -135,16 +138,22 @@ class Comparison:
     outcomes: tuple[Outcome, ...]
     remarks: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> CompareDocument:
         """Return the JSON document ``tradefl/compare/1``."""
-        return {
-            "schema": SCHEMA,
-            "consortium": self.optimum.game.title,
-            "social_welfare_optimum": self.optimum.social_welfare,
-            "social_welfare_upper_bound": self.optimum.welfare_bound,
-            "remarks": list(self.remarks),
-            "rules": [outcome.to_dict() for outcome in self.outcomes],
-        }
+        from tradefl.documents.comparison import CompareDocument
+
+        return CompareDocument(
+            document="tradefl/compare/1",
+            consortium=self.optimum.game.title,
+            social_welfare_optimum=self.optimum.social_welfare,
+            social_welfare_upper_bound=self.optimum.welfare_bound,
+            remarks=list(self.remarks),
+            rules=[outcome.document() for outcome in self.outcomes],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
 
 def compare(

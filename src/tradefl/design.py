@@ -20,7 +20,7 @@ import heapq
 import itertools
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -40,11 +40,13 @@ from tradefl.incentives.radius import Radius, radius
 from tradefl.incentives.robust import steeper, steepness
 from tradefl.solvers import Solution, dbr, solve
 
+if TYPE_CHECKING:
+    from tradefl.documents.design import DesignDocument
+
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 Target = Literal["equal-gain", "proportional-gain", "least-cash"]
 
-SCHEMA = "tradefl/design/1"
 TARGETS: tuple[Target, ...] = get_args(Target)
 DECIMALS = 9  # of a data fraction: parts per billion, as on the chain
 # Breakpoints nearer to each other than this are one: between them rounding to wei would count.
@@ -172,8 +174,10 @@ class Design:
         """From how many of the starts best responses led to ``pi*``."""
         return sum(start.reached for start in self.starts)
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> DesignDocument:
         """Return the JSON document ``tradefl/design/1``."""
+        from tradefl.documents.design import DesignDocument, DesignedOrganization, StartOfDynamics
+
         scale = self.agreed.certificate.payoff_scale
         rows = zip(
             self.without.payoffs.tolist(),
@@ -184,47 +188,50 @@ class Design:
             strict=True,
         )
         game = self.agreed.game
-        return {
-            "schema": SCHEMA,
-            "consortium": game.title,
-            "target": self.target,
-            "social_welfare": self.agreed.social_welfare,
-            "social_welfare_upper_bound": self.optimum.welfare_bound,
-            "social_welfare_without": self.without.social_welfare,
-            "price_of_anarchy": self.price_of_anarchy,
-            "payments": self.cash,
-            "budget_imbalance": self.agreed.certificate.budget_imbalance,
-            "max_regret_exact": float(self.exact_regret.max()),
-            "max_regret_exact_relative": float((self.exact_regret / scale).max()),
-            "max_regret_settled": float(self.settled_regret.max()),
-            "max_regret_settled_relative": float((self.settled_regret / scale).max()),
-            "organizations": [
-                {
-                    "name": game.name_of(i),
-                    "data_fraction": float(self.agreed.profile.data_fraction[i]),
-                    "cpu_hz": float(self.agreed.profile.cpu_hz[i]),
-                    "payoff_without": before,
-                    "payoff": after,
-                    "gain": gain,
-                    "redistribution": constant,
-                    "bond": float(self.bonds[i]),
-                    "schedule": [
+        return DesignDocument(
+            document="tradefl/design/1",
+            consortium=game.title,
+            target=self.target,
+            social_welfare=self.agreed.social_welfare,
+            social_welfare_upper_bound=self.optimum.welfare_bound,
+            social_welfare_without=self.without.social_welfare,
+            price_of_anarchy=self.price_of_anarchy,
+            payments=self.cash,
+            budget_imbalance=self.agreed.certificate.budget_imbalance,
+            max_regret_exact=float(self.exact_regret.max()),
+            max_regret_exact_relative=float((self.exact_regret / scale).max()),
+            max_regret_settled=float(self.settled_regret.max()),
+            max_regret_settled_relative=float((self.settled_regret / scale).max()),
+            organizations=[
+                DesignedOrganization(
+                    name=game.name_of(i),
+                    data_fraction=float(self.agreed.profile.data_fraction[i]),
+                    cpu_hz=float(self.agreed.profile.cpu_hz[i]),
+                    payoff_without=before,
+                    payoff=after,
+                    gain=gain,
+                    redistribution=constant,
+                    bond=float(self.bonds[i]),
+                    schedule=[
                         list(point)
                         for point in zip(one.shares.tolist(), one.values.tolist(), strict=True)
                     ],
-                }
+                )
                 for i, (before, after, gain, constant, one) in enumerate(rows)
             ],
-            "robust": self.robust,
-            "self_enforcing": {
-                **self.radius.to_dict(game),
-                "all_profitability_exact_schedules": _finite(self.exact_radius.share),
-            },
-            "bonds": float(self.bonds.sum()),
-            "bonds_without_robust": float(self.usual_bonds.sum()),
-            "starts": [dataclasses.asdict(start) for start in self.starts],
-            "starts_that_reach_the_optimum": self.reached,
-        }
+            robust=self.robust,
+            self_enforcing=self.radius.document(game).model_copy(
+                update={"all_profitability_exact_schedules": _finite(self.exact_radius.share)}
+            ),
+            bonds=float(self.bonds.sum()),
+            bonds_without_robust=float(self.usual_bonds.sum()),
+            starts=[StartOfDynamics.of(**dataclasses.asdict(start)) for start in self.starts],
+            starts_that_reach_the_optimum=self.reached,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
 
 def design(

@@ -22,7 +22,7 @@ import math
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,7 +30,9 @@ from tradefl.game import CoopetitionGame, EfficientRule, Payoffs, StrategyProfil
 from tradefl.game.accuracy import shortest
 from tradefl.game.payoff import compute_joules, damage_by_competitor, data_costs
 
-SCHEMA = "tradefl/statement/1"
+if TYPE_CHECKING:
+    from tradefl.documents.statement import OneStatement
+
 # How the terms of Eq. (11) enter the payoff.
 SIGNS = {"revenue": 1, "overhead": -1, "damage": -1, "redistribution": 1}
 # What the paper's overhead, Eq. (8), does not have.
@@ -129,30 +131,36 @@ class Statement:
         payoff = sum((SIGNS[name] * total for name, total in totals.items()), Decimal(0))
         return {**totals, "payoff": payoff}
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> OneStatement:
         """Return the statement for JSON: amounts as they are printed, and totals unrounded too."""
-        return {
-            "organization": self.organization,
-            "quantities": [
-                {"symbol": symbol, "calculation": calculation, "value": value}
+        from tradefl.documents.statement import OneStatement, Quantity, StatementLine
+
+        return OneStatement.of(
+            organization=self.organization,
+            quantities=[
+                Quantity(symbol=symbol, calculation=calculation, value=value)
                 for symbol, calculation, value in self.quantities
             ],
-            "lines": [
-                {
-                    "section": line.section,
-                    "equation": line.equation,
-                    "item": line.item,
-                    "counterparty": line.counterparty,
-                    "formula": line.formula,
-                    "inputs": line.inputs,
-                    "calculation": line.calculation,
-                    "amount": float(self.printed(line)),
-                }
+            lines=[
+                StatementLine(
+                    section=line.section,
+                    equation=line.equation,
+                    item=line.item,
+                    counterparty=line.counterparty,
+                    formula=line.formula,
+                    inputs=line.inputs,
+                    calculation=line.calculation,
+                    amount=float(self.printed(line)),
+                )
                 for line in self.lines
             ],
             **{name: float(total) for name, total in self.printed_totals.items()},
-            "unrounded": self.totals,
-        }
+            unrounded=self.totals,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
     def _sums(self) -> list[tuple[str, str, Decimal]]:
         """Return ``(section, heading, what it adds to the payoff)`` in order."""

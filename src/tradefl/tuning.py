@@ -20,7 +20,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,11 @@ import numpy.typing as npt
 from tradefl.game import CoopetitionGame
 from tradefl.solvers import Solution, solve
 
+if TYPE_CHECKING:
+    from tradefl.documents.tuning import TuneDocument
+
 Array = npt.NDArray[np.float64]
 
-SCHEMA = "tradefl/tune/1"
 GRID_POINTS = 161
 # The grid spans so many powers of ten below the gamma from which nothing changes any more.
 DECADES = 8
@@ -85,40 +87,46 @@ class Tuning:
         """What each gains at gamma* against ``gamma = 0``, shape ``(N,)``."""
         return None if self.best is None else self.best.payoffs - self.without.payoffs
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> TuneDocument:
         """Return the JSON document ``tradefl/tune/1``."""
+        from tradefl.documents.tuning import CurvePoint, TuneDocument, TunedOrganization
+
         best, largest = self.best, self.largest_individually_rational
         organizations = None
         if best is not None and self.gain is not None:
             columns = (self.without.payoffs, best.payoffs, self.gain)
             organizations = [
-                {
-                    "name": best.game.name_of(i),
-                    "payoff_without_incentive": before,
-                    "payoff": after,
-                    "gain": gain,
-                }
+                TunedOrganization(
+                    name=best.game.name_of(i),
+                    payoff_without_incentive=before,
+                    payoff=after,
+                    gain=gain,
+                )
                 for i, (before, after, gain) in enumerate(
                     zip(*(column.tolist() for column in columns), strict=True)
                 )
             ]
-        return {
-            "schema": SCHEMA,
-            "consortium": self.without.game.title,
-            "method": self.without.method,
-            "individual_rationality": self.individual_rationality,
-            "incentive_intensity": None if best is None else best.game.incentive_intensity,
-            "social_welfare": None if best is None else best.social_welfare,
-            "social_welfare_without_incentive": self.without.social_welfare,
-            "individually_rational": (
+        return TuneDocument(
+            document="tradefl/tune/1",
+            consortium=self.without.game.title,
+            method=self.without.method,
+            individual_rationality=self.individual_rationality,
+            incentive_intensity=None if best is None else best.game.incentive_intensity,
+            social_welfare=None if best is None else best.social_welfare,
+            social_welfare_without_incentive=self.without.social_welfare,
+            individually_rational=(
                 None if best is None else best.certificate.individually_rational
             ),
             # Infinity is not JSON; null and the flag say it.
-            "largest_individually_rational": None if largest == np.inf else largest,
-            "individually_rational_throughout": largest == np.inf,
-            "organizations": organizations,
-            "curve": [dataclasses.asdict(point) for point in self.curve],
-        }
+            largest_individually_rational=None if largest == np.inf else largest,
+            individually_rational_throughout=largest == np.inf,
+            organizations=organizations,
+            curve=[CurvePoint.of(**dataclasses.asdict(point)) for point in self.curve],
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
 
 def tune(

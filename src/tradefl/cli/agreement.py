@@ -34,10 +34,7 @@ def agreement(
         signed = Agreement.of(consortium, filled, chain_id=chain_id)
         bounds = quantization_bounds(consortium, signed)
         call, longest = gas.largest(signed)
-        document = signed.to_dict() | {
-            "largest_call": {"call": call.name, "gas": call.gas},
-            "largest_transaction": {"call": longest.name, "bytes": longest.size},
-        }
+        document = signed.document(bounds, (call, longest)).to_dict()
     if None in addresses:
         note(
             f"{file} names no address for {addresses.count(None):,} of {len(consortium):,} "
@@ -49,8 +46,6 @@ def agreement(
             f"{file} names no settlement.chain_id: that of the embedded chain takes its place, and "
             "the hash with it; --chain-id names another"
         )
-    for entry, bound in zip(document["organizations"], bounds, strict=True):
-        entry["quantization_bound_wei"] = str(bound)
     if as_json:
         print_json(document)
         return

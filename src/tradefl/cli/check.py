@@ -81,6 +81,8 @@ def check(file: File, as_json: Json = False) -> None:
 
 def report(consortium: Consortium) -> tuple[dict[str, Any], str]:
     """Return the JSON document ``tradefl/check/1``, and its self-enforcing range in words."""
+    from tradefl.documents.check import CheckDocument, CheckedOrganization, FeasibleLevel
+
     game = consortium.game
     reach = game.max_data_fraction(game.cpu_levels_hz)
     feasible = game.level_is_feasible()
@@ -90,40 +92,40 @@ def report(consortium: Consortium) -> tuple[dict[str, Any], str]:
     max_omega = float((most * game.data_units).sum())
     onset = float(game.accuracy.onset)
     organizations = [
-        {
-            "name": game.name_of(i),
-            "profitability": float(game.profitability[i]),
-            "competitors_profitability": float(game.competitors_profitability[i]),
-            "z": float(game.potential_weights[i]),
-            "levels": int(exists[i].sum()),
-            "feasible_levels": [
-                {
-                    "cpu_hz": float(game.cpu_levels_hz[i, level]),
-                    "max_data_fraction": float(reach[i, level]),
-                }
+        CheckedOrganization(
+            name=game.name_of(i),
+            profitability=float(game.profitability[i]),
+            competitors_profitability=float(game.competitors_profitability[i]),
+            z=float(game.potential_weights[i]),
+            levels=int(exists[i].sum()),
+            feasible_levels=[
+                FeasibleLevel(
+                    cpu_hz=float(game.cpu_levels_hz[i, level]),
+                    max_data_fraction=float(reach[i, level]),
+                )
                 for level in np.flatnonzero(feasible[i])
             ],
-            "max_data_fraction": float(most[i]),
-            "data_units": float(game.data_units[i]),
-        }
+            max_data_fraction=float(most[i]),
+            data_units=float(game.data_units[i]),
+        )
         for i in range(game.size)
     ]
     found = None
     if game.size <= MOST_SOLVED:
         found = radius(game, solve(game).profile)
-    document = {
-        "schema": "tradefl/check/1",
-        "consortium": consortium.name,
-        "rule": consortium.mechanism.rule,
-        "competition_factor": consortium.competition_factor,
-        "min_data_fraction": game.min_data_fraction,
-        "min_omega": min_omega,
-        "max_omega": max_omega,
-        "min_performance": float(game.accuracy.value(min_omega)),
-        "max_performance": float(game.accuracy.value(max_omega)),
-        "onset_units": onset if math.isfinite(onset) else None,
-        "min_z_share": float((game.potential_weights / game.profitability).min()),
-        "self_enforcing": None if found is None else found.to_dict(game),
-        "organizations": organizations,
-    }
-    return document, "" if found is None else radius_words(found, game)
+    document = CheckDocument(
+        document="tradefl/check/1",
+        consortium=consortium.name,
+        rule=consortium.mechanism.rule,
+        competition_factor=consortium.competition_factor,
+        min_data_fraction=game.min_data_fraction,
+        min_omega=min_omega,
+        max_omega=max_omega,
+        min_performance=float(game.accuracy.value(min_omega)),
+        max_performance=float(game.accuracy.value(max_omega)),
+        onset_units=onset if math.isfinite(onset) else None,
+        min_z_share=float((game.potential_weights / game.profitability).min()),
+        self_enforcing=None if found is None else found.document(game),
+        organizations=organizations,
+    )
+    return document.to_dict(), "" if found is None else radius_words(found, game)

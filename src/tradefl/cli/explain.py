@@ -21,7 +21,7 @@ from tradefl.game import StrategyProfile
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
-from tradefl.statement import SCHEMA, Statement, decimals, escaped, money, number
+from tradefl.statement import Statement, decimals, escaped, money, number
 
 if TYPE_CHECKING:
     from tradefl.settlement import WeiStatement
@@ -178,24 +178,30 @@ def _document(
     in_wei: list[WeiStatement] | None,
     who: list[int],
 ) -> dict[str, object]:
+    from tradefl.documents.solution import Transfer
+    from tradefl.documents.statement import StatementDocument
+
     game = solution.game
-    documents = [one.to_dict() for one in statements]
-    for document, one in zip(documents, in_wei or (), strict=False):
-        document["wei"] = one.to_dict()
-    return {
-        "schema": SCHEMA,
-        "consortium": game.title,
-        "method": solution.method,
-        "status": solution.status,
-        "max_regret": solution.certificate.max_regret,
-        "omega": solution.figures.omega,
-        "performance": solution.terms.performance,
-        "statements": documents,
-        "transfers": [
-            {"from": payer, "to": receiver, "amount": amount}
+    documents = [statement.document() for statement in statements]
+    if in_wei is not None:
+        documents = [
+            document.model_copy(update={"wei": wei.document()})
+            for document, wei in zip(documents, in_wei, strict=True)
+        ]
+    return StatementDocument(
+        document="tradefl/statement/1",
+        consortium=game.title,
+        method=solution.method,
+        status=solution.status,
+        max_regret=solution.certificate.max_regret,
+        omega=solution.figures.omega,
+        performance=solution.terms.performance,
+        statements=documents,
+        transfers=[
+            Transfer(payer=payer, receiver=receiver, amount=amount)
             for payer, receiver, amount in _transfers(solution, who)
         ],
-    }
+    ).to_dict()
 
 
 def _contributions(solution: Solution) -> list[list[str]]:

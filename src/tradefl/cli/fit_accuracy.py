@@ -210,17 +210,17 @@ def _document(
     fit: Fit,
     section: dict[str, Any],
 ) -> dict[str, Any]:
-    from tradefl.federation.fitting import SCHEMA
+    from tradefl.documents.accuracy import AccuracyDocument, AccuracyPoint, AccuracySection
 
-    return {
-        "schema": SCHEMA,
-        "consortium": None if consortium is None else consortium.name,
-        "settings": plan.identity(),
-        "points": [dataclasses.asdict(point) for point in measured],
-        "untrained_accuracy": untrained,
+    return AccuracyDocument.of(
+        document=AccuracyDocument.NAME,
+        consortium=None if consortium is None else consortium.name,
+        settings=plan.identity(),
+        points=[AccuracyPoint.of(**dataclasses.asdict(point)) for point in measured],
+        untrained_accuracy=untrained,
         **fit.to_dict(),
-        "accuracy": section,
-    }
+        accuracy=AccuracySection.of(**section),
+    ).to_dict()
 
 
 def _print(plan: Any, measured: list[Point], fit: Fit, section: dict[str, Any]) -> None:

@@ -240,14 +240,7 @@ def audited(
     from tradefl.settlement.audit import audit
 
     verdict = audit(settlement.chain, settlement.contract, parties.consortium, from_block)
-    document = settlement.to_dict() | {
-        "audit": {
-            "agrees": verdict.agrees,
-            "checks": verdict.checks,
-            "differences": [str(one) for one in verdict.differences],
-        }
-    }
-    return verdict, document
+    return verdict, settlement.document(verdict.verdict).to_dict()
 
 
 def _require_rpc(rpc: Sequence[str] | None, options: dict[str, object]) -> None:

@@ -25,9 +25,9 @@ from tradefl.dashboard.parts import (
     show_problems,
     show_section,
 )
+from tradefl.documents.settlement import SettlementDocument
 from tradefl.errors import InputError
 from tradefl.foreign import hidden_secrets
-from tradefl.report.records import Settlement as Document
 from tradefl.report.records import settlement_section
 from tradefl.solvers import Solution
 
@@ -89,11 +89,11 @@ def _embedded() -> None:
     if known[0] != wanted:
         st.write("The terms have changed since the last settlement; settle again.")
         return
-    document: Document = known[1]
+    document: SettlementDocument = known[1]
     show_section(settlement_section(document, view.consortium, view.solution), heading=False)
 
 
-def settled(consortium: Consortium, solution: Solution) -> Document:
+def settled(consortium: Consortium, solution: Solution) -> SettlementDocument:
     """Return the document of a settlement that was carried out and audited just now.
 
     Raises
@@ -112,16 +112,7 @@ def settled(consortium: Consortium, solution: Solution) -> Document:
     settlement = parties.settlement(dict(zip(parties.agreement.addresses, reports, strict=True)))
     settlement.run(operator=parties.operator)
     verdict = audit(settlement.chain, settlement.contract, parties.consortium)
-    return Document.model_validate(
-        settlement.to_dict()
-        | {
-            "audit": {
-                "agrees": verdict.agrees,
-                "checks": verdict.checks,
-                "differences": [str(one) for one in verdict.differences],
-            }
-        }
-    )
+    return settlement.document(verdict.verdict)
 
 
 # --- on any chain --------------------------------------------------------------------------------

@@ -11,9 +11,10 @@ from tradefl import charts
 from tradefl.consortium import Consortium
 from tradefl.dashboard import settings, state
 from tradefl.dashboard.parts import show_problems, show_section
+from tradefl.documents.training import TrainingDocument
 from tradefl.errors import InputError, Problem
 from tradefl.report import frames, read_training
-from tradefl.report.records import Training, training_section
+from tradefl.report.records import training_section
 
 KEPT = "_training"
 
@@ -44,7 +45,7 @@ def page() -> None:
     show_section(training_section(training), {"training-curves": curves})
 
 
-def _training() -> Training | None:
+def _training() -> TrainingDocument | None:
     """Return what was uploaded last, or else the document of the command line, as it is now."""
     kept: tuple[bytes, str] | None = st.session_state.get(KEPT)
     if kept is not None:
@@ -53,7 +54,7 @@ def _training() -> Training | None:
     return None if path is None else read_training(path, state.original())
 
 
-def read_upload(content: bytes, name: str, consortium: Consortium) -> Training:
+def read_upload(content: bytes, name: str, consortium: Consortium) -> TrainingDocument:
     """Return a training document that was uploaded.
 
     Raises

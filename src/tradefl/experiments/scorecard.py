@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tradefl.experiments.figure import Finding, Verdict
 
-SCHEMA = "tradefl/scorecard/1"
+if TYPE_CHECKING:
+    from tradefl.documents.scorecard import ScorecardDocument
+
 ENOUGH_DRAWS = 20
 FEW = f"Fewer than {ENOUGH_DRAWS} draws: the verdicts of the simulation figures mean little."
 VERDICTS: tuple[Verdict, ...] = (
@@ -53,17 +55,23 @@ class Scorecard:
     def _of_the_paper(self) -> bool:
         return not self.counts().keys() <= set(OWN)
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> ScorecardDocument:
         """Return the JSON document ``tradefl/scorecard/1``."""
-        return {
-            "schema": SCHEMA,
-            "verdicts": self.counts(),
-            "claims": [
-                {"figure": name, **dataclasses.asdict(one), "command": self.commands[name]}
+        from tradefl.documents.scorecard import Claim, ScorecardDocument
+
+        return ScorecardDocument(
+            document="tradefl/scorecard/1",
+            verdicts={str(verdict): count for verdict, count in self.counts().items()},
+            claims=[
+                Claim.of(figure=name, **dataclasses.asdict(one), command=self.commands[name])
                 for name, each in self.findings.items()
                 for one in each
             ],
-        }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
     def to_markdown(self) -> str:
         """Return a table a figure."""

@@ -25,7 +25,6 @@ from tradefl.game import Empirical, SqrtLoss, fit_empirical
 
 Array = npt.NDArray[np.float64]
 
-SCHEMA = "tradefl/accuracy/1"
 POINTS = 8
 SEEDS = 3
 SMALLEST = 0.02

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
@@ -32,7 +32,7 @@ from tradefl.federation.client import app as client_app
 from tradefl.federation.datasets import Dataset, load_dataset
 from tradefl.federation.grid import EngineError, InProcessGrid, quiet, run_in_process
 from tradefl.federation.keys import public_keys
-from tradefl.federation.ledger import Ledger
+from tradefl.federation.ledger import Ledger, Measured
 from tradefl.federation.models import LocalTraining, Model, Parameters, make_model
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.plan import Plan
@@ -43,7 +43,10 @@ from tradefl.federation.updates import parameters_of, record_of
 from tradefl.federation.validation import ServerValidation, split_test
 from tradefl.game import StrategyProfile
 from tradefl.solvers import solve
-from tradefl.training_document import SCHEMA, terms_sha256
+from tradefl.training_document import terms_sha256
+
+if TYPE_CHECKING:
+    from tradefl.documents.training import TrainedOrganization, TrainingDocument
 
 Backend = Literal["in-process", "ray"]
 BACKENDS: tuple[Backend, ...] = ("in-process", "ray")
@@ -130,45 +133,53 @@ class Training:
             )
         return ""
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> TrainingDocument:
         """Return the JSON document ``tradefl/training/1``."""
+        from tradefl.documents.training import TrainingDocument, TrainingEntry, ValidationPart
+
         plan, measured = self.plan, self.ledger.measured()
         accuracy, loss = list(map(_finite, self.accuracy)), list(map(_finite, self.loss))
-        return {
-            "schema": SCHEMA,
-            "consortium": self.consortium.name,
-            "terms_sha256": terms_sha256(self.consortium),
-            "engine": "flower",
-            "scheme": plan.scheme,
-            "rounds": len(self.accuracy) - 1,
-            "model": plan.model,
-            "data": plan.data,
-            "settings": plan.identity(),
-            "initial_accuracy": accuracy[0],
-            "initial_loss": loss[0],
-            "accuracy": accuracy[1:],
-            "loss": loss[1:],
-            "organizations": [_organization(one) for one in measured],
-            "aggregation_weights": {one.name: one.weight for one in measured}
+        return TrainingDocument(
+            document="tradefl/training/1",
+            consortium=self.consortium.name,
+            terms_sha256=terms_sha256(self.consortium),
+            engine="flower",
+            scheme=plan.scheme,
+            rounds=len(self.accuracy) - 1,
+            model=plan.model,
+            data=plan.data,
+            settings=plan.identity(),
+            initial_accuracy=accuracy[0],
+            initial_loss=loss[0],
+            accuracy=accuracy[1:],
+            loss=loss[1:],
+            organizations=[_organization(one) for one in measured],
+            aggregation_weights={one.name: one.weight for one in measured}
             if self.ledger.weighted
             else None,
-            "validation": {
-                "fraction": plan.validation_fraction,
-                "samples": self.validation_samples,
-            },
-            "test_samples": self.test_samples,
-            "classes": self.classes,
-            "diverged": self.diverged or None,
-            "entries": self.ledger.to_list(),
-            "notices": list(self.notices),
-            "runtime_seconds": self.runtime_seconds,
-        }
+            validation=ValidationPart(
+                fraction=plan.validation_fraction,
+                samples=self.validation_samples,
+            ),
+            test_samples=self.test_samples,
+            classes=self.classes,
+            diverged=self.diverged or None,
+            entries=[TrainingEntry.model_validate(entry) for entry in self.ledger.to_list()],
+            notices=list(self.notices),
+            runtime_seconds=self.runtime_seconds,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
 
-def _organization(measured: Any) -> dict[str, Any]:
-    entry = dataclasses.asdict(measured)
-    del entry["weight"]
-    return entry
+def _organization(measured: Measured) -> TrainedOrganization:
+    from tradefl.documents.training import TrainedOrganization
+
+    figures = dataclasses.asdict(measured)
+    del figures["weight"]
+    return TrainedOrganization.of(**figures)
 
 
 def _finite(value: float) -> float | None:

@@ -30,7 +30,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,9 @@ import numpy.typing as npt
 from tradefl.game import CoopetitionGame, StrategyProfile
 from tradefl.game.equilibrium import Deviators
 from tradefl.game.rules import Incentive
+
+if TYPE_CHECKING:
+    from tradefl.documents.self_enforcing import SelfEnforcing
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -93,27 +96,32 @@ class Radius:
         """Return whether the profile is an equilibrium if each ``z_i`` is off by this much."""
         return bool(np.all((error <= self.up) & (-error <= self.down)))
 
-    def to_dict(self, game: CoopetitionGame) -> dict[str, Any]:
+    def document(self, game: CoopetitionGame) -> SelfEnforcing:
         """Return the part ``self_enforcing`` of a JSON document; ``null`` for no limit."""
+        from tradefl.documents.self_enforcing import SelfEnforcing, SelfEnforcingOrganization
 
         def number(value: float) -> float | None:
             return float(value) if np.isfinite(value) else None
 
-        return {
-            "all_profitability": number(self.share),
-            "weakest": game.name_of(self.weakest),
-            "interior": [game.name_of(int(i)) for i in self.interior],
-            "organizations": [
-                {
-                    "name": game.name_of(i),
-                    "z": float(game.potential_weights[i]),
-                    "z_down": number(self.down[i]),
-                    "z_up": number(self.up[i]),
-                    "profitability": number(self.shares[i]),
-                }
+        return SelfEnforcing(
+            all_profitability=number(self.share),
+            weakest=game.name_of(self.weakest),
+            interior=[game.name_of(int(i)) for i in self.interior],
+            organizations=[
+                SelfEnforcingOrganization(
+                    name=game.name_of(i),
+                    z=float(game.potential_weights[i]),
+                    z_down=number(self.down[i]),
+                    z_up=number(self.up[i]),
+                    profitability=number(self.shares[i]),
+                )
                 for i in range(game.size)
             ],
-        }
+        )
+
+    def to_dict(self, game: CoopetitionGame) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document(game).to_dict()
 
 
 def radius(

@@ -8,7 +8,7 @@ response follows from private figures; whoever has the whole file can check that
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,6 +30,9 @@ from tradefl.settlement.evidence import require_logs
 from tradefl.settlement.settle import decoded_agreement, drafted
 from tradefl.settlement.state import read_state
 from tradefl.settlement.terms import Report
+
+if TYPE_CHECKING:
+    from tradefl.documents.audit import NegotiationReplay, ReplayedProposal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,27 +65,40 @@ class Verification:
         """Whether nothing was found."""
         return not self.findings
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> NegotiationReplay:
         """Return the part of an audit's JSON document."""
+        from tradefl.documents.audit import NegotiatedContribution, NegotiationReplay
+
         standing = self.standing
-        document: dict[str, Any] = {
-            "agrees": self.agrees,
-            "findings": list(self.findings),
-            "notes": list(self.notes),
-            "max_regret": self.max_regret,
-        }
         if standing is None:
-            return document | {"over": False, "proposals": []}
-        return document | {
-            "over": standing.over,
-            "rounds": standing.round,
-            "moves": standing.moves,
-            "proposals": [_entry(self.agreement, ruling) for ruling in standing.rulings],
-            "profile": [
-                {"name": name, "data_ppb": report.data_ppb, "cpu_hz": str(report.cpu_hz)}
+            return NegotiationReplay(
+                agrees=self.agrees,
+                findings=list(self.findings),
+                notes=list(self.notes),
+                max_regret=self.max_regret,
+                over=False,
+                proposals=[],
+            )
+        return NegotiationReplay(
+            agrees=self.agrees,
+            findings=list(self.findings),
+            notes=list(self.notes),
+            max_regret=self.max_regret,
+            over=standing.over,
+            rounds=standing.round,
+            moves=standing.moves,
+            proposals=[_entry(self.agreement, ruling) for ruling in standing.rulings],
+            profile=[
+                NegotiatedContribution(
+                    name=name, data_ppb=report.data_ppb, cpu_hz=str(report.cpu_hz)
+                )
                 for name, report in zip(self.agreement.names, standing.reports, strict=True)
             ],
-        }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
 
 def verify(
@@ -197,17 +213,19 @@ def _words(report: Report) -> str:
     return f"d = {report.data_ppb:,} ppb, f = {report.cpu_hz:,} Hz"
 
 
-def _entry(agreement: Agreement, ruling: Ruling) -> dict[str, Any]:
+def _entry(agreement: Agreement, ruling: Ruling) -> ReplayedProposal:
+    from tradefl.documents.audit import ReplayedProposal
+
     known = dict(zip(agreement.addresses, agreement.names, strict=True))
-    return {
-        "round": ruling.turn // len(agreement) + 1,
-        "turn": ruling.turn,
-        "organization": known.get(ruling.proposal.account),
-        "account": ruling.proposal.account,
-        "data_ppb": ruling.proposal.report.data_ppb,
-        "cpu_hz": str(ruling.proposal.report.cpu_hz),
-        "block": ruling.proposal.block,
-        "outcome": ruling.kind,
-        "skipped": ruling.skipped,
-        "reason": ruling.reason,
-    }
+    return ReplayedProposal(
+        round=ruling.turn // len(agreement) + 1,
+        turn=ruling.turn,
+        organization=known.get(ruling.proposal.account),
+        account=ruling.proposal.account,
+        data_ppb=ruling.proposal.report.data_ppb,
+        cpu_hz=str(ruling.proposal.report.cpu_hz),
+        block=ruling.proposal.block,
+        outcome=ruling.kind,
+        skipped=ruling.skipped,
+        reason=ruling.reason,
+    )

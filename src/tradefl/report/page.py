@@ -7,6 +7,8 @@ from importlib import resources
 from tradefl._version import __version__
 from tradefl.comparison import Comparison
 from tradefl.consortium import Consortium
+from tradefl.documents.settlement import SettlementDocument
+from tradefl.documents.training import TrainingDocument
 from tradefl.errors import MissingExtraError
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
@@ -14,7 +16,7 @@ from tradefl.report.blocks import Fact, Section, amounts, counted, kind
 from tradefl.report.frames import chosen
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
 from tradefl.report.proof import certificate_section, gamma_section, status_words
-from tradefl.report.records import Settlement, Training, settlement_section, training_section
+from tradefl.report.records import settlement_section, training_section
 from tradefl.report.rules import rules_section
 from tradefl.solvers import Solution
 from tradefl.tuning import Tuning
@@ -32,8 +34,8 @@ def report(
     *,
     tuning: Tuning | None = None,
     comparison: Comparison | None = None,
-    training: Training | None = None,
-    settlement: Settlement | None = None,
+    training: TrainingDocument | None = None,
+    settlement: SettlementDocument | None = None,
 ) -> str:
     """Return the report of a consortium: one HTML page that needs nothing else.
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from typing import TypeVar
 
 from tradefl import charts
 from tradefl.consortium import Consortium
 from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import Settlement as SettlementTerms
-from tradefl.consortium.schema import described, shown
-from tradefl.errors import InputError, Problem
+from tradefl.consortium.schema import shown
+from tradefl.documents.base import parsed
+from tradefl.documents.settlement import SettlementDocument, SettlementVerdict
+from tradefl.documents.training import TrainingDocument
+from tradefl.errors import InputError
 from tradefl.report import frames
 from tradefl.report.blocks import (
     Block,
@@ -31,125 +31,14 @@ from tradefl.report.blocks import (
     quantity,
 )
 from tradefl.solvers import Solution
-from tradefl.text import printable
 from tradefl.training_document import EARLIER_WORDS, require_consistent, require_terms
 
 ROWS = 40
-Count = Annotated[int, Field(ge=0)]
-Wei = Annotated[str, Field(pattern=r"^-?[0-9]{1,80}$")]
-Hz = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
-# Text of others, which a page shows: nothing in it is invisible or turns the direction of writing.
-Words = Annotated[str, AfterValidator(lambda text: printable(text, 1_000))]
+
+Read = TypeVar("Read", TrainingDocument, SettlementDocument)
 
 
-class _Document(BaseModel):
-    """Of a document, what a report shows; it may hold more."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
-
-
-class Trained(_Document):
-    """One organization's part in a training."""
-
-    name: str
-    samples_held: Count
-    samples_used: Count
-    rounds_asked: Count
-    rounds_present: Count
-    pledged_fraction: float
-    measured_fraction: float
-    cpu_hz: float
-
-
-class Flagged(_Document):
-    """Something unusual about an update."""
-
-    kind: str
-    confidence: str
-    detail: str
-
-
-class Entered(_Document):
-    """What became of an organization's update in a round."""
-
-    round: Count
-    organization: str
-    outcome: str
-    reason: str = ""
-    flags: list[Flagged] = []
-    verdict: str = ""
-
-
-class Training(_Document):
-    """``tradefl/training/1``."""
-
-    document: Literal["tradefl/training/1"] = Field(alias="schema")
-    consortium: str
-    scheme: Words
-    rounds: Count
-    model: Words
-    data: Words
-    initial_accuracy: float | None
-    initial_loss: float | None
-    accuracy: Annotated[list[float | None], FailFast()]
-    loss: Annotated[list[float | None], FailFast()]
-    organizations: list[Trained]
-    entries: list[Entered] = []
-    diverged: str | None = None
-    notices: Annotated[list[Words], FailFast()]
-    runtime_seconds: float
-
-
-class Settled(_Document):
-    """One organization's place in a settlement; amounts are whole wei, as text."""
-
-    name: str
-    address: Words
-    data_ppb: Count
-    cpu_hz: Hz
-    bond_wei: Wei
-    deposit_wei: Wei
-    redistribution_wei: Wei
-    withdrawn_wei: Wei
-
-
-class Receipt(_Document):
-    """One transaction on the chain."""
-
-    call: Words
-    organization: Words | None
-    hash: Words
-    gas: Count
-    block: Count
-
-
-class Verdict(_Document):
-    """What the audit found."""
-
-    agrees: bool
-    checks: Count
-    differences: Annotated[list[Words], FailFast()]
-
-
-class Settlement(_Document):
-    """``tradefl/settlement/1``."""
-
-    document: Literal["tradefl/settlement/1"] = Field(alias="schema")
-    consortium: str
-    chain_id: Count
-    contract: Words
-    agreement_hash: Words
-    phase: Words
-    organizations: list[Settled]
-    transactions: Annotated[list[Receipt], FailFast()]
-    gas_used: Count
-    audit: Verdict
-
-
-Read = TypeVar("Read", Training, Settlement)
-
-
-def read_training(path: Path, consortium: Consortium) -> Training:
+def read_training(path: Path, consortium: Consortium) -> TrainingDocument:
     """Return a training document.
 
     Raises
@@ -157,7 +46,7 @@ def read_training(path: Path, consortium: Consortium) -> Training:
     InputError
         It cannot be read, is no such document, or of another consortium.
     """
-    training = _read(path, Training, consortium)
+    training = _read(path, TrainingDocument, consortium)
     content = read_json(path)
     require_consistent(content, path)
     require_terms(content, consortium, path)
@@ -170,7 +59,7 @@ def read_training(path: Path, consortium: Consortium) -> Training:
     return training
 
 
-def read_settlement(path: Path, consortium: Consortium) -> Settlement:
+def read_settlement(path: Path, consortium: Consortium) -> SettlementDocument:
     """Return a settlement document.
 
     Raises
@@ -178,10 +67,16 @@ def read_settlement(path: Path, consortium: Consortium) -> Settlement:
     InputError
         It cannot be read, is no such document, or of another consortium.
     """
-    return _read(path, Settlement, consortium)
+    settlement = _read(path, SettlementDocument, consortium)
+    if settlement.audit is None:
+        what = "expected a table with the verdict of the audit"
+        raise InputError.at(f"{path}: audit", what)
+    return settlement
 
 
-def require_agreement_of(settlement: Settlement, consortium: Consortium, path: Path) -> None:
+def require_agreement_of(
+    settlement: SettlementDocument, consortium: Consortium, path: Path
+) -> None:
     """Refuse a settlement that was agreed on under other terms than the consortium's.
 
     What is private (profitability, effort, transfer times, costs) is in no agreement.
@@ -208,13 +103,7 @@ def _read(path: Path, kind: type[Read], consortium: Consortium) -> Read:
     if isinstance(members, list) and len(members) != len(consortium):
         what = f"expected {len(consortium):,} of them, got {len(members):,}"
         raise InputError.at(f"{path}: organizations", what)
-    try:
-        document = kind.model_validate(content)
-    except ValidationError as error:
-        raise InputError(
-            Problem(_place(path, one["loc"]), described(one))
-            for one in error.errors(include_url=False)
-        ) from None
+    document = parsed(content, kind, path)
     if document.consortium != consortium.name:
         raise InputError.at(
             f"{path}: consortium", f"expected {consortium.name!r}, got {shown(document.consortium)}"
@@ -227,12 +116,7 @@ def _read(path: Path, kind: type[Read], consortium: Consortium) -> Read:
     return document
 
 
-def _place(path: Path, location: Sequence[int | str]) -> str:
-    keys = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location)
-    return f"{path}: {keys.lstrip('.')}" if keys else str(path)
-
-
-def training_section(training: Training) -> Section:
+def training_section(training: TrainingDocument) -> Section:
     """Return how the training went: curves, and what each really contributed."""
     rounds = frames.training_rounds(training.model_dump())
     blocks: list[Block] = [
@@ -318,7 +202,7 @@ def training_section(training: Training) -> Section:
     return Section("training", "The training", blocks)
 
 
-def _incidents(training: Training) -> list[Block]:
+def _incidents(training: TrainingDocument) -> list[Block]:
     """Return what was not as it should be, in order of rounds; nothing if all was."""
     found = [one for one in training.entries if one.reason or one.flags]
     if not found:
@@ -346,10 +230,10 @@ def _incidents(training: Training) -> list[Block]:
 
 
 def settlement_section(
-    settlement: Settlement, consortium: Consortium, solution: Solution
+    settlement: SettlementDocument, consortium: Consortium, solution: Solution
 ) -> Section:
     """Return what was settled on the chain: who was paid, the receipts, and the audit."""
-    audit = settlement.audit
+    audit = settlement.audit or SettlementVerdict(agrees=False, checks=0, differences=[])
     members = settlement.organizations
     wei = (consortium.settlement or SettlementTerms()).wei_per_payoff
     game, terms = solution.game, solution.terms

@@ -29,7 +29,9 @@ from tradefl.settlement.terms import EfficientTerms, LinearTerms, Member, Report
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
+    from tradefl.documents.agreement import AgreementDocument
     from tradefl.game import StrategyProfile
+    from tradefl.settlement.gas import Call
 
 SCHEMA = "tradefl/agreement/1"
 GAMMA_SCALE = 10**18
@@ -514,39 +516,68 @@ class Agreement:
         )
         return "0x" + keccak(encoded).hex()
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document ``tradefl/agreement/1``; integers that may be large as text."""
-        return {
-            "schema": SCHEMA,
-            "consortium": self.consortium,
-            "hash": self.hash,
-            "rule": self.rule.name,
-            "min_data_ppb": self.min_data_ppb,
-            "wei_per_payoff": str(self.wei_per_payoff),
-            "verifier": None if self.verifier == ZERO_ADDRESS else self.verifier,
-            "arbiter": None if self.arbiter == ZERO_ADDRESS else self.arbiter,
-            "join_seconds": self.join_seconds,
-            "report_seconds": self.report_seconds,
-            "dispute_seconds": self.dispute_seconds,
-            "ruling_seconds": self.ruling_seconds,
-            "closing_blocks": self.closing_blocks,
-            "dispute_stake_wei": str(self.dispute_stake_wei),
-            "organizations_per_block": self.organizations_per_block,
-            "pairs_per_block": self.pairs_per_block,
-            "chain_id": self.chain_id,
-            "factory": self.factory,
-            "series": self.series,
-            "vault": self.vault,
-            "settlement": self.settlement_address(),
-            "organizations": [
-                {
-                    "name": name,
-                    "address": address,
-                    "data_bits": str(s),
-                    "cpu_levels_hz": [str(level) for level in levels],
-                    "bond_wei": str(bond),
+    def document(
+        self, bounds: Sequence[int] | None = None, largest: tuple[Call, Call] | None = None
+    ) -> AgreementDocument:
+        """Return the JSON document ``tradefl/agreement/1``; integers that may be large as text.
+
+        Parameters
+        ----------
+        bounds
+            The quantization bound of each organization, wei; left out by default.
+        largest
+            The most expensive call and the longest transaction, as
+            :func:`tradefl.settlement.gas.largest` returns them; left out by default.
+        """
+        from tradefl.documents.agreement import (
+            AgreedOrganization,
+            AgreementDocument,
+            LargestCall,
+            LargestTransaction,
+        )
+
+        def own_bound(bound: int) -> dict[str, Any]:
+            return {"quantization_bound_wei": str(bound)}
+
+        more: dict[str, Any] = {}
+        if largest is not None:
+            call, transaction = largest
+            more["largest_call"] = LargestCall(call=call.name, gas=call.gas)
+            more["largest_transaction"] = LargestTransaction(
+                call=transaction.name, size=transaction.size
+            )
+        return AgreementDocument(
+            document="tradefl/agreement/1",
+            consortium=self.consortium,
+            hash=self.hash,
+            rule=self.rule.name,
+            min_data_ppb=self.min_data_ppb,
+            wei_per_payoff=str(self.wei_per_payoff),
+            verifier=None if self.verifier == ZERO_ADDRESS else self.verifier,
+            arbiter=None if self.arbiter == ZERO_ADDRESS else self.arbiter,
+            join_seconds=self.join_seconds,
+            report_seconds=self.report_seconds,
+            dispute_seconds=self.dispute_seconds,
+            ruling_seconds=self.ruling_seconds,
+            closing_blocks=self.closing_blocks,
+            dispute_stake_wei=str(self.dispute_stake_wei),
+            organizations_per_block=self.organizations_per_block,
+            pairs_per_block=self.pairs_per_block,
+            chain_id=self.chain_id,
+            factory=self.factory,
+            series=self.series,
+            vault=self.vault,
+            settlement=self.settlement_address(),
+            organizations=[
+                AgreedOrganization(
+                    name=name,
+                    address=address,
+                    data_bits=str(s),
+                    cpu_levels_hz=[str(level) for level in levels],
+                    bond_wei=str(bond),
                     **self.rule.member_to_dict(i),
-                }
+                    **({} if bounds is None else own_bound(bounds[i])),
+                )
                 for i, (name, address, s, levels, bond) in enumerate(
                     zip(
                         self.names,
@@ -559,8 +590,13 @@ class Agreement:
                 )
             ],
             **self.rule.to_dict(self.names),
-            "annex": self.annex.decode(),
-        }
+            annex=self.annex.decode(),
+            **more,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
 
 @lru_cache(maxsize=1 << 16)

@@ -36,10 +36,11 @@ from tradefl.settlement.terms import EfficientTerms, Report
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
+    from tradefl.documents.audit import AuditDocument
+    from tradefl.documents.settlement import SettlementVerdict
 
 __all__ = ["Audit", "Difference", "audit"]
 
-SCHEMA = "tradefl/audit/1"
 # Reports are rounded to a ppb, so they are an equilibrium to that precision only.
 EQUILIBRIUM_TOLERANCE = 1e-7
 SHOWN = 5
@@ -105,29 +106,45 @@ class Audit:
             )
         return f"{self.checks:,} checks: everything agrees to the wei"
 
-    def to_dict(self) -> dict[str, Any]:
+    @property
+    def verdict(self) -> SettlementVerdict:
+        """What a settlement's document says of the audit."""
+        from tradefl.documents.settlement import SettlementVerdict
+
+        return SettlementVerdict(
+            agrees=self.agrees,
+            checks=self.checks,
+            differences=[str(difference) for difference in self.differences],
+        )
+
+    def document(self) -> AuditDocument:
         """Return the JSON document ``tradefl/audit/1``."""
+        from tradefl.documents.audit import AuditDifference, AuditDocument, AuditedOrganization
+
         agreement = self.agreement
         size = len(self.reports)
-        return {
-            "schema": SCHEMA,
-            "chain_id": self.chain_id,
-            "contract": self.contract,
-            "agreement_hash": self.agreement_hash,
-            "published": agreement is not None,
-            "phase": self.phase.name.lower(),
-            "agrees": self.agrees,
-            "checks": self.checks,
-            "differences": [dataclasses.asdict(one) for one in self.differences],
-            "notes": list(self.notes),
-            "organizations": [
-                {
-                    "name": name,
-                    "data_ppb": report.data_ppb,
-                    "cpu_hz": str(report.cpu_hz),
-                    "redistribution_wei": str(wei),
-                    "stakes_wei": str(stake),
-                }
+        return AuditDocument(
+            document="tradefl/audit/1",
+            chain_id=self.chain_id,
+            contract=self.contract,
+            agreement_hash=self.agreement_hash,
+            published=agreement is not None,
+            phase=self.phase.name.lower(),
+            agrees=self.agrees,
+            checks=self.checks,
+            differences=[
+                AuditDifference.of(**dataclasses.asdict(difference))
+                for difference in self.differences
+            ],
+            notes=list(self.notes),
+            organizations=[
+                AuditedOrganization(
+                    name=name,
+                    data_ppb=report.data_ppb,
+                    cpu_hz=str(report.cpu_hz),
+                    redistribution_wei=str(wei),
+                    stakes_wei=str(stake),
+                )
                 for name, report, wei, stake in zip(
                     () if agreement is None else agreement.names,
                     self.reports,
@@ -136,7 +153,11 @@ class Audit:
                     strict=True,
                 )
             ],
-        }
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
 
 def audit(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tradefl.errors import Parameter
 from tradefl.settlement.agreement import Agreement
@@ -43,7 +43,9 @@ from tradefl.settlement.state import read_phase as read_phase
 from tradefl.settlement.state import read_state as read_state
 from tradefl.settlement.terms import EfficientTerms, LinearTerms, Report, RuleTerms
 
-SCHEMA = "tradefl/settlement/1"
+if TYPE_CHECKING:
+    from tradefl.documents.settlement import SettlementDocument, SettlementVerdict
+
 NO_STATEMENT = bytes(32)
 ANYONE = None
 MAX_ATTEMPTS = 1000  # that are looked at
@@ -572,8 +574,21 @@ class Settlement:
             if address in senders
         ]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON document ``tradefl/settlement/1``, from the chain alone."""
+    def document(self, verdict: SettlementVerdict | None = None) -> SettlementDocument:
+        """Return the JSON document ``tradefl/settlement/1``, from the chain alone.
+
+        Parameters
+        ----------
+        verdict
+            What the audit found: :attr:`tradefl.settlement.audit.Audit.verdict`.
+        """
+        from tradefl.documents.settlement import (
+            OtherTransaction,
+            SettledOrganization,
+            SettlementDocument,
+            Transaction,
+        )
+
         with self.chain.pinned():
             event, _ = drafted(self.chain, self.contract, self.first_block)
             events = self.chain.events(self.contract, event.block)
@@ -592,49 +607,54 @@ class Settlement:
             what = called(data)
             created = hash_ == event.transaction
             transactions.append(
-                {
-                    "call": "deployment" if created else what[0] if what else "unknown",
-                    "organization": self._name(sender),
-                    "hash": hash_,
-                    "gas": receipt.gas,
-                    "block": receipt.block,
-                }
+                Transaction(
+                    call="deployment" if created else what[0] if what else "unknown",
+                    organization=self._name(sender),
+                    hash=hash_,
+                    gas=receipt.gas,
+                    block=receipt.block,
+                )
             )
-        listed = {one["hash"] for one in transactions}
-        return {
-            "schema": SCHEMA,
-            "consortium": self.agreement.consortium,
-            "chain_id": self.chain.chain_id,
-            "contract": self.contract,
-            "vault": self.agreement.vault,
-            "agreement_hash": self.agreement.hash,
-            "phase": state.phase.name.lower(),
-            "organizations": [
-                {
-                    "name": name,
-                    "address": place.account,
-                    "data_ppb": place.report.data_ppb,
-                    "cpu_hz": str(place.report.cpu_hz),
-                    "bond_wei": str(place.bond),
-                    "deposit_wei": str(place.deposit),
-                    "redistribution_wei": str(place.redistribution),
-                    "stakes_wei": str(place.stakes),
-                    "withdrawn_wei": str(withdrawn.get(place.account, 0)),
-                }
+        listed = {sent.hash for sent in transactions}
+        return SettlementDocument(
+            document="tradefl/settlement/1",
+            consortium=self.agreement.consortium,
+            chain_id=self.chain.chain_id,
+            contract=self.contract,
+            vault=self.agreement.vault,
+            agreement_hash=self.agreement.hash,
+            phase=state.phase.name.lower(),
+            organizations=[
+                SettledOrganization(
+                    name=name,
+                    address=place.account,
+                    data_ppb=place.report.data_ppb,
+                    cpu_hz=str(place.report.cpu_hz),
+                    bond_wei=str(place.bond),
+                    deposit_wei=str(place.deposit),
+                    redistribution_wei=str(place.redistribution),
+                    stakes_wei=str(place.stakes),
+                    withdrawn_wei=str(withdrawn.get(place.account, 0)),
+                )
                 for name, place in zip(self.agreement.names, state.places, strict=True)
             ],
-            "transactions": transactions,
-            "gas_used": sum(one["gas"] for one in transactions),
+            transactions=transactions,
+            gas_used=sum(sent.gas for sent in transactions),
             # What this process sent without an event of the settlement.
-            "other_transactions": [
-                {
-                    "call": name,
-                    "hash": receipt.hash,
-                    "gas": receipt.gas,
-                    "block": receipt.block,
-                    "succeeded": receipt.succeeded,
-                }
+            other_transactions=[
+                OtherTransaction(
+                    call=name,
+                    hash=receipt.hash,
+                    gas=receipt.gas,
+                    block=receipt.block,
+                    succeeded=receipt.succeeded,
+                )
                 for name, receipt in self.receipts
                 if receipt.hash not in listed
             ],
-        }
+            **({} if verdict is None else {"audit": verdict}),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.terms import Report, RuleTerms
 from tradefl.statement import escaped
+
+if TYPE_CHECKING:
+    from tradefl.documents.statement import StatementInWei
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,26 +73,32 @@ class WeiStatement:
         """What the integers add to the real-valued redistribution, wei."""
         return self.redistribution_wei - self.exact_wei
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> StatementInWei:
         """Return the statement for JSON; integers that may exceed 2^53 as text."""
-        return {
-            "organization": self.organization,
-            "rule": self.rule.name,
+        from tradefl.documents.statement import LineInWei, StatementInWei
+
+        return StatementInWei(
+            organization=self.organization,
+            rule=self.rule.name,
             **self.rule.score_to_dict(self.score),
-            "lines": [
-                {
-                    "counterparty": line.counterparty,
+            lines=[
+                LineInWei(
+                    counterparty=line.counterparty,
                     **self.rule.inputs_to_dict(line.inputs),
-                    "calculation": line.calculation,
-                    "wei": str(line.wei),
-                }
+                    calculation=line.calculation,
+                    wei=str(line.wei),
+                )
                 for line in self.lines
             ],
-            "redistribution_wei": str(self.redistribution_wei),
-            "bond_wei": str(self.bond_wei),
-            "quantization_wei": self.difference_wei,
-            "quantization_bound_wei": str(self.bound_wei),
-        }
+            redistribution_wei=str(self.redistribution_wei),
+            bond_wei=str(self.bond_wei),
+            quantization_wei=self.difference_wei,
+            quantization_bound_wei=str(self.bound_wei),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
 
     def _rows(self) -> list[tuple[str, str, str]]:
         rows = [

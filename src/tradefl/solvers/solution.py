@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
 from tradefl.statement import Figures, Statement, statement
 
+if TYPE_CHECKING:
+    from tradefl.documents.solution import SolutionDocument, SolvedOrganization
+
 Array = npt.NDArray[np.float64]
 Status = Literal["optimal", "equilibrium", "feasible", "iteration_limit", "infeasible"]
 
@@ -25,7 +28,6 @@ Status = Literal["optimal", "equilibrium", "feasible", "iteration_limit", "infea
 REGRET_TOLERANCE = 1e-9
 # Above this many organizations the list of transfers (up to N^2 / 2) is left out.
 MAX_TRANSFERS_ORGANIZATIONS = 1000
-SCHEMA = "tradefl/solution/1"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -223,8 +225,10 @@ class Solution:
                 settled.append((j, i, amount) if amount > 0.0 else (i, j, -amount))
         return settled
 
-    def organizations(self) -> Iterator[dict[str, Any]]:
+    def organizations(self) -> Iterator[SolvedOrganization]:
         """Yield each organization's entry of the JSON document, in order."""
+        from tradefl.documents.solution import SolvedOrganization
+
         game, terms = self.game, self.terms
         columns = {
             "data_fraction": self.profile.data_fraction,
@@ -243,39 +247,42 @@ class Solution:
         }
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
         for i, (row, binding) in enumerate(zip(rows, self.binds, strict=True)):
-            yield {
-                "name": game.name_of(i),
-                **dict(zip(columns, row, strict=True)),
-                "binds": binding,
-            }
+            figures = dict(zip(columns, row, strict=True))
+            yield SolvedOrganization.of(name=game.name_of(i), **figures, binds=binding)
 
-    def to_dict(self) -> dict[str, Any]:
+    def document(self) -> SolutionDocument:
         """Return the JSON document ``tradefl/solution/1``."""
+        from tradefl.documents.solution import SolutionDocument, Transfer
+
         name_of, certificate = self.game.name_of, self.certificate
         transfers = None
         if self.game.size <= MAX_TRANSFERS_ORGANIZATIONS:
             transfers = [
-                {"from": name_of(payer), "to": name_of(receiver), "amount": amount}
+                Transfer(payer=name_of(payer), receiver=name_of(receiver), amount=amount)
                 for payer, receiver, amount in self.transfers()
             ]
-        return {
-            "schema": SCHEMA,
-            "consortium": self.game.title,
-            "rule": self.game.rule.name,
-            "method": self.method,
-            "status": self.status,
-            "iterations": self.iterations,
-            "runtime_seconds": self.runtime_seconds,
-            "potential": self.potential,
-            "upper_bound": self.upper_bound,
-            "social_welfare": self.social_welfare,
-            "social_welfare_upper_bound": self.welfare_bound,
-            "performance": self.terms.performance,
-            "total_data_fraction": float(self.profile.data_fraction.sum()),
-            "max_regret": certificate.max_regret,
-            "budget_imbalance": certificate.budget_imbalance,
-            "individually_rational": certificate.individually_rational,
-            "remarks": list(self.remarks),
-            "organizations": list(self.organizations()),
-            "transfers": transfers,
-        }
+        return SolutionDocument(
+            document="tradefl/solution/1",
+            consortium=self.game.title,
+            rule=self.game.rule.name,
+            method=self.method,
+            status=self.status,
+            iterations=self.iterations,
+            runtime_seconds=self.runtime_seconds,
+            potential=self.potential,
+            upper_bound=self.upper_bound,
+            social_welfare=self.social_welfare,
+            social_welfare_upper_bound=self.welfare_bound,
+            performance=self.terms.performance,
+            total_data_fraction=float(self.profile.data_fraction.sum()),
+            max_regret=certificate.max_regret,
+            budget_imbalance=certificate.budget_imbalance,
+            individually_rational=certificate.individually_rational,
+            remarks=list(self.remarks),
+            organizations=list(self.organizations()),
+            transfers=transfers,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()

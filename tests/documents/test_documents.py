@@ -1,0 +1,105 @@
+"""Every document that a command prints follows its schema, and its model reads it unchanged."""
+
+from __future__ import annotations
+
+import json
+
+import jsonschema
+import pytest
+from tests.cli.command import run
+from tests.consortium.documents import document, save
+
+import tradefl
+from tradefl.documents.base import parsed
+from tradefl.documents.schemas import DOCUMENTS, json_schemas
+from tradefl.documents.solution import SolvedOrganization
+from tradefl.errors import InputError
+
+SCHEMAS = json_schemas()
+MODELS = {kind.NAME: kind for kind in DOCUMENTS}
+
+
+def follows(printed):
+    """Check a document against its schema, and that writing it again changes no byte."""
+    name = printed["schema"]
+    jsonschema.validate(printed, SCHEMAS[name.removeprefix("tradefl/").replace("/", "-")])
+    again = parsed(printed, MODELS[name], "document").to_dict()
+    assert json.dumps(again) == json.dumps(printed)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return save(tmp_path, document())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["solve"],
+        ["explain"],
+        ["explain", "--wei"],
+        ["check"],
+        ["tune"],
+        ["compare"],
+        ["agreement"],
+        ["settle"],
+        ["audit"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_prints_what_its_schema_says(file, arguments):
+    command, *options = arguments
+    ran = run(command, file, *options, "--json")
+    assert ran.code == 0, ran.err
+    follows(ran.json)
+
+
+def test_the_efficient_rule_has_keys_of_its_own(file, tmp_path):
+    designed = tmp_path / "designed.toml"
+    ran = run("design", file, "--output", designed, "--json")
+    assert ran.code == 0, ran.err
+    follows(ran.json)
+    for command, *options in (["agreement"], ["explain", "--wei"]):
+        ran = run(command, designed, *options, "--json")
+        assert ran.code == 0, ran.err
+        follows(ran.json)
+
+
+def test_the_schemas_are_schemas():
+    for name, schema in SCHEMAS.items():
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema["$id"] == f"{name}.json"
+
+
+def test_schemas_require_what_is_always_there():
+    solution = SCHEMAS["solution-1"]
+    assert {"schema", "consortium", "organizations", "transfers"} <= set(solution["required"])
+    # Only where --wei was given.
+    assert "wei" not in SCHEMAS["statement-1"]["$defs"]["OneStatement"]["required"]
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"potential": "1.5"}, "file.json: potential: expected a number, got '1.5'"),
+        ({"potential": float("nan")}, "file.json: potential: expected a finite number, got nan"),
+        ({"schema": "tradefl/tune/1"}, "file.json: schema: expected 'tradefl/solution/1'"),
+        ({"organizations": [{"name": "Alpha"}]}, "file.json: organizations[0].cpu_hz: is missing"),
+    ],
+)
+def test_an_error_says_where(file, change, place):
+    solved = tradefl.solve(tradefl.load(file)).to_dict()
+    with pytest.raises(InputError) as error:
+        parsed(solved | change, MODELS["tradefl/solution/1"], "file.json")
+    assert place in str(error.value)
+
+
+def test_keys_of_a_later_version_are_ignored(file):
+    solved = tradefl.solve(tradefl.load(file)).to_dict()
+    again = parsed(solved | {"later": 1}, MODELS["tradefl/solution/1"], "file.json")
+    assert again.to_dict() == solved
+
+
+def test_a_column_without_a_key_is_not_lost():
+    with pytest.raises(TypeError, match="SolvedOrganization has no key bonus"):
+        SolvedOrganization.of(name="Alpha", bonus=1.0)
