@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -63,3 +64,40 @@ def test_a_core_install_can_be_walked():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 50
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (["run", "FILE", "--rounds", "1", "-o", "out"], []),
+        (["report", "FILE", "-o", "page.html"], []),
+        (["compare", "FILE", "--chart", "gains.svg"], []),
+        (["reproduce", "fig6", "--seeds", "1", "--out", "out"], []),
+        (["solve", "FILE", "-o", "solution.json"], ["solution.json"]),
+    ],
+    ids=lambda value: value[0] if value else "nothing",
+)
+def test_without_docstrings_what_draws_is_refused_before_the_work(tmp_path, arguments, left):
+    """``python -OO``: nobody trains and settles to learn at the end that no page can be drawn."""
+    file = SOURCE.parent / "examples" / "hospitals.toml"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-OO",
+            "-m",
+            "tradefl",
+            *(str(file) if w == "FILE" else w for w in arguments),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == (0 if left else 2), done.stderr
+    assert sorted(one.name for one in tmp_path.iterdir()) == left
+    if not left:
+        (line,) = done.stderr.splitlines()
+        assert "-OO" in line
+        assert line.startswith("error: ")
+        assert done.stdout == ""

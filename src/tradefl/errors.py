@@ -131,6 +131,23 @@ def require_extras(what: str, *extras: str) -> None:
         raise MissingExtraError(what, *missing)
 
 
+def require_docstrings(what: str) -> None:
+    """Refuse to begin what draws charts in an interpreter that drops docstrings.
+
+    Altair copies docstrings when it is imported, and fails where there are none.
+
+    Raises
+    ------
+    InputError
+        Python runs with ``-OO`` or ``PYTHONOPTIMIZE=2``.
+    """
+    if sys.flags.optimize >= 2:
+        how = (
+            "python -OO or PYTHONOPTIMIZE=2 drops the docstrings that Altair needs; use -O at most"
+        )
+        raise InputError.at(what, how)
+
+
 def _is_there(module: str) -> bool:
     if module in sys.modules:
         return sys.modules[module] is not None

@@ -84,6 +84,7 @@ def test_without_the_charts_everything_else_is_written(
     assert ran.code == 0
     assert f"note: no {folder / 'report.html'}: " in ran.err
     assert "pip install 'tradefl[charts]'" in ran.err
+    assert all(one.stat().st_mode & 0o077 == 0 for one in folder.iterdir())
     written = sorted(one.name for one in folder.iterdir())
     assert written == ["settlement.json", "solution.json", "training.json"]
 

@@ -317,11 +317,14 @@ def test_an_inline_consortium_is_one_file(tmp_path):
     assert list(files_of(tmp_path / "out")) == ["x.toml"]
 
 
-def test_a_written_file_may_be_read_by_whom_any_new_file_may(tmp_path):
+def test_a_written_file_may_be_read_by_its_owner_alone(tmp_path):
+    """It holds what every organization earns; an existing file keeps its mode."""
     consortium = load(save(tmp_path, document()))
     write(consortium, tmp_path / "x.toml")
-    (tmp_path / "plain").touch()
-    assert (tmp_path / "x.toml").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    assert (tmp_path / "x.toml").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "x.toml").chmod(0o640)
+    write(consortium, tmp_path / "x.toml")
+    assert (tmp_path / "x.toml").stat().st_mode & 0o777 == 0o640
 
 
 @pytest.fixture

@@ -28,26 +28,28 @@ def umask():
 
 def test_a_new_file_gets_what_the_umask_leaves_and_a_private_one_less(tmp_path, umask):
     atomic_write(tmp_path / "new", b"1")
-    atomic_write(tmp_path / "key", b"1", private=True)
+    atomic_write(tmp_path / "figures", b"1", private=True)
+    atomic_write(tmp_path / "key", b"1", secret=True)
     assert mode_of(tmp_path / "new") == 0o640
-    assert mode_of(tmp_path / "key") == 0o600
+    assert mode_of(tmp_path / "figures") == mode_of(tmp_path / "key") == 0o600
 
 
+@pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
-def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, umask, mode):
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, umask, mode, private):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(mode)
-    atomic_write(path, b"new")
+    atomic_write(path, b"new", private=private)
     assert (path.read_bytes(), mode_of(path)) == (b"new", mode)
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
 
 
-def test_private_content_never_widens_a_file(tmp_path):
+def test_a_key_narrows_the_file_that_it_replaces(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     path.chmod(0o644)
-    atomic_write(path, b"key", private=True)
+    atomic_write(path, b"key", secret=True)
     assert mode_of(path) == 0o600
 
 
@@ -63,7 +65,7 @@ def test_a_private_file_is_private_while_it_is_written(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "replace", watched)
     atomic_write(path, b"new")
-    atomic_write(tmp_path / "key", b"new", private=True)
+    atomic_write(tmp_path / "key", b"new", secret=True)
     assert seen == [0o600, 0o600]
 
 
@@ -91,7 +93,7 @@ def test_a_group_that_cannot_be_kept_gets_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "chown", refuse)
     from tradefl.consortium import files
 
-    files._keep_owner_and_mode(path, Other, private=False)  # type: ignore[arg-type]
+    files._keep_owner_and_mode(path, Other, secret=False)  # type: ignore[arg-type]
     assert mode_of(path) == 0o600
 
 

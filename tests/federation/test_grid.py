@@ -17,6 +17,7 @@ from tests.federation.messages import make_terms, record
 
 from tradefl.federation import ContributingApp, TradeFL, pledge_of
 from tradefl.federation import grid as module
+from tradefl.federation.aggregations import make_strategy
 from tradefl.federation.grid import InProcessGrid, run_in_process
 
 IDENTITY = ("_run_id", "_node_id", "_task_id")
@@ -396,3 +397,23 @@ def test_a_host_that_has_set_flowers_level_sees_what_it_asked_for(monkeypatch):
     monkeypatch.setattr(logger, "level", logging.INFO)
     with module.quiet():
         assert not console_handler.filters
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_flower_has_no_colours_where_there_is_no_terminal(monkeypatch, level):
+    stream = io.StringIO()
+    monkeypatch.setattr(console_handler, "stream", stream)
+    monkeypatch.setattr(logging.getLogger("flwr"), "level", level)
+    with module.quiet():
+        logging.getLogger("flwr").error("a fault")
+    assert "a fault" in stream.getvalue()
+    assert "\x1b" not in stream.getvalue()
+    assert console_handler.colored
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedadam", "fedprox", "fedmedian", "krum"])
+def test_making_a_strategy_prints_nothing(monkeypatch, name):
+    stream = io.StringIO()
+    monkeypatch.setattr(console_handler, "stream", stream)
+    make_strategy(name, 10)
+    assert stream.getvalue() == ""

@@ -3,9 +3,10 @@
 Altair describes them; vl-convert draws them without a browser.
 """
 
-from tradefl.errors import MissingExtraError
+from tradefl.errors import MissingExtraError, require_docstrings
 
 try:
+    require_docstrings("charts")
     import altair as alt  # noqa: F401  before the rooms that need it
 except ImportError:
     raise MissingExtraError("charts", "charts") from None

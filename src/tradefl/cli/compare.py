@@ -93,7 +93,8 @@ def _draw(found: Comparison, place: Path) -> None:
         frames.rule_gains(found, frames.chosen(found.optimum)), title=found.optimum.game.title
     )
     content = getattr(charts, place.suffix.removeprefix("."))(drawn)
-    atomic_write(place, content if isinstance(content, bytes) else content.encode())
+    drawing = content if isinstance(content, bytes) else content.encode()
+    atomic_write(place, drawing, private=True)
     note(f"wrote {place}")
 
 

@@ -31,5 +31,5 @@ def init(
             what = "a directory" if file.is_dir() else "no regular file"
             raise InputError.at(file, f"is {what} and is not replaced")
         raise InputError.at(file, "already exists; --force replaces it")
-    atomic_write(file, sample().encode())
+    atomic_write(file, sample().encode(), private=True)
     note(f"wrote {file}; try: tradefl check {quote(str(file))}")

@@ -83,7 +83,7 @@ def negotiate(
     solution = _solution(consortium, agreement, standing, time.perf_counter() - began)
     document = solution.to_dict()
     if output is not None:
-        write_json(document, output)
+        write_json(document, output, private=True)
     if as_json:
         print_json(document)
     else:

@@ -204,9 +204,12 @@ def print_json(document: Any) -> None:
     _emit(_json(document, ascii_only=not unicode) + "\n")
 
 
-def write_json(document: Any, path: Path) -> None:
-    """Write one JSON document to a file, whole or not at all."""
-    atomic_write(path, (_json(document) + "\n").encode())
+def write_json(document: Any, path: Path, *, private: bool = False) -> None:
+    """Write one JSON document to a file, whole or not at all.
+
+    A private one holds figures that rivals would like to read.
+    """
+    atomic_write(path, (_json(document) + "\n").encode(), private=private)
 
 
 def _json(document: Any, *, ascii_only: bool = False) -> str:

@@ -93,7 +93,7 @@ def report(
             training=trained,
             settlement=settled,
         )
-        atomic_write(output, page.encode())
+        atomic_write(output, page.encode(), private=True)
     note(f"wrote {output}")
     _exit_with(solution)
 

@@ -144,7 +144,7 @@ def run(
         except OSError as error:
             raise InputError.at(output, f"cannot be made: {error.strerror}") from None
         for part in ("solution", "training", "settlement"):
-            write_json(document[part], output / f"{part}.json")
+            write_json(document[part], output / f"{part}.json", private=True)
         if reporting:
             _write_report(output, consortium, solution, None if no_tune else method)
     if as_json:
@@ -204,7 +204,7 @@ def _write_report(
             training=read_training(folder / "training.json", consortium),
             settlement=read_settlement(folder / "settlement.json", consortium),
         )
-        atomic_write(path, page.encode())
+        atomic_write(path, page.encode(), private=True)
 
 
 def _print_summary(solution: Solution, document: dict[str, Any]) -> None:

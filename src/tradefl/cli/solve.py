@@ -145,10 +145,10 @@ def solve(
     for remark in solution.remarks:
         note(remark)
     if trace is not None:
-        atomic_write(trace, trace_csv(solution))
+        atomic_write(trace, trace_csv(solution), private=True)
     document = solution.to_dict() if as_json or output is not None else None
     if output is not None:
-        write_json(document, output)
+        write_json(document, output, private=True)
     if as_json:
         print_json(document)
     else:

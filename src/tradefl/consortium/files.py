@@ -13,7 +13,9 @@ from tradefl.foreign import read_json, read_text
 __all__ = ["atomic_write", "read_json", "read_text"]
 
 
-def atomic_write(path: Path, content: bytes, *, private: bool = False) -> None:
+def atomic_write(
+    path: Path, content: bytes, *, private: bool = False, secret: bool = False
+) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it.
 
     A file that exists keeps its mode, and its owner where the system allows it. What is no
@@ -25,7 +27,10 @@ def atomic_write(path: Path, content: bytes, *, private: bool = False) -> None:
     path, content
         Where to write, and what.
     private
-        The content is a key or private: only the owner may read the file, at any moment.
+        The content holds figures that rivals would like to read: only the owner may read a new
+        file. Whoever opens an existing one to others has decided that.
+    secret
+        The content is a key: only the owner may read the file, whatever mode it had.
 
     Raises
     ------
@@ -43,7 +48,7 @@ def atomic_write(path: Path, content: bytes, *, private: bool = False) -> None:
     try:
         before = path.stat() if path.exists() else None
         # The system applies the umask; asking for it would change it for all threads.
-        mode = 0o600 if private or before is not None else 0o666
+        mode = 0o600 if private or secret or before is not None else 0o666
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         handle = os.open(temporary, flags, mode)
     except OSError as error:
@@ -52,7 +57,7 @@ def atomic_write(path: Path, content: bytes, *, private: bool = False) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
         if before is not None:
-            _keep_owner_and_mode(temporary, before, private=private)
+            _keep_owner_and_mode(temporary, before, secret=secret)
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -62,9 +67,9 @@ def atomic_write(path: Path, content: bytes, *, private: bool = False) -> None:
         raise
 
 
-def _keep_owner_and_mode(path: Path, before: os.stat_result, *, private: bool) -> None:
+def _keep_owner_and_mode(path: Path, before: os.stat_result, *, secret: bool) -> None:
     """Give a file the owner and mode of the one that it replaces."""
-    mode = stat.S_IMODE(before.st_mode) & (0o600 if private else 0o777)
+    mode = stat.S_IMODE(before.st_mode) & (0o600 if secret else 0o777)
     if hasattr(os, "chown"):
         try:
             os.chown(path, before.st_uid, before.st_gid)

@@ -21,7 +21,8 @@ def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
     Organizations, matrix and points that came from files of their own are written beside
     the TOML file and named after it: ``x.toml``, ``x.organizations.csv``,
     ``x.competition.csv``, ``x.points.csv``. The TOML file comes last, so that a reader never
-    finds one whose tables are missing.
+    finds one whose tables are missing. New files with organizations' figures are readable for
+    their owner alone.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
     document = to_document(consortium)
     if consortium.organizations_file is not None:
         table = target.with_name(f"{target.stem}.organizations.csv")
-        atomic_write(table, organizations_csv(consortium.organizations))
+        atomic_write(table, organizations_csv(consortium.organizations), private=True)
         document["organizations_file"] = table.name
         del document["organization"]
     if consortium.matrix is not None:
@@ -44,7 +45,7 @@ def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
         rows = (f"{data!r},{accuracy!r}" for data, accuracy in consortium.points.tolist())
         atomic_write(table, "\n".join(["data,accuracy", *rows, ""]).encode())
         document["accuracy"]["points_file"] = table.name
-    atomic_write(target, tomli_w.dumps(document).encode())
+    atomic_write(target, tomli_w.dumps(document).encode(), private=True)
 
 
 SECTIONS = (

@@ -10,10 +10,12 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 
-from tradefl.errors import MissingExtraError
+from tradefl.errors import MissingExtraError, require_docstrings
 
 if any(find_spec(name) is None for name in ("altair", "pandas", "vl_convert")):
     raise MissingExtraError("tradefl.experiments", "charts")
+else:
+    require_docstrings("tradefl.experiments")
 
 from tradefl.experiments.figure import Figure, Finding, Settings, Unit
 

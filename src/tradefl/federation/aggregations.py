@@ -32,6 +32,7 @@ from flwr.serverapp.strategy import (
 )
 
 from tradefl.errors import InputError, Parameter
+from tradefl.federation.grid import quiet
 
 # As many hostile organizations as each can bear, of n; -1 in a plan stands for them.
 BEARABLE: dict[str, Callable[[int], int]] = {
@@ -81,6 +82,13 @@ def make_strategy(
     }
     if name in BEARABLE:
         hostile = assumed_hostile(name, organizations, hostile)
+    with quiet():  # Flower warns that nodes do not evaluate
+        return _made(name, organizations, common, proximal_mu, hostile)
+
+
+def _made(
+    name: str, organizations: int, common: dict[str, Any], proximal_mu: float, hostile: int
+) -> Strategy:
     if name == "fedprox":
         return FedProx(**common, proximal_mu=proximal_mu)
     if name == "fedadam":

@@ -72,7 +72,7 @@ class Checkpoint:
             columns |= {f"{key}.{k}": value for k, value in enumerate(arrays.values())}
         text = np.frombuffer(json.dumps(meta).encode(), dtype=np.uint8)
         np.savez(content, **columns, **{META: text})  # type: ignore[arg-type]
-        atomic_write(path, content.getvalue())
+        atomic_write(path, content.getvalue(), private=True)
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:

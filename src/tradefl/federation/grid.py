@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -81,15 +83,25 @@ def _silence() -> Callable[[], None]:
     """Keep Flower's log of every step off the terminal, unless the host has set its level."""
     from flwr.common.logger import FLOWER_LOGGER, console_handler
 
-    if FLOWER_LOGGER.level != logging.DEBUG:  # Flower's own setting at import
-        return lambda: None
+    colored = console_handler.colored
+    console_handler.colored = colored and _has_colours()
+
+    def restore() -> None:
+        console_handler.colored = colored
+        console_handler.removeFilter(only_errors)
 
     def only_errors(record: logging.LogRecord) -> bool:
         return record.levelno >= logging.ERROR
 
     # Not the logger's level: handlers of the host get what they asked for.
-    console_handler.addFilter(only_errors)
-    return lambda: console_handler.removeFilter(only_errors)
+    if FLOWER_LOGGER.level == logging.DEBUG:  # Flower's own setting at import
+        console_handler.addFilter(only_errors)
+    return restore
+
+
+def _has_colours() -> bool:
+    """Tell whether stderr is a terminal whose user has not refused colours."""
+    return not os.environ.get("NO_COLOR") and sys.stderr is not None and sys.stderr.isatty()
 
 
 def _remember_random() -> Callable[[], None]:

@@ -24,6 +24,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.game.arrays import floats
+
 Array = npt.NDArray[np.float64]
 
 
@@ -252,8 +254,8 @@ class Empirical:
     onset: float = dataclasses.field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        knots = np.array(self.knots, dtype=float)
-        values = np.array(self.values, dtype=float)
+        knots = np.array(floats(self.knots))
+        values = np.array(floats(self.values))
         if knots.ndim != 1 or knots.shape != values.shape or knots.size < 2:
             raise ValueError("knots, values: expected two equally long arrays of 2 or more numbers")
         if not (np.all(np.isfinite(knots)) and np.all(np.isfinite(values))):
@@ -333,8 +335,7 @@ def fit_empirical(
     """
     from scipy.optimize import nnls
 
-    x = np.asarray(data, dtype=float)
-    y = np.asarray(accuracy, dtype=float)
+    x, y = floats(data), floats(accuracy)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError("data, accuracy: expected two equally long lists of numbers")
     if not (np.all(np.isfinite(x)) and np.all(np.isfinite(y)) and np.isfinite(untrained_accuracy)):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.game.arrays import floats
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
@@ -66,7 +68,7 @@ class DenseCompetition:
     matrix: Array
 
     def __post_init__(self) -> None:
-        matrix = np.array(self.matrix, dtype=float)
+        matrix = np.array(floats(self.matrix))
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
             raise ValueError(f"rho: expected a square matrix, got shape {matrix.shape}")
         problems = [
@@ -211,6 +213,8 @@ class SectorCompetition:
         for name in ("within", "across"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"{name}: {_out_of_range(getattr(self, name))}")
+        if np.ma.is_masked(self.sectors):
+            raise ValueError("sectors: expected one for each organization, got masked entries")
         sectors = np.asarray(self.sectors)
         if sectors.ndim != 1 or sectors.dtype.kind not in "iu":
             raise ValueError("sectors: expected one integer for each organization")
@@ -220,7 +224,7 @@ class SectorCompetition:
 
     def _validated(self, i: Any, j: Any, rho: Any) -> tuple[Indices, Indices, Array]:
         i, j = np.asarray(i, dtype=np.intp), np.asarray(j, dtype=np.intp)
-        rho = np.asarray(rho, dtype=float)
+        rho = floats(rho)
         if not i.shape == j.shape == rho.shape or i.ndim != 1:
             raise ValueError("exceptions: expected three equally long arrays")
         first, second = np.minimum(i, j), np.maximum(i, j)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.game.arrays import floats
 from tradefl.game.competition import as_competition
 from tradefl.game.rules import EfficientRule, LinearRule, Rule
 from tradefl.game.strategy import StrategyProfile
@@ -84,12 +85,14 @@ def _each(
 ) -> Array | None:
     """Return a read-only array of shape ``(n,)``; ``None`` if the shape is another."""
     try:
-        array = np.array(np.broadcast_to(np.asarray(given, dtype=float), (n,)))
+        array = np.array(np.broadcast_to(floats(given), (n,)))
     except ValueError:
         problems.append((None, field, f"expected shape ({n},), got {np.shape(given)}"))
         return None
-    bad = np.flatnonzero(~allowed.holds(array))
-    problems += [(int(i), field, f"expected {allowed}, got {array[i]:g}") for i in bad]
+    masked = np.broadcast_to(np.ma.getmaskarray(given), (n,))
+    for i in np.flatnonzero(~allowed.holds(array)):
+        got = "a masked entry" if masked[i] else f"{array[i]:g}"
+        problems.append((int(i), field, f"expected {allowed}, got {got}"))
     array.flags.writeable = False
     return array
 
@@ -110,7 +113,8 @@ class CoopetitionGame:
         ``eta``, shape ``(N,)``: CPU cycles to train on one bit, > 0.
     cpu_levels_hz
         ``F``, shape ``(N, m)``, Hz, ascending along each row; rows with fewer levels are
-        padded with NaN at the end. A one-dimensional array gives every organization the same.
+        padded with NaN, or masked, at the end. A one-dimensional array gives every organization
+        the same.
     competition
         ``rho``: dense ``(N, N)``, scipy.sparse, or a :class:`~tradefl.game.Competition`.
     accuracy
@@ -249,7 +253,7 @@ class CoopetitionGame:
         object.__setattr__(self, "capacitance", value)
 
     def _normalize_levels(self, n: int, problems: list[tuple[int | None, str, str]]) -> None:
-        levels = np.atleast_1d(np.asarray(self.cpu_levels_hz, dtype=float))
+        levels = np.atleast_1d(floats(self.cpu_levels_hz))
         if levels.ndim == 1:
             levels = np.broadcast_to(levels, (n, levels.size))
         if levels.ndim != 2 or levels.shape[0] != n or levels.shape[1] == 0:

@@ -31,6 +31,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.game.arrays import floats
+
 if TYPE_CHECKING:
     from tradefl.game.coopetition import CoopetitionGame
     from tradefl.game.strategy import StrategyProfile
@@ -240,7 +242,7 @@ class Schedule:
     values: Array
 
     def __post_init__(self) -> None:
-        shares, values = (np.array(one, dtype=float) for one in (self.shares, self.values))
+        shares, values = (np.array(floats(one)) for one in (self.shares, self.values))
         if shares.ndim != 1 or shares.shape != values.shape:
             raise InvalidScheduleError("expected as many values as shares")
         if not 2 <= shares.size <= MAX_BREAKPOINTS:
@@ -308,7 +310,7 @@ class EfficientRule(Rule):
     score_name = "phi (payoff)"
 
     def __post_init__(self) -> None:
-        constants = np.array(self.constants, dtype=float)
+        constants = np.array(floats(self.constants))
         n = len(self.schedules)
         if n < 2:
             raise ValueError("schedules: expected at least two organizations")

@@ -7,6 +7,8 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.game.arrays import floats
+
 Array = npt.NDArray[np.float64]
 
 
@@ -26,8 +28,8 @@ class StrategyProfile:
     cpu_hz: Array
 
     def __post_init__(self) -> None:
-        d = np.array(self.data_fraction, dtype=float)
-        f = np.array(self.cpu_hz, dtype=float)
+        d = np.array(floats(self.data_fraction))
+        f = np.array(floats(self.cpu_hz))
         if d.ndim != 1 or d.shape != f.shape:
             raise ValueError(
                 "data_fraction, cpu_hz: expected two arrays of shape (N,), "

@@ -81,7 +81,7 @@ def load_private(path: Path) -> PrivateFigures:
 def write_private(figures: PrivateFigures, path: Path) -> None:
     """Write an organization's private file; only its owner can read it."""
     document = figures.model_dump(exclude_none=True, exclude_defaults=True)
-    atomic_write(path, tomli_w.dumps(document).encode(), private=True)
+    atomic_write(path, tomli_w.dumps(document).encode(), secret=True)
 
 
 def private_figures(consortium: Consortium, i: int) -> PrivateFigures:

@@ -274,7 +274,7 @@ def _deploy(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Agre
         own.mkdir(mode=0o700)
         # Keys of a demonstration: an hour's secret needs no slow derivation.
         content = Account.encrypt(key.key, password, kdf="pbkdf2", iterations=1000)
-        atomic_write(own / "key.json", json.dumps(content).encode(), private=True)
+        atomic_write(own / "key.json", json.dumps(content).encode(), secret=True)
         write_private(private_figures(consortium, i), own / "private.toml")
     atomic_write(folder / AGREEMENT, json.dumps(agreement.to_dict()).encode())
     contract = established(chain, agreement, operator)
