@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# The contract tests run longer in CI: 10,000 inputs a fuzz test instead of 1,000.
-FUZZ := $(if $(CI),test:ci,test)
+# Prints how long each part takes; `make test` ends with a table of them.
+TIMED := .ci/timed
+CONTRACTS := cd contracts && PYTHON_BIN=.venv/bin
 
 # The tests need one version of torch, whose wheel is small where it is built for CPUs alone.
 TORCH := torch==2.13.0
@@ -13,13 +14,14 @@ TORCH := torch==2.13.0
 # The figures whose every row is kept: they take an hour.
 TRAINING := fig2 fig12-accuracy fig13 fig14 fig15
 
-.PHONY: demo test test-full lint pytest contracts contracts-test contracts-prove bench reproduction compensation docs clean help
+.PHONY: demo test test-full lint pytest contracts contracts-build prove bench reproduction compensation docs clean help
 
 help:
 	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml; the report is in build/demo"
-	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests"
+	@echo "make test   the whole gate: format, lint, types, layers, contracts, tests; prints the time of each"
 	@echo "make test-full  the gate and every large count: slow tests, 10,000 inputs a fuzz test, mutants; hours"
-	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis, proofs"
+	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis; proofs where they are due"
+	@echo "make prove  the contract's tests at full depth and all proofs, always; records them in contracts/full-run.json"
 	@echo "make reproduction DATA=folder  the paper's figures, trainings included: an hour"
 	@echo "make compensation  the study of the efficient rule: a few minutes"
 	@echo "make bench  the benchmarks: ratios measured in one run"
@@ -30,37 +32,49 @@ demo: $(VENV)/.installed
 	mkdir -p build
 	$(BIN)/tradefl run examples/drug_discovery.toml --data digits --output build/demo
 
-test: lint contracts pytest
+# Contract and package are tested side by side: each leaves processors idle for a while. Their output is mixed line by line.
+test:
+	@rm -f build/times
+	@status=0; \
+	$(MAKE) --no-print-directory lint && \
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=line contracts pytest || status=$$?; \
+	$(TIMED) --table; exit $$status
 
 # Every count in full: what the gate only samples.
 test-full: lint contracts/node_modules/.installed contracts/.venv/.installed $(VENV)/.installed-dev
-	$(MAKE) contracts CI=1
+	$(MAKE) contracts
+	$(MAKE) prove
 	cd contracts && npm run --silent mutate
 	$(BIN)/pytest -n auto -m "slow or not slow"
 
 lint: $(VENV)/.installed-dev
-	$(BIN)/ruff format --check src tests benchmarks docs/hooks
-	$(BIN)/ruff check src tests benchmarks docs/hooks
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(TIMED) format $(BIN)/ruff format --check src tests benchmarks docs/hooks
+	$(TIMED) lint $(BIN)/ruff check src tests benchmarks docs/hooks
+	$(TIMED) types $(BIN)/mypy
+	$(TIMED) layers $(BIN)/lint-imports
 
-# Some tests settle on anvil, which comes with the contract's toolchain.
+# Some tests settle on anvil, which comes with the contract's toolchain. Without the installed files of the contract no test
+# begins, but the contract's build is not waited for: the package ships the compiled contracts.
 pytest: $(VENV)/.installed-dev contracts/node_modules/.installed
-	$(BIN)/pytest -n auto
+	$(TIMED) pytest $(BIN)/pytest -n auto
 
-contracts: contracts-test contracts-prove
+# Compiled once: tests, gas figures and proofs use the same build. The tests run at full depth, and the proofs at all, where
+# contracts/full-run.json does not record them for these sources.
+contracts: contracts-build
+	$(TIMED) contracts:lint sh -c "$(CONTRACTS) npm run --silent lint"
+	$(TIMED) contracts:tests sh -c "$(CONTRACTS) node tools/full.mjs --gate tests"
+	$(TIMED) contracts:invariants sh -c "$(CONTRACTS) node tools/full.mjs --gate invariants"
+	$(TIMED) contracts:coverage sh -c "$(CONTRACTS) npm run --silent coverage"
+	$(TIMED) contracts:gas sh -c "$(CONTRACTS) npm run --silent snapshot:check"
+	$(TIMED) contracts:analysis sh -c "$(CONTRACTS) npm run --silent analyse"
+	$(TIMED) contracts:proofs sh -c "$(CONTRACTS) node tools/full.mjs --gate smtcheck halmos"
 
-contracts-test: contracts/node_modules/.installed contracts/.venv/.installed
-	cd contracts && npm run --silent build
-	cd contracts && npm run --silent lint
-	cd contracts && npm run --silent artifact:check
-	cd contracts && npm run --silent $(FUZZ)
-	cd contracts && npm run --silent coverage
-	cd contracts && npm run --silent snapshot:check
-	cd contracts && PYTHON_BIN=.venv/bin npm run --silent analyse
+contracts-build: contracts/node_modules/.installed contracts/.venv/.installed
+	$(TIMED) contracts:build sh -c "$(CONTRACTS) npm run --silent build"
+	$(TIMED) contracts:artifact sh -c "$(CONTRACTS) npm run --silent artifact:check"
 
-contracts-prove: contracts/node_modules/.installed contracts/.venv/.installed
-	cd contracts && PYTHON_BIN=.venv/bin npm run --silent prove
+prove: contracts-build
+	$(TIMED) contracts:full sh -c "$(CONTRACTS) node tools/full.mjs"
 
 # Everything that docs/explanation/reproduction.md shows; DATA is the folder of the image data sets.
 reproduction: $(VENV)/.installed-dev

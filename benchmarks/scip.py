@@ -1,4 +1,4 @@
-"""The peer: SCIP on the disaggregated convex MINLP of THEORY.md, section 5.2.
+"""The peer: SCIP on the disaggregated convex MINLP.
 
 Maximize ``A(0) - 1/G - t + sum_il [ alpha_il d_il + beta_il y_il ]`` subject to
 

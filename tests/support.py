@@ -519,7 +519,7 @@ class Eq11:
         return plain_performance(self.game.accuracy, omega)
 
     def levels(self, i: int) -> list[tuple[float, float]]:
-        """Return i's feasible ``(f, h_i(f))``, THEORY.md section 4."""
+        """Return i's feasible ``(f, h_i(f))``, from Eq. (2) and the deadline."""
         g = self.game
         seconds = g.deadline_seconds - g.download_seconds[i] - g.upload_seconds[i]
         reach = [
@@ -548,7 +548,7 @@ class Eq11:
         return revenue, overhead, damage, received
 
     def received(self, profile: StrategyProfile, i: int, d: Any, f: float) -> list[Any]:
-        """Return r_ij for every j: Eq. (9), or the efficient rule, THEORY.md section 8."""
+        """Return r_ij for every j: Eq. (9), or the efficient rule, Eq. (9e)."""
         g, rule = self.game, self.game.compensation
         received = []
         if rule is None:

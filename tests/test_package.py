@@ -57,7 +57,7 @@ def test_names_are_listed_before_they_are_first_used():
 
 
 def test_the_documented_names_are_public():
-    # INTERFACE.md, "Python".
+    # docs/reference/api/README.md.
     assert {"load", "solve", "CoopetitionGame", "__version__"} <= set(tradefl.__all__)
 
 

@@ -22,10 +22,10 @@ import {ISettlement} from "./ISettlement.sol";
 ///
 /// Units: money in wei, data in bits, frequency in Hz, shares in parts per billion (ppb: 1e9 is one), time in seconds.
 interface ITradeFL is ISettlement {
-    /// @notice Where a settlement stands.
+    /// @notice The phase of a settlement.
     /// @dev Drafting: the agreement's parts are published, and the contract sizes the bonds.
     /// Joining: deposits. Open: reports. Recorded: the profile is frozen; disputes, then the calculation.
-    /// Calculated: every R_i stands. Settled, Cancelled: final; what is left is to withdraw from the vault.
+    /// Calculated: every R_i is final. Settled, Cancelled: final; what is left is to withdraw from the vault.
     enum Phase {
         Drafting,
         Joining,
@@ -187,7 +187,7 @@ interface ITradeFL is ISettlement {
         address indexed account, uint32 dataPpb, uint64 cpuHz, uint64 serial, int128 score, bytes32 statement
     );
 
-    /// @notice The profile is frozen; who was silent stands with zeros.
+    /// @notice The profile is frozen; a silent organization is listed with zeros.
     /// @param dataPpb d of every organization in the order of the list, ppb
     /// @param cpuHz f of every organization in the order of the list, Hz
     /// @param disputeDeadline the second after which the window for disputes may be closed; 0 without an arbiter
@@ -248,7 +248,7 @@ interface ITradeFL is ISettlement {
     /// @param value what was given
     error TermOutOfRange(string term, uint256 value);
     /// @notice The call belongs to another phase.
-    /// @param current where the settlement stands
+    /// @param current the phase of the settlement
     error WrongPhase(Phase current);
     /// @notice The window of this call is over.
     error WindowOver();
@@ -298,7 +298,7 @@ interface ITradeFL is ISettlement {
     /// @notice The share is outside [D_min, 1].
     /// @param dataPpb what was given, ppb
     error DataFractionOutOfRange(uint32 dataPpb);
-    /// @notice The frequency is none of the organization's levels.
+    /// @notice The frequency is not one of the organization's levels.
     /// @param cpuHz what was given, Hz
     error UnknownLevel(uint64 cpuHz);
     /// @notice The signature is not the verifier's for this organization, these figures, this contract and chain; or
@@ -400,7 +400,7 @@ interface ITradeFL is ISettlement {
 
     /// @notice Settles a dispute: upholds a report by repeating it, corrects it, or strikes it with two zeros. The
     /// arbiter, once the window for disputes is over and until that for rulings is; the first ruling opens the latter,
-    /// unless `windowClose` has. Without a ruling in time the report stands and no stake is lost.
+    /// unless `windowClose` has. Without a ruling in time the report is final and no stake is lost.
     ///
     /// A lower score costs the accused its stake, to the one who disputed; a report that stands costs the one who
     /// disputed its stake, to the accused. When it disputed its own silence, all others share the stake. Otherwise
@@ -432,7 +432,7 @@ interface ITradeFL is ISettlement {
     /// @return what was agreed
     function terms() external view returns (Terms memory);
 
-    /// @notice Returns where the settlement stands.
+    /// @notice Returns the phase of the settlement.
     /// @return the phase
     function phase() external view returns (Phase);
 

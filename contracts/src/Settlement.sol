@@ -23,7 +23,7 @@ import {TradeMath} from "./TradeMath.sol";
 ///                                └── window over ──> Cancelled <── all consent ──┐   calculated ──> Calculated
 ///                                                                   until Settled ┘                └──> Settled
 ///
-/// Windows end in two steps, see {ITradeFL}: time first, then a number of blocks. A chain that stands still uses up
+/// Windows end in two steps, see {ITradeFL}: time first, then a number of blocks. A halted chain uses up
 /// time, but no blocks; so however long it stood still, whoever acts once it runs again is not too late.
 ///
 /// Who is trusted for what
@@ -32,7 +32,7 @@ import {TradeMath} from "./TradeMath.sol";
 /// - the verifier (optional): that the contributions it signs were made, and that it signs those that were: who gets no
 ///   signature counts as silent. Without a verifier, reports are taken as they come.
 /// - the arbiter (optional): its rulings on disputed reports, within the organization's own range. It can raise
-///   nobody's bill above the bond and the stake, and touch no money. Without one, reports stand.
+///   nobody's bill above the bond and the stake, and touch no money. Without one, reports are final.
 /// - block producers: block time to within seconds, and that nobody is kept out for a whole window, its last blocks
 ///   included.
 ///
@@ -115,7 +115,7 @@ abstract contract Settlement is ITradeFL {
     uint16 private immutable _ORGANIZATIONS_PER_BLOCK;
     uint32 private immutable _PAIRS_PER_BLOCK;
 
-    // One slot: where the settlement stands.
+    // One slot: the phase of the settlement.
     Phase private _phase;
     bool private _annexIsPublished;
     uint16 private _listed;
@@ -132,7 +132,7 @@ abstract contract Settlement is ITradeFL {
     uint40 private _joinDeadline;
     /// @dev What every organization has of the stakes of those who disputed their own silence, wei.
     int128 private _shared;
-    uint32 private _proposals; // a log that lacks one can be told from one that is complete
+    uint32 private _proposals; // shows whether a log is complete
 
     /// @dev Bit b: block b of the pairs.
     uint256 private _published;
@@ -395,7 +395,7 @@ abstract contract Settlement is ITradeFL {
 
     /// @inheritdoc ITradeFL
     function payoffCalculate(uint256 blockIndex, bytes calldata data) external {
-        // Whoever comes late finds the block done, and that is no error.
+        // A late caller finds the block done, and that is no error.
         if (_phase != Phase.Recorded && _phase != Phase.Calculated) revert WrongPhase(_phase);
         uint256 bit = _requireBlock(blockIndex, data);
         if (_calculated & bit != 0) return;

@@ -9,7 +9,7 @@ import {IVault} from "./IVault.sol";
 
 /// @title The money of many settlements, in one currency.
 /// @author The TradeFL developers
-/// @notice Nobody owns the vault, and no settlement is registered with it. Whoever deposits names the settlement, and
+/// @notice Nobody owns the vault, and no settlement is registered with it. A depositor names the settlement, and
 /// by that alone the settlement may divide the deposit: once, among whomever it likes, and never more than was
 /// deposited in its name. So a settlement that lies takes from those who named it, and from nobody else.
 ///

@@ -19,7 +19,7 @@ abstract contract GasTests is SettlementTest {
 
     ITradeFL.Terms private _terms;
     bytes[] private _lists;
-    bytes32[] private _blockHashes; // the bytes are drawn anew where they are needed: in storage, they slow forge down
+    bytes32[] private _blockHashes; // the bytes are drawn again where they are needed: in storage, they slow forge down
     Settlement private _settlement;
     bool private _measured = true;
 

@@ -1032,7 +1032,7 @@ abstract contract ReportingTests is SettlementTest {
     }
 }
 
-/// @title Windows: a chain that stands still, at whatever time and for however long, makes nobody late.
+/// @title Windows: a halted chain makes nobody late, at any time and for any duration.
 abstract contract WindowTests is SettlementTest {
     uint256 private constant HALT = 10 * 365 days;
 

@@ -7,7 +7,7 @@ import {Efficient} from "./support/Efficient.sol";
 import {Linear} from "./support/Linear.sol";
 import {SettlementTest} from "./support/SettlementTest.sol";
 
-/// @title A verifier that is a contract, in every mood: two of three keys, or none of its business.
+/// @title A verifier that is a contract, with every behaviour: two of three keys, a revert, a wrong answer.
 contract Contractor is IERC1271 {
     enum Mood {
         Approve,

@@ -1,7 +1,7 @@
 r"""Designing the efficient rule: compensation under which the social optimum is an equilibrium.
 
-THEORY.md, section 8. From the optimum ``pi*`` of the planner and the equilibrium without any
-compensation this works out
+See docs/explanation/efficient-compensation.md. From the optimum ``pi*`` of the planner and the
+equilibrium without any compensation this works out
 
 1. the schedules: ``phi_i``, what i's data is worth to all others around ``pi*``, cut to straight
    pieces. The pieces lie below ``phi_i`` and touch it at ``d_i*``, so that a deviation gains less

@@ -25,7 +25,7 @@ from tests.consortium.documents import (
 
 import tradefl
 
-# INTERFACE.md, "tradefl solve FILE --json".
+# docs/reference/json.md, "tradefl/solution/1".
 SOLUTION = {
     "schema": str,
     "consortium": str,

@@ -27,7 +27,7 @@ KINDS = (*ACCURACIES, "user-log", "user-exp")
 
 
 def plain(judge, profile, i, d):
-    """sum over j != i of payoff0_j(d, pi_-i) - payoff0_j(pi), THEORY.md section 8."""
+    """sum over j != i of payoff0_j(d, pi_-i) - payoff0_j(pi)."""
     moved = profile.replaced(i, float(d), float(profile.cpu_hz[i]))
     return math.fsum(
         float(judge.payoff0(moved, j)) - float(judge.payoff0(profile, j))

@@ -137,7 +137,7 @@ def test_nobody_gains_inside_and_somebody_gains_outside(name, rule):
 
 
 def test_with_the_exact_schedules_it_is_smaller_and_as_exact():
-    """Paid phi itself, also above the agreed data: W of STABILITY C1 in place of the payoffs."""
+    """Paid phi itself, also above the agreed data: W in place of the payoffs."""
     game, profile = settled("hospitals", "efficient")
     exact = Externality(game, profile)
     found, paid = radius(game, profile, exact), radius(game, profile)

@@ -51,7 +51,7 @@ class Answer:
 
 
 def levels_of(game: CoopetitionGame) -> list[list[Level]]:
-    """Return the feasible levels of every organization, THEORY.md section 5 divided by u_i."""
+    """Return the feasible levels of every organization, divided by u_i."""
     judge = Eq11(game)
     # Whether a rounded h_il is a hair below D_min is the game's business, as is z_i below.
     reach, feasible = game.max_data_fraction(game.cpu_levels_hz), game.level_is_feasible()
@@ -233,7 +233,7 @@ def brute_force(game: CoopetitionGame) -> Answer:
 
 
 def scip_maximum(game: CoopetitionGame, seconds: float = 60.0) -> Answer:
-    """Return SCIP's maximum of the disaggregated convex MINLP, THEORY.md section 5.2.
+    """Return SCIP's maximum of the disaggregated convex MINLP.
 
     From the onset on P is concave, which is what SCIP gets. Below it U is the own terms alone,
     whose maximum everybody reaches alone; as P >= 0 it is also a lower bound everywhere.

@@ -1,4 +1,4 @@
-"""FIP, GCA, TOS and WPR: each is what THEORY.md section 6 says it is."""
+"""FIP, GCA, TOS and WPR: each is what its name promises."""
 
 import dataclasses
 import re

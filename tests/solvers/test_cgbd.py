@@ -67,7 +67,7 @@ def random_levels(game, seed, feasible=False):
 
 
 def coefficients(game, levels):
-    """alpha and beta of THEORY.md section 5 at these levels, from the input arrays."""
+    """alpha and beta at these levels, from the input arrays."""
     rho = dense_rho(game.competition)
     f = game.cpu_levels_hz[np.arange(game.size), levels]
     z = game.profitability - rho @ game.profitability

@@ -5,7 +5,7 @@ import {Test} from "forge-std/Test.sol";
 import {ISettlement} from "../../src/ISettlement.sol";
 import {Vault} from "../../src/Vault.sol";
 
-/// @dev A settlement that accepts everything, and divides as it is told.
+/// @dev A settlement that accepts everything, and divides as requested.
 contract Anything is ISettlement {
     function settle(Vault vault, address[] calldata accounts, int256[] calldata deltas) external {
         vault.settle(accounts, deltas);

@@ -65,7 +65,7 @@ library Agreement {
         }
     }
 
-    /// @notice Returns where the pair i, j (in either order, i != j) stands in the upper triangle, in closed form.
+    /// @notice Returns where the pair i, j (in either order, i != j) is in the upper triangle, in closed form.
     function place(uint256 i, uint256 j, uint256 size) internal pure returns (uint256) {
         if (i > j) (i, j) = (j, i);
         return i * (2 * size - i - 1) / 2 + (j - i - 1);

@@ -6,7 +6,7 @@ import {ITradeFL} from "../../src/ITradeFL.sol";
 import {IVault} from "../../src/IVault.sol";
 import {SettlementTest} from "./SettlementTest.sol";
 
-/// @title An organization that keeps to nothing: it calls what it is told to, and receives ether as it likes.
+/// @title An organization that keeps to nothing: it calls anything, and receives ether as it likes.
 contract Rogue {
     enum Mood {
         Accept,
@@ -1039,7 +1039,7 @@ abstract contract Handler is SettlementTest {
         return keccak256(abi.encode(s));
     }
 
-    /// @dev Where the account stands in the list; the agreement's size for who is not listed.
+    /// @dev The account's place in the list; the agreement's size if it is not listed.
     function _place(address who) private view returns (uint256 i) {
         while (i < agreed.size && account(i) != who) ++i;
     }

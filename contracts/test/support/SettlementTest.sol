@@ -9,7 +9,7 @@ import {Agreement} from "./Agreement.sol";
 
 /// @title Drafts a settlement, walks it to any phase, and computes on its own what must come out.
 /// @notice `setUp` prepares an agreement of four organizations. Change `agreed`, `organizations`, `annex`, `reports`
-/// and the rule's own figures as a test needs, or `prepare(size)` anew; then call one of the `to...` functions. Each
+/// and the rule's own figures as a test needs, or `prepare(size)` again; then call one of the `to...` functions. Each
 /// of them does only what is still missing.
 /// @dev A test says under which rule it runs by inheriting from {Linear} or {Efficient}, which provide the functions
 /// at the end.

@@ -84,7 +84,7 @@ class Finding:
     verdict
         What that says of the claim.
     correction
-        The erratum of THEORY without which it does not hold; an empty text: none.
+        The erratum without which it does not hold; an empty text: none.
     remark
         What a reader must know to judge the verdict.
     """

@@ -1,6 +1,6 @@
 r"""The externality: what one organization's data is worth to all others.
 
-Around a profile ``pi*`` (THEORY.md, section 8),
+Around a profile ``pi*`` (docs/explanation/efficient-compensation.md),
 
     phi_i(d) = sum_{j != i} [ payoff0_j(d, pi*_-i) - payoff0_j(pi*) ]
 

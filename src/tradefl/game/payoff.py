@@ -11,7 +11,7 @@ r"""The payoff, term by term: Eq. (6)-(11), one function a term.
 
 Every function takes the game and a strategy profile and returns an array of shape ``(N,)``
 in payoff units, unless it says otherwise. The two costs of the second line are not in the paper
-(THEORY.md, section 10); they are 0 unless given.
+(docs/decisions/043-costs-beyond-the-paper.md); they are 0 unless given.
 """
 
 from __future__ import annotations

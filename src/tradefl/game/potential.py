@@ -31,9 +31,9 @@ Array = npt.NDArray[np.float64]
 class OwnTerm:
     """What organization i adds to U besides ``P``, as a function of its own strategy.
 
-    ``own_i(d, f) = constant + (data_gain - energy_cost f^2) d + compute_gain f`` on the piece
-    with ``low <= d <= high``: ``alpha d + beta`` of THEORY.md section 5 at each level. The paper's
-    rule has one piece, the efficient rule one between every two breakpoints.
+    ``own_i(d, f) = constant + (data_gain - energy_cost f^2) d + compute_gain f`` on the piece with
+    ``low <= d <= high``: ``alpha d + beta`` at each level (docs/explanation/exact-algorithm.md).
+    The paper's rule has one piece, the efficient rule one between every two breakpoints.
 
     Attributes
     ----------

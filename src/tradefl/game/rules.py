@@ -276,7 +276,7 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EfficientRule(Rule):
-    r"""Compensation that makes the social optimum an equilibrium (THEORY.md, section 8).
+    r"""Compensation that makes the social optimum an equilibrium .
 
     ::
 

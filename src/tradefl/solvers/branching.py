@@ -2,7 +2,7 @@ r"""Branch and bound over the planner's relaxation, best bound first.
 
 The relaxed solution is a profile, unless some organization is inside a hull edge between two
 levels, or some argument of P is where its envelope lies above it. Then the node is split in two
-(THEORY.md, sections 9.4 and 9.5):
+(docs/explanation/planner.md, "Branching"):
 
 * *Level.* At most k members of a group of equal organizations are on a level above a, or at least
   k + 1 are. Equal members are interchangeable, so each branch is a list of parts: so many

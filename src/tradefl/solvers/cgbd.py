@@ -16,7 +16,7 @@ Two masters:
 
 ``milp``
     Keeps ``d_il`` and binaries ``y_il`` with ``D_min y_il <= d_il <= h_il y_il``
-    (THEORY.md, section 5.2) and hands the mixed-integer linear program to HiGHS. Few
+    and hands the mixed-integer linear program to HiGHS. Few
     iterations, hundreds of organizations. Its bound is as good as HiGHS's tolerances.
 ``traversal``
     The paper's enumeration of all ``m^N`` combinations, with the cuts projected on f by

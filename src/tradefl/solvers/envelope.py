@@ -1,6 +1,6 @@
 r"""P as the planner sees it: on an interval, concave, with slopes that can be inverted.
 
-Below its onset P is zero and it is not concave across it (erratum E10, THEORY.md, section 9.4).
+Below its onset P is zero and it is not concave across it (erratum E10).
 On an interval ``[low, high]`` the smallest concave function above P is the chord from
 ``(low, 0)`` to its *contact* point and P itself beyond. Where ``low`` is at or above the onset, it
 is P. All functions here work on one interval for each entry of an array.

@@ -1,7 +1,8 @@
 r"""The global maximum of the corrected potential, with a proven upper bound.
 
 The paper enumerates ``m^N`` combinations of levels. Organizations meet only in the scalar
-``Omega``, so the Lagrangian of that coupling separates (THEORY.md, section 5.3):
+``Omega``, so the Lagrangian of that coupling separates
+(docs/explanation/exact-algorithm.md):
 
 1. *Price search.* Find the data price at which the data that organizations offer meets the
    data that ``P`` wants. Each step costs O(m) for each organization that is still undecided

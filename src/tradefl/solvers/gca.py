@@ -1,7 +1,7 @@
 r"""GCA: DBR with greedy computation allocation, a baseline of Section VI.
 
-The frequency follows the data: ``f_i`` is the smallest level that is at least ``k d_i``
-(THEORY.md, section 6), with ``k = F_i^(m)`` by default, so that full data means full speed.
+The frequency follows the data: ``f_i`` is the smallest level that is at least ``k d_i``,
+with ``k = F_i^(m)`` by default, so that full data means full speed.
 Organizations choose d alone; the deadline still holds. On the piece of d that belongs to one
 level the payoff is as in DBR, so the best response is the best of m closed forms.
 

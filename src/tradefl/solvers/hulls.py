@@ -1,9 +1,9 @@
 r"""What data costs an organization at the cheapest level, and the least concave function above.
 
-In units of Omega, ``x = u d``, an organization that provides x chooses the slowest level that
-does it in time, so what it costs runs straight along a level and jumps at its end (THEORY.md,
-section 9.1). With the cost counted negative, the upper hull of the levels' right ends, and of the
-least data, is the least concave function above it.
+In units of Omega, ``x = u d``, an organization that provides x chooses the slowest level that does
+it in time, so what it costs runs straight along a level and jumps at its end
+(docs/explanation/planner.md). With the cost counted negative, the upper hull of the levels' right
+ends, and of the least data, is the least concave function above it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""The planner: the profile with the highest social welfare, with a proven upper bound.
 
-Redistribution cancels from welfare (THEORY.md, section 8). With ``z_j`` and ``w_j = sum_k rho_jk
-p_k``,
+Redistribution cancels from welfare (docs/explanation/efficient-compensation.md). With ``z_j`` and
+``w_j = sum_k rho_jk p_k``,
 
     W(pi) = (sum_j z_j) P(Omega) + sum_j w_j P(Omega - u_j d_j) - sum_j overhead_j
 
@@ -142,9 +142,9 @@ class Optimum:
 def optimum(game: CoopetitionGame, members: Any = None, **options: Any) -> Optimum:
     """Return the highest welfare that some organizations of a game can reach by themselves.
 
-    ``W`` with ``Z``, ``w`` and the transfers of the subset (THEORY.md, section 9.6): who is not a
-    member neither contributes nor competes. For many subsets of one game keep a
-    :class:`Coalitions`.
+    ``W`` with ``Z``, ``w`` and the transfers of the subset (docs/explanation/planner.md,
+    "Subsets"): an organization that is not a member neither contributes nor competes. For many
+    subsets of one game keep a :class:`Coalitions`.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 r"""The planner's relaxation: two prices, and a bound that holds wherever it is taken.
 
 With ``x_j = u_j d_j``, ``w_0 = Z = sum_j z_j`` and a row 0 that represents Omega itself (``x_0 =
-0``), welfare is (THEORY.md, section 9)
+0``), welfare is (docs/explanation/planner.md)
 
     W = sum_j w_j P(Omega - x_j) - sum_j overhead_j(x_j),        Omega = sum_j x_j.
 
