@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,13 @@ import pytest
 import tradefl
 from tradefl.errors import InputError
 from tradefl.report import read_training
-from tradefl.training_document import require_consistent, require_terms, terms_sha256
+from tradefl.training_document import (
+    PAYS,
+    require_consistent,
+    require_terms,
+    review,
+    terms_sha256,
+)
 
 FILE = Path(__file__).parents[1] / "examples" / "drug_discovery.toml"
 
@@ -69,6 +76,8 @@ def change(path, value):
 def test_a_document_that_agrees_with_itself_passes():
     require_consistent(document(), "t.json")
     require_consistent(change(["aggregation_weights"], None), "t.json")
+    require_consistent(change(["entries", 0, "weight"], 30 / 50), "t.json")
+    require_consistent(change(["organizations", 0, "pledged_fraction"], 0.49), "t.json")  # 29.4
     require_consistent({key: document()[key] for key in ("schema", "organizations")}, "t.json")
 
 
@@ -110,6 +119,17 @@ def test_the_words_of_earlier_versions_are_read():
         (["entries", 0, "round"], 2, "entries[1]"),
         (["entries", 0, "organization"], "Gamma", "entries[0].organization"),
         (["entries", 0, "organization"], None, "entries[0].organization"),
+        (["entries", 0, "weight"], 0.5, "entries[0].weight"),
+        (["entries", 0, "weight"], True, "entries[0].weight"),
+        (["entries", 4, "weight"], 0.0, "entries[4].weight"),
+        (["entries", 0, "verdict"], "attributed", "entries[0].outcome"),
+        (["entries", 0, "verdict"], 7, "entries[0].verdict"),
+        (["entries", 0, "reason"], ["x"], "entries[0].reason"),
+        (["entries", 0, "flags"], ["unchanged"], "entries[0].flags"),
+        (["entries", 0, "flags"], [{"kind": "copied"}], "entries[0].flags"),
+        (["organizations", 0, "pledged_fraction"], 0.4, "organizations[0].samples_used"),
+        (["accuracy"], [0.5], "accuracy"),
+        (["loss"], [0.5] * 4, "loss"),
         (["entries", 0], "Alpha", "entries[0]"),
         (["entries"], "none", "entries"),
         (["entries"], [], "rounds"),
@@ -120,6 +140,56 @@ def test_every_contradiction_is_an_error_with_its_place(path, value, place):
     with pytest.raises(InputError) as error:
         require_consistent(change(path, value), "t.json")
     assert f"t.json: {place}" in [problem.place for problem in error.value.problems]
+
+
+# --- one vocabulary -------------------------------------------------------------------------------
+
+
+def test_what_an_outcome_pays_is_said_once():
+    pytest.importorskip("flwr")
+    from tradefl.federation.ledger import CREDITED, OUTCOMES
+
+    assert set(PAYS) == set(OUTCOMES) - {"idle"}
+    assert {outcome for outcome, worth in PAYS.items() if worth != "nothing"} == CREDITED
+    page = (FILE.parents[1] / "docs" / "how-to" / "federated-training.md").read_text()
+    rows = re.findall(
+        r"(?m)^\| `([a-z ]+)` \| .* \| (?:yes|no) \| (the samples used|nothing) \|$", page
+    )
+    assert dict(rows) == PAYS
+
+
+def test_a_review_counts_outcomes_and_flags():
+    flag = {"kind": "unchanged", "confidence": "certain", "detail": "equal"}
+    changed = change(["entries", 0, "flags"], [flag])
+    changed["entries"][0]["verdict"] = "suspicious"
+    changed["entries"][4]["reason"] = "no reply in time"
+    found = review(changed, "t.json")
+    assert found.outcomes == {
+        "Alpha": {"aggregated": 3},
+        "Beta": {"aggregated": 1, "absent": 1, "rolled back": 1},
+    }
+    assert found.flags == {"Alpha": {"suspicious": 1, "unchanged": 1}, "Beta": {}}
+    assert found.incidents == [
+        (1, "Alpha", "aggregated, suspicious", "unchanged (certain): equal"),
+        (2, "Beta", "absent", "no reply in time"),
+    ]
+
+
+def test_a_review_of_a_document_that_contradicts_itself_is_none():
+    with pytest.raises(InputError, match="measured_fraction"):
+        review(change(["organizations", 1, "measured_fraction"], 1.0), "t.json")
+
+
+def test_updates_become_a_model_as_agreed(tmp_path):
+    path = tmp_path / "agreed.toml"
+    path.write_text(FILE.read_text() + '\n[training]\naggregation = "fedmedian"\n')
+    consortium = tradefl.load(path)
+    good = {"aggregation": "fedmedian", "clip_norm": 0.0, "proximal_mu": 9.0, "assumed_hostile": -1}
+    require_terms({"settings": good}, consortium, "t.json")
+    for key, value in {"aggregation": "fedavg", "clip_norm": 1.0}.items():
+        with pytest.raises(InputError, match=rf"settings\.{key}: expected .* as \[training\] of"):
+            require_terms({"settings": good | {key: value}}, consortium, "t.json")
+        require_terms({"settings": good | {key: value}}, tradefl.load(FILE), "t.json")
 
 
 # --- of these terms -----------------------------------------------------------------------------

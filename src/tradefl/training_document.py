@@ -7,6 +7,7 @@ Documents of earlier versions have other words for outcomes and fewer fields; th
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -14,16 +15,27 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tradefl.consortium import Consortium
-from tradefl.consortium.schema import shown
+from tradefl.consortium.schema import Training, shown
 from tradefl.errors import InputError, Problem
 
 SCHEMA = "tradefl/training/1"
+# What became of an update, and what it is worth to the organization that sent it: the samples that
+# it used, of the data that measured_fraction counts, or nothing. The agreement states it.
+PAYS = {
+    "aggregated": "the samples used",
+    "excluded": "the samples used",
+    "rolled back": "the samples used",
+    "rejected": "nothing",
+    "late": "nothing",
+    "absent": "nothing",
+}
 # present, failed and empty are words of versions before 0.2.0.
 INSIDE = frozenset({"aggregated", "present"})
-CREDITED = INSIDE | {"excluded", "rolled back"}
+CREDITED = INSIDE | {outcome for outcome, worth in PAYS.items() if worth != "nothing"}
 EARLIER_WORDS = {"present": "aggregated", "failed": "rejected", "empty": "rejected"}
-OUTCOMES = CREDITED | {"rejected", "late", "absent", "idle", "failed", "empty"}
+OUTCOMES = CREDITED | set(PAYS) | {"idle", *EARLIER_WORDS}
 TOLERANCE = 1e-9
+FLAG = ("kind", "confidence", "detail")
 
 
 def terms_sha256(consortium: Consortium) -> str:
@@ -55,14 +67,55 @@ def terms_sha256(consortium: Consortium) -> str:
     return digest.hexdigest()
 
 
+def training_terms(consortium: Consortium) -> dict[str, Any]:
+    """Return how updates become a model, and what each outcome pays, as everybody signs it."""
+    section = consortium.training or Training()
+    return {**section.model_dump(), "pays": dict(PAYS)}
+
+
+def deviations(settings: Mapping[str, Any], consortium: Consortium) -> Iterator[tuple[str, str]]:
+    """Yield where a training's settings are not those that the consortium has agreed on.
+
+    Parameters
+    ----------
+    settings
+        Of a training document, or a plan's.
+    consortium
+        Without ``[training]`` nothing is agreed.
+
+    Yields
+    ------
+    The key, and what was expected and found.
+    """
+    if consortium.training is None:
+        return
+    agreed = consortium.training.model_dump()
+    kind = agreed["aggregation"]
+    for key, applies in (
+        ("aggregation", True),
+        ("clip_norm", True),
+        ("proximal_mu", kind == "fedprox"),
+        ("assumed_hostile", agreed["assumed_hostile"] is not None),
+    ):
+        if applies and key in settings and settings[key] != agreed[key]:
+            what = f"expected {shown(agreed[key])}, as [training] of {consortium.source} says"
+            yield key, f"{what}, got {shown(settings[key])}"
+
+
 def require_terms(document: Any, consortium: Consortium, place: object) -> None:
     """Refuse the document of a training under other public terms.
 
     Raises
     ------
     InputError
-        The terms differ. A document without their hash (of an earlier version) passes.
+        The terms differ, or updates became a model otherwise than agreed. A document without the
+        terms' hash (of an earlier version) passes.
     """
+    settings = document.get("settings") if isinstance(document, Mapping) else None
+    if isinstance(settings, Mapping):
+        found = list(deviations(settings, consortium))
+        if found:
+            raise InputError(Problem(f"{place}: settings.{key}", what) for key, what in found)
     stated = document.get("terms_sha256") if isinstance(document, Mapping) else None
     if stated is None:
         return
@@ -100,6 +153,7 @@ def _contradictions(document: Any, place: str) -> Iterator[Problem]:
     if malformed:
         return
     yield from _rounds(document, organizations, entries, place)
+    yield from _weights(entries, f"{place}: entries")
     inside = sum(one["samples_used"] for one in entries if one["outcome"] in INSIDE)
     weights = document.get("aggregation_weights")
     for k, one in enumerate(organizations):
@@ -134,6 +188,16 @@ def _malformed(entries: list[Any], place: str) -> Iterator[Problem]:
         elif one["outcome"] not in CREDITED and one.get("samples_used") not in (0, None):
             what = f"expected 0 for an update that is {one['outcome']}"
             yield Problem(f"{where}.samples_used", f"{what}, got {shown(one['samples_used'])}")
+        for key in ("reason", "verdict"):
+            if not isinstance(one.get(key, ""), str):
+                yield Problem(f"{where}.{key}", f"expected text, got {shown(one[key])}")
+        flags = one.get("flags", [])
+        if not isinstance(flags, list) or not all(
+            isinstance(flag, Mapping) and all(isinstance(flag.get(key), str) for key in FLAG)
+            for flag in flags
+        ):
+            what = f"expected tables with {', '.join(FLAG)}, got {shown(flags)}"
+            yield Problem(f"{where}.flags", what)
         if not isinstance(one.get("organization"), str):
             what = f"expected a name, got {shown(one.get('organization'))}"
             yield Problem(f"{where}.organization", what)
@@ -154,11 +218,35 @@ def _rounds(
         if key[1] not in names:
             yield Problem(f"{place}: entries[{k}].organization", f"no organization {key[1]!r}")
     rounds = document.get("rounds")
+    for name in ("accuracy", "loss"):
+        series = document.get(name)
+        if type(rounds) is int and isinstance(series, list) and len(series) != rounds:
+            what = f"expected a number for each of {rounds} rounds, got {len(series)}"
+            yield Problem(f"{place}: {name}", what)
     if type(rounds) is int:
         found = {one["round"] for one in entries}
         if found != set(range(1, rounds + 1)):
             what = f"expected entries for each of {rounds} rounds, got {len(found)}"
             yield Problem(f"{place}: rounds", f"{what} (to round {max(found, default=0)})")
+
+
+def _weights(entries: list[Any], place: str) -> Iterator[Problem]:
+    """Yield the entries whose weight their samples contradict, and verdicts without consequence."""
+    totals: dict[int, int] = {}
+    for entry in entries:
+        if entry["outcome"] in INSIDE:
+            totals[entry["round"]] = totals.get(entry["round"], 0) + entry["samples_used"]
+    for k, entry in enumerate(entries):
+        weight, inside = entry.get("weight"), entry["outcome"] in INSIDE
+        if weight is not None:
+            expected = entry["samples_used"] / (totals[entry["round"]] or 1) if inside else None
+            if expected is None or not _equal(weight, expected):
+                said = "none" if expected is None else f"{expected:.9g}"
+                what = f"the entries of round {entry['round']} give {said}, got {shown(weight)}"
+                yield Problem(f"{place}[{k}].weight", what)
+        if entry.get("verdict") == "attributed" and entry["outcome"] != "rejected":
+            what = f"expected 'rejected' for an attributed update, got {shown(entry['outcome'])}"
+            yield Problem(f"{place}[{k}].outcome", what)
 
 
 def _figures(one: Mapping[str, Any], own: list[Any], where: str) -> Iterator[Problem]:
@@ -183,11 +271,78 @@ def _figures(one: Mapping[str, Any], own: list[Any], where: str) -> Iterator[Pro
     if not _equal(one["measured_fraction"], fraction):
         what = f"the entries give {fraction:.9g}, got {shown(one['measured_fraction'])}"
         yield Problem(f"{where}.measured_fraction", what)
-    if max(used, default=0) > held:
-        yield Problem(f"{where}.samples_used", f"expected {held} at most, got {max(used)}")
+    most, why = held, "held"
+    pledged = one.get("pledged_fraction")
+    if not isinstance(pledged, bool) and isinstance(pledged, int | float) and 0 <= pledged < 1:
+        most, why = min(held, max(1, math.ceil(pledged * held * (1.0 - TOLERANCE)))), "pledged"
+    if max(used, default=0) > most:
+        what = f"expected {most:,} at most, as {why}, got {max(used):,}"
+        yield Problem(f"{where}.samples_used", what)
 
 
 def _equal(value: Any, expected: float) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return math.isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+
+
+# --- in words -------------------------------------------------------------------------------------
+
+
+def entry_in_words(entry: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what became of an update, with the verdict, and why, with its flags."""
+    outcome = EARLIER_WORDS.get(entry["outcome"], entry["outcome"])
+    flags = [
+        f"{flag['kind']} ({flag['confidence']}): {flag['detail']}"
+        for flag in entry.get("flags") or ()
+    ]
+    verdict = entry.get("verdict")
+    story = "; ".join(filter(None, (entry.get("reason"), *flags)))
+    return f"{outcome}, {verdict}" if verdict else outcome, story
+
+
+@dataclasses.dataclass(frozen=True)
+class Review:
+    """What a verifier should see of a training before it signs.
+
+    Attributes
+    ----------
+    outcomes
+        By organization: how often each outcome occurred, ``idle`` left out.
+    flags
+        By organization: in how many rounds each kind of flag was found; ``suspicious`` and
+        ``attributed`` are among them.
+    incidents
+        Round, organization, outcome and story of every update that was not as it should be.
+    """
+
+    outcomes: dict[str, dict[str, int]]
+    flags: dict[str, dict[str, int]]
+    incidents: list[tuple[int, str, str, str]]
+
+
+def review(document: Mapping[str, Any], place: object) -> Review:
+    """Return what became of everybody's updates, and what was noticed about them.
+
+    Raises
+    ------
+    InputError
+        The document contradicts itself.
+    """
+    require_consistent(document, place)
+    names = [one["name"] for one in document.get("organizations") or ()]
+    outcomes: dict[str, dict[str, int]] = {name: {} for name in names}
+    flags: dict[str, dict[str, int]] = {name: {} for name in names}
+    incidents = []
+    for entry in document.get("entries") or ():
+        name = str(entry["organization"])
+        outcome = EARLIER_WORDS.get(entry["outcome"], str(entry["outcome"]))
+        if outcome != "idle":
+            outcomes[name][outcome] = outcomes[name].get(outcome, 0) + 1
+        found = {flag["kind"] for flag in entry.get("flags") or ()} | {entry.get("verdict") or ""}
+        for kind in sorted(found - {""}):
+            flags[name][kind] = flags[name].get(kind, 0) + 1
+        words, story = entry_in_words(entry)
+        if story:
+            incidents.append((entry["round"], name, words, story))
+    return Review(outcomes, flags, incidents)

@@ -209,7 +209,18 @@ def test_the_aggregation_is_an_option_or_the_files(tmp_path: Path) -> None:
     agreed = run("train", path, "--rounds", 1, "--json").json
     assert agreed["settings"]["aggregation"] == "trimmed-mean"
     assert agreed["aggregation_weights"] is None
-    said = run("train", path, "--rounds", 1, "--json", "--aggregation", "fedavg").json
+    ran = run("train", path, "--rounds", 1, "--json", "--aggregation", "fedavg")
+    said = ran.json
+    # It may be tried, but not settled, because the partners have signed another.
+    assert "note: aggregation: expected 'trimmed-mean', as [training] of" in ran.err
+    done = tmp_path / "other.json"
+    done.write_text(json.dumps(said))
+    ran = run("settle", path, "--profile", done)
+    assert (ran.code, ran.out) == (2, "")
+    assert f"error: {done}: settings.aggregation: expected 'trimmed-mean'" in ran.err
+    ran = run("run", path, "--rounds", 1, "--aggregation", "fedavg")
+    assert (ran.code, ran.out) == (2, "")
+    assert "error: --aggregation: expected 'trimmed-mean', as [training] of" in ran.err
     assert said["settings"]["aggregation"] == "fedavg"
     assert said["accuracy"] != agreed["accuracy"]
     path.write_text(FILE.read_text() + '\n[training]\naggregation = "median"\n')

@@ -657,6 +657,24 @@ def test_measured_contributions_are_signed_and_settled(node, consortium):
     ]
 
 
+def test_the_verifier_sees_what_it_signs(consortium):
+    pytest.importorskip("flwr")
+    path = consortium(verifier=VERIFIER.address)
+    measured = path.parent / "training.json"
+    assert run("train", path, "--rounds", 2, "-o", measured).code == 0
+    document = json.loads(measured.read_text())
+    flag = {"kind": "unchanged", "confidence": "certain", "detail": "equal to the model"}
+    document["entries"][0] |= {"flags": [flag], "verdict": "suspicious"}
+    measured.write_text(json.dumps(document))
+    without = attest(path, measured, "--chain-id", CHAIN_ID)
+    assert set(without.json) == set(NAMES)  # one document on stdout
+    written = attest(path, measured, "--chain-id", CHAIN_ID, "-o", path.parent / "signed.json")
+    for text in (without.err, written.out):
+        [alpha] = [line.split() for line in text.splitlines() if line.startswith(" Alpha ")]
+        assert alpha == ["Alpha", "2", *"00000", "suspicious", "(1),", "unchanged", "(1)"]
+        assert "aggregated, suspicious   unchanged (certain): equal to the model" in text
+
+
 def test_what_cannot_be_signed(node, consortium):
     path = consortium(verifier=VERIFIER.address)
     document = trained(path)

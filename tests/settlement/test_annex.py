@@ -12,6 +12,7 @@ from tradefl.errors import InputError
 from tradefl.settlement import Agreement
 from tradefl.settlement.agreed import public_terms
 from tradefl.settlement.annex import read_annex
+from tradefl.training_document import PAYS
 
 NAMES = ["Alpha", "Beta"]
 
@@ -96,7 +97,15 @@ def test_every_other_figure_is_required(tmp_path, key):
 def test_how_updates_become_a_model_is_signed(tmp_path):
     path = save(tmp_path, document({"training": {"aggregation": "fedmedian"}}))
     found = run("agreement", path, "--json").json
-    assert json.loads(found["annex"])["training"]["aggregation"] == "fedmedian"
+    signed = json.loads(found["annex"])["training"]
+    assert signed["aggregation"] == "fedmedian"
+    assert signed["pays"] == PAYS
+    assert found["training"] == {**signed, "signed": True}
+    text = run("agreement", path).out
     plain = run("agreement", save(tmp_path, document()), "--json").json
+    assert plain["training"]["aggregation"] == "fedavg"
+    assert (plain["training"]["pays"], plain["training"]["signed"]) == (PAYS, False)
+    assert "fedmedian (in the annex)" in text
+    assert "aggregated, excluded, rolled back: the samples used; rejected, late, absent" in text
     assert "training" not in json.loads(plain["annex"])
     assert plain["hash"] != found["hash"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
+from tradefl.training_document import PAYS, training_terms
 
 
 def agreement(
@@ -34,7 +36,8 @@ def agreement(
         signed = Agreement.of(consortium, filled, chain_id=chain_id)
         bounds = quantization_bounds(consortium, signed)
         call, longest = gas.largest(signed)
-        document = signed.document(bounds, (call, longest)).to_dict()
+        training = {**training_terms(consortium), "signed": consortium.training is not None}
+        document = signed.document(bounds, (call, longest), training).to_dict()
     if None in addresses:
         note(
             f"{file} names no address for {addresses.count(None):,} of {len(consortium):,} "
@@ -105,7 +108,28 @@ def agreement(
                 f"{call.name}, up to {call.gas:,} gas; {longest.size:,} bytes at most "
                 f"({longest.name})",
             ),
+            *_training(document["training"]),
             ("negotiation", f"turns of {signed.turn_seconds:,} s at most"),
             ("annex", f"{len(signed.annex):,} bytes: names, samples, accuracy model, deadline"),
         ]
     )
+
+
+def _training(terms: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how updates become a model, and what each outcome of an update pays, as facts."""
+    parts = [str(terms["aggregation"])]
+    if terms["aggregation"] == "fedprox":
+        parts.append(f"proximal weight {terms['proximal_mu']:g}")
+    if terms["clip_norm"]:
+        parts.append(f"steps of at most {terms['clip_norm']:g}")
+    if terms["assumed_hostile"] is not None:
+        parts.append(f"{terms['assumed_hostile']:,} assumed hostile")
+    signed = "in the annex" if terms["signed"] else "the default; the file has no [training]"
+    worth = {pays: [name for name in PAYS if PAYS[name] == pays] for pays in PAYS.values()}
+    return [
+        ("training", f"{', '.join(parts)} ({signed})"),
+        (
+            "an update pays",
+            "; ".join(f"{', '.join(names)}: {pays}" for pays, names in worth.items()),
+        ),
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,13 +19,18 @@ from tradefl.cli.options import (
 from tradefl.cli.output import (
     note,
     print_json,
+    print_table,
     require_distinct,
     require_writable,
+    say,
     status,
+    warn_lines,
     write_json,
 )
 from tradefl.consortium import Consortium, load
+from tradefl.consortium.files import read_json
 from tradefl.errors import InputError
+from tradefl.training_document import PAYS, review
 
 
 def attest(
@@ -66,8 +71,9 @@ def attest(
 ) -> None:
     """Sign every contribution of a document for a settlement's contract (EIP-712).
 
-    For the verifier that the agreement names. The signatures go to the organizations, which
-    report with tradefl settle --attestations.
+    For the verifier that the agreement names. Of a training document the outcomes and flags of all
+    updates are shown first: they are what the signature vouches for. The signatures go to the
+    organizations, which report with tradefl settle --attestations.
 
     Example: tradefl attest consortium.toml training.json --keystore verifier --rpc URL
     --contract 0x... -o attestations.json
@@ -87,12 +93,41 @@ def attest(
             from_block=from_block,
             serial=serial,
             expiry=expiry,
+            emit=say if output is not None else warn_lines,
         )
     if output is None:
         print_json(signatures)
     else:
         write_json(signatures, output)
         note(f"{output}: {len(signatures):,} signatures")
+
+
+def show_review(document: Path, emit: Callable[[str], None]) -> None:
+    """Show what became of everybody's updates, which is what the signature vouches for."""
+    content = read_json(document)
+    if not isinstance(content, Mapping) or not content.get("entries"):
+        return  # a solution, or no document: whoever signs is told
+    found = review(content, document)
+    print_table(
+        ["organization", *PAYS, "flags (rounds)"],
+        [
+            [
+                name,
+                *(str(outcomes.get(outcome, 0)) for outcome in PAYS),
+                ", ".join(f"{kind} ({count})" for kind, count in found.flags[name].items()),
+            ]
+            for name, outcomes in found.outcomes.items()
+        ],
+        left=(0, len(PAYS) + 1),
+        emit=emit,
+    )
+    if found.incidents:
+        print_table(
+            ["round", "organization", "outcome", "what happened"],
+            [[str(number), *words] for number, *words in found.incidents],
+            left=(1, 2, 3),
+            emit=emit,
+        )
 
 
 def signed(
@@ -107,8 +142,11 @@ def signed(
     from_block: int = 0,
     serial: int = 1,
     expiry: int = 0,
+    emit: Callable[[str], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return the verifier's attestations of a document's contributions, by organization.
+
+    What became of the updates is printed by ``emit`` before the key is opened.
 
     Raises
     ------
@@ -163,6 +201,8 @@ def signed(
     reports = read_reports(
         document, agreement, lambda: solve(consortium).profile.cpu_hz.tolist(), note, consortium
     )
+    if emit is not None:
+        show_review(document, emit)
     word = password_from(password_file, lambda: password_prompt(keystore))
     [verifier] = open_keystore({agreement.verifier: files[agreement.verifier]}, lambda: word)
     return attestations(

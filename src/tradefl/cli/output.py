@@ -82,6 +82,12 @@ def warn(text: str) -> None:
         sys.stderr.flush()
 
 
+def warn_lines(text: str) -> None:
+    """Print lines on stderr, such as a table, where stdout is for a document."""
+    for line in text.splitlines():
+        warn(line)
+
+
 def _line(text: str) -> str:
     """Return a line that rich shows as it is."""
     return escape(printable(text))
@@ -227,6 +233,7 @@ def print_table(
     left: Iterable[int] = (0,),
     total: int | None = None,
     limit: int = TABLE_ROWS,
+    emit: Callable[[str], None] = say,
 ) -> None:
     """Print a table; of a long one the first rows, and how many of the total are left out."""
     left = set(left)
@@ -244,10 +251,11 @@ def print_table(
     console = Console(file=text, width=LINE_WIDTH, highlight=False, emoji=False, markup=False)
     console.print(table)
     lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-    say(lines.strip("\n") + "\n")
+    emit(lines.strip("\n") + "\n")
     left_out = (len(rows) if total is None else total) - limit
     if left_out > 0:
-        say(f"... and {left_out:,} more; --json has them all\n")
+        whole = "--json has them all" if emit is say else "the document has them all"
+        emit(f"... and {left_out:,} more; {whole}\n")
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

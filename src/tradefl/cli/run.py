@@ -48,6 +48,7 @@ from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, MissingExtraError
 from tradefl.solvers import DEFAULT_METHOD, Solution, solve
 from tradefl.statement import decimals, money
+from tradefl.training_document import deviations
 from tradefl.tuning import tune
 
 SCHEMA = "tradefl/run/1"
@@ -112,6 +113,8 @@ def run(
         assumed_hostile=assumed_hostile,
         seed=seed,
     )
+    for key, what in deviations(plan.agreed(consortium.training).identity(), consortium):
+        raise InputError.at(f"--{key.replace('_', '-')}", what)
     with status(f"solving {file}"):
         parties = embedded(consortium)  # refuses what cannot be settled before anybody trains
         solution = solve(consortium, method)

@@ -37,11 +37,25 @@ class LargestTransaction(Part):
     size: Count = Field(alias="bytes")
 
 
+class AgreedTraining(Part):
+    """How updates become a model, and what each outcome of an update pays.
+
+    ``signed``: the annex has it, because the file has a section ``[training]``.
+    """
+
+    aggregation: str
+    proximal_mu: float
+    clip_norm: float
+    assumed_hostile: int | None
+    pays: dict[str, str]
+    signed: bool
+
+
 class AgreementDocument(Document):
     """An agreement; a rule adds keys of its own.
 
     The linear rule has ``gamma``, ``lambda_ppb`` and ``rho_ppb``, the efficient rule
-    ``constants_wei``. The last two keys are there where the document is printed by
+    ``constants_wei``. The last three keys are there where the document is printed by
     ``tradefl agreement``.
     """
 
@@ -78,3 +92,4 @@ class AgreementDocument(Document):
     annex: str
     largest_call: LargestCall | None = None
     largest_transaction: LargestTransaction | None = None
+    training: AgreedTraining | None = None

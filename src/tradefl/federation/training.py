@@ -43,7 +43,7 @@ from tradefl.federation.updates import parameters_of, record_of
 from tradefl.federation.validation import ServerValidation, split_test
 from tradefl.game import StrategyProfile
 from tradefl.solvers import solve
-from tradefl.training_document import terms_sha256
+from tradefl.training_document import deviations, terms_sha256
 
 if TYPE_CHECKING:
     from tradefl.documents.training import TrainedOrganization, TrainingDocument
@@ -247,6 +247,10 @@ def federate(
     pledged = _solved(consortium, plan) if profile is None else profile
     dataset = load_dataset(plan.data, plan.folder)
     held, notices = samples_held(consortium, dataset, plan)
+    notices += [
+        f"{key}: {what}: the partners have not agreed to settle this training"
+        for key, what in deviations(plan.identity(), consortium)
+    ]
     terms = Terms.of(consortium, pledged, held, plan.seed)
     model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
     inner = aggregation(plan, len(terms))

@@ -31,7 +31,7 @@ from tradefl.report.blocks import (
     quantity,
 )
 from tradefl.solvers import Solution
-from tradefl.training_document import EARLIER_WORDS, require_consistent, require_terms
+from tradefl.training_document import entry_in_words, require_consistent, require_terms
 
 ROWS = 40
 
@@ -50,7 +50,7 @@ def read_training(path: Path, consortium: Consortium) -> TrainingDocument:
     content = read_json(path)
     require_consistent(content, path)
     require_terms(content, consortium, path)
-    if not len(training.accuracy) == len(training.loss) == training.rounds:
+    if not len(training.accuracy) == len(training.loss) == training.rounds:  # without entries
         raise InputError.at(
             f"{path}: accuracy",
             f"expected a number for each of {training.rounds} rounds, in loss too; "
@@ -207,13 +207,10 @@ def _incidents(training: TrainingDocument) -> list[Block]:
     found = [one for one in training.entries if one.reason or one.flags]
     if not found:
         return []
-    rows = []
-    for one in found[:ROWS]:
-        outcome = EARLIER_WORDS.get(one.outcome, one.outcome)
-        flags = [f"{flag.kind} ({flag.confidence}): {flag.detail}" for flag in one.flags]
-        story = "; ".join(filter(None, (one.reason, *flags)))
-        verdict = f"{outcome}, {one.verdict}" if one.verdict else outcome
-        rows.append((str(one.round), one.organization, verdict, story))
+    rows = [
+        (str(entry.round), entry.organization, *entry_in_words(entry.model_dump()))
+        for entry in found[:ROWS]
+    ]
     return [
         Table(
             "incidents",

@@ -517,7 +517,10 @@ class Agreement:
         return "0x" + keccak(encoded).hex()
 
     def document(
-        self, bounds: Sequence[int] | None = None, largest: tuple[Call, Call] | None = None
+        self,
+        bounds: Sequence[int] | None = None,
+        largest: tuple[Call, Call] | None = None,
+        training: Mapping[str, Any] | None = None,
     ) -> AgreementDocument:
         """Return the JSON document ``tradefl/agreement/1``; integers that may be large as text.
 
@@ -528,9 +531,13 @@ class Agreement:
         largest
             The most expensive call and the longest transaction, as
             :func:`tradefl.settlement.gas.largest` returns them; left out by default.
+        training
+            How updates become a model, what each outcome pays, and whether that is ``signed``;
+            left out by default.
         """
         from tradefl.documents.agreement import (
             AgreedOrganization,
+            AgreedTraining,
             AgreementDocument,
             LargestCall,
             LargestTransaction,
@@ -546,6 +553,8 @@ class Agreement:
             more["largest_transaction"] = LargestTransaction(
                 call=transaction.name, size=transaction.size
             )
+        if training is not None:
+            more["training"] = AgreedTraining(**training)
         return AgreementDocument(
             document="tradefl/agreement/1",
             consortium=self.consortium,

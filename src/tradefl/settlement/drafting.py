@@ -31,6 +31,7 @@ from tradefl.settlement.arithmetic import PPB
 from tradefl.settlement.artifacts import CONTRACTS, VAULT, code_hash
 from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum, parsed_address
 from tradefl.settlement.terms import EfficientTerms, LinearTerms, RuleTerms
+from tradefl.training_document import training_terms
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -344,5 +345,5 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
     if np.any(quality != 1.0):
         document["quality"] = quality.tolist()
     if consortium.training is not None:  # what everybody signs of how updates become a model
-        document["training"] = consortium.training.model_dump()
+        document["training"] = training_terms(consortium)
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
