@@ -239,6 +239,7 @@ def design(
     target: Target = "equal-gain",
     *,
     robust: float = 0.0,
+    split: Array | None = None,
     breakpoints: int = MAX_BREAKPOINTS,
     wei_per_payoff: int = 10**15,
     seed: int = 0,
@@ -261,6 +262,9 @@ def design(
     robust
         Make the schedules so steep that nobody gains by contributing less while profitability is
         off by at most this share, in [0, 1) (:mod:`tradefl.incentives.robust`).
+    split
+        Shape ``(N,)``, payoff, with sum 0: what each receives at the optimum, instead of what a
+        target says.
     breakpoints
         Of each schedule, at most; 4 to 32. ``d_i*`` and the ends are always among them, then
         D_min and where the levels end.
@@ -303,7 +307,10 @@ def design(
     schedules = tuple(_schedule(game, externality, i, breakpoints) for i in range(game.size))
     before = without.payoffs
     at_optimum = payoffs_without_redistribution(game, profile)
-    constants, extra = _constants(target, before, at_optimum, game)
+    if split is None:
+        constants, extra = _constants(target, before, at_optimum, game)
+    else:
+        constants, extra = split - split.mean(), ()
     rule = EfficientRule(schedules, constants, extra)
     usual_bonds = rule.bonds
     if robust > 0.0:

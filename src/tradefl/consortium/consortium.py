@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tradefl.consortium.compensation import compensation_section, efficient_rule
-from tradefl.consortium.competitors import rescaling
+from tradefl.consortium.competitors import competition, rescaling
 from tradefl.consortium.organizations import Organizations
 from tradefl.consortium.schema import (
     Accuracy,
@@ -73,6 +75,9 @@ class Consortium:
         rho as read from ``competition.matrix_file``, shape ``(N, N)``, or ``None``.
     points
         The measured points of ``accuracy.points_file``, shape ``(K, 2)``, or ``None``.
+    ranges
+        Low and high of figures of the sections that have a range, by key path; those of
+        organizations are in ``organizations.ranges``.
     source
         The file it was read from, for messages.
     """
@@ -90,6 +95,7 @@ class Consortium:
     organizations_file: str | None = None
     matrix: Array | None = None
     points: Array | None = None
+    ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     source: Path = dataclasses.field(default=Path("consortium.toml"))
 
     def __len__(self) -> int:
@@ -118,6 +124,7 @@ class Consortium:
             self.compensation,
             self.settlement,
             self.training,
+            dict(self.ranges),
         )
 
     @property
@@ -131,6 +138,33 @@ class Consortium:
         if not self.competition.rescale:
             return 1.0
         return rescaling(self.rho, self.organizations.profitability)
+
+    def with_intensities(self, values: str | Mapping[str, float]) -> Rho:
+        """Return rho, before any rescaling, with other values of figures that have a range.
+
+        Parameters
+        ----------
+        values
+            ``low`` or ``high``: those ends; or values by key path.
+        """
+        section = self.competition.model_copy(deep=True)
+        update: dict[str, Any] = {}
+        for place, ends in self.ranges.items():
+            if not place.startswith("competition."):
+                continue
+            key = place.removeprefix("competition.")
+            if isinstance(values, str):
+                value = ends[0 if values == "low" else 1]
+            elif place in values:
+                value = values[place]
+            else:
+                continue
+            if key.startswith("pairs["):
+                section.pairs[int(key[6:-1])][2] = value
+            else:
+                update[key] = value
+        section = section.model_copy(update=update)
+        return competition(section, self.organizations, self.matrix, str(self.source))
 
     @property
     def capacitance(self) -> float | Array:

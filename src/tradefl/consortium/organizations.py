@@ -6,7 +6,8 @@ import csv
 import dataclasses
 import functools
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -14,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from tradefl.consortium.schema import Organization, described
+from tradefl.consortium.ranges import OF_AN_ORGANIZATION, disordered
+from tradefl.consortium.schema import MENUS, Organization, described, shown
 from tradefl.consortium.tables import (
     Columns,
     Marks,
@@ -34,8 +36,10 @@ REQUIRED = ("name", *NUMBERS[:2], "samples", NUMBERS[2], "cpu_levels_hz", *NUMBE
 # What a file may leave out, and the number that holds then; NaN: that of [energy].
 DEFAULTS = {"data_cost": 0.0, "joining_cost": 0.0, "capacitance": float("nan"), "quality": 1.0}
 OPTIONAL = tuple(DEFAULTS)
-COLUMNS = (*REQUIRED, *OPTIONAL, "sector", "address")
-MEASURED = (*NUMBERS, *OPTIONAL, "samples")
+# The ends of a range, next to the column of its middle; and the menus of agreed reports.
+RANGES = tuple(f"{name}_{end}" for name in OF_AN_ORGANIZATION for end in ("low", "high"))
+COLUMNS = (*REQUIRED, *OPTIONAL, *RANGES, *MENUS, "sector", "address")
+MEASURED = (*NUMBERS, *OPTIONAL, *RANGES, "samples")
 # Rows that are validated at once: what is wrong with them is in memory together.
 SLICE = 20_000
 
@@ -46,7 +50,8 @@ class Organizations:
 
     ``cpu_levels_hz`` has shape ``(N, m)``, padded with NaN; ``sectors`` and ``addresses`` are
     ``None`` where an organization names none. ``capacitance`` is NaN where that of ``[energy]``
-    holds.
+    holds. ``ranges`` has the low and the high ends of columns that have ranges, NaN where an
+    organization has none; ``menus`` the agreed menus of a column, by organization.
     """
 
     names: tuple[str, ...]
@@ -63,6 +68,10 @@ class Organizations:
     joining_cost: Array = None  # type: ignore[assignment]  # likewise
     capacitance: Array = None  # type: ignore[assignment]  # default: NaN
     quality: Array = None  # type: ignore[assignment]  # default: ones
+    ranges: Mapping[str, tuple[Array, Array]] = dataclasses.field(default_factory=dict)
+    menus: Mapping[str, tuple[tuple[float, ...] | None, ...]] = dataclasses.field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         for name, default in DEFAULTS.items():
@@ -85,6 +94,13 @@ class Organizations:
                 np.array_equal(getattr(self, c), getattr(other, c), equal_nan=True)
                 for c in OPTIONAL
             )
+            and self.menus == other.menus
+            and self.ranges.keys() == other.ranges.keys()
+            and all(
+                np.array_equal(a, b, equal_nan=True)
+                for key, ends in self.ranges.items()
+                for a, b in zip(ends, other.ranges[key], strict=True)
+            )
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -99,11 +115,45 @@ class Organizations:
             sectors=tuple(entry.sector for entry in entries),
             addresses=tuple(entry.address for entry in entries),
             # None becomes NaN.
-            **{
-                c: np.array([getattr(entry, c) for entry in entries], float)
-                for c in (*NUMBERS, *OPTIONAL)
-            },
+            **cls._columns(entries),
+            menus=_menus({c: [getattr(entry, c) for entry in entries] for c in MENUS}),
         )
+
+    @staticmethod
+    def _columns(entries: Sequence[Organization]) -> dict[str, Any]:
+        return {
+            c: np.array([getattr(entry, c) for entry in entries], float)
+            for c in (*NUMBERS, *OPTIONAL)
+        }
+
+    def with_ranges(self, found: Sequence[Mapping[str, tuple[float, float]]]) -> Organizations:
+        """Return them with ranges: of each organization by column, low and high."""
+        ranges = {}
+        for name in OF_AN_ORGANIZATION:
+            if any(name in one for one in found):
+                ends = [one.get(name, (np.nan, np.nan)) for one in found]
+                ranges[name] = (np.array([a for a, _ in ends]), np.array([b for _, b in ends]))
+        return dataclasses.replace(self, ranges=ranges)
+
+    def menu_problems(self) -> list[tuple[str, str]]:
+        """Return whose menu does not ascend, or lacks the figure that it reports."""
+        problems = []
+        for column, lists in self.menus.items():
+            figure = column.removesuffix("_menu")
+            for i, menu in enumerate(lists):
+                if menu is None:
+                    continue
+                reported = float(getattr(self, figure)[i])
+                if any(b <= a for a, b in itertools.pairwise(menu)):
+                    what = f"{column}: expected ascending numbers, got {shown(list(menu))}"
+                    problems.append((self.names[i], what))
+                elif reported not in menu:
+                    what = (
+                        f"{figure}: expected one of its menu {shown(list(menu))}, got "
+                        f"{reported:g}; report an element of {column}"
+                    )
+                    problems.append((self.names[i], what))
+        return problems
 
     def levels(self, i: int) -> list[float]:
         """Return the CPU levels of organization ``i``, Hz, without padding."""
@@ -112,7 +162,7 @@ class Organizations:
 
     def entry(self, i: int) -> dict[str, Any]:
         """Return organization ``i`` as its table in the file; absent keys are left out."""
-        entry = {
+        entry: dict[str, Any] = {
             "name": self.names[i],
             "profitability": float(self.profitability[i]),
             "data_bits": float(self.data_bits[i]),
@@ -122,15 +172,32 @@ class Organizations:
             "download_seconds": float(self.download_seconds[i]),
             "upload_seconds": float(self.upload_seconds[i]),
             **{name: self._given(name, i) for name in OPTIONAL},
+            **{
+                name: None if (menu := lists[i]) is None else list(menu)
+                for name, lists in self.menus.items()
+            },
             "sector": self.sectors[i],
             "address": self.addresses[i],
         }
+        for name, (lows, highs) in self.ranges.items():
+            if not np.isnan(lows[i]):
+                ends = float(lows[i]), float(getattr(self, name)[i]), float(highs[i])
+                entry[name] = dict(zip(("low", "mid", "high"), ends, strict=True))
         return {key: value for key, value in entry.items() if value is not None}
 
     def _given(self, name: str, i: int) -> float | None:
         """Return an optional number, ``None`` where it is the default."""
         value = float(getattr(self, name)[i])
         return None if np.isnan(value) or value == DEFAULTS[name] else value
+
+
+def _menus(columns: Mapping[str, Sequence[Any]]) -> dict[str, tuple[tuple[float, ...] | None, ...]]:
+    """Return the menus that somebody has, by column."""
+    return {
+        name: tuple(None if one is None else tuple(map(float, one)) for one in lists)
+        for name, lists in columns.items()
+        if any(one is not None for one in lists)
+    }
 
 
 def padded(levels: Sequence[Sequence[float]]) -> Array:
@@ -188,6 +255,7 @@ def read_organizations(path: Path) -> Organizations:
                 valid[name] = [default if cell is None else cell for cell in valid[name]]
             if len(problems) > MOST_PROBLEMS:
                 raise InputError.many(path, problems)
+    ranges = {} if problems else _ranges(columns, valid, problems)
     if problems:
         raise InputError(problems)
     levels = padded(valid["cpu_levels_hz"])
@@ -198,13 +266,37 @@ def read_organizations(path: Path) -> Organizations:
         sectors=tuple(valid["sector"]),
         addresses=tuple(valid["address"]),
         **{name: np.array(valid[name], dtype=float) for name in (*NUMBERS, *OPTIONAL)},
+        ranges=ranges,
+        menus=_menus({name: valid[name] for name in MENUS}),
     )
+
+
+def _ranges(
+    columns: Columns, valid: Mapping[str, Sequence[Any]], problems: list[Problem]
+) -> dict[str, tuple[Array, Array]]:
+    """Return the ranges of the columns that have some; collect what is wrong with them."""
+    ranges = {}
+    for name in OF_AN_ORGANIZATION:
+        lows, highs = valid[f"{name}_low"], valid[f"{name}_high"]
+        for row, (low, mid, high) in enumerate(zip(lows, valid[name], highs, strict=True)):
+            if low is None and high is None:
+                continue
+            if low is None or high is None:
+                end = "low" if low is None else "high"
+                what = "is empty; a range needs both ends, or neither"
+                problems.append(Problem(columns.place(row, f"{name}_{end}"), what))
+            elif (what_ := disordered(low, mid, high)) is not None:
+                problems.append(Problem(columns.place(row, name), what_))
+        if any(low is not None for low in lows):
+            ranges[name] = (np.array(lows, dtype=float), np.array(highs, dtype=float))
+    return ranges
 
 
 def _adapter(name: str) -> TypeAdapter[list[Any]]:
     """Return the validator of a whole column, under the rules of the field of that name."""
-    rule: Any = get_type_hints(Organization, include_extras=True)[name]
-    if name in DEFAULTS:  # an empty cell is the default
+    field = name.removesuffix("_low").removesuffix("_high") if name in RANGES else name
+    rule: Any = get_type_hints(Organization, include_extras=True)[field]
+    if name in DEFAULTS or name in RANGES:  # an empty cell is the default
         rule = rule | None
     return TypeAdapter(list[rule], config=ConfigDict(allow_inf_nan=False))
 
@@ -224,8 +316,12 @@ def _converted(columns: Columns) -> dict[str, list[Any]]:
     mark = marks.decide()
     for name in measured:
         cells[name] = [plain(cell, mark) for cell in cells[name]]
-        if name in DEFAULTS:
+        if name in DEFAULTS or name in RANGES:
             cells[name] = [None if is_blank([cell]) else cell for cell in cells[name]]
+    for name in (one for one in MENUS if one in cells):
+        cells[name] = [
+            [plain(point, mark) for point in _levels(cell)] or None for cell in cells[name]
+        ]
     cells["samples"] = [whole(cell) for cell in cells["samples"]]
     cells["cpu_levels_hz"] = [[plain(level, mark) for level in row] for row in levels]
     cells["name"] = [text_cell(cell) for cell in cells["name"]]
@@ -245,14 +341,22 @@ def _levels(cell: Any) -> list[Any]:
 def organizations_csv(organizations: Organizations) -> bytes:
     """Return the organizations as the CSV table that :func:`read_organizations` reads."""
     entries = [organizations.entry(i) for i in range(len(organizations))]
+    for entry in entries:
+        for name in OF_AN_ORGANIZATION:
+            if isinstance(ends := entry.get(name), dict):
+                entry |= {f"{name}_low": ends["low"], f"{name}_high": ends["high"]}
+                entry[name] = ends["mid"]
     optional = [
-        name for name in (*OPTIONAL, "sector", "address") if any(name in one for one in entries)
+        name
+        for name in (*OPTIONAL, *RANGES, *MENUS, "sector", "address")
+        if any(name in one for one in entries)
     ]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*REQUIRED, *optional], restval="", lineterminator="\n")
     writer.writeheader()
     for entry in entries:
-        entry["cpu_levels_hz"] = ";".join(map(repr, entry["cpu_levels_hz"]))
+        for name in ("cpu_levels_hz", *(one for one in MENUS if one in entry)):
+            entry[name] = ";".join(map(repr, entry[name]))
         entry |= {key: spreadsheet_cell(entry[key]) for key in ("name", "sector") if key in entry}
         writer.writerow(entry)
     return text.getvalue().encode()

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
-from tradefl.consortium import schema
+from tradefl.consortium import ranges, schema
 from tradefl.consortium.compensation import efficient_rule, require_moderate
 from tradefl.consortium.competitors import competition, read_matrix, section_problems
 from tradefl.consortium.consortium import Consortium
@@ -92,6 +92,7 @@ class _Reader:
 
     def consortium(self) -> Consortium:
         document = self._parse()
+        found = ranges.taken(document, self._problem)
         for key in document:
             if key not in KEYS:
                 hint = suggestion(key, KEYS) if len(self.problems) < SHOWN else ""
@@ -107,6 +108,8 @@ class _Reader:
         settlement = self._section(schema.Settlement, optional, "settlement")
         training = self._section(schema.Training, optional, "training")
         organizations = self._organizations(document)
+        if organizations is not None and len(found.organizations) == len(organizations):
+            organizations = organizations.with_ranges(found.organizations)
         compensation = None
         if "compensation" in document:
             compensation = self._section(schema.Compensation, document, "compensation")
@@ -156,12 +159,15 @@ class _Reader:
             organizations_file=document.get("organizations_file"),
             matrix=matrix,
             points=points,
+            ranges=found.sections,
             source=self.path,
         )
         # The game finds what only all figures together can show: z_i, feasible levels.
         ascending = not descending_levels(organizations.cpu_levels_hz).size
         if not self.problems or (rho is None and ascending):
             self._attempt(lambda: consortium.game)
+        if not self.problems:
+            self._attempt(lambda: ranges.require_games(consortium))
         if not self.problems and consortium.efficient_rule is not None:
             rule, path = consortium.efficient_rule, str(self.path)
             self._attempt(lambda: require_moderate(rule, consortium.game, path))
@@ -240,6 +246,8 @@ class _Reader:
                     f"expected ascending frequencies, got {shown(organizations.levels(int(i)))}",
                 )
             self._duplicates(organizations)
+            for name, what in organizations.menu_problems():
+                self._problem(f"organization {name!r}", what)
         return organizations
 
     def _inline(self, entries: Any) -> Organizations | None:

@@ -151,6 +151,10 @@ class Compensation(Section):
     ]  # phi_i by name: [share, payoff], ascending
 
 
+MENU = Field(min_length=2, max_length=50)
+MENUS = ("profitability_menu", "data_cost_menu", "joining_cost_menu", "capacitance_menu")
+
+
 class Organization(Section):
     """``[[organization]]``: one organization's own figures."""
 
@@ -166,6 +170,10 @@ class Organization(Section):
     joining_cost: NonNegative = 0.0  # payoff, once, whatever is contributed
     capacitance: NonNegative | None = None  # kappa_i; default that of [energy]
     quality: Positive = 1.0  # weight of its data in Omega
+    profitability_menu: Annotated[list[Positive], MENU] | None = None  # what it may report
+    data_cost_menu: Annotated[list[NonNegative], MENU] | None = None
+    joining_cost_menu: Annotated[list[NonNegative], MENU] | None = None
+    capacitance_menu: Annotated[list[NonNegative], MENU] | None = None
     sector: Name | None = None
     address: Address | None = None
 
@@ -292,6 +300,7 @@ def shown(value: Any) -> str:
 __all__ = [
     "ACCURACY_MODELS",
     "AGGREGATIONS",
+    "MENUS",
     "Accuracy",
     "Compensation",
     "Competition",

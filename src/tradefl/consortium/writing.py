@@ -69,6 +69,14 @@ def to_document(consortium: Consortium) -> dict[str, Any]:
         section = getattr(consortium, key)
         if section is not None:
             document[key] = section.model_dump(exclude_none=True, exclude_unset=True)
+    for place, (low, high) in consortium.ranges.items():
+        section_, _, key = place.partition(".")
+        if key.startswith("pairs["):
+            entry = document[section_]["pairs"][int(key[6:-1])]
+            entry[2] = {"low": low, "mid": entry[2], "high": high}
+        else:
+            mid = document[section_][key]
+            document[section_][key] = {"low": low, "mid": mid, "high": high}
     document["organization"] = [consortium.organizations.entry(i) for i in range(len(consortium))]
     return document
 
