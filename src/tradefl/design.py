@@ -122,7 +122,7 @@ class Design:
         Shape ``(N,)``, payoff: what the bonds would have to cover without ``robust``.
     """
 
-    target: Target
+    target: str
     optimum: Solution
     without: Solution
     rule: EfficientRule
@@ -304,11 +304,11 @@ def design(
     profile = in_decimals(game, optimum.profile)
     watch("schedules")
     externality = Externality(game, profile)
-    schedules = tuple(_schedule(game, externality, i, breakpoints) for i in range(game.size))
+    schedules = tuple(schedule_of(game, externality, i, breakpoints) for i in range(game.size))
     before = without.payoffs
     at_optimum = payoffs_without_redistribution(game, profile)
     if split is None:
-        constants, extra = _constants(target, before, at_optimum, game)
+        constants, extra = constants_of(target, before, at_optimum, game)
     else:
         constants, extra = split - split.mean(), ()
     rule = EfficientRule(schedules, constants, extra)
@@ -336,7 +336,7 @@ def design(
     settled = regret(game.with_compensation(in_wei(rule, wei_per_payoff)), profile)
     watch("self-enforcing range")
     return Design(
-        target=target,
+        target=target if split is None else "truthful",
         optimum=optimum,
         without=without,
         rule=rule,
@@ -404,7 +404,7 @@ def in_wei(rule: EfficientRule, wei_per_payoff: int) -> EfficientRule:
 # --- schedules -----------------------------------------------------------------------------------
 
 
-def _schedule(
+def schedule_of(
     game: CoopetitionGame, externality: Externality, i: int, breakpoints: int
 ) -> Schedule:
     """Return straight pieces below ``phi_i`` that touch it at ``d_i*`` and are flat above."""
@@ -478,7 +478,7 @@ def _breakpoints(
 # --- constants -----------------------------------------------------------------------------------
 
 
-def _constants(
+def constants_of(
     target: Target, before: Array, at_optimum: Array, game: CoopetitionGame
 ) -> tuple[Array, tuple[tuple[int, int, float], ...]]:
     """Return ``k_i`` and the extra payments that split the gain as the target says."""

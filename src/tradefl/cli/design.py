@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import Annotated, Any
 
 import click
 
@@ -22,13 +22,16 @@ from tradefl.cli.output import (
     status,
     yes_no,
 )
-from tradefl.consortium import load, write
-from tradefl.consortium.schema import Settlement
+from tradefl.consortium import Consortium, load, write
+from tradefl.consortium.schema import Settlement, suggestion
 from tradefl.design import RANDOM_STARTS, TARGETS, Design
 from tradefl.design import design as design_game
 from tradefl.errors import InputError
 from tradefl.game.rules import MAX_BREAKPOINTS
+from tradefl.incentives.promise import agreed_menus, section, written
 from tradefl.incentives.radius import radius_words
+from tradefl.incentives.truthful import NeedsMoneyError, Proof, exact_steps
+from tradefl.incentives.truthful import truthful as truthful_design
 from tradefl.statement import decimals, money
 
 
@@ -59,6 +62,30 @@ def design(
             "profitability is off by at most this share: 0.2 is 20 %.",
         ),
     ] = 0.0,
+    truthful: Annotated[
+        float | None,
+        Option(
+            "--truthful",
+            help="Make honesty pay: nobody gains by misreporting within this share of its figure "
+            "(0.1 is 10 %). The file's menus count, where it has some. Needs --residual.",
+        ),
+    ] = None,
+    residual: Annotated[
+        str | None,
+        Option(
+            "--residual",
+            help="With --truthful: the member that is not asked, and receives what is left. Its "
+            "figures are audited.",
+        ),
+    ] = None,
+    figure: Annotated[
+        list[str] | None,
+        Option(
+            "--figure",
+            help="With --truthful: NAME=FIELD, what an organization reports if not its "
+            "profitability: data_cost, capacitance or joining_cost. May be given again.",
+        ),
+    ] = None,
     breakpoints: Annotated[
         int,
         Option("--breakpoints", min=4, max=MAX_BREAKPOINTS, help="Of each schedule, at most."),
@@ -75,44 +102,158 @@ def design(
 
     Example: tradefl design examples/drug_discovery.toml -o designed.toml
     """
+    if truthful is None and (residual is not None or figure):
+        raise InputError.at("--residual" if residual else "--figure", "needs --truthful")
+    if truthful is not None and residual is None:
+        what = "needs --residual NAME: a member that is not asked, and receives what is left"
+        raise InputError.at("--truthful", what)
+    if truthful is not None and target != "equal-gain":
+        raise InputError.at("--target", "cannot be combined with --truthful, which sets the split")
     if output is not None:
         require_distinct({"FILE": file, "--output": output})
         require_writable(output)
     with status(f"designing {file}") as show:
         consortium = load(file)
         terms = consortium.settlement or Settlement()
+        options: dict[str, Any] = {
+            "robust": robust,
+            "breakpoints": breakpoints,
+            "wei_per_payoff": terms.wei_per_payoff,
+            "seed": seed,
+            "random_starts": starts,
+            "watch": lambda what: show(f"designing {file}: {what}"),
+        }
+        proof = None
         try:
-            found = design_game(
-                consortium.game,
-                target,  # type: ignore[arg-type]  # one of them: the option sees to it
-                robust=robust,
-                breakpoints=breakpoints,
-                wei_per_payoff=terms.wei_per_payoff,
-                seed=seed,
-                random_starts=starts,
-                watch=lambda what: show(f"designing {file}: {what}"),
-            )
+            if truthful is None:
+                chosen: Any = target  # one of them: the option sees to it
+                found = design_game(consortium.game, chosen, **options)
+            else:
+                found, proof = _truthful(consortium, truthful, residual, figure or [], options)
+        except NeedsMoneyError as error:
+            refuse(error)
+            raise click.exceptions.Exit(1) from None
         except ValueError as error:
             name, _, what = str(error).partition(": ")
             place = {
                 "target": "--target",
                 "seed": "--seed",
                 "robust": "--robust",
+                "truthful": "--truthful",
+                "residual": "--residual",
+                "figure": "--figure",
                 "wei_per_payoff": f"{file}: settlement.wei_per_payoff",
             }
             raise InputError.at(place.get(name, f"{file}: {name}"), what) from None
     for remark in found.optimum.remarks:
         note(remark)
     if as_json:
-        print_json(found.to_dict())
+        document = found.to_dict()
+        if proof is not None:
+            document["truthful"] = section(proof, consortium.game).model_dump(exclude_none=True)
+        print_json(document)
     else:
         print_design(found)
+        if proof is not None:
+            print_proof(proof, found)
+    if proof is not None and proof.menus.origin == "from reports":
+        note(
+            "the menus were written around today's figures: honesty pays only once these menus are "
+            "agreed and figures are reported afresh"
+        )
     if not found.verified():
         note("the rule is not verified: somebody gains by deviating, or is worse off; not written")
         raise click.exceptions.Exit(1)
     if output is not None:
-        write(consortium.designed(found.rule, target), output)
+        if proof is None:
+            write(consortium.designed(found.rule, target), output)
+        else:
+            write(written(consortium, found, proof), output)
         note(f"wrote {output}; try: tradefl compare {quote(str(output))}")
+
+
+def _truthful(
+    consortium: Consortium,
+    width: float,
+    residual: str | None,
+    figures: list[str],
+    options: dict[str, Any],
+) -> tuple[Design, Proof]:
+    """Design a truthful rule with the names and figures of the command line."""
+    names = list(consortium.names)
+
+    def index(flag: str, name: str) -> int:
+        if name not in names:
+            what = f"no organization {name!r} in {consortium.source}{suggestion(name, names)}"
+            raise InputError.at(flag, what)
+        return names.index(name)
+
+    claimant = index("--residual", residual or "")
+    fields: dict[int, str] = {}
+    for entry in figures:
+        name, equals, field = entry.rpartition("=")
+        if not equals:
+            raise InputError.at("--figure", f"expected NAME=FIELD, got {entry!r}")
+        fields[index("--figure", name)] = field
+    menus = agreed_menus(consortium, claimant)
+    if menus is not None and fields:
+        what = f"{consortium.source} has menus, which say what is reported; leave --figure out"
+        raise InputError.at("--figure", what)
+    return truthful_design(
+        consortium.game, claimant, width=width, fields=fields, menus=menus, **options
+    )
+
+
+def refuse(error: NeedsMoneyError) -> None:
+    """Say that a range would need outside money, and which does not."""
+    note(f"refused: {error}; nothing is written")
+    if error.widest is not None:
+        note(f"the widest range found that needs none: --truthful {error.widest:.4g}")
+    else:
+        note("no narrower range was found that needs none")
+
+
+def print_proof(proof: Proof, found: Design) -> None:
+    """Print what may be reported, what honesty earns, and what was tried."""
+    game, menus = found.agreed.game, proof.menus
+    digits = min(decimals(found.agreed.payoffs) - 3, 8)
+    say(f"\nHonesty pays: {game.name_of(menus.claimant)} is not asked, and receives what is left\n")
+    print_table(
+        ["organization", "reports", "menu from", "to", "points", "rent", "rebate"],
+        [
+            [
+                game.name_of(i),
+                f"{menus.fields[i]} = {menus.reports[i]:,.6g}",
+                f"{menus.points[i].min():,.6g}",
+                f"{menus.points[i].max():,.6g}",
+                f"{menus.points[i].size}",
+                money(float(proof.rents[i]), digits),
+                money(float(proof.rebates[i]), digits),
+            ]
+            for i in menus.asked
+        ],
+        left=(0, 1),
+    )
+    welfare = found.agreed.social_welfare
+    exact = [i for i in menus.asked if exact_steps(game, menus.fields[i], i)]
+    print_facts(
+        [
+            ("surplus", f"{proof.surplus:,.{digits}f}, {proof.surplus / welfare:.3%} of welfare"),
+            (
+                "least surplus",
+                f"{proof.least_surplus:,.{digits}f} at {proof.profiles_tried:,} profiles of "
+                "reports that were tried: no outside money",
+            ),
+            (
+                "holds",
+                "ex post: if the others are honest, no report from the menu gains, whatever the "
+                "true figures in the menus"
+                + ("; for costs after any contribution of one's own too" if exact else ""),
+            ),
+            ("does not cover", "figures that are not reported, and organizations that collude"),
+            *([("ironed", f"{len(proof.ironed)} menu points dropped")] if proof.ironed else []),
+        ]
+    )
 
 
 def range_facts(found: Design, digits: int) -> list[tuple[str, str]]:

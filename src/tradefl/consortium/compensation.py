@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tradefl.consortium.schema import Compensation, shown, suggestion
+from tradefl.consortium.schema import Compensation, Truthful, shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import normalized
 from tradefl.game import (
@@ -36,6 +36,13 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
         *_misnamed(section.schedules, names, f"{file}: compensation.schedules"),
         *_misnamed(section.constants, names, f"{file}: compensation.constants"),
     ]
+    if section.truthful is not None:
+        place = f"{file}: compensation.truthful"
+        others = [name for name in names if name != section.truthful.claimant]
+        if section.truthful.claimant not in names:
+            what = f"no organization {section.truthful.claimant!r}"
+            problems.append(Problem(f"{place}.claimant", what))
+        problems += _misnamed(section.truthful.organizations, others, f"{place}.organizations")
     if len(names) < 2:
         what = "expected at least two organizations for the efficient rule"
         problems.append(Problem(f"{file}: organization", what))
@@ -95,11 +102,16 @@ def require_moderate(rule: EfficientRule, game: CoopetitionGame, file: str) -> N
 
 
 def compensation_section(
-    rule: EfficientRule, names: Sequence[str], target: str | None
+    rule: EfficientRule,
+    names: Sequence[str],
+    target: str | None,
+    truthful: Truthful | None = None,
 ) -> Compensation:
     """Return the section that describes a rule."""
+    optional = {"target": target, "truthful": truthful}
+    given: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
     return Compensation(
-        **({} if target is None else {"target": target}),
+        **given,
         pairs=[[names[i], names[j], amount] for i, j, amount in rule.extra],
         constants=dict(zip(names, rule.constants.tolist(), strict=True)),
         schedules={

@@ -24,6 +24,7 @@ from tradefl.consortium.schema import (
     PowerLawAccuracy,
     Settlement,
     Training,
+    Truthful,
 )
 from tradefl.errors import InputError, Problem
 from tradefl.game import (
@@ -188,12 +189,14 @@ class Consortium:
             return None
         return efficient_rule(self.compensation, self.names, str(self.source))
 
-    def designed(self, rule: EfficientRule, target: str | None = None) -> Consortium:
-        """Return the same consortium under the efficient rule."""
+    def designed(
+        self, rule: EfficientRule, target: str | None = None, truthful: Truthful | None = None
+    ) -> Consortium:
+        """Return the same consortium under the efficient rule, perhaps with a promise of truth."""
         return dataclasses.replace(
             self,
             mechanism=self.mechanism.model_copy(update={"rule": "efficient"}),
-            compensation=compensation_section(rule, self.names, target),
+            compensation=compensation_section(rule, self.names, target, truthful),
         )
 
     @cached_property

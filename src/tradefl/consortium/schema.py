@@ -21,6 +21,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -60,6 +61,7 @@ Address = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{40}$")]
 Bytes32 = Annotated[str, StringConstraints(pattern=r"^0x[0-9a-fA-F]{64}$")]
 Seconds = Annotated[int, Field(gt=0)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+Menu = Annotated[list[float], Field(min_length=1, max_length=50)]
 Levels = Annotated[list[Positive], Field(min_length=1, max_length=MOST_LEVELS)]
 # Only the first point that is wrong is reported: there may be millions.
 Points = Annotated[list[Point], FailFast()]
@@ -140,6 +142,43 @@ class Competition(Section):
     across_sectors: Intensity | None = None
 
 
+class TruthfulOrganization(Section):
+    """What one organization may report, and what comes of it: lists along its menu."""
+
+    figure: Name
+    exact: bool  # whether utility rises by steps of the welfare, as for pure costs
+    report: float
+    menu: Menu
+    performance: Menu  # P at the optimum of each report
+    welfare: Menu  # W there, payoff
+    utility: Menu  # U_i, payoff
+    surplus: Menu  # S, payoff
+    rebate: float  # R_i, payoff
+    redistribution: float  # T_i + R_i, payoff
+
+    @model_validator(mode="after")
+    def _same_length(self) -> TruthfulOrganization:
+        lists = (self.performance, self.welfare, self.utility, self.surplus)
+        if any(len(one) != len(self.menu) for one in lists):
+            raise PydanticCustomError(
+                "name", "{problem}", {"problem": "expected lists as long as the menu"}
+            )
+        return self
+
+
+class Truthful(Section):
+    """``[compensation.truthful]``: menus and proof, written by ``tradefl design``."""
+
+    claimant: Name  # who is not asked, and receives what is left
+    menus: Literal["agreed", "from reports"]
+    range: float | None = None  # the half width of menus that were written around reports
+    surplus: float
+    least_surplus: float  # of all profiles tried
+    profiles_tried: Annotated[int, Field(ge=1)]
+    ironed: list[str] = Field(default_factory=list)  # menu points that were dropped
+    organizations: Annotated[dict[str, TruthfulOrganization], BeforeValidator(_by_name)]
+
+
 class Compensation(Section):
     """``[compensation]``: the efficient rule's figures, as ``tradefl design`` writes them."""
 
@@ -149,6 +188,7 @@ class Compensation(Section):
     schedules: Annotated[
         dict[str, Points], BeforeValidator(_by_name)
     ]  # phi_i by name: [share, payoff], ascending
+    truthful: Truthful | None = None  # why nobody gains by misreporting
 
 
 MENU = Field(min_length=2, max_length=50)
@@ -313,6 +353,8 @@ __all__ = [
     "Settlement",
     "SqrtLossAccuracy",
     "Training",
+    "Truthful",
+    "TruthfulOrganization",
     "ValidationError",
     "described",
     "shown",

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from tradefl.consortium.schema import Truthful
 from tradefl.documents.base import Document, Part
 from tradefl.documents.self_enforcing import SelfEnforcing
 
@@ -59,3 +60,4 @@ class DesignDocument(Document):
     bonds_without_robust: float
     starts: list[StartOfDynamics]
     starts_that_reach_the_optimum: int
+    truthful: Truthful | None = None

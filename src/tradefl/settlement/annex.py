@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tradefl.consortium.schema import ACCURACY_MODELS, Accuracy, Energy, described
+from tradefl.consortium.schema import ACCURACY_MODELS, Accuracy, Energy, Truthful, described
 from tradefl.errors import InputError
 from tradefl.foreign import look_alikes, name_problem, normalized, parse_json
 
@@ -80,6 +80,27 @@ def energy_of(document: Mapping[str, Any]) -> dict[str, float]:
         return Energy.model_validate(document.get("energy")).model_dump()
     except ValidationError as error:
         raise _first(f"{PLACE}: energy", error) from None
+
+
+def promise_of(document: Mapping[str, Any]) -> Truthful | None:
+    """Return the promise that honesty pays of an annex, ``None`` if it has none.
+
+    Raises
+    ------
+    InputError
+        One of its figures is wrong, or it is of other organizations.
+    """
+    section = document.get("truthful")
+    if section is None:
+        return None
+    try:
+        promise = Truthful.model_validate(section)
+    except ValidationError as error:
+        raise _first(f"{PLACE}: truthful", error) from None
+    if {promise.claimant, *promise.organizations} != set(document["organizations"]):
+        what = "expected a claimant and all other organizations"
+        raise InputError.at(f"{PLACE}: truthful", what)
+    return promise
 
 
 def number_of(document: Mapping[str, Any], key: str) -> float:

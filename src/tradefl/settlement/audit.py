@@ -15,14 +15,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
+from tradefl.incentives.promise import Check, consistent, recomputed
 from tradefl.settlement.agreed import agreed_game
 from tradefl.settlement.agreement import TERMS_FIELDS, Agreement, checksum, keccak
+from tradefl.settlement.annex import promise_of, read_annex
 from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.checks import Checks, Difference, figures
@@ -206,6 +209,7 @@ class _Book:
         else:
             if consortium is not None:
                 self._against_file(agreement, consortium)
+                self._recomputed(consortium)
             self._windows(agreement, state)
             self._deposits(agreement, state)
             reports, stakes = self._reports(agreement, state)
@@ -257,6 +261,7 @@ class _Book:
         self._created(agreement)
         if isinstance(agreement.rule, EfficientTerms):
             self._schedules(agreement, agreement.rule)
+            self._promise(agreement, agreement.rule)
         return agreement
 
     def _created(self, agreement: Agreement) -> None:
@@ -279,6 +284,43 @@ class _Book:
             problem = unsuitable(points, agreement.wei_per_payoff)
             if problem is not None:
                 self.notes.append(f"{name}: its schedule is not as the rule wants it; {problem}")
+
+    def _promise(self, agreement: Agreement, rule: EfficientTerms) -> None:
+        """Check the promise that honesty pays, as far as the annex shows it."""
+        promise = promise_of(read_annex(agreement.annex))
+        if promise is None:
+            return
+        for check in consistent(promise):
+            self._close(f"annex: {check.place}", check)
+        n, rate = len(agreement), agreement.wei_per_payoff
+        for i, name in enumerate(agreement.names):
+            if name == promise.claimant:
+                continue
+            net = sum(rule.constant(n, i, j) for j in range(n))
+            expected = promise.organizations[name].redistribution
+            # Each constant is rounded to a wei, and the figure is a double.
+            tolerance = n / rate + 2.0**-50 * abs(expected) * n
+            self._close(
+                f"annex: {name}: redistribution",
+                Check(name, expected, float(Fraction(net, rate)), tolerance),
+            )
+        if promise.menus == "from reports":
+            self.notes.append(
+                "the menus were written around the reports: honesty pays only once they are agreed "
+                "and figures are reported afresh"
+            )
+
+    def _recomputed(self, consortium: Consortium) -> None:
+        """Work the promise out again from all figures of the file."""
+        for check in recomputed(consortium):
+            self._close(f"{consortium.source}: compensation.truthful: {check.place}", check)
+
+    def _close(self, place: str, check: Check) -> None:
+        """Compare two doubles that may differ by rounding."""
+        if check.agrees:
+            self.compare(place, True, True)
+        else:
+            self.compare(place, f"{check.expected:.12g}", f"{check.found:.12g}")
 
     def _unpublished(self, own: str, consortium: Consortium | None) -> None:
         """Compare what a contract says before its agreement is published: terms and hashes."""

@@ -344,6 +344,9 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
     quality = consortium.organizations.quality
     if np.any(quality != 1.0):
         document["quality"] = quality.tolist()
+    promise = None if consortium.compensation is None else consortium.compensation.truthful
+    if promise is not None and rule.name == EfficientTerms.name:
+        document["truthful"] = promise.model_dump(exclude_none=True)
     if consortium.training is not None:  # what everybody signs of how updates become a model
         document["training"] = training_terms(consortium)
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

@@ -1,0 +1,190 @@
+"""The promise that honesty pays, as it is written: menus and proof in the file and in the annex.
+
+``[compensation.truthful]`` holds for every organization that is asked its menu, what the optimum
+is worth to it and to all for each report, its utility, what is left, its rebate and what it
+receives. :func:`consistent` checks the section by itself, as everybody can; :func:`recomputed`
+works it out again from the whole file, as an auditor with all figures can.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tradefl.consortium.schema import Truthful, TruthfulOrganization
+from tradefl.errors import InputError
+from tradefl.game import CoopetitionGame
+from tradefl.incentives.optima import Optima, Reports
+from tradefl.incentives.truthful import Mechanism, Menus, Proof, exact_steps
+
+if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
+    from tradefl.design import Design
+
+# Recomputed figures agree to this share of the welfare of the consortium.
+TOLERANCE = 1e-9
+
+
+class Check(NamedTuple):
+    """A figure of a promise: where it is, what it must be, what it is, how far it may be off."""
+
+    place: str
+    expected: float
+    found: float
+    tolerance: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it is what it must be."""
+        return abs(self.expected - self.found) <= self.tolerance
+
+
+def section(proof: Proof, game: CoopetitionGame) -> Truthful:
+    """Return ``[compensation.truthful]`` of a proof."""
+    menus, names = proof.menus, [game.name_of(i) for i in range(game.size)]
+    organizations = {}
+    for i in menus.asked:
+        axis = proof.axes[i]
+        organizations[names[i]] = TruthfulOrganization(
+            figure=str(menus.fields[i]),
+            exact=exact_steps(game, menus.fields[i], i),
+            report=float(menus.reports[i]),
+            menu=menus.points[i].tolist(),
+            performance=axis.performance.tolist(),
+            welfare=axis.welfare.tolist(),
+            utility=axis.utility.tolist(),
+            surplus=proof.surplus_on_axes[i].tolist(),
+            rebate=float(proof.rebates[i]),
+            redistribution=float(proof.redistribution[i]),
+        )
+    return Truthful(
+        claimant=names[menus.claimant],
+        menus=menus.origin,
+        **({} if proof.range is None else {"range": proof.range}),
+        surplus=proof.surplus,
+        least_surplus=proof.least_surplus,
+        profiles_tried=proof.profiles_tried,
+        ironed=[f"{names[i]}: {point!r}" for i, point in proof.ironed],
+        organizations=organizations,
+    )
+
+
+def written(consortium: Consortium, designed: Design, proof: Proof) -> Consortium:
+    """Return the consortium under the rule, with its menus and the proof."""
+    menus, names = proof.menus, consortium.names
+    lists: dict[str, list[tuple[float, ...] | None]] = {}
+    for i in menus.asked:
+        column = f"{menus.fields[i]}_menu"
+        lists.setdefault(column, [None] * len(names))[i] = tuple(menus.points[i].tolist())
+    organizations = dataclasses.replace(
+        consortium.organizations, menus={key: tuple(value) for key, value in lists.items()}
+    )
+    found = dataclasses.replace(consortium, organizations=organizations)
+    return found.designed(designed.rule, "truthful", section(proof, consortium.game))
+
+
+def agreed_menus(consortium: Consortium, claimant: int) -> Menus | None:
+    """Return the menus of a file, ``None`` if it has none.
+
+    Raises
+    ------
+    InputError
+        Somebody other than the claimant has no menu, or more than one.
+    """
+    who, game = consortium.organizations, consortium.game
+    if not who.menus:
+        return None
+    fields: list[str | None] = []
+    points, reports = [], np.full(len(consortium), np.nan)
+    for i, name in enumerate(who.names):
+        own = {key: lists[i] for key, lists in who.menus.items() if lists[i] is not None}
+        if i == claimant:
+            fields.append(None)
+            points.append(np.empty(0))
+            continue
+        if len(own) != 1:
+            what = (
+                "has no menu, and others have one; give it one, or make it the residual claimant"
+                if not own
+                else f"has {len(own)} menus; a rule can ask for one figure of each organization"
+            )
+            raise InputError.at(f"{consortium.source}: organization {name!r}", what)
+        ((key, menu),) = own.items()
+        field = key.removesuffix("_menu")
+        fields.append(field)
+        points.append(np.array(menu, dtype=float))
+        reports[i] = np.broadcast_to(getattr(game, field), game.size)[i]
+    return Menus(claimant, tuple(fields), tuple(points), reports, "agreed")
+
+
+def consistent(promise: Truthful) -> Iterator[Check]:
+    """Yield what everybody can check of a promise: it needs no figure that is not in it."""
+    paid = 0.0
+    size = max((abs(w) for one in promise.organizations.values() for w in one.welfare), default=1.0)
+    tolerance = TOLERANCE * size
+    count = len(promise.organizations)
+    for name, one in promise.organizations.items():
+        menu, slope = np.array(one.menu), np.array(one.performance)
+        if not one.exact:
+            fall = float(np.maximum(-np.diff(slope), 0.0).max())
+            yield Check(f"{name}: fall of P over its menu", 0.0, fall, TOLERANCE)
+            steps = np.diff(menu) * (slope[:-1] + slope[1:]) / 2.0
+        else:
+            steps = np.diff(one.welfare)
+        for k, (step, rise) in enumerate(zip(steps, np.diff(one.utility), strict=True)):
+            place = f"{name}: utility from {menu[k]:g} to {menu[k + 1]:g}"
+            yield Check(place, float(step), float(rise), tolerance)
+        yield Check(f"{name}: rebate", min(one.surplus) / count, one.rebate, tolerance)
+        short = max(-min(one.surplus), 0.0)
+        yield Check(f"{name}: outside money", 0.0, short, tolerance)
+        paid += one.redistribution
+    yield Check(
+        "outside money at a profile tried", 0.0, max(-promise.least_surplus, 0.0), tolerance
+    )
+
+
+def recomputed(consortium: Consortium) -> Iterator[Check]:
+    """Yield the figures of a file's promise against those that its figures give."""
+    promise = None if consortium.compensation is None else consortium.compensation.truthful
+    if promise is None:
+        return
+    names, game = consortium.names, consortium.game
+    menus = agreed_menus(consortium, names.index(promise.claimant))
+    if menus is None:
+        raise InputError.at(
+            f"{consortium.source}: organization", "expected the menus of compensation.truthful"
+        )
+    mechanism = Mechanism(game, menus, Optima(Reports(game, menus.fields)))
+    found = mechanism.optima(menus.reports[None, :])
+    tolerance = TOLERANCE * abs(float(found.welfare[0]))
+    paid, rebates = mechanism.redistribution(menus.reports)
+    yield Check("surplus", mechanism.surplus(menus.reports), promise.surplus, tolerance)
+    for i in menus.asked:
+        one = promise.organizations[names[i]]
+        axis = mechanism.axis(menus.reports, i)
+        columns = {
+            "menu": (menus.points[i], one.menu),
+            "performance": (axis.performance, one.performance),
+            "welfare": (axis.welfare, one.welfare),
+            "utility": (axis.utility, one.utility),
+            "surplus": (mechanism.surplus_on_axis(menus.reports, i), one.surplus),
+        }
+        for key, (mine, theirs) in columns.items():
+            for point, a, b in zip(menus.points[i], mine, theirs, strict=True):
+                yield Check(f"{names[i]}: {key} at {point:g}", float(a), b, tolerance)
+        yield Check(f"{names[i]}: rebate", float(rebates[i]), one.rebate, tolerance)
+        yield Check(
+            f"{names[i]}: redistribution by the proof",
+            float(paid[i]),
+            one.redistribution,
+            tolerance,
+        )
+    rule = consortium.efficient_rule
+    if rule is not None:
+        for name, mine, theirs in zip(
+            names, paid.tolist(), rule.net_constants.tolist(), strict=True
+        ):
+            yield Check(f"{name}: redistribution as paid", mine, theirs, tolerance)
