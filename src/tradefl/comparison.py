@@ -17,10 +17,12 @@ import numpy.typing as npt
 from tradefl.design import ROUNDING, Target, design
 from tradefl.game import CoopetitionGame, EfficientRule
 from tradefl.game.welfare import price_of_anarchy
-from tradefl.solvers import Solution, solve
+from tradefl.notebook import Shown, drawn
+from tradefl.solvers import Solution, game_of, solve
 from tradefl.tuning import tune
 
 if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
     from tradefl.documents.comparison import CompareDocument, ComparedRule
 
 Array = npt.NDArray[np.float64]
@@ -120,8 +122,8 @@ class Outcome:
         )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Comparison:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Shown):
     """All rules of one consortium.
 
     Attributes
@@ -137,6 +139,28 @@ class Comparison:
     optimum: Solution
     outcomes: tuple[Outcome, ...]
     remarks: tuple[str, ...]
+
+    def plot(self) -> Any:
+        """Return an Altair chart of what each organization gains under each rule.
+
+        Raises
+        ------
+        MissingExtraError
+            The ``charts`` extra is not installed.
+        """
+        return drawn("comparison", self)
+
+    def _title(self) -> str:
+        return f"of {len(self.outcomes)} rules for {self.optimum.game.title}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [("social optimum", f"{self.optimum.social_welfare:,.6g}")]
+
+    def _records(self) -> list[dict[str, Any]]:
+        rows = [outcome.document().to_dict() for outcome in self.outcomes]
+        return [
+            {key: value for key, value in row.items() if key != "organizations"} for row in rows
+        ]
 
     def document(self) -> CompareDocument:
         """Return the JSON document ``tradefl/compare/1``."""
@@ -157,35 +181,48 @@ class Comparison:
 
 
 def compare(
-    game: CoopetitionGame,
+    game: CoopetitionGame | Consortium,
     *,
     rule: EfficientRule | None = None,
-    target: Target = "equal-gain",
+    target: Target | None = None,
     watch: Callable[[str], None] = lambda _: None,
-    **options: Any,
+    tolerance: float | None = None,
+    max_iterations: int | None = None,
+    time_limit: float | None = None,
 ) -> Comparison:
     """Compare the rules on a game.
 
     Parameters
     ----------
     game
-        The game; its gamma is that of the paper's rule.
+        A game or a consortium; its gamma is that of the paper's rule.
     rule
-        The efficient rule to compare; default: one that is designed here.
+        The efficient rule to compare; default: that of the consortium, unless there is a
+        ``target``; where it has none, one that is designed here.
     target
-        How a rule that is designed here splits the gain.
+        How a rule that is designed here splits the gain; default: equally.
     watch
-        Told what is done.
-    **options
-        Of the planner.
+        Called with the name of each stage as it starts.
+    tolerance, max_iterations, time_limit
+        Of the planner; see :func:`~tradefl.solvers.solve`.
 
     Raises
     ------
     ValueError
         As :func:`~tradefl.design.design` does.
     """
+    if rule is None and target is None:
+        rule = getattr(game, "efficient_rule", None)
+    target = "equal-gain" if target is None else target
+    game = game_of(game)
     watch("the optimum")
-    optimum = solve(game.with_incentive_intensity(0.0), "planner", **options)
+    optimum = solve(
+        game.with_incentive_intensity(0.0),
+        "planner",
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        time_limit=time_limit,
+    )
     without = solve(game.with_incentive_intensity(0.0))
     remarks = list(optimum.remarks)
     gamma = game.incentive_intensity

@@ -38,15 +38,18 @@ from tradefl.game.rules import MAX_BREAKPOINTS
 from tradefl.game.welfare import payoffs_without_redistribution, price_of_anarchy
 from tradefl.incentives.radius import Radius, radius
 from tradefl.incentives.robust import steeper, steepness
-from tradefl.solvers import Solution, dbr, solve
+from tradefl.notebook import Shown
+from tradefl.solvers import Solution, dbr, game_of, solve
 
 if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
     from tradefl.documents.design import DesignDocument
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 Target = Literal["equal-gain", "proportional-gain", "least-cash"]
 
+WEI_PER_PAYOFF = 10**15  # where nothing else is agreed
 TARGETS: tuple[Target, ...] = get_args(Target)
 DECIMALS = 9  # of a data fraction: parts per billion, as on the chain
 # Breakpoints nearer to each other than this are one: between them rounding to wei would count.
@@ -90,8 +93,8 @@ class Start:
     settled: bool
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Design:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Design(Shown):
     """The efficient rule of a consortium, and what was verified of it.
 
     Attributes
@@ -174,6 +177,20 @@ class Design:
         """From how many of the starts best responses led to ``pi*``."""
         return sum(start.reached for start in self.starts)
 
+    def _title(self) -> str:
+        return f"of the efficient rule for {self.agreed.game.title}, {self.target}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("social welfare", f"{self.agreed.social_welfare:,.6g}"),
+            ("payments", f"{self.cash:,.6g}"),
+            ("verified", "yes" if self.verified() else "no"),
+        ]
+
+    def _records(self) -> list[dict[str, Any]]:
+        rows = self.to_dict()["organizations"]
+        return [{key: value for key, value in row.items() if key != "schedule"} for row in rows]
+
     def document(self) -> DesignDocument:
         """Return the JSON document ``tradefl/design/1``."""
         from tradefl.documents.design import DesignDocument, DesignedOrganization, StartOfDynamics
@@ -235,26 +252,29 @@ class Design:
 
 
 def design(
-    game: CoopetitionGame,
+    game: CoopetitionGame | Consortium,
     target: Target = "equal-gain",
     *,
     robust: float = 0.0,
     split: Array | None = None,
     breakpoints: int = MAX_BREAKPOINTS,
-    wei_per_payoff: int = 10**15,
+    wei_per_payoff: int | None = None,
     seed: int = 0,
     random_starts: int = RANDOM_STARTS,
     optimum: Solution | None = None,
     without: Solution | None = None,
     watch: Callable[[str], None] = lambda _: None,
-    **options: Any,
+    tolerance: float | None = None,
+    max_iterations: int | None = None,
+    time_limit: float | None = None,
 ) -> Design:
     """Work out and verify the efficient rule of a game.
 
     Parameters
     ----------
     game
-        The game; its own rule does not matter.
+        A game or a consortium; its own rule does not matter. ``Consortium.designed`` returns the
+        consortium under the rule that is found.
     target
         ``equal-gain``: everybody gains the same; ``proportional-gain``: everybody gains the same
         share of its payoff without compensation; ``least-cash``: the smallest sum of payments
@@ -269,15 +289,16 @@ def design(
         Of each schedule, at most; 4 to 32. ``d_i*`` and the ends are always among them, then
         D_min and where the levels end.
     wei_per_payoff
-        The exchange rate of the settlement, to verify what will be settled.
+        The exchange rate of the settlement, to verify what will be settled; default: the
+        consortium's, or 10^15.
     seed, random_starts
         Of the random starts of best responses.
     optimum, without
         The planner's solution and the equilibrium without compensation, where they are known.
     watch
-        Told what is done.
-    **options
-        Of the planner.
+        Called with the name of each stage as it starts.
+    tolerance, max_iterations, time_limit
+        Of the planner; see :func:`~tradefl.solvers.solve`.
 
     Raises
     ------
@@ -286,6 +307,10 @@ def design(
         proportion because somebody has no positive payoff without compensation; the optimum
         cannot be stated in parts per billion, or the schedules in wei.
     """
+    if wei_per_payoff is None:
+        section = getattr(game, "settlement", None)
+        wei_per_payoff = WEI_PER_PAYOFF if section is None else section.wei_per_payoff
+    game = game_of(game)
     if target not in TARGETS:
         raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
     if not 4 <= breakpoints <= MAX_BREAKPOINTS:
@@ -299,7 +324,17 @@ def design(
         raise ValueError(f"robust: expected a number in [0, 1), got {robust!r}")
     watch("the optimum")
     bare = game.with_incentive_intensity(0.0)
-    optimum = solve(bare, "planner", **options) if optimum is None else optimum
+    optimum = (
+        solve(
+            bare,
+            "planner",
+            tolerance=tolerance,
+            max_iterations=max_iterations,
+            time_limit=time_limit,
+        )
+        if optimum is None
+        else optimum
+    )
     without = solve(bare) if without is None else without
     profile = in_decimals(game, optimum.profile)
     watch("schedules")

@@ -29,6 +29,7 @@ import numpy as np
 from tradefl.game import CoopetitionGame, EfficientRule, Payoffs, StrategyProfile, payoffs
 from tradefl.game.accuracy import shortest
 from tradefl.game.payoff import compute_joules, damage_by_competitor, data_costs
+from tradefl.notebook import Shown
 
 if TYPE_CHECKING:
     from tradefl.documents.statement import OneStatement
@@ -80,8 +81,8 @@ class Line:
     exact: Decimal
 
 
-@dataclasses.dataclass(frozen=True)
-class Statement:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Statement(Shown):
     """One organization's payoff, line by line.
 
     ``totals`` holds the terms of Eq. (11) as the solution reports them (overhead and damage
@@ -100,6 +101,25 @@ class Statement:
     def payoff(self) -> float:
         """``C_i``, Eq. (11)."""
         return self.totals["payoff"]
+
+    def _title(self) -> str:
+        return f"of {self.organization} in {self.consortium}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [("payoff", money(self.payoff, self.decimals))]
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "section": line.section,
+                "equation": line.equation,
+                "item": line.item,
+                "counterparty": line.counterparty,
+                "calculation": line.calculation,
+                "amount": float(self.printed(line)),
+            }
+            for line in self.lines
+        ]
 
     def section(self, name: str) -> tuple[Line, ...]:
         """Return the lines of one section."""

@@ -26,7 +26,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.game import CoopetitionGame
-from tradefl.solvers import Solution, solve
+from tradefl.notebook import Shown
+from tradefl.solvers import Solution, game_of, solve
+
+if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
 
 if TYPE_CHECKING:
     from tradefl.documents.tuning import TuneDocument
@@ -57,8 +61,8 @@ class Point:
     status: str
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Tuning:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Tuning(Shown):
     """The best incentive intensity, the curve behind it, and what it means for each.
 
     Attributes
@@ -86,6 +90,20 @@ class Tuning:
     def gain(self) -> Array | None:
         """What each gains at gamma* against ``gamma = 0``, shape ``(N,)``."""
         return None if self.best is None else self.best.payoffs - self.without.payoffs
+
+    def _title(self) -> str:
+        return f"of {self.without.game.title}: {len(self.curve):,} gammas tried"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        if self.best is None:
+            return [("gamma*", "none is individually rational")]
+        return [
+            ("gamma*", f"{self.best.game.incentive_intensity:.6g}"),
+            ("social welfare", f"{self.best.social_welfare:,.6g}"),
+        ]
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [dataclasses.asdict(point) for point in self.curve]
 
     def document(self) -> TuneDocument:
         """Return the JSON document ``tradefl/tune/1``."""
@@ -130,7 +148,7 @@ class Tuning:
 
 
 def tune(
-    game: CoopetitionGame,
+    game: CoopetitionGame | Consortium,
     *,
     method: str = "exact",
     individual_rationality: bool = True,
@@ -142,7 +160,7 @@ def tune(
     Parameters
     ----------
     game
-        The game; its own gamma does not matter.
+        A game or a consortium; its own gamma does not matter.
     method
         The solver that finds the equilibrium at each gamma.
     individual_rationality
@@ -157,6 +175,7 @@ def tune(
     ValueError
         An option is out of range, or the method is the planner.
     """
+    game = game_of(game)
     if largest is not None and not (np.isfinite(largest) and largest > 0.0):
         raise ValueError(f"largest: expected a number > 0, got {largest!r}")
     if points < 3:

@@ -15,7 +15,7 @@ from tradefl.errors import InputError
 
 if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
-    from tradefl.settlement.chains import Chain, FeeCaps
+    from tradefl.settlement.chains import FeeCaps
     from tradefl.settlement.settle import Settlement
 
 MaxDeposit = Annotated[
@@ -29,17 +29,8 @@ MaxDeposit = Annotated[
 ]
 
 
-def commit(
-    chain: Chain, agreement: Agreement, accounts: Sequence[str], max_deposit: int | None
-) -> None:
-    """Print what a first deposit commits to; refuse what exceeds the cap or fits no block."""
-    from tradefl.settlement.session import commitment, require_deposit_within, undeposited
-
-    waiting = undeposited(chain, agreement, accounts)
-    if not waiting:
-        return
-    require_deposit_within(agreement, waiting, max_deposit)
-    facts = commitment(chain, agreement, waiting)
+def print_signed(facts: Sequence[tuple[str, str]]) -> None:
+    """Print what first deposits commit to."""
     warn("what a deposit signs:")
     width = max(len(label) for label, _ in facts)
     for label, text in facts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import click
 
@@ -12,7 +12,6 @@ from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
 from tradefl.errors import InputError
-from tradefl.solvers import solve
 
 if TYPE_CHECKING:
     from tradefl.negotiation.verification import Verification
@@ -58,22 +57,16 @@ def audit(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl audit"):
-        from tradefl.settlement.agreement import parsed_address
-        from tradefl.settlement.audit import audit as audited
         from tradefl.settlement.chains import RpcChain
+        from tradefl.settlement.settling import audit as audited
     replayed = None
     with progress(f"auditing {contract or file}"):
         consortium = None if file is None else load(file)
-        if rpc is None or contract is None:
-            verdict = _rehearsed(consortium)
-        else:
-            contract = parsed_address("--contract", contract)
-            chain = RpcChain(rpc)
-            verdict = audited(chain, contract, consortium, from_block)
-            if negotiation:
-                from tradefl.negotiation.verification import verify
+        verdict = audited(consortium, rpc=rpc, contract=contract, first_block=from_block)
+        if negotiation and rpc is not None:
+            from tradefl.negotiation.verification import verify
 
-                replayed = verify(chain, contract, consortium, first_block=from_block)
+            replayed = verify(RpcChain(rpc), verdict.contract, consortium, first_block=from_block)
     if as_json:
         part = {} if replayed is None else {"negotiation": replayed.to_dict()}
         print_json(verdict.to_dict() | part)
@@ -84,20 +77,6 @@ def audit(
             _print_negotiation(replayed)
     if not verdict.agrees or not (replayed is None or replayed.agrees):
         raise click.exceptions.Exit(1)
-
-
-def _rehearsed(consortium: Any) -> Audit:
-    """Settle on an embedded chain, and audit that."""
-    from tradefl.settlement.accounts import embedded
-    from tradefl.settlement.audit import audit as audited
-
-    parties = embedded(consortium)
-    solution = solve(consortium)
-    agreement = parties.agreement
-    reports = agreement.reports(solution.profile)
-    settlement = parties.settlement(dict(zip(agreement.addresses, reports, strict=True)))
-    settlement.run(operator=parties.operator)
-    return audited(settlement.chain, settlement.contract, parties.consortium)
 
 
 def _print(verdict: Audit, file: Path | None) -> None:

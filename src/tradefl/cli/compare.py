@@ -55,9 +55,8 @@ def compare(
         consortium = load(file)
         try:
             found = compare_rules(
-                consortium.game,
-                rule=consortium.efficient_rule if target is None else None,
-                target=target or "equal-gain",  # type: ignore[arg-type]  # the option sees to it
+                consortium,
+                target=target,  # type: ignore[arg-type]  # the option sees to it
                 watch=lambda what: show(f"comparing {file}: {what}"),
             )
         except ValueError as error:

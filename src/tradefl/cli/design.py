@@ -127,7 +127,7 @@ def design(
         try:
             if truthful is None:
                 chosen: Any = target  # one of them: the option sees to it
-                found = design_game(consortium.game, chosen, **options)
+                found = design_game(consortium, chosen, **options)
             else:
                 found, proof = _truthful(consortium, truthful, residual, figure or [], options)
         except NeedsMoneyError as error:

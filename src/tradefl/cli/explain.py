@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import click
-import numpy as np
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method
 from tradefl.cli.output import note, print_json, print_table, progress, say
 from tradefl.consortium import Consortium, load
-from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import normalized
-from tradefl.game import StrategyProfile
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
@@ -64,7 +61,9 @@ def explain(
         if profile is None:
             solution = solve_game(consortium, method)
         else:
-            solution = settled_solution(consortium, read_json(profile), profile)
+            from tradefl.settlement.profile import settled_solution
+
+            solution = settled_solution(consortium, profile, note)
         statements = [solution.statement(i) for i in who]
         in_wei = _in_wei(consortium, solution, who) if wei else None
     if as_json:
@@ -75,42 +74,6 @@ def explain(
         _print(solution, statements, in_wei, who)
     if solution.status == "iteration_limit":
         raise click.exceptions.Exit(1)
-
-
-def settled_solution(consortium: Consortium, document: Any, place: object) -> Solution:
-    """Return the contributions of a document as settled, in whole ppb and hertz, with their proof.
-
-    Raises
-    ------
-    InputError
-        The document does not fit the consortium.
-    """
-    from tradefl.settlement import Agreement
-    from tradefl.settlement.agreed import game_on_agreed_strategies
-    from tradefl.settlement.profile import reports_of
-    from tradefl.settlement.stand_ins import addresses_or_stand_ins
-
-    addresses = addresses_or_stand_ins(consortium.organizations.addresses)
-    agreement = Agreement.of(consortium, addresses)
-    reports = reports_of(
-        document,
-        place,
-        agreement,
-        lambda: solve_game(consortium).profile.cpu_hz.tolist(),
-        note,
-        consortium,
-    )
-    return Solution.certified(
-        game_on_agreed_strategies(consortium, agreement),
-        StrategyProfile(
-            np.array([report.data_ppb / 1e9 for report in reports]),
-            np.array([float(report.cpu_hz) for report in reports]),
-        ),
-        finished=True,
-        method="as settled",
-        iterations=0,
-        runtime_seconds=0.0,
-    )
 
 
 def print_statements(consortium: Consortium, solution: Solution, who: list[int]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,13 +25,11 @@ from tradefl.cli.output import (
 from tradefl.cli.solve import print_solution
 from tradefl.consortium import Consortium, load
 from tradefl.errors import InputError
-from tradefl.solvers import Solution
 
 if TYPE_CHECKING:
     from tradefl.negotiation import Ruling, Standing
+    from tradefl.negotiation.session import Negotiation
     from tradefl.settlement.agreement import Agreement
-
-METHOD = "negotiation"
 
 
 def negotiate(
@@ -65,22 +62,14 @@ def negotiate(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl negotiate"):
-        from tradefl.negotiation.in_process import negotiate as in_process
-        from tradefl.negotiation.processes import unhurried
-        from tradefl.negotiation.protocol import TOLERANCE
-        from tradefl.settlement import Agreement
-        from tradefl.settlement.stand_ins import addresses_or_stand_ins
+        from tradefl.negotiation.session import negotiate as negotiated
 
     consortium = load(file)
-    began = time.perf_counter()
     if processes:
-        standing, agreement = _with_processes(consortium, rpc)
+        solution = _with_processes(consortium, rpc)
     else:
         with status(f"negotiating {file}"):
-            addresses = addresses_or_stand_ins(consortium.organizations.addresses)
-            agreement = Agreement.of(unhurried(consortium), addresses)
-            standing, _ = in_process(consortium, agreement)
-    solution = _solution(consortium, agreement, standing, time.perf_counter() - began)
+            solution = negotiated(consortium)
     document = solution.to_dict()
     if output is not None:
         write_json(document, output, private=True)
@@ -88,46 +77,18 @@ def negotiate(
         print_json(document)
     else:
         print_solution(solution)
-    if not solution.certificate.is_equilibrium(TOLERANCE):
-        note(_shortfall(agreement, standing))
+    if not solution.is_equilibrium:
+        note(solution.shortfall)
         raise click.exceptions.Exit(1)
-
-
-def _solution(
-    consortium: Consortium, agreement: Agreement, standing: Standing, seconds: float
-) -> Solution:
-    """Return where a negotiation has ended, judged by the whole file under the agreed figures."""
-    from tradefl.negotiation.agent import profile_of
-    from tradefl.settlement.agreed import agreed_game
-
-    return Solution.certified(
-        agreed_game(consortium, agreement),
-        profile_of(standing.reports),
-        finished=standing.over,
-        method=METHOD,
-        iterations=standing.moves,
-        runtime_seconds=seconds,
-        remarks=("proposals have nine digits: a regret of that size remains",),
-    )
-
-
-def _shortfall(agreement: Agreement, standing: Standing) -> str:
-    """Return why a negotiation did not end in an equilibrium."""
-    skipped = standing.skipped
-    if not skipped:
-        return "not an equilibrium: the negotiation ended before everybody had stopped moving"
-    names = ", ".join(
-        agreement.names[i] for i in sorted({turn % len(agreement) for turn in skipped})
-    )
-    return f"not an equilibrium: turns passed unused, of {names}"
 
 
 # --- a process for each ---------------------------------------------------------------------------
 
 
-def _with_processes(consortium: Consortium, rpc: str | None) -> tuple[Standing, Agreement]:
+def _with_processes(consortium: Consortium, rpc: str | None) -> Negotiation:
     """Negotiate with a process for each organization, and show what happens on the board."""
-    from tradefl.negotiation import processes
+    from tradefl.negotiation.processes import NoAnvilError
+    from tradefl.negotiation.session import negotiate as negotiated
 
     shown = 0
     show: Callable[[Sequence[Sequence[str]]], None] | None = None
@@ -152,8 +113,8 @@ def _with_processes(consortium: Consortium, rpc: str | None) -> tuple[Standing, 
             shown = len(standing.rulings)
 
         try:
-            return processes.negotiate(consortium, rpc, deployed=deployed, watch=watch)
-        except processes.NoAnvilError as error:
+            return negotiated(consortium, processes=True, rpc=rpc, deployed=deployed, watch=watch)
+        except NoAnvilError as error:
             (problem,) = error.problems
             what = (
                 f"needs {problem.place}: {problem.message}; or name a development node with --rpc"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import sys
 import tempfile
@@ -25,16 +24,14 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from tradefl.consortium.files import atomic_write
+from tradefl.consortium.files import json_text as json_text
+from tradefl.consortium.files import write_json as write_json
 from tradefl.errors import InputError
-from tradefl.foreign import escaped_json
 from tradefl.text import printable
 
 # A line may be longer than the terminal, which wraps it; a number must never be cut.
 LINE_WIDTH = 10_000
 TABLE_ROWS = 30
-# Above this many organizations JSON comes without indentation, which is many times faster.
-INDENT_UP_TO = 1000
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
 _quiet = False
@@ -207,22 +204,7 @@ def require_distinct(paths: Mapping[str, Path | None]) -> None:
 def print_json(document: Any) -> None:
     """Print exactly one JSON document on stdout."""
     unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8"
-    _emit(_json(document, ascii_only=not unicode) + "\n")
-
-
-def write_json(document: Any, path: Path, *, private: bool = False) -> None:
-    """Write one JSON document to a file, whole or not at all.
-
-    A private one holds figures that rivals would like to read.
-    """
-    atomic_write(path, (_json(document) + "\n").encode(), private=private)
-
-
-def _json(document: Any, *, ascii_only: bool = False) -> str:
-    large = len(document.get("organizations") or ()) > INDENT_UP_TO
-    indent = None if large else 2
-    text = json.dumps(document, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
-    return escaped_json(text)
+    _emit(json_text(document, ascii_only=not unicode) + "\n")
 
 
 def print_table(

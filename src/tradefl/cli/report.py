@@ -8,12 +8,11 @@ from typing import Annotated
 import click
 
 from tradefl.cli.declaring import Option
-from tradefl.cli.explain import settled_solution
 from tradefl.cli.options import File, Method, NoTune
 from tradefl.cli.output import note, require_distinct, require_writable, status
 from tradefl.comparison import Comparison, compare
 from tradefl.consortium import Consortium, load
-from tradefl.consortium.files import atomic_write, read_json
+from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
@@ -74,7 +73,9 @@ def report(
         if profile is None:
             solution = solve_game(consortium, method)
         else:
-            solution = settled_solution(consortium, read_json(profile), profile)
+            from tradefl.settlement.profile import settled_solution
+
+            solution = settled_solution(consortium, profile, note)
         tuning = None
         if not no_tune:
             show(f"tuning {file}; --no-tune leaves it out")
@@ -107,7 +108,7 @@ def _tuned(consortium: Consortium, method: str) -> Tuning:
         The method cannot serve this consortium at some gamma.
     """
     try:
-        return tune_game(consortium.game, method=method)
+        return tune_game(consortium, method=method)
     except ValueError as error:
         raise InputError.at(f"--method {method}", str(error)) from None
 
@@ -125,7 +126,7 @@ def _compared(consortium: Consortium) -> Comparison | None:
     if not 2 <= len(consortium) <= COMPARED_UP_TO:
         return None
     try:
-        return compare(consortium.game, rule=consortium.efficient_rule)
+        return compare(consortium)
     except ValueError as error:
         raise InputError.at(consortium.source, str(error)) from None
 

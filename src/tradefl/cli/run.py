@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
 from tradefl.cli.declaring import Option
-from tradefl.cli.explain import print_statements, settled_solution
+from tradefl.cli.explain import print_statements
 from tradefl.cli.options import (
     Aggregation,
     AssumedHostile,
@@ -37,22 +39,21 @@ from tradefl.cli.output import (
     require_writable,
     say,
     status,
-    write_json,
     yes_no,
 )
-from tradefl.cli.settle import audited, print_settlement, progress_text
+from tradefl.cli.settle import print_settlement, progress_text
 from tradefl.cli.solve import print_solution
 from tradefl.cli.train import print_training, require_contributions, require_converged, show_round
-from tradefl.consortium import Consortium, load
-from tradefl.consortium.files import atomic_write
+from tradefl.consortium import load
 from tradefl.errors import InputError, MissingExtraError
-from tradefl.solvers import DEFAULT_METHOD, Solution, solve
+from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.statement import decimals, money
-from tradefl.training_document import deviations
 from tradefl.tuning import tune
 
-SCHEMA = "tradefl/run/1"
 REPORT = "report.html"
+
+if TYPE_CHECKING:
+    from tradefl.pipeline import Run
 
 
 def run(
@@ -87,12 +88,12 @@ def run(
 
     Example: tradefl run examples/drug_discovery.toml -o results
     """
-    from tradefl.federation import train
+    import tradefl.federation  # noqa: F401  says what to install where it is missing
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl run"):
-        from tradefl.settlement.accounts import embedded
-        from tradefl.settlement.profile import reports_of
+        from tradefl.pipeline import run as run_all
+        from tradefl.settlement.profile import settled_solution
 
     reporting = output is not None and _require_folder(output)
     consortium = load(file)
@@ -113,43 +114,34 @@ def run(
         assumed_hostile=assumed_hostile,
         seed=seed,
     )
-    for key, what in deviations(plan.agreed(consortium.training).identity(), consortium):
-        raise InputError.at(f"--{key.replace('_', '-')}", what)
-    with status(f"solving {file}"):
-        parties = embedded(consortium)  # refuses what cannot be settled before anybody trains
-        solution = solve(consortium, method)
-    if solution.status in ("iteration_limit", "infeasible"):
-        what = f"{method} found no equilibrium that can be settled ({solution.status})"
-        raise InputError.at("--method", what)
-    training = train(plan, profile=solution.profile, watch=show_round)
+    with contextlib.ExitStack() as display:
+        showing: list[Callable[[str], None]] = []
+
+        def stage(name: str) -> None:
+            display.close()  # rounds print lines of their own
+            if name != "training":
+                what = f"{name} {file}" if name == "solving" else name
+                showing[:] = [display.enter_context(status(what))]
+
+        done = run_all(
+            consortium,
+            plan,
+            method=method,
+            stage=stage,
+            watch_round=show_round,
+            watch_step=lambda step: showing[0](progress_text(step)),
+        )
+    solution, training, settled = done.solution, done.training, done.settlement
     # Nobody pays for a model that is worth nothing before the partners have looked at it.
-    if not (require_contributions(training) and require_converged(training)):
+    if not (require_contributions(training) and require_converged(training)) or settled is None:
         raise click.exceptions.Exit(1)
-    trained = training.to_dict()
-    with status("settling") as show:
-        agreement = parties.agreement
-        reports = reports_of(trained, "what training measured", agreement, list, note, consortium)
-        settlement = parties.settlement(dict(zip(agreement.addresses, reports, strict=True)))
-        settlement.run(operator=parties.operator, watch=lambda step: show(progress_text(step)))
-        verdict, settled = audited(settlement, parties)
-    document: dict[str, Any] = {
-        "schema": SCHEMA,
-        "consortium": consortium.name,
-        "solution": solution.to_dict(),
-        "training": trained,
-        "settlement": settled,
-    }
-    for text in (*training.notices, *parties.notes, *verdict.notes):
+    document = done.to_dict()
+    for text in done.notes:
         note(text)
     if output is not None:
-        try:
-            output.mkdir(exist_ok=True)
-        except OSError as error:
-            raise InputError.at(output, f"cannot be made: {error.strerror}") from None
-        for part in ("solution", "training", "settlement"):
-            write_json(document[part], output / f"{part}.json", private=True)
+        done.write(output)
         if reporting:
-            _write_report(output, consortium, solution, None if no_tune else method)
+            _write_report(output, done, None if no_tune else method)
     if as_json:
         print_json(document)
     else:
@@ -157,16 +149,14 @@ def run(
         say()
         print_training(training)
         say()
-        print_statements(
-            consortium, settled_solution(consortium, trained, "what training measured"), [0]
-        )
+        print_statements(consortium, settled_solution(consortium, training), [0])
         say()
-        print_settlement(settlement, settled, verdict)
+        print_settlement(settled.settlement, document["settlement"], settled.audit)
         say()
         _print_summary(solution, document)
     if output is not None and reporting:
         note(f"wrote {output / REPORT}")
-    if not verdict.agrees:
+    if not done.agrees:
         raise click.exceptions.Exit(1)
 
 
@@ -184,30 +174,18 @@ def _require_folder(path: Path) -> bool:
     return True
 
 
-def _write_report(
-    folder: Path, consortium: Consortium, solution: Solution, tuned_by: str | None
-) -> None:
-    """Write what ``tradefl report`` makes of the documents that lie in the folder."""
-    from tradefl.report import read_settlement, read_training, report
-
-    path = folder / REPORT
-    tuning = None
+def _write_report(folder: Path, done: Run, tuned_by: str | None) -> None:
+    """Write what ``tradefl report`` draws of the documents in the folder."""
+    path, tuning = folder / REPORT, None
     with status(f"drawing {path}") as show:
         if tuned_by is not None:
-            show(f"tuning {consortium.source}; --no-tune leaves it out")
+            show(f"tuning {done.consortium.source}; --no-tune leaves it out")
             try:
-                tuning = tune(consortium.game, method=tuned_by)
+                tuning = tune(done.consortium, method=tuned_by)
             except ValueError as error:  # what was settled does not depend on it
                 note(f"{path} has no curve over gamma: {error}")
         show(f"drawing {path}")
-        page = report(
-            consortium,
-            solution,
-            tuning=tuning,
-            training=read_training(folder / "training.json", consortium),
-            settlement=read_settlement(folder / "settlement.json", consortium),
-        )
-        atomic_write(path, page.encode(), private=True)
+        done.write_report(folder, tuning)
 
 
 def _print_summary(solution: Solution, document: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 
-from tradefl.cli.acting import MaxDeposit, commit
+from tradefl.cli.acting import MaxDeposit, print_signed
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import (
     ChainId,
@@ -43,17 +42,13 @@ from tradefl.cli.output import (
     status,
     write_json,
 )
-from tradefl.consortium import Consortium, load
-from tradefl.consortium.files import read_json
+from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD
 
 if TYPE_CHECKING:
-    from tradefl.settlement.accounts import Parties
-    from tradefl.settlement.agreement import Agreement
-    from tradefl.settlement.attestation import Attestation
     from tradefl.settlement.audit import Audit
-    from tradefl.settlement.settle import Attest, Progress, Settlement, State
+    from tradefl.settlement.settle import Progress, Settlement, State
 
 POLL_SECONDS = 2.0
 RECEIPTS = 100  # rows of the table; --json has them all
@@ -135,8 +130,8 @@ def settle(
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("tradefl settle"):
-        from tradefl.settlement.accounts import embedded, on_node
-        from tradefl.settlement.agreement import parsed_address
+        from tradefl.settlement.ethereum import parsed_address
+        from tradefl.settlement.settling import settle as settled
 
     _require_rpc(
         rpc,
@@ -172,75 +167,49 @@ def settle(
         raise InputError.at("--accounts", "cannot stand beside --keystore")
     if contract is not None:
         contract = parsed_address("--contract", contract)
-    if payout is not None:
-        if not re.fullmatch(r"0x[0-9a-fA-F]{40}", payout) or int(payout, 16) == 0:
-            what = f"expected 0x and 40 hexadecimal digits, not all zero, got {payout!r}"
-            raise InputError.at("--payout", what)
-        payout = parsed_address("--payout", payout)
     with status(f"settling {file}") as show:
-        consortium = load(file)
-        parties: Parties
-        if not rpc:
-            parties = embedded(consortium)
-        else:
-            parties = on_node(
-                consortium,
-                rpc,
-                contract=contract,
-                keystore=keystore,
-                password_file=password_file,
-                prompt=lambda: password_prompt(keystore),
-                expected_chain_id=chain_id,
-                confirmations=confirmations or 0,
-                timeout=timeout or 120.0,
-                first_block=from_block,
-                organizations=organization or (),
-                caps=fee_caps(max_fee, max_priority_fee, max_total_fee),
-                state=state_folder,
-            )
-        reports = _reports(consortium, parties.agreement, profile, method) if report else {}
-        attest, serials = _attestations(attestations, parties.agreement)
-        if rpc:
-            commit(parties.chain, parties.agreement, parties.accounts, max_deposit)
-        if payout == parties.agreement.vault:
-            raise InputError.at("--payout", "expected another address than that of the vault")
-        settlement = parties.settlement(
-            reports,
-            attest,
-            watch=lambda step: show(progress_text(step)),
+        done = settled(
+            load(file),
+            profile,
+            method=method,
+            report=report,
+            rpc=rpc,
             contract=contract,
-            first_block=from_block,
-            serials=serials,
+            keystore=keystore,
+            password_file=password_file,
+            password=lambda: password_prompt(keystore),
+            organizations=organization or (),
+            attestations=attestations,
+            max_deposit=max_deposit,
             payout=payout,
-        )
-        if rpc is not None and int(parties.agreement.verifier, 16):
-            note(f"contract {settlement.contract}")  # what the verifier signs for
-        state = settlement.run(
-            operator=parties.operator,
+            chain_id=chain_id,
+            caps=fee_caps(max_fee, max_priority_fee, max_total_fee) if rpc else None,
+            state=state_folder,
+            confirmations=confirmations or 0,
+            timeout=timeout or 120.0,
+            first_block=from_block,
+            sign=print_signed,
+            started=_print_contract if rpc else lambda _: None,
             watch=lambda step: show(progress_text(step)),
-            wait=lambda until, state: wait and _wait(settlement, until, state, show),
+            wait=lambda settlement, until, state: wait and _wait(settlement, until, state, show),
         )
-        verdict, document = audited(settlement, parties, from_block)
-    for text in (*parties.notes, *verdict.notes, *_overruled(settlement, state)):
+    for text in done.notes:
         note(text)
+    document, settlement = done.to_dict(), done.settlement
     if output is not None:
         write_json(document, output)
     if as_json:
         print_json(document)
     else:
-        print_settlement(settlement, document, verdict)
-    if not _finished(settlement, state) or not verdict.agrees:
+        print_settlement(settlement, document, done.audit)
+    if not _finished(settlement, done.state) or not done.audit.agrees:
         raise click.exceptions.Exit(1)
 
 
-def audited(
-    settlement: Settlement, parties: Parties, from_block: int = 0
-) -> tuple[Audit, dict[str, Any]]:
-    """Audit a settlement; return the verdict, and the settlement's document with it."""
-    from tradefl.settlement.audit import audit
-
-    verdict = audit(settlement.chain, settlement.contract, parties.consortium, from_block)
-    return verdict, settlement.document(verdict.verdict).to_dict()
+def _print_contract(settlement: Settlement) -> None:
+    """Print the contract that a verifier signs for."""
+    if settlement.agreement.has_verifier:
+        note(f"contract {settlement.contract}")
 
 
 def _require_rpc(rpc: Sequence[str] | None, options: dict[str, object]) -> None:
@@ -249,62 +218,6 @@ def _require_rpc(rpc: Sequence[str] | None, options: dict[str, object]) -> None:
             if value is not None:
                 what = "requires --rpc: an embedded chain exists only within one run"
                 raise InputError.at(option, what)
-
-
-def _reports(
-    consortium: Consortium, agreement: Agreement, profile: Path | None, method: str
-) -> dict[str, Any]:
-    """Return what each account reports: from the document, or solved."""
-    from tradefl.settlement.profile import read_reports
-    from tradefl.solvers import solve
-
-    def solution() -> Any:
-        solved = solve(consortium, method)
-        if solved.status == "iteration_limit":
-            raise InputError.at(
-                "--method", f"{method} found no equilibrium; settle a --profile, or another method"
-            )
-        return solved.profile
-
-    if profile is None:
-        reports = agreement.reports(solution())
-    else:
-        reports = read_reports(
-            profile, agreement, lambda: solution().cpu_hz.tolist(), note, consortium
-        )
-    return dict(zip(agreement.addresses, reports, strict=True))
-
-
-def _attestations(path: Path | None, agreement: Agreement) -> tuple[Attest | None, dict[str, int]]:
-    """Return who looks up the verifier's attestations, and their serial numbers by account."""
-    if path is None:
-        return None, {}
-    from tradefl.settlement.attestation import read_attestations
-
-    given = read_attestations(read_json(path), path, agreement.names)
-    addresses = dict(zip(agreement.names, agreement.addresses, strict=True))
-    by_account = {addresses[name]: one for name, one in given.items()}
-
-    def attest(account: str, _: Any) -> Attestation:
-        if account not in by_account:
-            name = agreement.names[agreement.addresses.index(account)]
-            raise InputError.at(path, f"holds no signature for {name!r}")
-        return by_account[account]
-
-    return attest, {account: one.serial for account, one in by_account.items()}
-
-
-def _overruled(settlement: Settlement, state: State) -> list[str]:
-    """Return whose report on the chain is another than what was asked for: it stands."""
-    return [
-        f"{name}: d = {place.report.data_ppb:,} ppb, f = {place.report.cpu_hz:,} Hz stands on the "
-        f"chain, not {wanted.data_ppb:,} ppb, {wanted.cpu_hz:,} Hz; a report is made once, or with "
-        "a higher serial number of the verifier"
-        for name, place in zip(settlement.agreement.names, state.places, strict=True)
-        if (wanted := settlement.reports.get(place.account)) is not None
-        and place.reported
-        and wanted != place.report
-    ]
 
 
 def progress_text(progress: Progress) -> str:

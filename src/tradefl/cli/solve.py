@@ -177,9 +177,8 @@ def solved(consortium: Consortium, method: str, given: dict[str, Any]) -> Soluti
             Problem(_option(name), f"is no option of method {method}") for name in unknown
         )
     # The game is valid by now, so what a solver refuses is an option.
-    game = consortium.game
     try:
-        return solve_game(game, method, **options)
+        return solve_game(consortium, method, **options)
     except ValueError as error:
         name, _, what = str(error).partition(": ")
         raise InputError.at(_option(name), what) from None

@@ -38,10 +38,10 @@ def tune(
     Example: tradefl tune examples/paper.toml
     """
     with progress(f"tuning {file}"):
-        game = load(file).game
+        consortium = load(file)
         try:
             tuning = tune_game(
-                game, method=method, individual_rationality=not no_ir, largest=largest
+                consortium, method=method, individual_rationality=not no_ir, largest=largest
             )
         except ValueError as error:
             name, _, what = str(error).partition(": ")

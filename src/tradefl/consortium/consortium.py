@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,9 @@ from tradefl.game import (
 )
 from tradefl.game import Competition as Rho
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Array = npt.NDArray[np.float64]
 
 
@@ -58,7 +61,7 @@ def accuracy_model(section: Accuracy, points: Array | None = None) -> AccuracyMo
     return SqrtLoss(section.epochs, section.untrained_loss)
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Consortium:
     """A consortium as its file describes it.
 
@@ -98,6 +101,130 @@ class Consortium:
     points: Array | None = None
     ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
     source: Path = dataclasses.field(default=Path("consortium.toml"))
+
+    @classmethod
+    def from_game(
+        cls,
+        game: CoopetitionGame,
+        *,
+        name: str | None = None,
+        samples: Sequence[int] | npt.NDArray[np.int64] | None = None,
+        sectors: Sequence[str | None] | None = None,
+        addresses: Sequence[str | None] | None = None,
+        settlement: Settlement | None = None,
+        training: Training | None = None,
+    ) -> Consortium:
+        """Return the consortium that plays a game: it can be written, trained and settled.
+
+        Parameters
+        ----------
+        game
+            The game; its figures are the consortium's. Without a deadline it gets one that
+            everybody meets.
+        name
+            The consortium's name; default: the game's title.
+        samples
+            ``|S_i|``, shape ``(N,)``, for training; default: the game's ``data_units`` if they
+            are whole numbers, otherwise the bits.
+        sectors, addresses
+            Of each organization, ``None`` where it has none.
+        settlement, training
+            The sections of the file.
+
+        Raises
+        ------
+        InputError
+            A name or a number is not one that a file may have, or the accuracy function is one of
+            your own: fit a curve to its points (:func:`~tradefl.game.fit_empirical`).
+        """
+        from tradefl.consortium.arrays import consortium_of_game
+
+        return consortium_of_game(
+            game,
+            game.title if name is None else name,
+            samples=samples,
+            sectors=sectors,
+            addresses=addresses,
+            settlement=settlement,
+            training=training,
+        )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        name: str,
+        accuracy: AccuracyModel,
+        competition: npt.ArrayLike | Rho | None = None,
+        measure: Literal["bits", "samples"] = "bits",
+        unit: float = 1.0,
+        incentive_intensity: float = 0.0,
+        compute_weight: float = 1.0,
+        overhead_weight: float = 1.0,
+        min_data_fraction: float = 0.01,
+        deadline_seconds: float = np.inf,
+        capacitance: float = 1e-27,
+        download_watts: float = 0.0,
+        upload_watts: float = 0.0,
+        compensation: EfficientRule | None = None,
+        settlement: Settlement | None = None,
+        training: Training | None = None,
+    ) -> Consortium:
+        """Return the consortium of a pandas data frame, one organization a row.
+
+        Parameters
+        ----------
+        frame
+            The columns of an organizations file; ``cpu_levels_hz`` holds lists, or text with
+            semicolons. Without a column ``name`` the index names the organizations.
+        name
+            The consortium's name.
+        accuracy
+            ``P``: :class:`~tradefl.game.SqrtLoss`, :class:`~tradefl.game.PowerLaw` or
+            :class:`~tradefl.game.Empirical`.
+        competition
+            rho: an ``(N, N)`` array, scipy.sparse, or a :class:`~tradefl.game.Competition`;
+            default: nobody competes.
+        measure, unit
+            What Omega counts, and how much of it is one unit.
+        incentive_intensity, compute_weight, overhead_weight, min_data_fraction, deadline_seconds
+            As in :class:`~tradefl.game.CoopetitionGame`.
+        capacitance, download_watts, upload_watts, compensation
+            Likewise.
+        settlement, training
+            The sections of the file.
+
+        Raises
+        ------
+        InputError
+            With every problem found, by row and column.
+        """
+        from tradefl.consortium.arrays import consortium_of_frame
+
+        return consortium_of_frame(
+            frame,
+            name,
+            accuracy=accuracy,
+            competition=competition,
+            measure=measure,
+            unit=unit,
+            incentive_intensity=incentive_intensity,
+            compute_weight=compute_weight,
+            overhead_weight=overhead_weight,
+            min_data_fraction=min_data_fraction,
+            deadline_seconds=deadline_seconds,
+            capacitance=capacitance,
+            download_watts=download_watts,
+            upload_watts=upload_watts,
+            compensation=compensation,
+            settlement=settlement,
+            training=training,
+        )
+
+    def __repr__(self) -> str:
+        """Return one line, however many organizations there are."""
+        return f"<Consortium {self.name}: {len(self):,} organizations, {self.mechanism.rule} rule>"
 
     def __len__(self) -> int:
         return len(self.organizations)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import uuid
 from pathlib import Path
+from typing import Any
 
 from tradefl.errors import InputError
-from tradefl.foreign import read_json, read_text
+from tradefl.foreign import escaped_json, read_json, read_text
 
-__all__ = ["atomic_write", "read_json", "read_text"]
+__all__ = ["atomic_write", "json_text", "read_json", "read_text", "write_json"]
+
+# Above this many organizations JSON comes without indentation, which is many times faster.
+INDENT_UP_TO = 1000
 
 
 def atomic_write(
@@ -78,3 +83,24 @@ def _keep_owner_and_mode(path: Path, before: os.stat_result, *, secret: bool) ->
             if path.stat().st_gid != before.st_gid:
                 mode &= 0o707
     path.chmod(mode)
+
+
+def write_json(document: Any, path: Path, *, private: bool = False) -> None:
+    """Write one JSON document to a file, whole or not at all.
+
+    A private one holds figures that rivals would like to read.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist, or the file cannot be written.
+    """
+    atomic_write(path, (json_text(document) + "\n").encode(), private=private)
+
+
+def json_text(document: Any, *, ascii_only: bool = False) -> str:
+    """Return a JSON document as text, free of control characters."""
+    large = len(document.get("organizations") or ()) > INDENT_UP_TO
+    indent = None if large else 2
+    text = json.dumps(document, ensure_ascii=ascii_only, allow_nan=False, indent=indent)
+    return escaped_json(text)

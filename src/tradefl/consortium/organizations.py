@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import io
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -27,7 +28,7 @@ from tradefl.consortium.tables import (
     whole,
 )
 from tradefl.errors import MOST_PROBLEMS, InputError, Problem
-from tradefl.foreign import spreadsheet_cell
+from tradefl.foreign import look_alikes, spreadsheet_cell
 
 Array = npt.NDArray[np.float64]
 
@@ -239,7 +240,7 @@ def read_organizations(path: Path) -> Organizations:
         if name not in cells:
             valid[name] = [default] * size
             continue
-        adapter, valid[name] = _adapter(name), []
+        adapter, valid[name] = adapter_of(name), []
         for first in range(0, size, SLICE):
             part = cells[name][first : first + SLICE]
             try:
@@ -292,7 +293,23 @@ def _ranges(
     return ranges
 
 
-def _adapter(name: str) -> TypeAdapter[list[Any]]:
+def identity_problems(names: Sequence[str], addresses: Sequence[str | None]) -> list[str]:
+    """Return which names and addresses occur twice, and which names look alike."""
+    problems = []
+    for what, values in (("name", names), ("address", addresses)):
+        counts = Counter(value.lower() if what == "address" else value for value in values if value)
+        problems += [
+            f"{what} {value!r} occurs {times} times" for value, times in counts.items() if times > 1
+        ]
+    # ascii() shows which characters differ.
+    problems += [
+        f"the names {name!a} and {twin!a} look alike; rename one of them"
+        for name, twin in look_alikes(names)
+    ]
+    return problems
+
+
+def adapter_of(name: str) -> TypeAdapter[list[Any]]:
     """Return the validator of a whole column, under the rules of the field of that name."""
     field = name.removesuffix("_low").removesuffix("_high") if name in RANGES else name
     rule: Any = get_type_hints(Organization, include_extras=True)[field]

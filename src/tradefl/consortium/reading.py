@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,11 +16,16 @@ from tradefl.consortium import ranges, schema
 from tradefl.consortium.compensation import efficient_rule, require_moderate
 from tradefl.consortium.competitors import competition, read_matrix, section_problems
 from tradefl.consortium.consortium import Consortium
-from tradefl.consortium.organizations import Organizations, descending_levels, read_organizations
+from tradefl.consortium.organizations import (
+    Organizations,
+    descending_levels,
+    identity_problems,
+    read_organizations,
+)
 from tradefl.consortium.schema import described, shown, suggestion
 from tradefl.consortium.tables import SUFFIXES, Marks, plain, read_columns
 from tradefl.errors import SHOWN, InputError, Problem
-from tradefl.foreign import look_alikes, parse_toml, read_text
+from tradefl.foreign import parse_toml, read_text
 from tradefl.game import Competition, SectorCompetition
 from tradefl.text import quoted
 
@@ -245,7 +249,8 @@ class _Reader:
                     f"organization {organizations.names[i]!r}: cpu_levels_hz",
                     f"expected ascending frequencies, got {shown(organizations.levels(int(i)))}",
                 )
-            self._duplicates(organizations)
+            for what in identity_problems(organizations.names, organizations.addresses):
+                self._problem("organization", what)
             for name, what in organizations.menu_problems():
                 self._problem(f"organization {name!r}", what)
         return organizations
@@ -262,19 +267,6 @@ class _Reader:
             if one is not None:
                 valid.append(one)
         return Organizations.of(valid) if len(valid) == len(entries) else None
-
-    def _duplicates(self, organizations: Organizations) -> None:
-        for what, values in (("name", organizations.names), ("address", organizations.addresses)):
-            counts = Counter(
-                value.lower() if what == "address" else value for value in values if value
-            )
-            for value, times in counts.items():
-                if times > 1:
-                    self._problem("organization", f"{what} {value!r} occurs {times} times")
-        for name, twin in look_alikes(organizations.names):
-            # ascii() shows which characters differ.
-            what = f"the names {name!a} and {twin!a} look alike; rename one of them"
-            self._problem("organization", what)
 
     def _rho(
         self, section: schema.Competition, organizations: Organizations

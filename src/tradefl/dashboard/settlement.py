@@ -104,15 +104,9 @@ def settled(consortium: Consortium, solution: Solution) -> SettlementDocument:
     from tradefl.settlement.agreement import settlement_extra
 
     with settlement_extra("settling"):
-        from tradefl.settlement.accounts import embedded
-        from tradefl.settlement.audit import audit
+        from tradefl.settlement.settling import settle
 
-    parties = embedded(consortium)
-    reports = parties.agreement.reports(solution.profile)
-    settlement = parties.settlement(dict(zip(parties.agreement.addresses, reports, strict=True)))
-    settlement.run(operator=parties.operator)
-    verdict = audit(settlement.chain, settlement.contract, parties.consortium)
-    return settlement.document(verdict.verdict)
+    return settle(consortium, solution).document
 
 
 # --- on any chain --------------------------------------------------------------------------------

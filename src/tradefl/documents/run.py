@@ -21,4 +21,4 @@ class RunDocument(Document):
     consortium: str
     solution: SolutionDocument
     training: TrainingDocument
-    settlement: SettlementDocument
+    settlement: SettlementDocument | None  # null where the training was worth nothing

@@ -13,6 +13,7 @@ from tradefl.consortium.schema import Training as Agreed
 from tradefl.errors import InputError, Parameter, Problem
 from tradefl.federation.datasets import DEFAULT_DATA
 from tradefl.federation.models import DEFAULT_MODEL
+from tradefl.federation.objects import plain
 from tradefl.federation.partition import Scheme
 from tradefl.federation.terms import DEADLINES, Deadline
 from tradefl.solvers import DEFAULT_METHOD, METHODS
@@ -31,7 +32,7 @@ class Plan:
     Attributes
     ----------
     consortium
-        The file.
+        The file; an empty text where the consortium itself is passed along.
     scheme
         The solver whose contributions are pledged.
     data, data_dir
@@ -70,7 +71,7 @@ class Plan:
         Let nodes take part that run another version of this package.
     """
 
-    consortium: str
+    consortium: str = ""
     scheme: str = DEFAULT_METHOD
     data: str = DEFAULT_DATA
     data_dir: str = ""
@@ -178,7 +179,8 @@ class Plan:
         free = {"consortium", "data_dir", "rounds", "join_seconds", "round_seconds", "output"}
         free |= {"checkpoint", "resume", "overwrite", "keys", "device", "learning_rate", "deadline"}
         own = {key: value for key, value in dataclasses.asdict(self).items() if key not in free}
-        return own | {"learning_rate": self.rate, "deadline": self.rule}
+        names = {"data": plain(self.data), "model": plain(self.model)}
+        return own | names | {"learning_rate": self.rate, "deadline": self.rule}
 
     # --- as Flower's run config: flat, with hyphens ----------------------------------------------
 

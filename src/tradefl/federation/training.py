@@ -25,6 +25,7 @@ from flwr.serverapp.strategy import Strategy
 
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
+from tradefl.consortium.playing import consortium_of
 from tradefl.errors import InputError, MissingExtraError, Parameter, Problem
 from tradefl.federation.aggregations import make_strategy
 from tradefl.federation.checkpoint import Checkpoint, restore_state, strategy_state
@@ -33,7 +34,8 @@ from tradefl.federation.datasets import Dataset, load_dataset
 from tradefl.federation.grid import EngineError, InProcessGrid, quiet, run_in_process
 from tradefl.federation.keys import public_keys
 from tradefl.federation.ledger import Ledger, Measured
-from tradefl.federation.models import LocalTraining, Model, Parameters, make_model
+from tradefl.federation.models import Factory, LocalTraining, Model, Parameters, make_model
+from tradefl.federation.objects import named, plain
 from tradefl.federation.partition import partition, shares
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
@@ -41,8 +43,9 @@ from tradefl.federation.strategy import UNREGISTERED, TradeFL, reaches_others
 from tradefl.federation.terms import Terms
 from tradefl.federation.updates import parameters_of, record_of
 from tradefl.federation.validation import ServerValidation, split_test
-from tradefl.game import StrategyProfile
-from tradefl.solvers import solve
+from tradefl.game import CoopetitionGame, StrategyProfile
+from tradefl.notebook import Shown
+from tradefl.solvers import Solution, solve
 from tradefl.training_document import deviations, terms_sha256
 
 if TYPE_CHECKING:
@@ -80,8 +83,8 @@ class RoundReport:
 Watch = Callable[[RoundReport], None]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Training:
+@dataclasses.dataclass(frozen=True, kw_only=True, repr=False)
+class Training(Shown):
     """What a training has come to.
 
     Attributes
@@ -115,6 +118,11 @@ class Training:
     validation_samples: int
 
     @property
+    def contributed(self) -> bool:
+        """Whether any update has ever counted; if none has, the model is untrained."""
+        return any(measured.rounds_credited for measured in self.ledger.measured())
+
+    @property
     def diverged(self) -> str:
         """Why the model is worth nothing, in words; empty if it is not so."""
         entries = self.ledger.entries
@@ -132,6 +140,16 @@ class Training:
                 f"{self.classes} classes"
             )
         return ""
+
+    def _title(self) -> str:
+        return f"of {self.plan.model} on {self.plan.data} for {self.consortium.name}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        rounds = len(self.accuracy) - 1
+        return [("rounds", f"{rounds:,}"), ("accuracy", f"{self.accuracy[-1]:.4f}")]
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [_organization(measured).to_dict() for measured in self.ledger.measured()]
 
     def document(self) -> TrainingDocument:
         """Return the JSON document ``tradefl/training/1``."""
@@ -193,6 +211,7 @@ def make_server_app(
     plan: Plan | None = None,
     *,
     profile: StrategyProfile | None = None,
+    consortium: Consortium | None = None,
     watch: Watch = lambda _: None,
     done: Callable[[Training], None] = lambda _: None,
 ) -> ServerApp:
@@ -202,7 +221,7 @@ def make_server_app(
     @server.main()
     def main(grid: Grid, context: Context) -> None:
         asked = Plan.from_run_config(context.run_config) if plan is None else plan
-        training = federate(grid, asked, profile=profile, watch=watch)
+        training = federate(grid, asked, profile=profile, consortium=consortium, watch=watch)
         if asked.output:
             document = json.dumps(training.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)
             atomic_write(Path(asked.output), (document + "\n").encode())
@@ -216,6 +235,7 @@ def federate(
     plan: Plan,
     *,
     profile: StrategyProfile | None = None,
+    consortium: Consortium | None = None,
     watch: Watch = lambda _: None,
 ) -> Training:
     """Train as planned with the nodes of a grid; write checkpoints and the document.
@@ -228,6 +248,8 @@ def federate(
         What to train.
     profile
         What is pledged; by default the consortium's solution by ``plan.scheme``.
+    consortium
+        Who trains; by default the file that the plan names.
     watch
         Called before the first round and after each.
 
@@ -241,7 +263,7 @@ def federate(
     if reaches_others(grid) and not plan.keys and not plan.allow_unregistered:
         what = f"{UNREGISTERED}, or set allow-unregistered = true"
         raise InputError.at("run config: keys", what)
-    consortium = load(Path(plan.consortium))
+    consortium = load(Path(plan.consortium)) if consortium is None else consortium
     plan = plan.agreed(consortium.training)
     require_places(plan)
     pledged = _solved(consortium, plan) if profile is None else profile
@@ -302,7 +324,7 @@ def federate(
         mean_loss, share = model.evaluate(parameters, x_test, y_test)
         if number == 0 and not math.isfinite(mean_loss):
             raise InputError.at(
-                Parameter("model", plan.model), "its loss before training is not finite"
+                Parameter("model", plain(plan.model)), "its loss before training is not finite"
             )
         accuracy.append(share)
         loss.append(mean_loss)
@@ -334,7 +356,7 @@ def federate(
             done = max(0, len(accuracy) - 1)
             raise EngineError([*error.problems, _interrupted(plan, done)]) from error
     return Training(
-        plan=plan,
+        plan=dataclasses.replace(plan, data=plain(plan.data), model=plain(plan.model)),
         consortium=consortium,
         ledger=strategy.ledger,
         accuracy=tuple(accuracy),
@@ -427,8 +449,8 @@ def samples_held(
     notices = []
     if sum(held) < sum(agreed):
         notices.append(
-            f"{plan.data} has {available:,} training samples, the consortium {sum(agreed):,}: "
-            "what each holds is scaled down in proportion"
+            f"{plain(plan.data)} has {available:,} training samples, the consortium "
+            f"{sum(agreed):,}: what each holds is scaled down in proportion"
         )
     if plan.partition == "dirichlet":
         parts = partition(
@@ -524,41 +546,67 @@ def _digest(dataset: Dataset) -> str:
 
 
 def train(
-    plan: Plan,
+    consortium: Consortium | CoopetitionGame | Plan,
+    profile: StrategyProfile | Solution | None = None,
+    plan: Plan | None = None,
     *,
+    scheme: str | None = None,
+    dataset: Dataset | None = None,
+    model: Model | Factory | None = None,
     backend: Backend = "in-process",
     ray: str = "",
-    profile: StrategyProfile | None = None,
     watch: Watch = lambda _: None,
 ) -> Training:
-    """Train as planned, with every organization on this machine.
+    """Train one model on everybody's pledged data, with every organization on this machine.
 
     Parameters
     ----------
-    plan, profile, watch
-        As in :func:`federate`.
+    consortium
+        Who trains: a consortium, or a game; or a plan that names the consortium's file.
+    profile
+        What is pledged: a profile or a solution; default: the solution by ``scheme``.
+    plan
+        What to train, how long, and how; default: the logistic model on the digits, five rounds.
+    scheme
+        The solver whose contributions are pledged; default: the plan's.
+    dataset
+        The data, instead of the plan's ``data``.
+    model
+        The model, or a function that makes it, instead of the plan's ``model``.
     backend
         ``"in-process"``: one organization after the other in this process; ``"ray"``: on Ray's
         workers, several at a time.
     ray
         The address of a cluster for ``"ray"``; empty: a cluster of our own on this machine.
+    watch
+        Called before the first round and after each.
 
     Raises
     ------
     InputError
-        As :func:`federate`; and ``EngineError`` if Ray cannot be repaired: then the checkpoint, if
+        As :func:`federate`; a data set or a model that is an object with ``"ray"``, whose workers
+        know names only; and ``EngineError`` if Ray cannot be repaired: then the checkpoint, if
         there is to be one, has the rounds before.
     MissingExtraError
         Ray is not installed.
     """
+    if isinstance(consortium, Plan):
+        plan, known = consortium, load(Path(consortium.consortium))
+    else:
+        known, plan = consortium_of(consortium), Plan() if plan is None else plan
+    if scheme is not None:
+        plan = dataclasses.replace(plan, scheme=scheme)
+    if isinstance(profile, Solution):
+        profile = profile.profile
     if backend == "ray" and importlib.util.find_spec("ray") is None:
         raise MissingExtraError(Parameter("backend", "ray"), "sweep")
     result: list[Training] = []
     repairs: list[str] = []
-    server = make_server_app(plan, profile=profile, watch=watch, done=result.append)
-    organizations = len(load(Path(plan.consortium)))
-    with quiet():
-        configs = [{"partition-id": k} for k in range(organizations)]
+    with quiet(), named(plan, dataset, model, backend) as plan:
+        server = make_server_app(
+            plan, profile=profile, consortium=known, watch=watch, done=result.append
+        )
+        configs = [{"partition-id": k} for k in range(len(known))]
         if backend == "ray":
             from tradefl.federation.ray_grid import RayGrid
 

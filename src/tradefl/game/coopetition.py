@@ -97,7 +97,7 @@ def _each(
     return array
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class CoopetitionGame:
     """The game ``G`` of Section IV: organizations, their strategies and their payoffs.
 
@@ -185,6 +185,10 @@ class CoopetitionGame:
     compensation: EfficientRule | None = None
     names: Sequence[str] | None = None
     title: str = "consortium"
+
+    def __repr__(self) -> str:
+        """Return one line, however many organizations there are."""
+        return f"<CoopetitionGame {self.title}: {self.size:,} organizations, {self.rule.name} rule>"
 
     def __post_init__(self, quality: Any) -> None:
         n = int(np.size(self.profitability))

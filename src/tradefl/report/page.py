@@ -7,18 +7,24 @@ from importlib import resources
 from tradefl._version import __version__
 from tradefl.comparison import Comparison
 from tradefl.consortium import Consortium
-from tradefl.documents.settlement import SettlementDocument
-from tradefl.documents.training import TrainingDocument
+from tradefl.consortium.playing import consortium_of
 from tradefl.errors import MissingExtraError
+from tradefl.game import CoopetitionGame
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
 from tradefl.report.blocks import Fact, Section, amounts, counted, kind
 from tradefl.report.frames import chosen
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
 from tradefl.report.proof import certificate_section, gamma_section, status_words
-from tradefl.report.records import settlement_section, training_section
+from tradefl.report.records import (
+    Source,
+    settlement_of,
+    settlement_section,
+    training_of,
+    training_section,
+)
 from tradefl.report.rules import rules_section
-from tradefl.solvers import Solution
+from tradefl.solvers import Solution, solve
 from tradefl.tuning import Tuning
 
 try:
@@ -29,29 +35,38 @@ except ImportError:
 
 
 def report(
-    consortium: Consortium,
-    solution: Solution,
+    consortium: Consortium | CoopetitionGame,
+    solution: Solution | None = None,
     *,
     tuning: Tuning | None = None,
     comparison: Comparison | None = None,
-    training: TrainingDocument | None = None,
-    settlement: SettlementDocument | None = None,
+    training: Source | None = None,
+    settlement: Source | None = None,
 ) -> str:
     """Return the report of a consortium: one HTML page that needs nothing else.
 
     Parameters
     ----------
     consortium
-        Whose report.
+        Whose report; a game's is that of its consortium.
     solution
-        Its contributions, solved or as settled.
+        Its contributions, solved or as settled; default: solved here.
     tuning
         The gamma curve; without it that section is left out.
     comparison
         The rules side by side; likewise.
     training, settlement
-        What has happened since; their sections are left out without them.
+        What has happened since: as returned, as documents, or their files; their sections are left
+        out without them.
+
+    Raises
+    ------
+    InputError
+        A document is of another consortium.
     """
+    consortium = consortium_of(consortium)
+    if solution is None:
+        solution = solve(consortium)
     who = chosen(solution)
     sections = [
         consortium_section(consortium, solution, who),
@@ -66,9 +81,10 @@ def report(
     if comparison is not None:
         sections.append(rules_section(comparison, who))
     if training is not None:
-        sections.append(training_section(training))
+        sections.append(training_section(training_of(training, consortium)))
     if settlement is not None:
-        sections.append(settlement_section(settlement, consortium, solution))
+        settled = settlement_of(settlement, consortium)
+        sections.append(settlement_section(settled, consortium, solution))
     sections += [statements_section(solution, who), equations.equations_section()]
     return _rendered(consortium.name, solution, sections)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from tradefl import charts
 from tradefl.consortium import Consortium
@@ -38,6 +40,38 @@ ROWS = 40
 Read = TypeVar("Read", TrainingDocument, SettlementDocument)
 
 
+class Documented(Protocol):
+    """What has a JSON document: a training, a settlement."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document."""
+
+
+# A training or a settlement: as it was returned, as its document, or the document's file.
+Source = Documented | Mapping[str, Any] | str | PathLike[str]
+
+
+def _content(source: Source, what: str) -> tuple[Any, object]:
+    """Return the JSON content of a source, and its place for messages."""
+    if isinstance(source, str | PathLike):
+        return read_json(Path(source)), Path(source)
+    return dict(source) if isinstance(source, Mapping) else source.to_dict(), what
+
+
+def training_of(source: Source, consortium: Consortium) -> TrainingDocument:
+    """Return a training's document however it is given; errors as :func:`read_training`."""
+    if isinstance(source, TrainingDocument):
+        return source
+    return _training(*_content(source, "training"), consortium)
+
+
+def settlement_of(source: Source, consortium: Consortium) -> SettlementDocument:
+    """Return a settlement's document however it is given; errors as :func:`read_settlement`."""
+    if isinstance(source, SettlementDocument):
+        return source
+    return _settlement(*_content(source, "settlement"), consortium)
+
+
 def read_training(path: Path, consortium: Consortium) -> TrainingDocument:
     """Return a training document.
 
@@ -46,8 +80,11 @@ def read_training(path: Path, consortium: Consortium) -> TrainingDocument:
     InputError
         It cannot be read, is no such document, or of another consortium.
     """
-    training = _read(path, TrainingDocument, consortium)
-    content = read_json(path)
+    return _training(read_json(path), path, consortium)
+
+
+def _training(content: Any, path: object, consortium: Consortium) -> TrainingDocument:
+    training = _checked(content, path, TrainingDocument, consortium)
     require_consistent(content, path)
     require_terms(content, consortium, path)
     if not len(training.accuracy) == len(training.loss) == training.rounds:  # without entries
@@ -67,7 +104,11 @@ def read_settlement(path: Path, consortium: Consortium) -> SettlementDocument:
     InputError
         It cannot be read, is no such document, or of another consortium.
     """
-    settlement = _read(path, SettlementDocument, consortium)
+    return _settlement(read_json(path), path, consortium)
+
+
+def _settlement(content: Any, path: object, consortium: Consortium) -> SettlementDocument:
+    settlement = _checked(content, path, SettlementDocument, consortium)
     if settlement.audit is None:
         what = "expected a table with the verdict of the audit"
         raise InputError.at(f"{path}: audit", what)
@@ -97,8 +138,7 @@ def require_agreement_of(
         raise InputError.at(f"{path}: agreement_hash", f"{what}: other terms were settled")
 
 
-def _read(path: Path, kind: type[Read], consortium: Consortium) -> Read:
-    content = read_json(path)
+def _checked(content: Any, path: object, kind: type[Read], consortium: Consortium) -> Read:
     members = content.get("organizations") if isinstance(content, dict) else None
     if isinstance(members, list) and len(members) != len(consortium):
         what = f"expected {len(consortium):,} of them, got {len(members):,}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from eth_account import Account
@@ -13,7 +15,8 @@ from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
 from tradefl.consortium.schema import shown, suggestion
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
+from tradefl.foreign import read_json
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import KeySigner
 from tradefl.settlement.terms import Report
@@ -160,3 +163,39 @@ def _typed_data(
         "expiry": expiry,
     }
     return domain, types, message
+
+
+def attestations_from(
+    source: str | PathLike[str] | Mapping[str, Any], agreement: Agreement
+) -> tuple[Callable[[str, Report], Attestation], dict[str, int]]:
+    """Return a function that looks up an account's attestation, and the serial numbers by account.
+
+    Parameters
+    ----------
+    source
+        The verifier's document, or its path.
+    agreement
+        Whose accounts the names of the document stand for.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_attestations`; the function, where an account has no signature.
+    """
+    place: object = Parameter("attestations")
+    if isinstance(source, Mapping):
+        document: Any = dict(source)
+    else:
+        place = Path(source)
+        document = read_json(place)
+    given = read_attestations(document, place, agreement.names)
+    addresses = dict(zip(agreement.names, agreement.addresses, strict=True))
+    by_account = {addresses[name]: attested for name, attested in given.items()}
+
+    def attest(account: str, _: Report) -> Attestation:
+        if account not in by_account:
+            name = agreement.names[agreement.addresses.index(account)]
+            raise InputError.at(place, f"holds no signature for {name!r}")
+        return by_account[account]
+
+    return attest, {account: attested.serial for account, attested in by_account.items()}

@@ -23,6 +23,7 @@ import numpy as np
 from tradefl.game import StrategyProfile
 from tradefl.game.equilibrium import certify
 from tradefl.incentives.promise import Check, consistent, recomputed
+from tradefl.notebook import Shown
 from tradefl.settlement.agreed import agreed_game
 from tradefl.settlement.agreement import TERMS_FIELDS, Agreement, checksum, keccak
 from tradefl.settlement.annex import promise_of, read_annex
@@ -50,8 +51,8 @@ SHOWN = 5
 SILENT = Report(data_ppb=0, cpu_hz=0)
 
 
-@dataclasses.dataclass(frozen=True)
-class Audit:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Audit(Shown):
     """The verdict, and what it rests on.
 
     Attributes
@@ -108,6 +109,19 @@ class Audit:
                 "reports and payments could not be checked"
             )
         return f"{self.checks:,} checks: everything agrees to the wei"
+
+    def _title(self) -> str:
+        return f"of {self.contract}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [("phase", self.phase.name.lower()), ("verdict", self.sentence)]
+
+    def _records(self) -> list[dict[str, Any]]:
+        whole = ("cpu_hz", "redistribution_wei", "stakes_wei")
+        return [
+            {key: int(value) if key in whole else value for key, value in row.items()}
+            for row in self.to_dict()["organizations"]
+        ]
 
     @property
     def verdict(self) -> SettlementVerdict:

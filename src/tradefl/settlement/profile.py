@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
 
 from tradefl.consortium import Consortium
 from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import shown, suggestion
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError, Parameter, Problem
+from tradefl.game import StrategyProfile
+from tradefl.settlement.agreed import game_on_agreed_strategies
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.arithmetic import PPB
+from tradefl.settlement.stand_ins import addresses_or_stand_ins
 from tradefl.settlement.terms import Report
+from tradefl.solvers import DEFAULT_METHOD, Solution, solve
 from tradefl.training_document import SCHEMA as TRAINING
 from tradefl.training_document import require_consistent, require_terms
 
@@ -21,6 +28,102 @@ SCHEMAS = ("tradefl/solution/1", TRAINING)
 # Where a document says how much of its data an organization used: measured before pledged.
 MEASURED = "measured_fraction"
 FRACTIONS = (MEASURED, "data_fraction")
+
+
+class Documented(Protocol):
+    """What has a JSON document: a training, or another record of contributions."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document."""
+
+
+# How contributions may be given: measured, solved, written down, or in a file.
+Contributions = StrategyProfile | Solution | Documented | Mapping[str, Any] | str | PathLike[str]
+
+
+def reports_for(
+    agreement: Agreement,
+    consortium: Consortium,
+    contributions: Contributions | None = None,
+    method: str = DEFAULT_METHOD,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Report]:
+    """Return what everybody reports, however the contributions are given.
+
+    Parameters
+    ----------
+    agreement, consortium
+        Whose contributions.
+    contributions
+        A strategy profile, a solution, a training, a document, or its path; default: the solution.
+    method
+        The solver of the solution, and of CPU frequencies that a document leaves out.
+    note
+        Called with each organization whose measured contribution is below D_min.
+
+    Raises
+    ------
+    InputError
+        As :func:`reports_of`; or the method finds no equilibrium.
+    """
+
+    def solution() -> StrategyProfile:
+        solved = solve(consortium, method)
+        if solved.status == "iteration_limit":
+            what = f"{method} found no equilibrium; settle a `profile`, or another method"
+            raise InputError.at(Parameter("method"), what)
+        return solved.profile
+
+    if contributions is None:
+        return agreement.reports(solution())
+    if isinstance(contributions, Solution):
+        contributions = contributions.profile
+    if isinstance(contributions, StrategyProfile):
+        if contributions.data_fraction.size != len(agreement):
+            what = (
+                f"expected {len(agreement):,} organizations, "
+                f"got {contributions.data_fraction.size:,}"
+            )
+            raise InputError.at(Parameter("profile"), what)
+        return agreement.reports(contributions)
+    place: object = Parameter("profile")
+    if isinstance(contributions, str | PathLike):
+        place = Path(contributions)
+        document = read_json(place)
+    elif isinstance(contributions, Mapping):
+        document = dict(contributions)
+    else:
+        document = contributions.to_dict()
+    levels = lambda: solution().cpu_hz.tolist()  # noqa: E731
+    return reports_of(document, place, agreement, levels, note, consortium)
+
+
+def settled_solution(
+    consortium: Consortium,
+    contributions: Contributions,
+    note: Callable[[str], None] = lambda _: None,
+) -> Solution:
+    """Return contributions as settled, in whole ppb and hertz, with their proof.
+
+    Raises
+    ------
+    InputError
+        They do not fit the consortium.
+    """
+    addresses = addresses_or_stand_ins(consortium.organizations.addresses)
+    agreement = Agreement.of(consortium, addresses)
+    reports = reports_for(agreement, consortium, contributions, note=note)
+    return Solution.certified(
+        game_on_agreed_strategies(consortium, agreement),
+        StrategyProfile(
+            np.array([report.data_ppb / PPB for report in reports]),
+            np.array([float(report.cpu_hz) for report in reports]),
+        ),
+        finished=True,
+        method="as settled",
+        iterations=0,
+        runtime_seconds=0.0,
+    )
 
 
 def read_reports(

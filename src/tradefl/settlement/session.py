@@ -247,6 +247,23 @@ def commitment(
     ]
 
 
+def first_deposits(
+    chain: Chain, agreement: Agreement, accounts: Sequence[str], max_deposit: int | None = None
+) -> list[tuple[str, str]]:
+    """Return what these accounts' first deposits commit to; nothing if all have deposited.
+
+    Raises
+    ------
+    InputError
+        A deposit is above ``max_deposit``, wei, or the largest call fits no block.
+    """
+    waiting = undeposited(chain, agreement, accounts)
+    if not waiting:
+        return []
+    require_deposit_within(agreement, waiting, max_deposit)
+    return commitment(chain, agreement, waiting)
+
+
 def undeposited(chain: Chain, agreement: Agreement, accounts: Sequence[str]) -> list[str]:
     """Return those of these organizations' accounts that have not deposited yet."""
     where = located(chain, agreement, accounts)

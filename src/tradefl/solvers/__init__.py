@@ -5,10 +5,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.solvers.solution import BoundTrace, Solution, Trace
+
+if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
+    from tradefl.game.strategy import StrategyProfile
+    from tradefl.solvers.cgbd import Master
+    from tradefl.solvers.dbr import Order
+    from tradefl.solvers.levels import Levels
 
 # A new solver is one file with solve(game, **options) -> Solution, and one name here.
 METHODS = ("exact", "cgbd", "cgbd-as-printed", "dbr", "fip", "gca", "wpr", "tos", "planner")
@@ -36,27 +43,100 @@ def options_of(method: str) -> tuple[str, ...]:
     return tuple(name for name in parameters if name not in ("game", "method"))
 
 
-def solve(game: CoopetitionGame | Any, method: str = DEFAULT_METHOD, **options: Any) -> Solution:
+def game_of(given: CoopetitionGame | Consortium) -> CoopetitionGame:
+    """Return a game as it is, and the game of a consortium.
+
+    Raises
+    ------
+    TypeError
+        It is neither.
+    """
+    game = getattr(given, "game", given)
+    if not isinstance(game, CoopetitionGame):
+        raise TypeError(f"expected a Consortium or a CoopetitionGame, got {type(given).__name__}")
+    return game
+
+
+def solve(
+    game: CoopetitionGame | Consortium,
+    method: str = DEFAULT_METHOD,
+    *,
+    tolerance: float | None = None,
+    max_moves: int | None = None,
+    order: Order | None = None,
+    seed: int | None = None,
+    initial: StrategyProfile | None = None,
+    trace: bool | None = None,
+    node_limit: int | None = None,
+    master: Master | None = None,
+    epsilon: float | None = None,
+    max_iterations: int | None = None,
+    initial_levels: Levels | None = None,
+    time_limit: float | None = None,
+    step: float | None = None,
+    greedy_hz: float | None = None,
+) -> Solution:
     """Solve a game, or the game of a consortium, by the named method.
 
     Parameters
     ----------
     game
-        A :class:`~tradefl.game.CoopetitionGame`, or anything with a ``game`` attribute that
-        is one, such as a :class:`~tradefl.consortium.Consortium`.
+        A game or a consortium.
     method
-        One of :data:`METHODS`.
-    **options
-        What that method's own ``solve`` takes.
+        One of :data:`METHODS`. An option that is ``None`` has the method's own default.
+    tolerance
+        exact, planner: the relative gap to prove; dbr, wpr, fip, gca: the change that counts as a
+        move.
+    max_moves
+        dbr, wpr, fip, gca: the most single moves.
+    order, seed
+        dbr, wpr: ``"given"`` or ``"random"``, and the seed of random orders.
+    initial, trace
+        dbr, wpr: where to begin; whether to keep every move.
+    node_limit
+        exact: the most search nodes.
+    master, epsilon, initial_levels
+        cgbd: ``"milp"`` or ``"traversal"``; the gap to reach, and where to begin, as in
+        cgbd-as-printed.
+    max_iterations
+        cgbd, cgbd-as-printed, planner: the most iterations.
+    time_limit
+        planner: seconds after which it stops with the bound it has.
+    step
+        fip: the grid's step.
+    greedy_hz
+        gca: k, Hz for all the data.
 
     Raises
     ------
     ValueError
-        There is no such method, or an option is out of range.
+        There is no such method, it has no such option, or an option is out of range.
     """
-    if not isinstance(game, CoopetitionGame):
-        game = game.game
-    return solver(method)(game, **options)
+    options = {
+        name: value
+        for name, value in (
+            ("tolerance", tolerance),
+            ("max_moves", max_moves),
+            ("order", order),
+            ("seed", seed),
+            ("initial", initial),
+            ("trace", trace),
+            ("node_limit", node_limit),
+            ("master", master),
+            ("epsilon", epsilon),
+            ("max_iterations", max_iterations),
+            ("initial_levels", initial_levels),
+            ("time_limit", time_limit),
+            ("step", step),
+            ("greedy_hz", greedy_hz),
+        )
+        if value is not None
+    }
+    known = options_of(method)
+    for name in options:
+        if name not in known:
+            raise ValueError(f"{name}: is not an option of method {method}")
+    return solver(method)(game_of(game), **options)
 
 
 __all__ = [

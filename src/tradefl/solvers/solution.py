@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from tradefl.game.equilibrium import Certificate, certify
 from tradefl.game.payoff import Payoffs, data_costs, payoffs
 from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
+from tradefl.notebook import Shown, drawn
 from tradefl.statement import Figures, Statement, statement
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class BoundTrace:
         return int(self.lower.size)
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Solution:
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class Solution(Shown):
     """Contributions, what they pay, and how good they are.
 
     Attributes
@@ -144,7 +145,7 @@ class Solution:
         welfare_bound: float | None = None,
         gap: float = 0.0,
         **fields: Any,
-    ) -> Solution:
+    ) -> Self:
         """Return a solution whose status is what its certificate supports, not what is hoped.
 
         ``finished`` says whether the method ended by itself rather than at a limit. Nearly
@@ -249,6 +250,34 @@ class Solution:
         for i, (row, binding) in enumerate(zip(rows, self.binds, strict=True)):
             figures = dict(zip(columns, row, strict=True))
             yield SolvedOrganization.of(name=game.name_of(i), **figures, binds=binding)
+
+    def plot(self, what: Literal["payoffs", "contributions", "payments"] = "payoffs") -> Any:
+        """Return a chart: what makes up each payoff, what everybody contributes, or who pays whom.
+
+        An Altair chart, which a notebook shows and ``save`` writes.
+
+        Raises
+        ------
+        ValueError
+            There is no such chart, or nobody pays anybody.
+        MissingExtraError
+            The ``charts`` extra is not installed.
+        """
+        return drawn("solution", self, what)
+
+    def _title(self) -> str:
+        return f"of {self.game.title}: {self.game.size:,} organizations"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("method", self.method),
+            ("status", self.status),
+            ("social welfare", f"{self.social_welfare:,.6g}"),
+            ("max regret", f"{self.certificate.max_regret:.3g}"),
+        ]
+
+    def _records(self) -> list[dict[str, Any]]:
+        return [entry.to_dict() for entry in self.organizations()]
 
     def document(self) -> SolutionDocument:
         """Return the JSON document ``tradefl/solution/1``."""

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError, Parameter
+from tradefl.federation.objects import held
 
 Parameters = dict[str, npt.NDArray[Any]]
 GROUP = "tradefl.models"
@@ -112,6 +113,10 @@ def make_model(name: str, shape: Shape, *, width: float = 1.0, device: str = "cp
     MissingExtraError
         The model needs torch, and it is not installed.
     """
+    given = held(name)
+    if given is not None:
+        made: Model = given if hasattr(given, "evaluate") else given(shape, width, device)
+        return made
     if name == DEFAULT_MODEL:
         from tradefl.federation.models.logistic import Logistic
 
