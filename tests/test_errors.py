@@ -16,6 +16,8 @@ FLAG = re.compile(r"(^|[\s(`'\"])--[a-z]")
 # Options of programs that the library starts: anvil, and the agents of a negotiation.
 OF_OTHERS = {"--port"}
 STARTS_AGENTS = "negotiation/processes.py"
+# Of statements on pages, not of errors: what an interior optimum needs.
+ON_PAGES = "--robust"
 
 
 def texts_of(path):
@@ -40,7 +42,7 @@ def test_no_text_of_the_library_names_a_flag():
         if path.relative_to(PACKAGE).parts[0] != "cli"
         and path.relative_to(PACKAGE).as_posix() != STARTS_AGENTS
         for line, text in texts_of(path)
-        if FLAG.search(text)
+        if FLAG.search(text.replace(ON_PAGES, ""))
     ]
     assert found == []
 
