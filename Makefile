@@ -14,7 +14,10 @@ TORCH := torch==2.13.0
 # The figures whose every row is kept: they take an hour.
 TRAINING := fig2 fig12-accuracy fig13 fig14 fig15
 
-.PHONY: demo test test-full lint pytest contracts contracts-build prove bench reproduction compensation docs clean help
+# What constraints.txt is made of: every extra, on every system, without the addresses of this machine's index.
+LOCK := --universal --all-extras --strip-extras --no-annotate --no-header --no-emit-index-url --python-version 3.11
+
+.PHONY: demo test test-full test-oldest test-newest lock lint pytest contracts contracts-build prove bench reproduction compensation docs clean help
 
 help:
 	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml; the report is in build/demo"
@@ -22,6 +25,8 @@ help:
 	@echo "make test-full  the gate and every large count: slow tests, 10,000 inputs a fuzz test, mutants; hours"
 	@echo "make contracts  only the contract: lint, build, tests, coverage, gas, analysis; proofs where they are due"
 	@echo "make prove  the contract's tests at full depth and all proofs, always; records them in contracts/full-run.json"
+	@echo "make test-oldest, make test-newest  the core's tests with the oldest and the newest releases that it allows"
+	@echo "make lock   write constraints.txt: the versions that demo and test install"
 	@echo "make reproduction DATA=folder  the paper's figures, trainings included: an hour"
 	@echo "make compensation  the study of the efficient rule: a few minutes"
 	@echo "make bench  the benchmarks: ratios measured in one run"
@@ -46,6 +51,7 @@ test-full: lint contracts/node_modules/.installed contracts/.venv/.installed $(V
 	$(MAKE) prove
 	cd contracts && npm run --silent mutate
 	$(BIN)/pytest -n auto -m "slow or not slow"
+	$(MAKE) test-oldest test-newest
 
 lint: $(VENV)/.installed-dev
 	$(TIMED) format $(BIN)/ruff format --check src tests benchmarks docs/hooks
@@ -99,17 +105,32 @@ docs: $(VENV)/.installed-docs
 
 # The demo needs the package, something to train on, a chain to settle on and what draws the report; only the tests
 # need the tools.
-$(VENV)/.installed: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable '.[charts,federation,settlement]'
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[charts,federation,settlement]'
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable '.[dev]' $(TORCH)
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]' $(TORCH)
 	touch $@ $(VENV)/.installed
 
-$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/pip
-	$(BIN)/pip install --quiet --editable '.[docs]'
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
 	touch $@
+
+# The versions that everything above installs. Torch is held to the version that the tests use.
+lock: $(VENV)/.installed-dev
+	echo "$(TORCH)" > $(VENV)/torch.txt
+	$(BIN)/uv pip compile pyproject.toml $(LOCK) --constraint $(VENV)/torch.txt --output-file $(VENV)/constraints.txt --quiet
+	{ echo "# Made by \`make lock\`: what demo and test install, for every system and every extra."; \
+		cat $(VENV)/constraints.txt; } > constraints.txt
+
+# The core alone, in an environment of its own: what each lower bound says, and what is newest today.
+test-oldest test-newest: test-%: $(VENV)/.installed-dev
+	rm -rf build/$*
+	$(BIN)/uv venv --quiet build/$*
+	$(BIN)/uv pip install --quiet --python build/$*/bin/python --editable . pytest pytest-xdist hypothesis \
+		$(if $(filter oldest,$*),--resolution lowest-direct,--upgrade)
+	build/$*/bin/python -m pytest -q -n auto
 
 # A virtual environment that was cut off half-way has no pip and is made anew.
 $(VENV)/bin/pip:

@@ -86,6 +86,7 @@ def test_names_beyond_the_terminals_encoding_are_no_traceback(tmp_path, encoding
         )
         assert b"Traceback" not in done.stderr
         assert done.returncode == 0
+        assert b"\\u2500" not in done.stdout  # the rule under the headings
     if encoding == "utf-8":
         assert "Zürich 中文" in done.stdout.decode()
 

@@ -83,7 +83,7 @@ def _arguments(command: click.Command) -> Iterator[str]:
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     yield "| option | values | default | |\n|---|---|---|---|"
     for one in command.get_params(context):
-        if isinstance(one, click.Option) and not one.hidden and one.name != "help":
+        if isinstance(one, click.Option) and not one.hidden and "--help" not in one.opts:
             names = ", ".join(f"`{name}`" for name in (*one.opts, *one.secondary_opts))
             text = _text(one.help or "") + (" (required)" if one.required else "")
             yield f"| {names} | {_values(one)} | {_default(one)} | {text} |"

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE_HEAD, Box
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -33,6 +33,10 @@ from tradefl.text import printable
 LINE_WIDTH = 10_000
 TABLE_ROWS = 30
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
+
+# The rule under the headings in characters that every stream has: a Windows console may lack the
+# box-drawing ones.
+PLAIN_HEAD = Box("    \n    \n -- \n    \n    \n -- \n    \n    \n", ascii=True)
 
 _quiet = False
 
@@ -219,7 +223,7 @@ def print_table(
 ) -> None:
     """Print a table; of a long one the first rows, and how many of the total are left out."""
     left = set(left)
-    table = Table(box=SIMPLE_HEAD, show_footer=footer is not None, pad_edge=False)
+    table = Table(box=_box(), show_footer=footer is not None, pad_edge=False)
     for k, heading in enumerate(headings):
         table.add_column(
             printable(heading),
@@ -238,6 +242,15 @@ def print_table(
     if left_out > 0:
         whole = "--json has them all" if emit is say else "the document has them all"
         emit(f"... and {left_out:,} more; {whole}\n")
+
+
+def _box() -> Box:
+    """Return the lines of a table that stdout can show."""
+    try:
+        "\u2500".encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return PLAIN_HEAD
+    return SIMPLE_HEAD
 
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:

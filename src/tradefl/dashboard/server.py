@@ -135,8 +135,10 @@ def require_free(host: str, port: int) -> None:
     family, kind, protocol, _, address = found[0]
     try:
         with socket.socket(family, kind, protocol) as probe:
-            # As the server does: a port that was just left may be taken again.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            # As the server does: a port that was just left may be taken again. On Windows the
+            # option means that a port in use may be shared, and another one forbids that.
+            exclusive = getattr(socket, "SO_EXCLUSIVEADDRUSE", None)
+            probe.setsockopt(socket.SOL_SOCKET, exclusive or socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
         if error.errno in (errno.EADDRINUSE, errno.EACCES):

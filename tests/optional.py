@@ -1,0 +1,62 @@
+"""What a test needs beyond the core: where it is not installed, the test is skipped, by name.
+
+With everything installed, as in the gate, nothing here has any effect: only a module that cannot
+be found at all turns an error into a skip.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+
+from tradefl.errors import EXTRAS
+
+# Of the tests alone.
+TOOLS = (
+    "coincurve",
+    "markdown_it",
+    "matplotlib",
+    "playwright",
+    "pygambit",
+    "pyrevm",
+    "pyscipopt",
+    "yaml",
+)
+OPTIONAL = {
+    *(module for modules in EXTRAS.values() for module in modules),
+    *("eth_abi", "eth_account", "eth_keys", "eth_utils", "eth", "filelock", "grpc", "openpyxl"),
+    *(
+        "cryptography",
+        "platformdirs",
+        "polars",
+        "requests",
+        "torchvision",
+        "flwr_datasets",
+        "datasets",
+    ),
+    *TOOLS,
+}
+MISSING = frozenset(name for name in OPTIONAL if importlib.util.find_spec(name) is None)
+
+
+def missing_module(error: BaseException | None) -> str | None:
+    """Return the optional module without which a test cannot run; None where that is not why."""
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and error.name is not None:
+            name = error.name.partition(".")[0]
+            if name in MISSING:
+                return name
+        elif MISSING and isinstance(error, ImportError):
+            text = str(error)
+            # A test file that failed half-way is imported by another.
+            half = "cannot import name" in text and (error.name or "").startswith("tests.")
+            if half or re.search(r"needs (?:an extra|extras): pip", text):
+                return text
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def missing_extra(text: str) -> str | None:
+    """Return the line in which a command asked for an extra that really is missing."""
+    found = re.search(r".*needs (?:an extra|extras): pip install .*", text)
+    return found[0] if found and MISSING else None
