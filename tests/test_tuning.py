@@ -85,6 +85,33 @@ def test_no_gamma_of_a_dense_grid_is_better(name, rational):
     assert found.social_welfare >= max(rivals) - allowance - 1e-9 * abs(max(rivals))
 
 
+def test_the_answer_is_confirmed_by_the_method_that_was_asked_for():
+    """Near gamma* best responses and the exact solver end in different equilibria here."""
+    apart = 0
+    for seed in (12, 30, 85, *range(4)):
+        game = random_game(seed, 3, levels=3, accuracy="sqrt-loss", competition="dense")
+        found = tune(game, points=41)
+        if found.best is None:
+            continue
+        at_best = game.with_incentive_intensity(found.best.game.incentive_intensity)
+        expected = solve(at_best, "exact")
+        assert found.best.method == "exact"
+        assert found.best.status == "optimal"
+        assert found.best.social_welfare == expected.social_welfare
+        quick = solve(at_best, "dbr")
+        apart += abs(quick.social_welfare - expected.social_welfare) > 1e-9
+        curve = {point.incentive_intensity: point for point in found.curve}
+        point = curve[at_best.incentive_intensity]
+        assert point.social_welfare == expected.social_welfare
+        last = found.largest_individually_rational
+        if last not in (None, np.inf):
+            for gamma, rational in ((last, True), (min(g for g in curve if g > last), False)):
+                end = solve(game.with_incentive_intensity(gamma), "exact")
+                assert end.certificate.individually_rational == rational
+        assert found.without.method == "exact"
+    assert apart > 0
+
+
 @pytest.mark.parametrize("rational", [True, False])
 @pytest.mark.parametrize("name", GAMES)
 def test_the_curve_is_that_of_the_solver_and_holds_its_own_best(name, rational):
@@ -95,10 +122,12 @@ def test_the_curve_is_that_of_the_solver_and_holds_its_own_best(name, rational):
     game = game_of(name)
     for point in tuning.curve[:: max(1, len(tuning.curve) // 12)]:
         solution = solve(game.with_incentive_intensity(point.incentive_intensity), "dbr")
-        assert point.social_welfare == solution.social_welfare
-        assert point.total_data_fraction == float(solution.profile.data_fraction.sum())
-        assert point.performance == solution.terms.performance
-        assert point.damage == float(solution.terms.damage.sum())
+        scale = 1e-12 * solution.certificate.payoff_scale.sum()
+        assert point.social_welfare == pytest.approx(solution.social_welfare, rel=0.0, abs=scale)
+        total = float(solution.profile.data_fraction.sum())
+        assert point.total_data_fraction == pytest.approx(total, rel=1e-12)
+        assert point.performance == pytest.approx(solution.terms.performance, rel=1e-12)
+        assert point.damage == pytest.approx(float(solution.terms.damage.sum()), rel=1e-12)
         assert point.status == solution.status == "equilibrium"
         assert point.individually_rational == bool(np.all(solution.payoffs >= 0.0))
     allowed = [point for point in tuning.curve if point.individually_rational or not rational]

@@ -18,8 +18,8 @@ from tradefl.design import ROUNDING, Target, design
 from tradefl.game import CoopetitionGame, EfficientRule
 from tradefl.game.welfare import price_of_anarchy
 from tradefl.notebook import Shown, drawn
-from tradefl.solvers import Solution, game_of, solve
-from tradefl.tuning import tune
+from tradefl.solvers import DEFAULT_METHOD, Solution, game_of, solve
+from tradefl.tuning import Tuning, tune
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -185,6 +185,7 @@ def compare(
     *,
     rule: EfficientRule | None = None,
     target: Target | None = None,
+    tuning: Tuning | None = None,
     watch: Callable[[str], None] = lambda _: None,
     tolerance: float | None = None,
     max_iterations: int | None = None,
@@ -201,6 +202,8 @@ def compare(
         ``target``; where it has none, one that is designed here.
     target
         How a rule that is designed here splits the gain; default: equally.
+    tuning
+        The search for the best gamma by ``exact``, where it is known; otherwise it is made here.
     watch
         Called with the name of each stage as it starts.
     tolerance, max_iterations, time_limit
@@ -223,7 +226,10 @@ def compare(
         max_iterations=max_iterations,
         time_limit=time_limit,
     )
-    without = solve(game.with_incentive_intensity(0.0))
+    if tuning is None or tuning.without.method != DEFAULT_METHOD:
+        watch("the best gamma")
+        tuning = tune(game.with_incentive_intensity(game.incentive_intensity))
+    without = tuning.without
     remarks = list(optimum.remarks)
     gamma = game.incentive_intensity
     found = [
@@ -234,8 +240,7 @@ def compare(
             solve(game.with_incentive_intensity(gamma)),
         ),
     ]
-    watch("the best gamma")
-    best = tune(game.with_incentive_intensity(gamma)).best
+    best = tuning.best
     if best is None:
         remarks.append("no gamma is individually rational, so none is tuned")
     else:

@@ -39,7 +39,9 @@ from tradefl.game.welfare import payoffs_without_redistribution, price_of_anarch
 from tradefl.incentives.radius import Radius, radius
 from tradefl.incentives.robust import steeper, steepness
 from tradefl.notebook import Shown
-from tradefl.solvers import Solution, dbr, game_of, solve
+from tradefl.solvers import Solution, game_of, solve
+from tradefl.solvers.games import Games
+from tradefl.solvers.many import solve_many
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -582,25 +584,25 @@ def _starts(
     rng = np.random.default_rng(seed)
     for k in range(count):
         named[f"random {k + 1}"] = _random_profile(game, rng)
-    starts = []
-    for name, profile in named.items():
-        watch(f"best responses from {name}")
-        end = dbr.solve(game, initial=profile, trace=False)
-        away = np.abs(end.profile.data_fraction - agreed.data_fraction).max()
-        rounding = ROUNDING * expected.certificate.payoff_scale
-        alike = np.all(end.profile.cpu_hz == agreed.cpu_hz) or np.all(
-            np.abs(end.payoffs - expected.payoffs) <= rounding
+    watch(f"best responses from {len(named)} starts")
+    begin = np.array([(profile.data_fraction, profile.cpu_hz) for profile in named.values()])
+    end = solve_many(
+        Games.of([game]).repeated(len(named)), initial=(begin[:, 0], begin[:, 1]), regret=False
+    )
+    away = np.abs(end.data_fraction - agreed.data_fraction).max(axis=1)
+    rounding = ROUNDING * expected.certificate.payoff_scale
+    alike = np.all(end.cpu_hz == agreed.cpu_hz, axis=1)
+    alike |= np.all(np.abs(end.payoffs - expected.payoffs) <= rounding, axis=1)
+    return [
+        Start(
+            name=name,
+            reached=bool(away[k] <= REACHED and alike[k]),
+            moves=int(end.moves[k]),
+            social_welfare=float(end.social_welfare[k]),
+            settled=bool(end.settled[k]),
         )
-        starts.append(
-            Start(
-                name=name,
-                reached=bool(away <= REACHED and alike),
-                moves=end.iterations,
-                social_welfare=end.social_welfare,
-                settled=end.status in ("equilibrium", "feasible"),
-            )
-        )
-    return starts
+        for k, name in enumerate(named)
+    ]
 
 
 def _random_profile(game: CoopetitionGame, rng: np.random.Generator) -> StrategyProfile:

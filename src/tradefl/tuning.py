@@ -3,7 +3,9 @@ r"""The incentive intensity that serves the consortium best.
 Welfare at the equilibrium is a piecewise smooth function of gamma with jumps where somebody
 changes its level, so no local method can be trusted. The search is global: a logarithmic grid
 over every gamma that matters, then ever finer grids around the best cells, until they are
-narrower than the wanted precision.
+narrower than the wanted precision. Each grid is solved at once
+(:func:`~tradefl.solvers.many.solve_many`); the equilibria that the answer rests on are confirmed by
+the method that was asked for, because best responses may end in another one.
 
 Redistribution cancels from welfare; gamma matters through what organizations contribute.
 Where everybody is at a deadline or at all its data, gamma changes nothing for a while, so
@@ -20,7 +22,7 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +30,8 @@ import numpy.typing as npt
 from tradefl.game import CoopetitionGame
 from tradefl.notebook import Shown
 from tradefl.solvers import Solution, game_of, solve
+from tradefl.solvers.games import Games
+from tradefl.solvers.many import COMPILE_FROM, Method, solve_many
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -44,6 +48,10 @@ DECADES = 8
 BEST_CELLS = 4
 CELL_POINTS = 8
 PRECISION = 1e-4
+# These dynamics solve many games at once.
+BATCHED = ("dbr", "gca", "fip")
+# So many gammas a search tries, more or less.
+USUAL_SOLVES = 300
 # Welfare is equal to within this share of all payoffs' terms; less is the order of summation.
 ROUNDING = 1e-12
 
@@ -162,7 +170,8 @@ def tune(
     game
         A game or a consortium; its own gamma does not matter.
     method
-        The solver that finds the equilibrium at each gamma.
+        The solver that finds the equilibrium. With ``exact`` best responses find the curve, and
+        gamma* and the ends of the range in which nobody loses are confirmed by ``exact``.
     individual_rationality
         Whether every payoff must be at least 0 at gamma*.
     largest
@@ -187,13 +196,20 @@ def tune(
     search = _Search(game, method, individual_rationality)
     top = saturation(game) if largest is None else largest
     without = search.at(0.0)
+    best: float | None = 0.0
     if top > 0.0:
         search.finest = PRECISION * top * 10.0**-DECADES
         search.try_all(top * np.logspace(-DECADES, 0.0, points))
-        while search.refine():
-            pass
-        search.sharpen_rational_end()
-    best = search.best()
+        while True:
+            while search.refine():
+                pass
+            tried = len(search.confirmed)
+            search.sharpen_rational_end()
+            best = search.best()
+            if len(search.confirmed) == tried:
+                break
+    else:
+        best = search.best()
     return Tuning(
         best=None if best is None else search.at(best),
         without=without,
@@ -228,35 +244,70 @@ def saturation(game: CoopetitionGame) -> float:
 
 
 class _Search:
-    """The gammas tried so far, and the finer ones that are worth trying."""
+    """The gammas tried so far, and the finer ones that are worth trying.
+
+    Gammas are solved in batches by the dynamics of ``quick``; those that the answer rests on are
+    confirmed by the method itself, whose equilibrium may be another one.
+    """
 
     def __init__(self, game: CoopetitionGame, method: str, rational: bool) -> None:
         self.game, self.method, self.rational = game, method, rational
+        self.quick: Method | None = cast(Method, method) if method in BATCHED else None
+        if method == "exact":
+            self.quick = "dbr"
+        # Of all batches together, so that each runs like the first.
+        self.compiled = USUAL_SOLVES * game.cpu_levels_hz.size >= COMPILE_FROM
         self.points: dict[float, Point] = {}
+        self.confirmed: dict[float, Solution] = {}
         self.finest = 0.0  # cells this narrow are not split, however near to zero
         self.scale = 0.0  # the largest sum of all payoffs' terms
 
     def at(self, gamma: float) -> Solution:
-        solution = solve(self.game.with_incentive_intensity(gamma), self.method)
-        self.scale = max(self.scale, float(solution.certificate.payoff_scale.sum()))
-        self.points[gamma] = Point(
-            incentive_intensity=gamma,
-            social_welfare=solution.social_welfare,
-            total_data_fraction=float(solution.profile.data_fraction.sum()),
-            performance=solution.terms.performance,
-            damage=float(solution.terms.damage.sum()),
-            individually_rational=solution.certificate.individually_rational,
-            status=solution.status,
-        )
-        return solution
+        """Return the method's own solution at a gamma, which then counts there."""
+        if gamma not in self.confirmed:
+            solution = solve(self.game.with_incentive_intensity(gamma), self.method)
+            self.scale = max(self.scale, float(solution.certificate.payoff_scale.sum()))
+            self.confirmed[gamma] = solution
+            self.points[gamma] = Point(
+                incentive_intensity=gamma,
+                social_welfare=solution.social_welfare,
+                total_data_fraction=float(solution.profile.data_fraction.sum()),
+                performance=solution.terms.performance,
+                damage=float(solution.terms.damage.sum()),
+                individually_rational=solution.certificate.individually_rational,
+                status=solution.status,
+            )
+        return self.confirmed[gamma]
 
     def try_all(self, gammas: Sequence[float] | Array) -> None:
-        for gamma in gammas:
-            if float(gamma) not in self.points:
-                self.at(float(gamma))
+        """Solve at every gamma that is new."""
+        new = sorted({float(gamma) for gamma in gammas} - self.points.keys())
+        if self.quick is None:
+            for gamma in new:
+                self.at(gamma)
+            return
+        if not new:
+            return
+        one = Games.of([self.game.with_incentive_intensity(0.0)])
+        found = solve_many(one.at_intensities(new), method=self.quick, compiled=self.compiled)
+        self.scale = max(self.scale, float(found.payoff_scale.sum(axis=1).max()))
+        for k, gamma in enumerate(new):
+            status = "feasible" if found.settled[k] else "iteration_limit"
+            self.points[gamma] = Point(
+                incentive_intensity=gamma,
+                social_welfare=float(found.social_welfare[k]),
+                total_data_fraction=float(found.total_data_fraction[k]),
+                performance=float(found.performance[k]),
+                damage=float(found.damage[k].sum()),
+                individually_rational=bool(found.individually_rational[k]),
+                status="equilibrium" if found.is_equilibrium[k] else status,
+            )
 
     def merits(self) -> dict[float, float]:
-        """Return the welfare of each gamma, ascending; -inf for who may not win, one for equals."""
+        """Return the welfare of each gamma, ascending; -inf for those that may not win.
+
+        Values that differ by rounding are equal.
+        """
         merits = {
             gamma: point.social_welfare
             if point.individually_rational or not self.rational
@@ -267,15 +318,24 @@ class _Search:
         return {gamma: min(merit, equal) for gamma, merit in merits.items()}
 
     def best(self) -> float | None:
-        """Return the gamma with the highest welfare that may win; of equals the smallest."""
-        merits = self.merits()
-        winner = max(merits, key=lambda gamma: merits[gamma])
-        return None if merits[winner] == -np.inf else winner
+        """Return the gamma with the highest welfare that may win; ties go to the smallest.
+
+        The method itself has confirmed it: a gamma whose equilibrium turns out to be another one
+        competes with the welfare of that.
+        """
+        while True:
+            merits = self.merits()
+            winner = max(merits, key=lambda gamma: merits[gamma])
+            if merits[winner] == -np.inf:
+                return None
+            if winner in self.confirmed:
+                return winner
+            self.at(winner)
 
     def refine(self) -> bool:
         """Try finer grids in the best cells; return whether any was still wide."""
         value = self.merits()
-        # A cell is as good as the better of its allowed ends; of equals the lowest comes first.
+        # A cell is as good as the better of its allowed ends; ties go to the lowest.
         cells = sorted(
             itertools.pairwise(value),
             key=lambda cell: max(value[cell[0]], value[cell[1]]),
@@ -287,8 +347,7 @@ class _Search:
             if high - low > max(PRECISION * high, self.finest)
             and max(value[low], value[high]) > -np.inf
         ]
-        for low, high in wide:
-            self.try_all(np.linspace(low, high, CELL_POINTS)[1:-1])
+        self.try_all([g for low, high in wide for g in np.linspace(low, high, CELL_POINTS)[1:-1]])
         return bool(wide)
 
     def largest_rational(self) -> float | None:
@@ -298,12 +357,20 @@ class _Search:
         return np.inf if max(rational) == max(self.points) else max(rational)
 
     def sharpen_rational_end(self) -> None:
-        """Bisect between the largest rational gamma and the next one tried."""
+        """Narrow the cell between the largest rational gamma and the next one tried."""
         while True:
             low = self.largest_rational()
-            if low is None or low == np.inf:
+            if low is None:
                 return
-            high = min(gamma for gamma in self.points if gamma > low)
-            if high - low <= max(PRECISION * high, self.finest):
+            ends = [max(self.points)]
+            if low != np.inf:
+                ends = [low, min(gamma for gamma in self.points if gamma > low)]
+            if ends[-1] - ends[0] > max(PRECISION * ends[-1], self.finest):
+                points = CELL_POINTS if self.quick is not None else 3
+                self.try_all(np.linspace(ends[0], ends[-1], points)[1:-1])
+                continue
+            open_ = [gamma for gamma in ends if gamma not in self.confirmed]
+            if not open_:
                 return
-            self.at(0.5 * (low + high))
+            for gamma in open_:
+                self.at(gamma)

@@ -84,7 +84,7 @@ def report(
         comparison = None
         if not no_compare:
             show(f"comparing rules on {file}; --no-compare leaves them out")
-            comparison = _compared(consortium)
+            comparison = _compared(consortium, tuning)
         show(f"drawing {output}")
         page = reported(
             consortium,
@@ -113,7 +113,7 @@ def _tuned(consortium: Consortium, method: str) -> Tuning:
         raise InputError.at(f"--method {method}", str(error)) from None
 
 
-def _compared(consortium: Consortium) -> Comparison | None:
+def _compared(consortium: Consortium, tuning: Tuning | None) -> Comparison | None:
     """Return the rules side by side, or say why there are none.
 
     A table of rules for a large consortium is longer than a report should be.
@@ -126,7 +126,7 @@ def _compared(consortium: Consortium) -> Comparison | None:
     if not 2 <= len(consortium) <= COMPARED_UP_TO:
         return None
     try:
-        return compare(consortium)
+        return compare(consortium, tuning=tuning)
     except ValueError as error:
         raise InputError.at(consortium.source, str(error)) from None
 

@@ -98,8 +98,7 @@ def settle(games: Sequence[CoopetitionGame], gammas: Array, scheme: str) -> Sett
     """
     gammas = np.zeros(1) if scheme == "WPR" else np.asarray(gammas, dtype=float)
     gammas = np.broadcast_to(gammas, (len(games), gammas.shape[-1]))
-    every = Games.of(games).some(np.repeat(np.arange(len(games)), gammas.shape[1]))
-    every = every.changed(incentive_intensity=gammas.reshape(-1, 1))
+    every = Games.of(games).at_intensities(gammas)
     found = solve_many(every, method=cast(Method, SCHEMES[scheme]))
     columns = (
         found.social_welfare,

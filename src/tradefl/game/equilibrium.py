@@ -108,6 +108,16 @@ class Deviators:
         columns = {name: getattr(self, name)[chosen] for name in ("i", "d", "f", "others")}
         return dataclasses.replace(self, **columns)
 
+    @property
+    def rounding(self) -> Array:
+        """What a gain may come to by rounding alone, ``(K,)``: a share of the present terms."""
+        game, i = self.game, self.i
+        value = np.abs(game.accuracy.value(self.others + self.d * game.data_units[i]))
+        terms = (game.profitability[i] + game.competitors_profitability[i]) * value
+        cycles = game.cycles_per_bit[i] * game.data_bits[i] * self.f**2
+        terms = terms + game.overhead_weight * game.capacitances[i] * cycles + game.data_cost[i]
+        return np.asarray(ROUNDING * (terms + np.abs(self.incentive.own(game, i, self.d, self.f))))
+
     def gain(self, d: Array, f: Array) -> Array:
         """Return ``payoff_i(d, f; pi_-i) - payoff_i(pi)`` of Eq. (11), term by term."""
         game, i = self.game, self.i
@@ -156,7 +166,8 @@ def regret(
 
     For each level the payoff is concave in ``d`` below the onset of ``P``, and again from there
     on. Tangents at the point nearest to the present strategy bound what either part can give;
-    where that bound is positive, golden section and the rule's corners search it.
+    where that bound is more than rounding, golden section and the rule's corners search it. So a
+    regret of 0 means: less than 1e-14 of the terms of the payoff.
 
     Parameters
     ----------
@@ -179,7 +190,7 @@ def _regret(all_: Deviators) -> Array:
     # Below this fraction i's data leaves the model untrained (E10).
     at_onset = (game.accuracy.onset - all_.others) / game.data_units[all_.i]
     reach = game.data_fraction_per_hz[all_.i]
-    corners = all_.incentive.corners(game, all_.i)
+    corners, rounding = all_.incentive.corners(game, all_.i), all_.rounding
     for level in range(game.cpu_levels_hz.shape[1]):
         f = game.cpu_levels_hz[all_.i, level]
         high = np.minimum(1.0, reach * f)
@@ -198,7 +209,7 @@ def _regret(all_: Deviators) -> Array:
                 at = np.clip(all_.d, low, top)
                 left, right = all_.slopes(at, f, trained)
                 bound = all_.gain(at, f) + np.maximum(left * (low - at), right * (top - at))
-                promising = feasible & (bound > 0.0)
+                promising = feasible & (bound > rounding)
                 if promising.any():
                     found = _best(all_[promising], f[promising], low[promising], top[promising])
                     best[promising] = np.maximum(best[promising], found)

@@ -225,6 +225,21 @@ class Games:
         """Return the games with ``gamma = 0``, under the paper's rule."""
         return self.changed(incentive_intensity=np.zeros((self.count, 1)), compensation=None)
 
+    def repeated(self, times: int) -> Games:
+        """Return every game several times, one game's copies after another's."""
+        return self.some(np.repeat(np.arange(self.count), times))
+
+    def at_intensities(self, gammas: Any) -> Games:
+        """Return every game at each gamma under the paper's rule.
+
+        ``gammas`` has shape ``(G,)`` or ``(K, G)``; the games are then ``K G``, one game's after
+        another's.
+        """
+        gammas = np.asarray(gammas, dtype=float)
+        gammas = np.broadcast_to(gammas, (self.count, gammas.shape[-1]))
+        every = self.repeated(gammas.shape[1])
+        return every.changed(incentive_intensity=gammas.reshape(-1, 1), compensation=None)
+
     def changed(self, **fields: Any) -> Games:
         """Return the games with fields replaced by arrays of the same shape, unchecked."""
         other = object.__new__(Games)

@@ -22,7 +22,8 @@ from tradefl.game.payoff import payoffs
 from tradefl.game.potential import own_term
 from tradefl.solvers.accuracies import accuracy_of
 from tradefl.solvers.best_response import Players, player
-from tradefl.solvers.compiled import compiled, threads
+from tradefl.solvers.compiled import compiled as compiled_loop
+from tradefl.solvers.compiled import threads
 from tradefl.solvers.dbr import TOLERANCE, one_round
 from tradefl.solvers.deviations import deviation, own_value
 from tradefl.solvers.fip import STEP, grid_of
@@ -41,7 +42,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 # stays in the processor's cache, and the memory of a call does not grow with the games.
 CHUNK = 100_000
 # From so many strategies on, compiled loops repay their loading.
-COMPILE_FROM = 20_000
+COMPILE_FROM = 60_000
 
 
 class Profiles(NamedTuple):
@@ -161,6 +162,8 @@ def solve_many(
     initial: tuple[Any, Any] | None = None,
     tolerance: float = TOLERANCE,
     max_moves: int | None = None,
+    regret: bool = True,
+    compiled: bool | None = None,
     skip_invalid: bool = False,
     **arrays: Any,
 ) -> ManySolutions:
@@ -182,6 +185,12 @@ def solve_many(
         starts.
     tolerance, max_moves
         Of the dynamics, for each game; as for :func:`tradefl.solvers.dbr.solve`.
+    regret
+        Whether regrets are worked out; otherwise they are NaN, and no row counts as equilibrium.
+    compiled
+        Whether the loops run as machine code. Default: when there is enough to do to repay loading
+        it, which takes about half a second, and some seconds when it is first compiled on a
+        machine.
     skip_invalid
         Whether rows that are no games are passed over and marked in ``valid``, for example draws
         with some ``z_i <= 0``. Otherwise they are an error.
@@ -223,7 +232,10 @@ def solve_many(
     at = np.flatnonzero(valid)
     found = _empty(games, method, valid, optimum)
     strategies = games.size * games.cpu_levels_hz.shape[2]
-    compile_loops = at.size * strategies >= COMPILE_FROM
+    if games.compensation is not None:  # which cuts each level in pieces
+        strategies *= max(schedule.shares.size - 1 for schedule in games.compensation.schedules)
+    if compiled is None:
+        compiled = at.size * strategies >= COMPILE_FROM
     step = max(1, CHUNK // strategies)
     chunks = [at[k : k + step] for k in range(0, at.size, step)]
 
@@ -231,7 +243,7 @@ def solve_many(
         whole = chunk.size == len(games)
         some = games if whole else games.some(chunk)
         begin = None if start is None else Profiles(*(column[chunk] for column in start))
-        _solve_chunk(some, method, begin, tolerance, limit, compile_loops, found, chunk)
+        _solve_chunk(some, method, begin, tolerance, limit, compiled, regret, found, chunk)
 
     workers = min(threads(), len(chunks))
     if workers <= 1:
@@ -302,6 +314,7 @@ def _solve_chunk(
     tolerance: float,
     limit: int,
     compile_loops: bool,
+    judged: bool,
     found: ManySolutions,
     at: npt.NDArray[np.intp],
 ) -> None:
@@ -333,7 +346,7 @@ def _solve_chunk(
     moves, settled = np.zeros(shape[0], dtype=np.int64), np.ones(shape[0], dtype=bool)
 
     def run(function: Any, *arguments: Any) -> None:
-        call = function if stand_ins is None else compiled(function, stand_ins)
+        call = function if stand_ins is None else compiled_loop(function, stand_ins)
         call(accuracies, *arguments)
 
     if method in ("gca", "fip"):
@@ -346,8 +359,9 @@ def _solve_chunk(
         d, f = (np.array(column, order="C") for column in begin)
         if method != "fixed":
             run(settle_games, everyone, d, f, tolerance, limit, moves, settled)
-    regret = np.empty(shape)
-    run(deviations, everyone, d, f, regret)
+    regret = np.full(shape, np.nan)
+    if judged:
+        run(deviations, everyone, d, f, regret)
     profile = cast(Any, Profiles(d, f))
     terms = payoffs(game, profile)
     scale = terms.revenue + terms.overhead + terms.damage
