@@ -448,9 +448,15 @@ def schedule_of(
     agreed = float(externality.profile.data_fraction[i])
     who = np.array([i])
 
+    known: dict[float, float] = {}
+
     def phi(points: Sequence[float] | Array) -> Array:
-        d = np.asarray(points, dtype=float)
-        return externality.value(np.full(d.size, i), d)
+        wanted = [float(point) for point in points]
+        new = [point for point in dict.fromkeys(wanted) if point not in known]
+        if new:
+            found = externality.value(np.full(len(new), i), np.array(new))
+            known.update(zip(new, found.tolist(), strict=True))
+        return np.array([known[point] for point in wanted])
 
     # Straight pieces are where they matter: above d* nothing is paid.
     shares = _breakpoints(game, i, agreed, breakpoints, lambda d: np.minimum(phi(d), 0.0))
@@ -492,12 +498,16 @@ def _breakpoints(
     for end in sorted(feasible.tolist(), key=lambda one: abs(one - agreed)):
         add(float(np.floor(end * 10.0**DECIMALS) / 10.0**DECIMALS))
 
+    def middle_of(low: float, high: float) -> float:
+        return round(0.5 * (low + high), DECIMALS)
+
     def gap(low: float, high: float) -> tuple[float, float, float, float]:
-        middle = float(np.round(0.5 * (low + high), DECIMALS))
+        middle = middle_of(low, high)
         at_low, between, at_high = phi([low, middle, high]).tolist()
         straight = at_low + (at_high - at_low) * (middle - low) / (high - low)
         return -abs(between - straight), low, middle, high
 
+    phi([*chosen, *itertools.starmap(middle_of, itertools.pairwise(chosen))])  # all at once
     open_ = [gap(*ends_) for ends_ in itertools.pairwise(chosen)]
     heapq.heapify(open_)
     while open_ and len(chosen) < breakpoints:
@@ -507,6 +517,7 @@ def _breakpoints(
         before = len(chosen)
         add(middle)
         if len(chosen) > before:
+            phi([middle_of(low, middle), middle_of(middle, high)])
             heapq.heappush(open_, gap(low, middle))
             heapq.heappush(open_, gap(middle, high))
     return np.array(chosen)

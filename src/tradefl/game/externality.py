@@ -55,6 +55,11 @@ class Externality:
     def _omega(self) -> float:
         return self.game.omega(self.profile)
 
+    @cached_property
+    def _now(self) -> dict[int, float]:
+        """What the others have at the profile itself, for each that was asked for."""
+        return {}
+
     def _sum(self, function: Any, i: Indices, omega: Array) -> Array:
         """Return ``sum z_j F(omega) + sum w_j F(omega - u_j d_j*)`` over ``j != i``, ``(K,)``."""
         z, w = self.game.potential_weights, self.game.competitors_profitability
@@ -73,9 +78,13 @@ class Externality:
 
     def value(self, i: Indices, d: Array) -> Array:
         """Return ``phi_i(d)``, shape ``(K,)`` as i and d, payoff units."""
-        value = self.game.accuracy.value
-        here = self._sum(value, i, np.full(i.size, self._omega))
-        return self._sum(value, i, self._omega_at(i, d)) - here
+        value, who = self.game.accuracy.value, np.unique(i)
+        new = np.array([k for k in who.tolist() if k not in self._now], dtype=np.intp)
+        if new.size:
+            here = self._sum(value, new, np.full(new.size, self._omega))
+            self._now.update(zip(new.tolist(), here.tolist(), strict=True))
+        now = np.array([self._now[k] for k in who.tolist()])[np.searchsorted(who, i)]
+        return np.asarray(self._sum(value, i, self._omega_at(i, d)) - now)
 
     @property
     def concave(self) -> bool:
