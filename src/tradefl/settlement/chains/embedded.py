@@ -8,22 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from eth.vm.spoof import SpoofTransaction
 from eth_account import Account
-from eth_typing import BlockNumber
+from eth_typing import Address, BlockNumber
 from web3 import EthereumTesterProvider, Web3
-from web3.exceptions import BlockNotFound, ContractLogicError, TransactionNotFound
+from web3.exceptions import BlockNotFound, ContractLogicError
 
 from tradefl.settlement import recursion
 from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains.answers import Block, Log, revert_data
 from tradefl.settlement.chains.base import GAS_LIMIT, Chain, KeySigner, Receipt, decoded, refusal
-from tradefl.settlement.contract import Event, RevertedError
+from tradefl.settlement.contract import Event, RevertedError, decoded_result, encoded_call
 from tradefl.settlement.stand_ins import stand_in_key
 
 RICH = 10**33  # wei of an account on the embedded chain: more than any bond
-MAX_FEE = 10**12  # wei per gas
-
-
 MAX_FEE = 10**12  # wei for a unit of gas
 
 
@@ -47,7 +45,11 @@ class EmbeddedChain(Chain):
             genesis_state={bytes.fromhex(key.address[2:]): dict(rich) for key in keys},
         )
         self._tester = EthereumTester(backend)
-        self._receipts: list[Any] = []
+        # What was sent, by hash: eth-tester would look through all blocks for it.
+        self._receipts: dict[str, Receipt] = {}
+        self._sent: dict[str, tuple[str, bytes]] = {}
+        # The state that views are read from, until the chain moves on.
+        self._view: Any = None
         self._refusals = (ContractLogicError, TransactionFailed)
         self.web3 = Web3(EthereumTesterProvider(self._tester))
         super().__init__(
@@ -103,30 +105,24 @@ class EmbeddedChain(Chain):
 
     def sent(self, hash_: str) -> tuple[str, bytes]:
         """Return who sent a transaction and its data; empty if there is no such transaction."""
-        try:
-            found = self.web3.eth.get_transaction(hash_)  # type: ignore[arg-type]
-        except TransactionNotFound:
-            return "", b""
-        return str(found["from"]), bytes(found["input"])
+        return self._sent.get(hash_, ("", b""))
 
     def receipt(self, hash_: str) -> Receipt | None:
         """Return a transaction's receipt; ``None`` while it is in no block."""
-        try:
-            return _receipt(self.web3.eth.get_transaction_receipt(hash_))  # type: ignore[arg-type]
-        except TransactionNotFound:
-            return None
+        return self._receipts.get(hash_)
 
     def events(
         self, contract: str | None, first_block: int = 0, topics: Sequence[bytes] = ()
     ) -> list[Event]:
         """Return the events of a contract, from the receipts: this chain is slow at searching."""
+        address = None if contract is None else checksum(contract)
         return decoded(
-            _log(log)
-            for receipt in self._receipts
-            if receipt["blockNumber"] >= first_block
-            for log in receipt["logs"]
-            if (contract is None or checksum(log["address"]) == checksum(contract))
-            and list(map(bytes, log["topics"]))[: len(topics)] == list(topics)
+            log
+            for receipt in self._receipts.values()
+            if receipt.block >= first_block
+            for log in receipt.logs
+            if (address is None or log.address == address)
+            and list(log.topics[: len(topics)]) == list(topics)
         )
 
     def transact(
@@ -145,13 +141,16 @@ class EmbeddedChain(Chain):
             "chainId": self.chain_id,
         } | ({"to": to} if to is not None else {})
         signed = signer.key.sign_transaction(transaction)  # type: ignore[arg-type]
+        self._view = None
         hash_ = self.web3.eth.send_raw_transaction(signed.raw_transaction)
         found = self.web3.eth.get_transaction_receipt(hash_)
         if found["status"] != 1:
             self._call({"from": sender, "to": to, "data": data, "value": value}, call)  # says why
             raise RevertedError(call, "revert", {})
-        self._receipts.append(found)
-        return _receipt(found)
+        receipt = _receipt(found)
+        self._receipts[receipt.hash] = receipt
+        self._sent[receipt.hash] = (str(signer.address), bytes(data))
+        return receipt
 
     def deposit(
         self,
@@ -171,6 +170,7 @@ class EmbeddedChain(Chain):
 
     def pass_time(self, until: int) -> bool:
         """Move the clock to just after ``until``."""
+        self._view = None
         if self.now() <= until:
             self._tester.time_travel(until + 1)
             self._tester.mine_block()
@@ -178,10 +178,50 @@ class EmbeddedChain(Chain):
 
     def pass_blocks(self, until: int, sender: str) -> bool:  # noqa: ARG002
         """Make the blocks at once."""
+        self._view = None
         missing = until - self.height()
         if missing > 0:
             self._tester.mine_blocks(missing)
         return True
+
+    def read(self, contract: str, call: str, *arguments: Any) -> Any:
+        """Return what a view of the contract answers; errors as :meth:`Chain.read`.
+
+        The view runs on the latest block's state, which is kept until the chain moves on. By way of
+        the node's interface each read would set up a transaction and a state of its own.
+        """
+        data = encoded_call(call, *arguments)
+        found = self._viewed(bytes.fromhex(contract[2:]), data)
+        if not found:
+            return super().read(contract, call, *arguments)  # says why
+        return decoded_result(call, found)
+
+    def _viewed(self, address: bytes, data: bytes) -> bytes:
+        """Return what the code at an address answers; nothing if it refuses or there is none."""
+        from eth.vm.message import Message
+
+        chain = self._tester.backend.chain
+        if self._view is None:
+            vm = chain.get_vm(at_header=chain.get_canonical_head())
+            transaction = vm.create_unsigned_transaction(
+                nonce=0, gas_price=MAX_FEE, gas=GAS_LIMIT, to=address, value=0, data=b""
+            )
+            spoof = SpoofTransaction(transaction, from_=bytes.fromhex(self.operator[2:]))
+            self._view = vm.state, vm.state.get_transaction_context(spoof)
+        state, context = self._view
+        message = Message(
+            gas=GAS_LIMIT,
+            to=Address(address),
+            sender=context.origin,
+            value=0,
+            data=data,
+            code=state.get_code(address),
+            is_static=True,
+        )
+        snapshot = state.snapshot()
+        answer = state.computation_class.apply_message(state, message, context)
+        state.revert(snapshot)
+        return b"" if answer.is_error else bytes(answer.output)
 
     def _call(self, transaction: dict[str, Any], call: str) -> bytes:
         asked: Any = {**self._reader, **transaction}
