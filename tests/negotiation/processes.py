@@ -36,10 +36,10 @@ from tradefl.settlement.accounts import PASSWORD_VARIABLE
 from tradefl.settlement.agreement import Agreement, checksum
 from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain, StateChangedError
 from tradefl.settlement.contract import Phase
+from tradefl.settlement.rules import Report
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import Settlement, read_phase
 from tradefl.settlement.stand_ins import stand_in_key
-from tradefl.settlement.terms import Report
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASSWORD = "correct horse battery"  # noqa: S105

@@ -22,8 +22,8 @@ from tradefl.negotiation.knowledge import (
 )
 from tradefl.negotiation.protocol import replay
 from tradefl.settlement.agreement import Agreement
+from tradefl.settlement.rules import Report
 from tradefl.settlement.stand_ins import addresses_or_stand_ins
-from tradefl.settlement.terms import Report
 from tradefl.solvers.best_response import best_response, players
 
 ROOT = Path(__file__).parents[2]

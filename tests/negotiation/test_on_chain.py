@@ -30,9 +30,9 @@ from tradefl.negotiation.protocol import initial_reports, replay
 from tradefl.negotiation.verification import verify
 from tradefl.settlement.chains import KeySigner, NoAnswerError, RpcChain
 from tradefl.settlement.contract import ChainError, Phase, RevertedError, encoded_call, topic
+from tradefl.settlement.rules import Report
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
-from tradefl.settlement.terms import Report
 
 __all__ = ["node", "proxy", "shared_node"]
 

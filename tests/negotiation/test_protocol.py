@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import tradefl
 from tradefl.negotiation.protocol import Proposal, initial_reports, replay
 from tradefl.settlement.agreement import Agreement
+from tradefl.settlement.rules import Report
 from tradefl.settlement.stand_ins import addresses_or_stand_ins
-from tradefl.settlement.terms import Report
 
 ROOT = Path(__file__).parents[2]
 CONSORTIUM = tradefl.load(ROOT / "examples" / "hospitals.toml")

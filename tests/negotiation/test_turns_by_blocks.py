@@ -27,8 +27,8 @@ from tradefl.negotiation.protocol import (
 )
 from tradefl.settlement.agreed import agreed_game
 from tradefl.settlement.agreement import Agreement
+from tradefl.settlement.rules import Report
 from tradefl.settlement.stand_ins import addresses_or_stand_ins
-from tradefl.settlement.terms import Report
 
 CONSORTIUM = tradefl.load(Path(__file__).parents[2] / "examples" / "hospitals.toml")
 BY_TIME = by_time(

@@ -21,8 +21,8 @@ from tradefl.consortium.organizations import Organizations
 from tradefl.game import DenseCompetition
 from tradefl.settlement import Agreement, Report
 from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory
-from tradefl.settlement.artifacts import CONTRACTS, VAULT, code_hash
-from tradefl.settlement.terms import EfficientTerms, LinearTerms
+from tradefl.settlement.artifacts import VAULT, code_hash
+from tradefl.settlement.rules import RULES, EfficientTerms, LinearTerms
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 ZERO = "0x" + 40 * "0"
@@ -143,7 +143,7 @@ def annex(names: Sequence[str], rule: str = "linear") -> bytes:
         "rule": rule,
         "chain_id": EMBEDDED_CHAIN_ID,
         "factory": default_factory(),
-        "settlement_code": code_hash(CONTRACTS[rule]),
+        "settlement_code": code_hash(RULES[rule].contract),
         "vault_code": code_hash(VAULT),
         "series": "0x" + 64 * "5",
     }

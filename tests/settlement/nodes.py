@@ -404,10 +404,10 @@ def deployed_plainly(chain: Any, agreement: Any, sender: str, vault: str | None 
     from eth_abi import encode
 
     from tradefl.settlement.agreement import CONSTRUCTOR
-    from tradefl.settlement.artifacts import CONTRACTS, creation_bytecode
+    from tradefl.settlement.artifacts import creation_bytecode
 
     arguments = [vault or agreement.vault, *agreement.constructor_arguments]
-    code = creation_bytecode(CONTRACTS[agreement.rule.name]) + encode(CONSTRUCTOR, arguments)
+    code = creation_bytecode(agreement.rule.contract) + encode(CONSTRUCTOR, arguments)
     receipt = chain.transact(sender, to=None, data=code, call="deployment")
     return str(receipt.contract)
 

@@ -35,9 +35,9 @@ from tradefl.errors import InputError
 from tradefl.game import StrategyProfile
 from tradefl.settlement import Agreement, Report, gas
 from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory
-from tradefl.settlement.agreement import rounded
+from tradefl.settlement.arithmetic import rounded
+from tradefl.settlement.rules import LinearTerms, Published
 from tradefl.settlement.stand_ins import addresses_or_stand_ins, stand_in, stand_in_key
-from tradefl.settlement.terms import LinearTerms
 
 EXACT = Context(prec=200)
 TYPES = [
@@ -291,7 +291,7 @@ def test_what_a_contract_publishes_is_the_agreement_again(seed, size):
     assert list(listings) == [keccak(block) for block in agreed.organization_blocks]
     assert list(competition) == [keccak(block) for block in agreed.pair_blocks]
     entries = [one for block in agreed.organization_blocks for one in unpacked_organizations(block)]
-    rule = LinearTerms.decode(terms, agreed.pair_blocks)
+    rule = LinearTerms.published(Published(terms, agreed.pair_blocks, {}))
     again = Agreement.decode(terms, entries, rule, agreed.annex)
     assert again == agreed
     assert again.hash == agreed.hash

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tradefl.settlement import arithmetic
+from tradefl.settlement import rules as settlement_rules
 from tradefl.settlement.agreement import TERMS, keccak
-from tradefl.settlement.contract import CONTRACTS, Phase, artifact
-from tradefl.settlement.terms import EfficientTerms, LinearTerms
+from tradefl.settlement.contract import Phase, artifact
+from tradefl.settlement.rules import EfficientTerms, LinearTerms
 
 SOURCES = Path(__file__).parents[2] / "contracts" / "src"
 
@@ -49,7 +50,7 @@ def types(parameters):
     return [parameter["internalType"].rsplit(" ", 1)[-1] for parameter in parameters]
 
 
-RULES = pytest.mark.parametrize("rule", CONTRACTS)
+RULES = pytest.mark.parametrize("rule", settlement_rules.RULES)
 
 
 @RULES

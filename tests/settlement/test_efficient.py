@@ -37,8 +37,8 @@ from tradefl.settlement.accounts import embedded
 from tradefl.settlement.agreement import keccak
 from tradefl.settlement.audit import audit
 from tradefl.settlement.contract import deployment
+from tradefl.settlement.rules import EfficientTerms, Report
 from tradefl.settlement.settle import drafted
-from tradefl.settlement.terms import EfficientTerms, Report
 
 PPB = 10**9
 MOST = 2**95 - 1

@@ -12,7 +12,7 @@ from tests.settlement.nodes import node, parties_on, settlement_of, shared_node
 
 from tradefl.errors import InputError
 from tradefl.settlement import Agreement, gas
-from tradefl.settlement.terms import EfficientTerms
+from tradefl.settlement.rules import EfficientTerms
 
 __all__ = ["node", "shared_node"]
 

@@ -8,8 +8,8 @@ from tests.consortium.documents import document, save
 import tradefl
 from tradefl.settlement.accounts import embedded
 from tradefl.settlement.audit import audit
+from tradefl.settlement.rules import Report
 from tradefl.settlement.stakes import Ruling, Stakes
-from tradefl.settlement.terms import Report
 
 SILENT = Report(data_ppb=0, cpu_hz=0)
 HALF = Report(data_ppb=500_000_000, cpu_hz=10**9)

@@ -68,7 +68,7 @@ def rule(
         arbiter=True,
     )
     from tradefl.settlement.disputes import rule as ruled
-    from tradefl.settlement.terms import Report
+    from tradefl.settlement.rules import Report
 
     agreement = settlement.agreement
     account = place_of(agreement, "--report", report)

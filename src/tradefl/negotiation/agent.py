@@ -20,7 +20,7 @@ from tradefl.negotiation.knowledge import KnownGame, PrivateFigures, known_game
 from tradefl.negotiation.protocol import BlockTimes, Proposal, Standing, replay
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.arithmetic import PPB
-from tradefl.settlement.terms import Report
+from tradefl.settlement.rules import Report
 from tradefl.solvers.best_response import best_response
 
 # As in DBR: a move must change Omega by more than this share of it.

@@ -9,7 +9,7 @@ from tradefl.negotiation.agent import OrganizationAgent, View
 from tradefl.negotiation.knowledge import PrivateFigures, private_figures
 from tradefl.negotiation.protocol import BlockTimes, Proposal, Standing, replay
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.terms import Report
+from tradefl.settlement.rules import Report
 
 START = 1_000_000
 LIMIT = 1_000_000

@@ -32,7 +32,8 @@ from tradefl.errors import InputError, Problem
 from tradefl.foreign import parse_toml
 from tradefl.game import InvalidGameError
 from tradefl.settlement.agreed import AgreedGame, public_terms
-from tradefl.settlement.agreement import Agreement, rounded
+from tradefl.settlement.agreement import Agreement
+from tradefl.settlement.arithmetic import rounded
 
 Array = npt.NDArray[np.float64]
 

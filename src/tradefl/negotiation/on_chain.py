@@ -16,9 +16,9 @@ from tradefl.settlement.chains import (
     StateChangedError,
 )
 from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call
+from tradefl.settlement.rules import Report
 from tradefl.settlement.settle import NO_STATEMENT
 from tradefl.settlement.state import read_phase
-from tradefl.settlement.terms import Report
 
 # How often the log is read again when blocks vanish while it is read.
 ATTEMPTS = 5

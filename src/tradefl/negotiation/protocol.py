@@ -25,7 +25,7 @@ from typing import Literal, Protocol
 
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.arithmetic import PPB
-from tradefl.settlement.terms import Report
+from tradefl.settlement.rules import Report
 
 QUIET_ROUNDS = 2
 # Proposals have nine digits: a regret within this share of a payoff's terms is rounding.

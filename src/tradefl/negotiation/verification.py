@@ -27,9 +27,9 @@ from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import ChainError
 from tradefl.settlement.evidence import require_logs
+from tradefl.settlement.rules import Report
 from tradefl.settlement.settle import decoded_agreement, drafted
 from tradefl.settlement.state import read_state
-from tradefl.settlement.terms import Report
 
 if TYPE_CHECKING:
     from tradefl.documents.audit import NegotiationReplay, ReplayedProposal

@@ -8,7 +8,7 @@ beyond the core but a hash function; the chain (``contract``, ``chains``, ``acco
 from tradefl.settlement import recursion as _recursion  # before anything brings web3
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.quantization import quantization_bounds
-from tradefl.settlement.terms import Report
+from tradefl.settlement.rules import Report
 from tradefl.settlement.wei_statement import WeiStatement, wei_statement
 
 del _recursion

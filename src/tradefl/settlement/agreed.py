@@ -13,8 +13,6 @@ loss to its rivals: the agreement's ``rho`` sets payments, the file's describes 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -28,14 +26,9 @@ from tradefl.errors import InputError, Problem
 from tradefl.game import (
     Competition,
     CoopetitionGame,
-    DenseCompetition,
-    EfficientRule,
     InvalidGameError,
-    InvalidScheduleError,
-    Schedule,
 )
-from tradefl.settlement import arithmetic
-from tradefl.settlement.agreement import GAMMA_SCALE, Agreement
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.annex import (
     accuracy_of,
     energy_of,
@@ -45,7 +38,6 @@ from tradefl.settlement.annex import (
     samples_of,
 )
 from tradefl.settlement.arithmetic import PPB
-from tradefl.settlement.terms import EfficientTerms, LinearTerms
 
 Array = npt.NDArray[np.float64]
 
@@ -169,9 +161,7 @@ def public_terms(agreement: Agreement, competition: Competition | None = None) -
         "overhead_weight": number_of(document, "overhead_weight"),
         "deadline_seconds": number_of(document, "deadline_seconds"),
         **energy_of(document),
-        **_rule(
-            agreement, DenseCompetition(np.zeros((n, n))) if competition is None else competition
-        ),
+        **agreement.rule.parameters(agreement, competition),
         "names": agreement.names,
         "title": agreement.consortium,
     }
@@ -179,56 +169,3 @@ def public_terms(agreement: Agreement, competition: Competition | None = None) -
 
 def _levels(agreement: Agreement) -> Array:
     return padded([list(map(float, own)) for own in agreement.cpu_levels_hz])
-
-
-def _rule(agreement: Agreement, competition: Competition) -> dict[str, Any]:
-    """Return the agreement's rule as the game's parameters."""
-    match agreement.rule:
-        case EfficientTerms() as efficient:
-            return {
-                "competition": competition,
-                "compensation": _efficient(agreement, efficient),
-            }
-        case LinearTerms() as linear:
-            return {
-                "competition": DenseCompetition(_matrix(len(agreement), linear.rho_ppb)),
-                "incentive_intensity": float(
-                    Fraction(linear.gamma, GAMMA_SCALE * agreement.wei_per_payoff)
-                ),
-                "compute_weight": linear.lambda_ppb / PPB,
-            }
-        case other:
-            raise TypeError(f"rule: {other.name} cannot be played")
-
-
-def _efficient(agreement: Agreement, rule: EfficientTerms) -> EfficientRule:
-    """Return the efficient rule in units of payoff: the amounts that the contract will pay."""
-
-    def payoff(wei: int) -> float:
-        return float(Fraction(wei, agreement.wei_per_payoff))
-
-    schedules, problems = [], []
-    for name, points in zip(agreement.names, rule.schedules, strict=True):
-        shares, values = zip(*points, strict=True)
-        try:
-            schedules.append(
-                Schedule(np.array(shares) / PPB, np.array([payoff(value) for value in values]))
-            )
-        except InvalidScheduleError as error:  # the contract accepts schedules that are not concave
-            problems.append(Problem(f"{agreement.consortium}: schedule of {name}", str(error)))
-    if problems:
-        raise InputError(problems)
-    n = len(agreement)
-    constants = zip(arithmetic.pairs(n), rule.constants, strict=True)
-    return EfficientRule(
-        tuple(schedules),
-        np.zeros(n),
-        tuple((i, j, payoff(wei)) for (i, j), wei in constants if wei),
-    )
-
-
-def _matrix(n: int, rho_ppb: Sequence[int]) -> Array:
-    """Return rho from its upper triangle in ppb, shape ``(N, N)``."""
-    matrix = np.zeros((n, n))
-    matrix[np.triu_indices(n, 1)] = np.array(rho_ppb) / PPB
-    return matrix + matrix.T

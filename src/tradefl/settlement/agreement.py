@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tradefl.errors import InputError, Problem
@@ -19,13 +19,13 @@ from tradefl.foreign import parse_json
 from tradefl.settlement import addresses as derived
 from tradefl.settlement import artifacts
 from tradefl.settlement.annex import read_annex
-from tradefl.settlement.arithmetic import PPB
+from tradefl.settlement.arithmetic import PPB, rounded
 from tradefl.settlement.ethereum import ZERO_ADDRESS as ZERO_ADDRESS
 from tradefl.settlement.ethereum import checksum as checksum
 from tradefl.settlement.ethereum import keccak as keccak
 from tradefl.settlement.ethereum import parsed_address as parsed_address
 from tradefl.settlement.ethereum import settlement_extra as settlement_extra
-from tradefl.settlement.terms import EfficientTerms, LinearTerms, Member, Report, RuleTerms
+from tradefl.settlement.rules import RULES, LinearTerms, Member, Report, RuleTerms
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from tradefl.settlement.gas import Call
 
 SCHEMA = "tradefl/agreement/1"
-GAMMA_SCALE = 10**18
-UINT32, UINT64, UINT96, UINT128 = 2**32, 2**64, 2**96, 2**128
 # The types of ITradeFL.Terms, in its order.
 TERMS = (
     "(uint16,uint128,uint64,uint32,uint128,address,address,address,uint32,uint32,uint32,uint32,"
@@ -248,8 +246,7 @@ class Agreement:
         names = tuple(str(one["name"]) for one in who)
         if list(names) != contents["organizations"]:
             raise ValueError("the annex names other organizations")
-        kinds = {one.name: one for one in (LinearTerms, EfficientTerms)}
-        rule = kinds[str(document["rule"])].from_document(document, names)
+        rule = RULES[str(document["rule"])].from_document(document, names)
         if contents.get("rule", LinearTerms.name) != rule.name:
             raise ValueError("the annex names another rule")
         return cls(
@@ -334,7 +331,7 @@ class Agreement:
             The annex names the code of another version.
         """
         for key, name in (
-            ("settlement_code", artifacts.CONTRACTS[self.rule.name]),
+            ("settlement_code", self.rule.contract),
             ("vault_code", artifacts.VAULT),
         ):
             expected, given = artifacts.code_hash(name), self._annex[key]
@@ -363,7 +360,7 @@ class Agreement:
         with settlement_extra("the settlement's code"):
             from eth_abi.abi import encode
         arguments = encode(CONSTRUCTOR, [self.vault, *self.constructor_arguments])
-        return artifacts.creation_bytecode(artifacts.CONTRACTS[self.rule.name]) + arguments
+        return artifacts.creation_bytecode(self.rule.contract) + arguments
 
     def settlement_salt(self, attempt: int = 0) -> bytes:
         """Return the salt of an attempt's address."""
@@ -606,13 +603,3 @@ class Agreement:
     def to_dict(self) -> dict[str, Any]:
         """Return :meth:`document` as plain values."""
         return self.document().to_dict()
-
-
-@lru_cache(maxsize=1 << 16)
-def rounded(value: float, factor: int = 1) -> int:
-    """Return ``value * factor`` rounded to the nearest integer, ties to even.
-
-    The value is the decimal number that the file shows, not the binary double next to it: 5.12e-9
-    times 10^18 is 5120000000.
-    """
-    return round(Fraction(repr(float(value))) * factor)

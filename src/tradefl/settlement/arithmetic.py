@@ -8,11 +8,16 @@ wei per bit times 10^18, a contribution in ppb of a bit, money in wei.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 
 PPB = 10**9
+GAMMA_SCALE = 10**18
+UINT32, UINT64, UINT96, UINT128 = 2**32, 2**64, 2**96, 2**128
 SCALE = 10**36  # gamma by 10^18, rho by 10^9, X by 10^9
 MAX_PAIR_BLOCKS = 256
 MAX_BREAKPOINTS = 32
@@ -147,3 +152,22 @@ def efficient_bonds(
         worst[i] += efficient_compensation(n - 1, least[i], most[j], constant)
         worst[j] += efficient_compensation(n - 1, least[j], most[i], -constant)
     return [max(0, -wei) for wei in worst]
+
+
+# --- numbers of a file as integers ----------------------------------------------------------------
+
+
+@lru_cache(maxsize=1 << 16)
+def rounded(value: float, factor: int = 1) -> int:
+    """Return ``value * factor`` rounded to the nearest integer, ties to even.
+
+    The value is the decimal number that the file shows, not the binary double next to it: 5.12e-9
+    times 10^18 is 5120000000.
+    """
+    return round(Fraction(repr(float(value))) * factor)
+
+
+def size_of(whole: int, digits: int = 6) -> str:
+    """Return an integer for a message: short, whatever its size."""
+    small = abs(whole) < 10**300
+    return f"{whole:.{digits}g}" if small else f"about 10^{math.log10(abs(whole)):.0f}"

@@ -9,15 +9,17 @@ from typing import Any
 
 from tradefl.settlement.ethereum import keccak
 
-# The contract of each rule of payments; the two that serve both.
-CONTRACTS = {"linear": "TradeFL", "efficient": "TradeFLEfficient"}
+# The two contracts that serve all rules; a rule names its own.
 VAULT, FACTORY = "Vault", "Factory"
+# Where compiled contracts are looked for, in this order.
+FOLDERS = [files("tradefl.settlement").joinpath("artifact")]
 
 
 @cache
 def compiled(contract: str) -> dict[str, Any]:
     """Return a compiled contract by its name in Solidity: ABI and bytecode."""
-    path = files("tradefl.settlement").joinpath("artifact", f"{contract}.json")
+    paths = [folder.joinpath(f"{contract}.json") for folder in FOLDERS]
+    path = next((path for path in paths if path.is_file()), paths[0])
     document: dict[str, Any] = json.loads(path.read_text("utf-8"))
     return document
 

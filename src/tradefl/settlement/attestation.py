@@ -19,7 +19,7 @@ from tradefl.errors import InputError, Parameter
 from tradefl.foreign import read_json
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import KeySigner
-from tradefl.settlement.terms import Report
+from tradefl.settlement.rules import Report
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,12 +31,11 @@ from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.checks import Checks, Difference, figures
 from tradefl.settlement.contract import Deployment, Event, Phase, called
-from tradefl.settlement.drafting import unsuitable
 from tradefl.settlement.evidence import require_logs
+from tradefl.settlement.rules import EfficientTerms, Report
 from tradefl.settlement.settle import decoded_agreement, drafted, is_derived, was_created
 from tradefl.settlement.stakes import Ruling, Stakes
 from tradefl.settlement.state import State, read_state
-from tradefl.settlement.terms import EfficientTerms, Report
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -273,9 +272,8 @@ class _Book:
         self.compare("chain id", agreement.chain_id, self.chain.chain_id)
         self.compare("vault", agreement.vault, self.chain.read(self.contract, "vault"))
         self._created(agreement)
-        if isinstance(agreement.rule, EfficientTerms):
-            self._schedules(agreement, agreement.rule)
-            self._promise(agreement, agreement.rule)
+        self.notes += agreement.rule.remarks(agreement)
+        self._promise(agreement)
         return agreement
 
     def _created(self, agreement: Agreement) -> None:
@@ -292,17 +290,10 @@ class _Book:
                 "deposits there"
             )
 
-    def _schedules(self, agreement: Agreement, rule: EfficientTerms) -> None:
-        """Note whose schedule is not concave: the contract leaves that to those who agree."""
-        for name, points in zip(agreement.names, rule.schedules, strict=True):
-            problem = unsuitable(points, agreement.wei_per_payoff)
-            if problem is not None:
-                self.notes.append(f"{name}: its schedule is not as the rule wants it; {problem}")
-
-    def _promise(self, agreement: Agreement, rule: EfficientTerms) -> None:
+    def _promise(self, agreement: Agreement) -> None:
         """Check the promise that honesty pays, as far as the annex shows it."""
-        promise = promise_of(read_annex(agreement.annex))
-        if promise is None:
+        promise, rule = promise_of(read_annex(agreement.annex)), agreement.rule
+        if promise is None or not isinstance(rule, EfficientTerms):  # only schedules promise it
             return
         for check in consistent(promise):
             self._close(f"annex: {check.place}", check)

@@ -8,7 +8,7 @@ from typing import Any
 
 from tradefl.foreign import parse_json
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.terms import Report
+from tradefl.settlement.rules import Report
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,6 @@ from eth_utils.abi import (
 from tradefl.errors import InputError, Problem, place_of
 from tradefl.settlement.agreement import CONSTRUCTOR, TERMS
 from tradefl.settlement.artifacts import (
-    CONTRACTS,
     FACTORY,
     VAULT,
     compiled,
@@ -30,7 +29,7 @@ from tradefl.settlement.artifacts import (
     runtime_bytecode,
 )
 from tradefl.settlement.ethereum import checksum, keccak
-from tradefl.settlement.terms import EfficientTerms, LinearTerms
+from tradefl.settlement.rules import RULES, LinearTerms
 
 
 class Phase(IntEnum):
@@ -116,7 +115,7 @@ class Deployment:
 
 def artifact(rule: str = LinearTerms.name) -> dict[str, Any]:
     """Return the compiled contract of a rule; the sources are in ``contracts/``."""
-    return compiled(CONTRACTS[rule])
+    return compiled(RULES[rule].contract)
 
 
 @cache
@@ -124,7 +123,7 @@ def _entries(kind: str) -> dict[str, dict[str, Any]]:
     """Return what any of the contracts has, by name; a name means the same in all of them."""
     return {
         entry["name"]: entry
-        for contract in (FACTORY, VAULT, *CONTRACTS.values())
+        for contract in (FACTORY, VAULT, *(rule.contract for rule in RULES.values()))
         for entry in compiled(contract)["abi"]
         if entry["type"] == kind
     }
@@ -144,8 +143,8 @@ def _types(parameters: list[dict[str, Any]]) -> list[str]:
 
 def deployment(code: bytes) -> Deployment | None:
     """Return what a creation deploys; ``None``: not our bytecode, of neither rule."""
-    for rule, contract in CONTRACTS.items():
-        bytecode = creation_bytecode(contract)
+    for rule, terms_of_rule in RULES.items():
+        bytecode = creation_bytecode(terms_of_rule.contract)
         if code.startswith(bytecode):
             _, terms, *lists = decode(CONSTRUCTOR, code[len(bytecode) :])
             return Deployment(rule, terms, *map(list, lists))
@@ -155,11 +154,11 @@ def deployment(code: bytes) -> Deployment | None:
 def drafted_by(event: dict[str, Any]) -> Deployment | None:
     """Return what a contract was deployed with, by its ``AgreementDrafted``.
 
-    ``None``: the hash of the event is that of neither rule.
+    ``None``: the hash of the event is not that of any rule.
     """
     terms = tuple(event["terms"].values())
     lists = [list(event["organizationBlocks"]), list(event["pairBlocks"])]
-    for rule in (LinearTerms, EfficientTerms):
+    for rule in RULES.values():
         types, values = zip(*rule.hashed, strict=True) if rule.hashed else ((), ())
         encoded = encode([*types, TERMS, "bytes32[]", "bytes32[]"], [*values, terms, *lists])
         if keccak(encoded) == event["agreementHash"]:

@@ -4,43 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Callable, Iterable, Sequence
-from fractions import Fraction
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tradefl.consortium.schema import Settlement
 from tradefl.errors import InputError, Problem
-from tradefl.game import EfficientRule, InvalidScheduleError, Schedule
 from tradefl.settlement import arithmetic, gas
 from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory, default_series
-from tradefl.settlement.agreement import (
-    GAMMA_SCALE,
-    UINT32,
-    UINT64,
-    UINT96,
-    UINT128,
-    WINDOWS,
-    Agreement,
-    rounded,
-)
-from tradefl.settlement.arithmetic import PPB
-from tradefl.settlement.artifacts import CONTRACTS, VAULT, code_hash
+from tradefl.settlement.agreement import WINDOWS, Agreement
+from tradefl.settlement.arithmetic import PPB, UINT32, UINT64, UINT128, rounded, size_of
+from tradefl.settlement.artifacts import VAULT, code_hash
 from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum, parsed_address
-from tradefl.settlement.terms import EfficientTerms, LinearTerms, RuleTerms
+from tradefl.settlement.rules import RULES, RuleTerms
 from tradefl.training_document import training_terms
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
-
-
-def _size(whole: int, digits: int = 6) -> str:
-    """Return an integer as it may stand in a message: short, whatever its size."""
-    small = abs(whole) < 10**300
-    return f"{whole:.{digits}g}" if small else f"about 10^{math.log10(abs(whole)):.0f}"
 
 
 def drafted(
@@ -59,9 +41,9 @@ class _Quantized:
 
     def integer(self, place: str, value: float, factor: int, least: int, limit: int) -> int:
         """Return a figure times a factor, rounded; a problem if it leaves its range."""
-        scale = "" if factor == 1 else f" (times {_size(factor, 3)})"
+        scale = "" if factor == 1 else f" (times {size_of(factor, 3)})"
         whole = rounded(value, factor)
-        return self.whole(place, whole, least, limit, f"{value:g}{scale}, that is {_size(whole)}")
+        return self.whole(place, whole, least, limit, f"{value:g}{scale}, that is {size_of(whole)}")
 
     def whole(self, place: str, whole: int, least: int, limit: int, given: str = "") -> int:
         """Return an integer; a problem if it leaves its range."""
@@ -201,67 +183,12 @@ class _Quantized:
 
     def _rule(self, wei_per_payoff: int) -> RuleTerms:
         rule = self.consortium.game.rule
-        if isinstance(rule, EfficientRule):
-            return self._efficient(rule, wei_per_payoff)
-        mechanism = self.consortium.mechanism
-        return LinearTerms(
-            gamma=self.integer(
-                "mechanism.incentive_intensity",
-                mechanism.incentive_intensity,
-                wei_per_payoff * GAMMA_SCALE,
-                0,
-                UINT128,
-            ),
-            lambda_ppb=self.integer(
-                "mechanism.compute_weight", mechanism.compute_weight, PPB, 0, UINT64
-            ),
-            rho_ppb=self._rho(),
-        )
-
-    def _rho(self) -> tuple[int, ...]:
-        triangle: list[int] = []
-        for row in upper_rows(self.consortium):
-            triangle += map_unique(lambda rho: rounded(rho, PPB), row)
-        return tuple(triangle)
-
-    def _efficient(self, rule: EfficientRule, wei_per_payoff: int) -> EfficientTerms:
-        constants: list[int] = []
-        for i in range(rule.size):
-            row = rule.constants_row(i)[i + 1 :]
-            constants += map_unique(lambda k: rounded(k, wei_per_payoff), row)
-        terms = EfficientTerms(
-            schedules=tuple(
-                tuple(
-                    (rounded(share, PPB), rounded(value, wei_per_payoff))
-                    for share, value in zip(one.shares.tolist(), one.values.tolist(), strict=True)
-                )
-                for one in rule.schedules
-            ),
-            constants=tuple(constants),
-        )
-        limit = "in magnitude, got %s; a smaller settlement.wei_per_payoff helps"
-        for name, points in zip(self.consortium.names, terms.schedules, strict=True):
-            place = f"compensation.schedules.{name}"
-            largest = max(abs(value) for _, value in points)
-            if largest >= arithmetic.LIMIT:
-                what = f"expected less than 2^95 wei {limit}"
-                self.problem(place, what % f"{_size(largest)}")
-            elif (problem := unsuitable(points, wei_per_payoff)) is not None:
-                self.problem(place, f"{problem}: a larger settlement.wei_per_payoff helps")
-        largest = max(map(abs, constants))
-        if largest >= arithmetic.LIMIT:
-            what = f"expected less than 2^95 wei between any two {limit}"
-            self.problem("compensation.constants", what % f"{_size(largest)}")
-        return terms
+        return RULES[rule.name].drafted(rule, self, wei_per_payoff)
 
     def _ranges(self, agreement: Agreement) -> None:
         for name, cap, bond in zip(agreement.names, agreement.caps, agreement.bonds, strict=True):
-            if isinstance(agreement.rule, LinearTerms) and cap >= UINT96:
-                self.problem(
-                    name,
-                    f"its largest contribution, s + lambda f, is {cap / PPB:.3g} bit; "
-                    f"the contract counts up to {UINT96 / PPB:.3g}",
-                )
+            if cap >= agreement.rule.score_limit:
+                self.problem(name, agreement.rule.excess(cap))
             if bond + agreement.dispute_stake_wei > arithmetic.MAX_DEPOSIT:
                 self.problem(
                     name,
@@ -269,43 +196,6 @@ class _Quantized:
                     f"{arithmetic.MAX_DEPOSIT:,}, dispute stake included; a smaller "
                     "settlement.wei_per_payoff helps",
                 )
-
-
-def upper_rows(consortium: Consortium) -> Iterable[np.ndarray[Any, np.dtype[np.float64]]]:
-    """Yield ``rho_ij`` for ``j > i``, one dense row an organization, after any rescaling."""
-    game = consortium.game
-    for i in range(game.size):
-        row = np.zeros(game.size)
-        competitors, rho = game.competition.row(i)
-        row[competitors] = rho
-        yield row[i + 1 :]
-
-
-def map_unique(
-    convert: Callable[[float], int], values: np.ndarray[Any, np.dtype[np.float64]]
-) -> list[int]:
-    """Return ``convert`` of every value, called once for each distinct one."""
-    distinct, where = np.unique(values, return_inverse=True)
-    converted = [convert(value) for value in distinct.tolist()]
-    return [converted[k] for k in where.tolist()]
-
-
-def unsuitable(points: arithmetic.Schedule, wei_per_payoff: int) -> str | None:
-    """Return why a schedule in wei is none of the game's; ``None`` if it is one.
-
-    The contract checks that it does not fall. That it is concave, up to rounding, is checked here.
-    """
-    if not arithmetic.is_schedule(points):
-        return "in wei it is none that the contract takes"
-    shares, values = zip(*points, strict=True)
-    try:
-        Schedule(
-            np.array([share / PPB for share in shares]),
-            np.array([float(Fraction(value, wei_per_payoff)) for value in values]),
-        )
-    except InvalidScheduleError as error:
-        return f"rounded to wei: {error}"
-    return None
 
 
 def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chain_id: int) -> bytes:
@@ -336,17 +226,14 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
         "turn_blocks": section.turn_blocks,
         "chain_id": chain_id,
         "factory": factory,
-        "settlement_code": code_hash(CONTRACTS[rule.name]),
+        "settlement_code": code_hash(rule.contract),
         "vault_code": code_hash(VAULT),
         "series": section.series.lower() if section.series else own_series,
-        **rule.annex(),
+        **rule.annex(consortium),
     }
     quality = consortium.organizations.quality
     if np.any(quality != 1.0):
         document["quality"] = quality.tolist()
-    promise = None if consortium.compensation is None else consortium.compensation.truthful
-    if promise is not None and rule.name == EfficientTerms.name:
-        document["truthful"] = promise.model_dump(exclude_none=True)
     if consortium.training is not None:  # what everybody signs of how updates become a model
         document["training"] = training_terms(consortium)
     return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

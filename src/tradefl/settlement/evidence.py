@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradefl.settlement.chains import MissingLogsError
 from tradefl.settlement.contract import Event, Phase
-from tradefl.settlement.terms import EfficientTerms
+from tradefl.settlement.rules import RULES
 
 if TYPE_CHECKING:
     from tradefl.settlement.state import Place, State
@@ -41,7 +41,7 @@ def require_logs(
     events
         The contract's events, from its deployment on.
     rule
-        The name of the rule: ``linear`` or ``efficient``.
+        The name of the rule.
 
     Raises
     ------
@@ -86,8 +86,8 @@ def unlogged(state: State, events: Sequence[Event], rule: str) -> Iterator[str]:
     yield from once("AgreementDrafted", True)
     yield from once("AnnexPublished", state.annex_is_published)
     yield from each("OrganizationListed", "index", range(state.listed), "organization")
-    if rule == EfficientTerms.name:
-        yield from each("ScheduleListed", "index", range(state.listed), "organization")
+    for event in RULES[rule].listed_events:
+        yield from each(event, "index", range(state.listed), "organization")
     yield from each("PairsPublished", "blockIndex", bits(state.published), "block")
     yield from once("JoiningOpened", phase != Phase.DRAFTING)
     yield from once("JoinDeadlineSet", state.join_deadline > 0)

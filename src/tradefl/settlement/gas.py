@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tradefl.settlement import arithmetic, artifacts
-from tradefl.settlement.terms import EfficientTerms
 
 if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
@@ -53,21 +52,6 @@ class Call(NamedTuple):
     size: int
 
 
-class _Costs(NamedTuple):
-    """Gas of a rule's calls, besides what the bytes of their transactions cost."""
-
-    organization: int  # listed: its slots and its event
-    breakpoint: int
-    pair: int  # published: what it adds to the bonds
-    weight: int  # an organization whose bond changes with a block of pairs
-    payment: int  # of a pair
-    redistribution: int  # an organization whose R changes with a block of pairs
-
-
-_COSTS = {
-    "linear": _Costs(103_000, 0, 440, 6_600, 580, 9_000),
-    "efficient": _Costs(214_000, 19_500, 900, 9_200, 420, 9_000),
-}
 _LEVEL, _LEVELS_OF_A_SLOT = 2_100, 4
 _RECORDED = 3_800  # an organization of profileRecord
 # An organization of payoffTransfer; with an arbiter each may have won or lost stakes. The most that
@@ -93,10 +77,11 @@ def _deployed(name: str, code: int, runtime: int, slots: int, work: int) -> Call
 
 def _entries(agreement: Agreement) -> list[tuple[int, int]]:
     """Return gas and bytes of each organization's entry of the list."""
-    costs, rule = _COSTS[agreement.rule.name], agreement.rule
+    rule = agreement.rule
+    costs = rule.gas
     found = []
     for i, levels in enumerate(agreement.cpu_levels_hz):
-        points = len(rule.schedules[i]) if isinstance(rule, EfficientTerms) else 0
+        points = rule.breakpoints(i)
         slots = -(-len(levels) // _LEVELS_OF_A_SLOT)
         work = costs.organization + costs.breakpoint * points
         work += SLOT * slots + _LEVEL * len(levels)
@@ -120,7 +105,7 @@ def _organizations(entries: Sequence[tuple[int, int]], per_block: int) -> Call:
 
 def _pairs(agreement: Agreement, per_block: int) -> tuple[Call, Call]:
     """Return the most expensive block of the pairs: published, and calculated."""
-    n, costs = len(agreement), _COSTS[agreement.rule.name]
+    n, costs = len(agreement), agreement.rule.gas
     count = min(per_block, n * (n - 1) // 2)
     data = _packed(count * agreement.rule.pair_bytes)
     return (
@@ -161,7 +146,7 @@ def _largest(least: int, most: int, fits: Callable[[int], bool]) -> int:
 def calls(agreement: Agreement) -> Iterator[Call]:
     """Yield every call of a settlement at its most expensive."""
     n = len(agreement)
-    contract = artifacts.CONTRACTS[agreement.rule.name]
+    contract = agreement.rule.contract
     hashes = len(agreement.organization_blocks) + len(agreement.pair_blocks)
     yield _deployed(
         "deployment of the factory",

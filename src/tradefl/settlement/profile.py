@@ -18,8 +18,8 @@ from tradefl.game import StrategyProfile
 from tradefl.settlement.agreed import game_on_agreed_strategies
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.arithmetic import PPB
+from tradefl.settlement.rules import Report
 from tradefl.settlement.stand_ins import addresses_or_stand_ins
-from tradefl.settlement.terms import Report
 from tradefl.solvers import DEFAULT_METHOD, Solution, solve
 from tradefl.training_document import SCHEMA as TRAINING
 from tradefl.training_document import require_consistent, require_terms

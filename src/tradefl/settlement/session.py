@@ -401,7 +401,7 @@ def require_settlement(chain: Chain, agreement: Agreement, contract: str) -> Non
     ChainError
         Its code, its agreement or its vault is another.
     """
-    name = artifacts.CONTRACTS[agreement.rule.name]
+    name = agreement.rule.contract
     if not runs(name, chain.code(contract)):
         raise _foreign(chain, contract, f"not the code of {name}")
     own = "0x" + chain.read(contract, "agreementHash").hex()

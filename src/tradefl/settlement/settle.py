@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from tradefl.errors import Parameter
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.artifacts import CONTRACTS
 from tradefl.settlement.attestation import Attestation, attestation
 from tradefl.settlement.chains import (
     Chain,
@@ -37,11 +36,11 @@ from tradefl.settlement.contract import (
     topic,
 )
 from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum
+from tradefl.settlement.rules import RULES, Published, Report
 from tradefl.settlement.state import Place as Place
 from tradefl.settlement.state import State as State
 from tradefl.settlement.state import read_phase as read_phase
 from tradefl.settlement.state import read_state as read_state
-from tradefl.settlement.terms import EfficientTerms, LinearTerms, Report, RuleTerms
 
 if TYPE_CHECKING:
     from tradefl.documents.settlement import SettlementDocument, SettlementVerdict
@@ -254,7 +253,7 @@ def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, D
     code = chain.code(contract)
     if not code:
         raise ChainError(contract, f"there is no contract at this address on {chain.place}")
-    rules = [rule for rule, name in CONTRACTS.items() if runs(name, code)]
+    rules = [name for name, rule in RULES.items() if runs(rule.contract, code)]
     if not rules:
         raise ChainError(
             contract,
@@ -337,12 +336,10 @@ def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreemen
     if not complete:
         return None
     blocks = [published[k] for k in sorted(published)]
-    rule: RuleTerms
-    if deployed.rule == EfficientTerms.name:
-        schedules = sorted(named("ScheduleListed"), key=lambda one: int(one["index"]))
-        rule = EfficientTerms.decode([(one["shares"], one["values"]) for one in schedules], blocks)
-    else:
-        rule = LinearTerms.decode(terms, blocks)
+    kind = RULES[deployed.rule]
+    rule = kind.published(
+        Published(terms, blocks, {name: named(name) for name in kind.listed_events})
+    )
     try:
         return Agreement.decode(
             terms,

@@ -24,7 +24,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-from tradefl.settlement.terms import Report
+from tradefl.settlement.rules import Report
 
 
 @dataclasses.dataclass(frozen=True)

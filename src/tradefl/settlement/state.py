@@ -8,7 +8,7 @@ from typing import Any
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import Phase
 from tradefl.settlement.ethereum import ZERO_ADDRESS
-from tradefl.settlement.terms import Report
+from tradefl.settlement.rules import Report
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.terms import Report, RuleTerms
+from tradefl.settlement.rules import Report, RuleTerms
 from tradefl.statement import escaped
 
 if TYPE_CHECKING:

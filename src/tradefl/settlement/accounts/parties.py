@@ -21,6 +21,7 @@ from tradefl.settlement.chains import (
     RpcChain,
 )
 from tradefl.settlement.contract import ChainError
+from tradefl.settlement.rules import Report
 from tradefl.settlement.session import acting, established, located, require_derived
 from tradefl.settlement.settle import (
     Attest,
@@ -29,7 +30,6 @@ from tradefl.settlement.settle import (
     Step,
     published_agreement,
 )
-from tradefl.settlement.terms import Report
 
 
 @dataclasses.dataclass(frozen=True)
