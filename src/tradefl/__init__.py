@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from tradefl.game import SqrtLoss as SqrtLoss
     from tradefl.game import StrategyProfile as StrategyProfile
     from tradefl.game import fit_empirical as fit_empirical
+    from tradefl.incentives import incentives as incentives
+    from tradefl.incentives import sensitivity as sensitivity
+    from tradefl.incentives.misreports import Incentives as Incentives
+    from tradefl.incentives.uncertainty import Sensitivity as Sensitivity
     from tradefl.negotiation.session import Negotiation as Negotiation
     from tradefl.negotiation.session import negotiate as negotiate
     from tradefl.pipeline import Run as Run
@@ -74,6 +78,7 @@ _HOME = {
     "EfficientRule": "game",
     "Empirical": "game",
     "Games": "solvers.games",
+    "Incentives": "incentives.misreports",
     "InputError": "errors",
     "ManySolutions": "solvers.many",
     "METHODS": "solvers",
@@ -83,6 +88,7 @@ _HOME = {
     "Run": "pipeline",
     "Schedule": "game",
     "SectorCompetition": "game",
+    "Sensitivity": "incentives.uncertainty",
     "Solution": "solvers",
     "SqrtLoss": "game",
     "Statement": "statement",
@@ -93,10 +99,12 @@ _HOME = {
     "compare": "comparison",
     "design": "design",
     "fit_empirical": "game",
+    "incentives": "incentives",
     "load": "consortium",
     "negotiate": "negotiation.session",
     "report": "report",
     "run": "pipeline",
+    "sensitivity": "incentives",
     "settle": "settlement.settling",
     "solve": "solvers",
     "solve_many": "solvers.many",

@@ -24,6 +24,7 @@ from tradefl.charts.consortium import (
 from tradefl.charts.distributions import histogram, marked, scatter
 from tradefl.charts.drawing import html, inline_svg, png, save, svg
 from tradefl.charts.figures import bars, dots, fitted, grouped_bars, heat_map, lines, panels
+from tradefl.charts.sensitivity import bands, tornado
 from tradefl.charts.theme import FAINT, INK, PALETTE, SCHEMES, axis, colours
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "SCHEMES",
     "STEPS",
     "axis",
+    "bands",
     "bars",
     "colours",
     "competition_map",
@@ -55,5 +57,6 @@ __all__ = [
     "save",
     "scatter",
     "svg",
+    "tornado",
     "training_curves",
 ]

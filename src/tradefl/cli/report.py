@@ -13,7 +13,9 @@ from tradefl.cli.output import note, require_distinct, require_writable, status
 from tradefl.comparison import Comparison, compare
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
+from tradefl.consortium.ranges import uncertain
 from tradefl.errors import InputError
+from tradefl.incentives.uncertainty import sensitivity
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.tuning import Tuning
@@ -85,6 +87,10 @@ def report(
         if not no_compare:
             show(f"comparing rules on {file}; --no-compare leaves them out")
             comparison = _compared(consortium, tuning)
+        drawn = None
+        if any(uncertain(consortium)):
+            show(f"drawing the uncertain figures of {file}")
+            drawn = sensitivity(consortium)
         show(f"drawing {output}")
         page = reported(
             consortium,
@@ -93,6 +99,7 @@ def report(
             comparison=comparison,
             training=trained,
             settlement=settled,
+            sensitivity=drawn,
         )
         atomic_write(output, page.encode(), private=True)
     note(f"wrote {output}")

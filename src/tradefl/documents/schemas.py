@@ -14,8 +14,10 @@ from tradefl.documents.base import Document
 from tradefl.documents.check import CheckDocument
 from tradefl.documents.comparison import CompareDocument
 from tradefl.documents.design import DesignDocument
+from tradefl.documents.incentives import IncentivesDocument
 from tradefl.documents.run import RunDocument
 from tradefl.documents.scorecard import ScorecardDocument
+from tradefl.documents.sensitivity import SensitivityDocument
 from tradefl.documents.settlement import SettlementDocument
 from tradefl.documents.solution import SolutionDocument
 from tradefl.documents.statement import StatementDocument
@@ -30,6 +32,8 @@ DOCUMENTS: tuple[type[Document], ...] = (
     TuneDocument,
     DesignDocument,
     CompareDocument,
+    IncentivesDocument,
+    SensitivityDocument,
     AgreementDocument,
     SettlementDocument,
     AuditDocument,

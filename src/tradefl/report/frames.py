@@ -12,6 +12,7 @@ import pandas as pd
 from tradefl.charts import STEPS
 from tradefl.comparison import Comparison
 from tradefl.game import CoopetitionGame
+from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.report.blocks import digits_of, signed
 from tradefl.solvers import Solution
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
@@ -54,6 +55,31 @@ def competition_pairs(game: CoopetitionGame, who: Sequence[int]) -> pd.DataFrame
     if len(who) > 1:
         rows = [row for row in rows if row[0] != row[1]]
     return pd.DataFrame(rows, columns=["first", "second", "intensity"])
+
+
+def tornado(found: Sensitivity, most: int = SHOWN_ORGANIZATIONS) -> pd.DataFrame:
+    """Return ``figure``, ``payment_of``, ``low``, ``high``, ``right`` of the widest bars."""
+    rows = [
+        (
+            found.label(one),
+            f"payment of {one.payment_of}",
+            one.low,
+            one.high,
+            max(one.low, one.high),
+        )
+        for one in found.tornado
+        if one.low is not None and one.high is not None
+    ]
+    return pd.DataFrame(rows[:most], columns=["figure", "payment_of", "low", "high", "right"])
+
+
+def payoff_bands(found: Sensitivity, who: Sequence[int]) -> pd.DataFrame:
+    """Return ``organization``, ``p5``, ``p50``, ``p95`` of the payoffs over all draws."""
+    rows = [
+        (found.consortium.names[i], *np.percentile(found.payoff[:, i], (5.0, 50.0, 95.0)).tolist())
+        for i in who
+    ]
+    return pd.DataFrame(rows, columns=["organization", "p5", "p50", "p95"])
 
 
 def members_of(

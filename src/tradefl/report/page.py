@@ -10,12 +10,14 @@ from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
 from tradefl.errors import MissingExtraError
 from tradefl.game import CoopetitionGame
+from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
 from tradefl.report.blocks import Fact, Section, amounts, counted, kind
 from tradefl.report.frames import chosen
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
 from tradefl.report.proof import certificate_section, gamma_section, status_words
+from tradefl.report.ranges import ranges_section
 from tradefl.report.records import (
     Source,
     settlement_of,
@@ -42,6 +44,7 @@ def report(
     comparison: Comparison | None = None,
     training: Source | None = None,
     settlement: Source | None = None,
+    sensitivity: Sensitivity | None = None,
 ) -> str:
     """Return the report of a consortium: one HTML page that needs nothing else.
 
@@ -55,6 +58,8 @@ def report(
         The gamma curve; without it that section is left out.
     comparison
         The rules side by side; likewise.
+    sensitivity
+        What the ranges of the file's figures do; likewise.
     training, settlement
         What has happened since: as returned, as documents, or their files; their sections are left
         out without them.
@@ -80,6 +85,8 @@ def report(
         sections.append(gamma_section(tuning, solution))
     if comparison is not None:
         sections.append(rules_section(comparison, who))
+    if sensitivity is not None:
+        sections.append(ranges_section(sensitivity, who))
     if training is not None:
         sections.append(training_section(training_of(training, consortium)))
     if settlement is not None:

@@ -1,0 +1,193 @@
+"""``tradefl sensitivity``: what the ranges of a file's figures do."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+
+from tradefl.cli.compare import DRAWN
+from tradefl.cli.declaring import Option
+from tradefl.cli.options import File, Json, Seed
+from tradefl.cli.output import (
+    note,
+    print_facts,
+    print_json,
+    print_table,
+    require_distinct,
+    require_writable,
+    say,
+    status,
+)
+from tradefl.consortium import load
+from tradefl.consortium.files import atomic_write
+from tradefl.errors import InputError, Problem
+from tradefl.foreign import spreadsheet_cell
+from tradefl.incentives.uncertainty import DRAWS, Sensitivity
+from tradefl.incentives.uncertainty import sensitivity as draw
+from tradefl.statement import decimals, money
+
+MOST_BARS = 20
+
+
+def sensitivity(
+    file: File,
+    draws: Annotated[int, Option("--draws", min=1, help="How many draws of all figures.")] = DRAWS,
+    seed: Seed = 0,
+    redesign: Annotated[
+        bool,
+        Option(
+            "--redesign",
+            help="Work contributions, payments and bonds out again for each draw, instead of "
+            "keeping the agreement and drawing the truth.",
+        ),
+    ] = False,
+    table: Annotated[
+        Path | None, Option("--csv", help="Where to write the bands of each organization.")
+    ] = None,
+    chart: Annotated[
+        Path | None, Option("--chart", help="Draw the tornado here: .svg, .png or .html.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw uncertain figures from their ranges, to see how sure the answers are.
+
+    Figures have a range where the file says so.
+
+    Example: tradefl sensitivity examples/hospitals_ranges.toml --draws 1000
+    """
+    require_distinct({"FILE": file, "--csv": table, "--chart": chart})
+    if table is not None:
+        require_writable(table)
+    if chart is not None:
+        if chart.suffix not in DRAWN:
+            what = f"expected a name that ends in one of {', '.join(DRAWN)}, got {chart.name!r}"
+            raise InputError.at("--chart", what)
+        require_writable(chart)
+        import tradefl.charts  # noqa: F401  says what to install where it is missing
+    with status(f"drawing the figures of {file}") as show:
+        consortium = load(file)
+        try:
+            found = draw(
+                consortium,
+                draws,
+                seed=seed,
+                redesign=redesign,
+                watch=lambda what: show(f"drawing the figures of {file}: {what}"),
+            )
+        except InputError as error:
+            flags = {"draws": "--draws", "seed": "--seed"}
+            raise InputError(
+                Problem(flags.get(one.place, one.place), one.message) for one in error.problems
+            ) from None
+    if table is not None:
+        atomic_write(table, bands_csv(found))
+        note(f"wrote {table}")
+    if chart is not None:
+        _draw(found, chart)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_sensitivity(found)
+    for reason, count in found.without_game.items():
+        note(f"{count:,} of {found.draws:,} draws are no game: {reason}")
+
+
+def _draw(found: Sensitivity, place: Path) -> None:
+    from tradefl import charts
+    from tradefl.report import frames
+
+    drawn = charts.tornado(frames.tornado(found), title=found.consortium.name)
+    content = getattr(charts, place.suffix.removeprefix("."))(drawn)
+    atomic_write(place, content if isinstance(content, bytes) else content.encode())
+    note(f"wrote {place}")
+
+
+def bands_csv(found: Sensitivity) -> bytes:
+    """Return the bands of each organization as a CSV table."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    kinds = ("contribution", "payment", "payoff", "gain_over_alone")
+    ends = ("p5", "p50", "p95")
+    header = [f"{kind}_{end}" for kind in kinds for end in ends]
+    writer.writerow(["organization", *header, "probability_better_than_alone"])
+    for one in found.document().organizations:
+        cells: list[object] = [spreadsheet_cell(one.name)]
+        for kind in kinds:
+            band = getattr(one, kind)
+            cells += [None if band is None else getattr(band, end) for end in ends]
+        writer.writerow([*cells, one.probability_better_than_alone])
+    return text.getvalue().encode()
+
+
+def print_sensitivity(found: Sensitivity) -> None:
+    """Print the bands of each organization, the probabilities and the tornado."""
+    kind = "everything worked out again" if found.redesign else "the agreement kept"
+    say(f"{found.consortium.name}: {found.draws:,} draws of {len(found.figures)} figures, {kind}\n")
+    if not found.welfare.size:
+        say("No draw is a game.")
+        return
+    digits = min(decimals(found.agreed.payoffs) - 3, 8)
+
+    def band(column: object) -> list[str]:
+        low, middle, high = np.percentile(np.asarray(column), (5, 50, 95)).tolist()
+        return [money(middle, digits), f"{money(low, digits)} .. {money(high, digits)}"]
+
+    print_table(
+        [
+            *("organization", "data d", "payment", "5 .. 95 %", "payoff", "5 .. 95 %"),
+            *("over alone", "5 .. 95 %", "better than alone"),
+        ],
+        [
+            [
+                name,
+                f"{np.median(found.data_fraction[:, i]):.4f}",
+                *band(found.payment[:, i]),
+                *band(found.payoff[:, i]),
+                *band(found.payoff[:, i] - found.alone[:, i]),
+                f"{found.better[:, i].mean():.1%}",
+            ]
+            for i, name in enumerate(found.consortium.names)
+        ],
+    )
+    covers = found.bond_covers
+    print_facts(
+        [
+            ("social welfare", " ".join([band(found.welfare)[0], f"({band(found.welfare)[1]})"])),
+            ("still an equilibrium", f"{found.equilibrium.mean():.1%} of the draws"),
+            ("can be delivered in time", f"{found.deliverable.mean():.1%} of the draws"),
+            (
+                "everybody better than alone",
+                f"{found.better.all(axis=1).mean():.1%} of the draws",
+            ),
+            *(
+                [
+                    (
+                        "today's bonds cover the draw's",
+                        f"{covers.all(axis=1).mean():.1%} of the draws",
+                    )
+                ]
+                if covers is not None
+                else []
+            ),
+        ]
+    )
+    say("\nOne figure at a time: the payment that it moves most\n")
+    print_table(
+        ["figure", "moves the payment of", "at its low", "at its high", "by"],
+        [
+            [
+                found.label(one),
+                one.payment_of,
+                "no game" if one.low is None else money(one.low, digits),
+                "no game" if one.high is None else money(one.high, digits),
+                money(one.size, digits),
+            ]
+            for one in found.tornado
+        ],
+        left=(0, 1),
+        limit=MOST_BARS,
+    )

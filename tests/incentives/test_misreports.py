@@ -1,0 +1,143 @@
+"""What misreports gain: against designs one by one, and the command."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from tests.cli.command import run
+from tests.consortium.documents import document, save
+from tests.golden.cases import EXAMPLES
+
+import tradefl
+from tradefl.consortium import load
+from tradefl.design import design
+from tradefl.errors import InputError
+from tradefl.game.welfare import payoffs_without_redistribution
+from tradefl.incentives.misreports import CHECKED_BY
+from tradefl.solvers import solve
+
+
+def test_under_equal_gain_it_is_what_designs_one_by_one_give(tmp_path):
+    consortium = load(save(tmp_path, document()))
+    found = tradefl.incentives(consortium, 0.2, figures=["profitability"], points=4)
+    rows = {one.organization: one for one in found.rules["efficient: equal-gain"]}
+    game = consortium.game
+    bare = game.with_incentive_intensity(0.0)
+    honest = design(game, random_starts=0, without=solve(bare, "dbr")).agreed.payoffs
+    for i in range(game.size):
+        best = 0.0
+        for factor in (0.8, 0.9, 1.1, 1.2):
+            p = game.profitability.copy()
+            p[i] *= factor
+            told = dataclasses.replace(game, profitability=p)
+            without = solve(told.with_incentive_intensity(0.0), "dbr")
+            made = design(told, random_starts=0, without=without)
+            own = payoffs_without_redistribution(bare, made.agreed.profile)[i]
+            best = max(best, own + made.rule.net_constants[i] - honest[i])
+        assert rows[i].gain == pytest.approx(best, abs=1e-7)
+        assert not rows[i].certified
+
+
+def test_the_paper_s_rule_never_asks_for_profitability(tmp_path):
+    consortium = load(save(tmp_path, document()))
+    found = tradefl.incentives(consortium, 0.1, all_rules=False)
+    assert list(found.rules) == ["linear"]
+    for one in found.ranked:
+        if one.figure in ("data_bits", "cpu_levels_hz", "competition"):
+            assert not one.certified
+            assert one.gain >= 0.0
+        else:
+            assert (one.gain, one.certified) == (0.0, True)
+    gains = [one.gain for one in found.ranked]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[0] > 0.0
+
+
+def test_rho_is_paid_for_directly():
+    """STABILITY 2.3: under the paper's rule a share of rho moves that share of R_i."""
+    consortium = tradefl.load(EXAMPLES / "hospitals.toml")
+    found = tradefl.incentives(consortium, 0.1, figures=["competition"], all_rules=False)
+    paid = solve(consortium.game, "dbr").terms.redistribution
+    for one in found.ranked:
+        assert one.gain == pytest.approx(0.1 * abs(paid[one.organization]), rel=0.02)
+
+
+def test_over_reporting_is_the_payment_alone(tmp_path):
+    consortium = load(save(tmp_path, document()))
+    found = tradefl.incentives(consortium, figures=["profitability"], all_rules=False)
+    game, agreed = consortium.game, solve(consortium.game)
+    for one in found.over_reporting:
+        i = one.organization
+        top = float(np.nanmax(game.cpu_levels_hz[i]))
+        claimed = agreed.profile.replaced(i, 1.0, top)
+        silent = agreed.profile.replaced(i, 0.0, 0.0)
+        gain = game.rule.redistribution(game, claimed)[i] - agreed.terms.redistribution[i]
+        assert one.gain == pytest.approx(gain, abs=1e-9)
+        lost = agreed.terms.redistribution[i] - game.rule.redistribution(game, silent)[i]
+        assert one.audit_probability == pytest.approx(gain / (gain + lost), rel=1e-9)
+        # At that probability claiming and honesty are worth the same.
+        q = one.audit_probability
+        assert (1 - q) * gain - q * lost == pytest.approx(0.0, abs=1e-9 * (gain + lost))
+
+
+def test_a_promise_makes_its_figure_certified(tmp_path):
+    path, out = save(tmp_path, document()), tmp_path / "t.toml"
+    assert (
+        run(
+            *("design", path, "--truthful", 0.1, "--residual", "Alpha", "-o", out, "--starts", 0)
+        ).code
+        == 0
+    )
+    found = tradefl.incentives(load(out), all_rules=False, figures=["profitability", "data_bits"])
+    sure = {(one.organization, one.figure): one.certified for one in found.ranked}
+    assert sure[1, "profitability"]
+    assert sure[2, "profitability"]
+    assert not sure[1, "data_bits"]
+
+
+def test_json_has_one_row_for_each_organization_and_figure(tmp_path):
+    path = save(tmp_path, document())
+    ran = run("incentives", path, "--range", 0.1, "--points", 4, "--json")
+    assert ran.code == 0
+    found = ran.json
+    assert found["schema"] == "tradefl/incentives/1"
+    assert found["range"] == 0.1
+    keys = {"name", "figure", "report", "gain", "gain_fraction", "certified", "then_deviates"}
+    rows = [(one["name"], one["figure"]) for one in found["organizations"]]
+    assert len(rows) == len(set(rows))
+    for one in found["organizations"]:
+        assert keys | {"checked_by"} <= set(one)
+        assert one["checked_by"] == CHECKED_BY[one["figure"]]
+    assert {one["name"] for one in found["over_reporting"]} == {"Alpha", "Beta", "Gamma"}
+    assert {one["rule"] for one in found["rules"]} >= {"tuned", "efficient: equal-gain"}
+
+
+def test_the_table_says_what_is_a_search(tmp_path):
+    ran = run("incentives", save(tmp_path, document()), "--figure", "profitability")
+    assert ran.code == 0
+    assert "certified" in ran.out
+    assert "a search" in ran.err or "'search'" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--range", 0), "--range: expected a number in (0, 1)"),
+        (("--range", 1), "--range: expected a number in (0, 1)"),
+        (("--range", "nan"), "--range: expected a number in (0, 1)"),
+        (("--figure", "colour"), "--figure: expected one of profitability"),
+        (("--points", 1), "--points"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, options, message):
+    ran = run("incentives", save(tmp_path, document()), *options)
+    assert ran.code == 2
+    assert message in ran.err
+
+
+def test_the_library_names_parameters(tmp_path):
+    consortium = load(save(tmp_path, document()))
+    with pytest.raises(InputError, match=r"^range: expected a number in \(0, 1\)"):
+        tradefl.incentives(consortium, -0.1)
+    with pytest.raises(InputError, match=r"^points: expected an integer >= 2"):
+        tradefl.incentives(consortium, points=1)
