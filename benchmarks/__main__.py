@@ -17,6 +17,7 @@ NAMES = (
         "federation_overhead",
     ),
     "negotiation",
+    "incentives",
 )
 
 

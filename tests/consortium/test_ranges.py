@@ -131,6 +131,11 @@ def test_it_is_written_back_inline_and_as_a_table(tmp_path):
             {"competition.pairs": [["Alpha", "Beta", between(0.0, 0.06, 1.0)]]},
             "organization 'Alpha': competition: the ranges allow z",
         ),
+        # Two organizations state one pair differently.
+        (
+            {"competition.pairs": [["Alpha", "Beta", 0.06], ["Beta", "Alpha", 0.07]]},
+            "'Beta' and 'Alpha' are listed twice, with 0.06 and 0.07; agree on one of them",
+        ),
         (
             {"organization.0.profitability_menu": [1400.0, 1600.0]},
             "profitability: expected one of its menu [1400.0, 1600.0], got 1500",

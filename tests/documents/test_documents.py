@@ -41,6 +41,8 @@ def file(tmp_path):
         ["check"],
         ["tune"],
         ["compare"],
+        ["incentives", "--points", "2"],
+        ["design", "--truthful", "0.1", "--residual", "Alpha", "--starts", "0"],
         ["agreement"],
         ["settle"],
         ["audit"],
@@ -52,6 +54,15 @@ def test_a_command_prints_what_its_schema_says(file, arguments):
     ran = run(command, file, *options, "--json")
     assert ran.code == 0, ran.err
     follows(ran.json)
+
+
+def test_draws_of_ranges_follow_their_schema(tmp_path):
+    low_mid_high = {"low": 1200.0, "mid": 1500.0, "high": 1900.0}
+    path = save(tmp_path, document({"organization.0.profitability": low_mid_high}))
+    for options in ([], ["--redesign"]):
+        ran = run("sensitivity", path, "--draws", 5, *options, "--json")
+        assert ran.code == 0, ran.err
+        follows(ran.json)
 
 
 def test_the_efficient_rule_has_keys_of_its_own(file, tmp_path):

@@ -153,7 +153,8 @@ def test_no_report_gains_in_a_random_consortium(seed):
     dense = np.array([base.game.competition.dot(row) for row in np.eye(len(base))])
     rho = tradefl.game.as_competition(dense[np.ix_(keep, keep)])
     consortium = dataclasses.replace(base, organizations=picked, rho=rho, compensation=None)
-    worst, twice = most_gained(with_menus(consortium, int(rng.integers(4)), 0.1), 0)
+    claimant = int(rng.integers(4))
+    worst, twice = most_gained(with_menus(consortium, claimant, 0.1), claimant)
     assert worst <= 1e-9
     assert twice <= 1e-4
 
@@ -285,6 +286,12 @@ def test_settle_and_audit_carry_it_to_the_wei(tmp_path):
     assert ran.code == 0
     assert "Honesty pays: Alpha is not asked" in ran.out
     assert "only once these menus are agreed" in ran.err
+    ran = run("agreement", out)
+    assert "No report from the menus gains" in ran.out
+    assert "Alpha is not asked" in ran.out
+    page = tmp_path / "page.html"
+    assert run("report", out, "-o", page, "--no-tune", "--no-compare").code == 0
+    assert "Alpha is not asked" in page.read_text()
     ran = run("settle", out, "--json")
     assert ran.code == 0
     ran = run("audit", out, "--json")

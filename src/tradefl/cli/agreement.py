@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
 from tradefl.training_document import PAYS, training_terms
+
+if TYPE_CHECKING:
+    from tradefl.settlement import Agreement
 
 
 def agreement(
@@ -109,10 +112,23 @@ def agreement(
                 f"({longest.name})",
             ),
             *_training(document["training"]),
+            *_honesty(signed),
             ("negotiation", f"turns of {signed.turn_seconds:,} s at most"),
             ("annex", f"{len(signed.annex):,} bytes: names, samples, accuracy model, deadline"),
         ]
     )
+
+
+def _honesty(signed: Agreement) -> list[tuple[str, str]]:
+    """Return which figures a promise of honesty covers, and which are audited, as facts."""
+    from tradefl.incentives.promise import words
+    from tradefl.settlement.annex import promise_of, read_annex
+
+    promise = promise_of(read_annex(signed.annex))
+    if promise is None:
+        return []
+    first, *rest = words(promise)
+    return [("honesty", first), *(("", sentence) for sentence in rest)]
 
 
 def _training(terms: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -149,7 +149,10 @@ def _pairs(
         if i == j:
             problems.append(Problem(place, f"{first!r} cannot compete with itself"))
         elif (i, j) in found:
-            problems.append(Problem(place, f"{first!r} and {second!r} are listed twice"))
+            what = f"{first!r} and {second!r} are listed twice"
+            if found[i, j] != rho:  # each of them may have stated it
+                what += f", with {found[i, j]:g} and {rho:g}; agree on one of them"
+            problems.append(Problem(place, what))
         else:
             found[i, j] = float(rho)
     if not found:

@@ -72,6 +72,27 @@ def section(proof: Proof, game: CoopetitionGame) -> Truthful:
     )
 
 
+def words(promise: Truthful) -> list[str]:
+    """Return what a promise covers, whom it asks for what, and what has to be audited."""
+    asked: dict[str, list[str]] = {}
+    for name, one in promise.organizations.items():
+        asked.setdefault(one.figure, []).append(name)
+    covered = "; ".join(f"{figure} of {', '.join(names)}" for figure, names in asked.items())
+    sentences = [
+        f"No report from the menus gains while the others are honest: {covered}.",
+        f"{promise.claimant} is not asked and receives what is left; its figures have to be "
+        "audited.",
+        "All other figures have to be measured or audited: sizes, samples, levels, effort, link "
+        "times, quality, rho, and costs that are not asked.",
+    ]
+    if promise.menus == "from reports":
+        sentences.append(
+            "The menus were written around the reports: this holds only once they are agreed and "
+            "figures are reported afresh."
+        )
+    return sentences
+
+
 def written(consortium: Consortium, designed: Design, proof: Proof) -> Consortium:
     """Return the consortium under the rule, with its menus and the proof."""
     menus, names = proof.menus, consortium.names

@@ -8,6 +8,7 @@ import numpy as np
 
 from tradefl import charts
 from tradefl.consortium import Consortium
+from tradefl.incentives.promise import words as honesty
 from tradefl.report import frames
 from tradefl.report.blocks import (
     Block,
@@ -54,6 +55,11 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
         "what was agreed on, and agreed constants share among all what they gain together."
     )
     blocks: list[Block] = [Text(words)]
+    section = consortium.compensation
+    if section is not None and section.truthful is not None and game.rule.name == "efficient":
+        blocks.append(
+            Text("Could somebody misstate its figures? " + " ".join(honesty(section.truthful)))
+        )
     if sectors:
         among = f": {listed(sectors)}" if len(sectors) <= 12 else ""
         blocks.append(Text(f"They belong to {counted(len(sectors), 'sector')}{among}."))

@@ -1,0 +1,71 @@
+"""Reports and ranges: honesty by menus, misreports, draws, the self-enforcing range.
+
+The optima of reports are proven by a few bounds; compared is the planner for each of them, which
+must find the same welfare. Times are processor seconds of one thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tradefl
+from benchmarks.measure import keep, machine
+from tradefl.design import design
+from tradefl.incentives.optima import Optima, Reports
+from tradefl.incentives.radius import radius
+from tradefl.incentives.truthful import menus_around, truthful
+from tradefl.solvers.planner import Coalitions
+
+# What was asked: processor seconds.
+ASKED = {"truthful": 10.0, "incentives": 10.0, "sensitivity": 2.0, "radius": 0.1}
+REPORTS = 200
+EXAMPLE = "examples/drug_discovery.toml"
+
+
+def _seconds(run: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.process_time()
+    value = run()
+    return time.process_time() - started, value
+
+
+def main() -> dict[str, Any]:
+    """Measure, and keep the results."""
+    consortium = tradefl.load(EXAMPLE)
+    game = consortium.game
+    ranges = tradefl.load("examples/hospitals_ranges.toml")
+    designed = design(game, random_starts=0)
+    menus = menus_around(game, 0, 0.1)
+    rng = np.random.default_rng(0)
+    rows = np.array(
+        [[rng.choice(one) if one.size else np.nan for one in menus.points] for _ in range(REPORTS)]
+    )
+    reports = Reports(game, menus.fields)
+    Optima(reports)(rows[:2])  # loads what is compiled
+    bounded, found = _seconds(lambda: Optima(reports)(rows))
+    planned, welfare = _seconds(
+        lambda: [Coalitions(reports.of(row)).optimum().welfare for row in rows]
+    )
+    worst = float(np.abs(found.welfare / np.array(welfare) - 1.0).max())
+    if worst > 1e-8:
+        raise SystemExit(f"the optima of reports differ from the planner's by {worst:.3g}")
+    seconds = {
+        "radius": _seconds(lambda: radius(designed.agreed.game, designed.agreed.profile))[0],
+        "truthful": _seconds(lambda: truthful(game, 0, width=0.1, random_starts=0))[0],
+        "incentives": _seconds(lambda: tradefl.incentives(consortium, 0.1))[0],
+        "sensitivity": _seconds(lambda: tradefl.sensitivity(ranges, 1_000))[0],
+    }
+    results = {
+        "machine": machine(),
+        "organizations": {"sensitivity": len(ranges), "others": game.size},
+        "reports": REPORTS,
+        "optima_of_reports_over_planner": bounded / planned,
+        "largest_difference": worst,
+        "seconds": seconds,
+        "asked_seconds": ASKED,
+    }
+    keep("incentives", results)
+    return results
