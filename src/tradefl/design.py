@@ -60,6 +60,7 @@ CLOSEST = 1e-6
 # must not make anybody a loser.
 LEAST_SHARE = 1e-6
 RANDOM_STARTS = 20
+EXACT_RADIUS_UP_TO = 200
 # What is settled may leave so much regret, as a share of the terms of a payoff.
 SETTLED_TOLERANCE = 1e-6
 # Best responses have reached pi* if nobody's data differs by more.
@@ -120,7 +121,8 @@ class Design(Shown):
     radius
         How wrong profitability may be before somebody leaves the agreed profile, as it is paid.
     exact_radius
-        The same if ``phi_i`` itself were paid, also above ``d_i*``.
+        The same if ``phi_i`` itself were paid, also above ``d_i*``; ``None`` above 200
+        organizations, where it takes long.
     robust
         For errors of profitability of up to this share nobody gains by contributing less.
     usual_bonds
@@ -136,7 +138,7 @@ class Design(Shown):
     settled_regret: Array
     starts: tuple[Start, ...]
     radius: Radius
-    exact_radius: Radius
+    exact_radius: Radius | None
     robust: float
     usual_bonds: Array
 
@@ -240,7 +242,11 @@ class Design(Shown):
             ],
             robust=self.robust,
             self_enforcing=self.radius.document(game).model_copy(
-                update={"all_profitability_exact_schedules": _finite(self.exact_radius.share)}
+                update={
+                    "all_profitability_exact_schedules": None
+                    if self.exact_radius is None
+                    else _finite(self.exact_radius.share)
+                }
             ),
             bonds=float(self.bonds.sum()),
             bonds_without_robust=float(self.usual_bonds.sum()),
@@ -382,7 +388,9 @@ def design(
         settled_regret=settled,
         starts=tuple(_starts(agreed, without.profile, seed, random_starts, watch)),
         radius=radius(designed, profile),
-        exact_radius=radius(game, profile, Externality(game, profile)),
+        exact_radius=radius(game, profile, Externality(game, profile))
+        if game.size <= EXACT_RADIUS_UP_TO
+        else None,
         robust=robust,
         usual_bonds=usual_bonds,
     )
