@@ -455,13 +455,9 @@ class _Search:
             in_decimals(game, StrategyProfile(best.data_fraction[k], best.cpu_hz[k]))
             for k, game in enumerate(games)
         ]
-        data, hz = (
-            np.array([getattr(one, name) for one in profiles])
-            for name in ("data_fraction", "cpu_hz")
-        )
-        paid = solve_many(many, method="fixed", initial=(data, hz)).payoffs
         for k, key in enumerate(keys):
-            self.agreed[key] = profiles[k], solved.payoffs[k], paid[k]
+            paid = payoffs_without_redistribution(games[k], profiles[k])
+            self.agreed[key] = profiles[k], solved.payoffs[k], paid
 
     def efficient(self, target: str | None, *, promise: bool = False) -> tuple[Misreport, ...]:
         """Return the misreports under the efficient rule with a target; empty where it has none."""
@@ -534,7 +530,7 @@ class _Search:
         ]
         flat[i] = schedule_of(seeming, Externality(seeming, agreed), i, MAX_BREAKPOINTS)
         rule = EfficientRule(tuple(flat), np.zeros(self.game.size))
-        return float(regret(self.game.with_compensation(rule), profile)[i])
+        return float(regret(self.game, profile, rule, np.array([i]))[0])
 
     def _row(
         self,
