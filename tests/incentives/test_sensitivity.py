@@ -18,6 +18,7 @@ from tradefl.game.payoff import payoffs
 from tradefl.game.welfare import payoffs_without_redistribution
 from tradefl.incentives.uncertainty import _drawn, _Model
 from tradefl.solvers import solve
+from tradefl.solvers.many import solve_many
 
 
 def between(low, mid, high):
@@ -113,7 +114,12 @@ def test_where_only_z_differs_the_radius_says_what_regret_says(tmp_path):
     values = _drawn(rng, found.figures[0], 200)
     model = _Model(consortium, found.figures)
     games, _, _ = model.games(values[:, None])
-    worst = model._regret(games, found.agreed)
+    profile, gamma = found.agreed.profile, consortium.game.incentive_intensity
+    worst = solve_many(
+        games.changed(incentive_intensity=np.full((games.count, 1), gamma)),
+        method="fixed",
+        initial=(profile.data_fraction, profile.cpu_hz),
+    ).regret
     scale = games.profitability
     searched = (worst <= 1e-9 * scale).all(axis=1)
     np.testing.assert_array_equal(found.equilibrium, searched)

@@ -430,20 +430,24 @@ class _Model:
         profile, count = agreed.profile, games.count
         start = (profile.data_fraction, profile.cpu_hz)
         paid = agreed.terms.redistribution
-        solved = solve_many(games, method="fixed", initial=start)
-        reach = np.asarray(
-            games.max_data_fraction(np.broadcast_to(profile.cpu_hz, (count, self.game.size)))
-        )
+        if self.efficient:
+            ruled = games.changed(compensation=self.game.compensation)
+        else:
+            gamma = np.full((count, 1), self.game.incentive_intensity)
+            ruled = games.changed(incentive_intensity=gamma)
+        solved = solve_many(ruled, method="fixed", initial=start)
+        hz = np.broadcast_to(profile.cpu_hz, (count, self.game.size))
+        reach = np.asarray(games.max_data_fraction(hz))
         deliverable = (profile.data_fraction <= reach * (1.0 + 1e-9)).all(axis=1)
-        stable = self._stable(games, agreed, solved)
-        payoff = solved.payoffs + paid
+        # What is paid follows what is agreed, not what is drawn.
+        payoff = solved.revenue - solved.overhead - solved.damage + paid
         return {
             "solved": solved,
             "data_fraction": np.repeat(profile.data_fraction[None], count, axis=0),
             "payment": np.repeat(paid[None], count, axis=0),
             "payoff": payoff,
             "welfare": np.asarray(payoff.sum(axis=1)),
-            "equilibrium": stable & deliverable,
+            "equilibrium": self._stable(games, agreed, solved) & deliverable,
             "deliverable": deliverable,
             "bond_covers": None,
         }
@@ -455,26 +459,18 @@ class _Model:
             found = radius(self.game, agreed.profile)
             off = np.asarray(games.potential_weights) - self.game.potential_weights
             slack = ROUNDING * found.scale
-            return np.asarray(
-                ((off <= found.up + slack) & (-off <= found.down + slack)).all(axis=1)
-            )
-        worst = self._regret(games, agreed)
-        return np.asarray((worst <= EQUILIBRIUM * solved.payoff_scale).all(axis=1))
-
-    def _regret(self, games: Games, agreed: Solution) -> Array:
-        """Return what each gains by deviating from what is agreed on, ``(K, N)``."""
-        game, profile = self.game, agreed.profile
-        start = (profile.data_fraction, profile.cpu_hz)
-        if self.efficient:
-            ruled = games.changed(compensation=game.compensation)
-            return solve_many(ruled, method="fixed", initial=start).regret
-        if any(one.figure.startswith("competition.") for one in self.figures):
+            inside = (off <= found.up + slack) & (-off <= found.down + slack)
+            return np.asarray(inside.all(axis=1))
+        worst = solved.regret
+        if not self.efficient and any(
+            one.figure.startswith("competition.") for one in self.figures
+        ):
             # The payments keep the agreed rho, the market has the drawn one.
-            own = _Agreed(game)
-            return np.array([regret(games.game(k), profile, own) for k in range(games.count)])
-        gamma = np.full((games.count, 1), game.incentive_intensity)
-        ruled = games.changed(incentive_intensity=gamma)
-        return solve_many(ruled, method="fixed", initial=start).regret
+            own = _Agreed(self.game)
+            worst = np.array(
+                [regret(games.game(k), agreed.profile, own) for k in range(games.count)]
+            ).reshape(games.count, self.game.size)
+        return np.asarray((worst <= EQUILIBRIUM * solved.payoff_scale).all(axis=1))
 
     def redesigned(self, games: Games) -> dict[str, Any]:
         """Return what each draw leads to if everything is worked out again."""
