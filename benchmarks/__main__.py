@@ -13,6 +13,7 @@ NAMES = (
         "kernels",
         "solvers",
         "planner",
+        "many",
         "sweeps",
         "federation_overhead",
     ),

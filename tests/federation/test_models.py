@@ -503,3 +503,49 @@ def test_without_torch_the_message_names_the_extra(name, monkeypatch):
 def test_auto_is_a_gpu_only_where_there_is_one(name):
     model, x, y = model_and_images(name, DIGITS, device="auto")
     assert math.isfinite(model.evaluate(model.initial(0), x, y)[0])
+
+
+def test_a_step_on_all_tensors_at_once_is_that_on_each():
+    from tradefl.federation.models.torch_training import MOMENTUM, _step
+
+    rng = np.random.default_rng(3)
+
+    def tensors():
+        shapes = ((4, 3, 3), (7,), (2, 5))
+        return [torch.from_numpy(rng.standard_normal(shape).astype(np.float32)) for shape in shapes]
+
+    for mu in (0.0, 0.3):
+        how = training(proximal_mu=mu)
+        weights, slopes, velocity, start = (tensors() for _ in range(4))
+        expected, speeds = [one.clone() for one in weights], [one.clone() for one in velocity]
+        for weight, slope, speed, before in zip(expected, slopes, speeds, start, strict=True):
+            speed.mul_(MOMENTUM).add_(slope)
+            if mu:
+                speed.add_(weight - before, alpha=mu)
+            weight.sub_(speed, alpha=how.learning_rate)
+        _step(weights, tuple(slopes), velocity, start, how)
+        assert all(map(torch.equal, weights, expected))
+        assert all(map(torch.equal, velocity, speeds))
+
+
+def test_torch_trains_on_one_thread_and_leaves_the_number_as_it_was(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    model, x, y = model_and_images("cnn")
+    torch.set_num_threads(2)
+    seen = []
+    monkeypatch.setattr(
+        model._module,
+        "forward",
+        lambda samples, run=model._module.forward: (
+            seen.append(torch.get_num_threads()) or run(samples)
+        ),
+    )
+    start = model.initial(0)
+    model.train(start, x, y, training())
+    model.evaluate(start, x, y)
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    seen.clear()
+    model.evaluate(start, x, y)
+    assert set(seen) == {2}

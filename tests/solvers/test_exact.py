@@ -504,3 +504,34 @@ def test_solving_twice_gives_the_same(game):
     np.testing.assert_array_equal(one.profile.data_fraction, two.profile.data_fraction)
     np.testing.assert_array_equal(one.profile.cpu_hz, two.profile.cpu_hz)
     assert one.upper_bound == two.upper_bound
+
+
+def test_the_time_limit_leaves_a_valid_bound_and_a_feasible_profile(monkeypatch):
+    from tradefl.solvers import residual
+
+    # Many nearly equal organizations: more nodes than anybody waits for.
+    n = 30
+    near = 1.0 + 1e-8 * np.random.default_rng(1).standard_normal((4, n))
+    game = CoopetitionGame(
+        profitability=1500.0 * near[0],
+        data_bits=20e9 * near[1],
+        data_units=near[1] * 20.0 * 10.0 / n,
+        cycles_per_bit=2.0 * near[2],
+        cpu_levels_hz=(4e9 * near[3])[:, None] * np.arange(1, 6) / 5,
+        competition=0.005 * (1.0 - np.eye(n)),
+        accuracy=SqrtLoss(5.0, 0.79),
+        download_seconds=1.0,
+        upload_seconds=1.0,
+        incentive_intensity=5e-9,
+        compute_weight=1.6,
+        overhead_weight=0.185,
+        deadline_seconds=14.0,
+    )
+    clock = iter(range(10**6))
+    monkeypatch.setattr(residual.time, "perf_counter", lambda: float(next(clock)))
+    found = exact.solve(game, time_limit=40.0, tolerance=1e-15)
+    assert found.iterations < 200
+    assert found.upper_bound >= found.potential
+    assert game.is_feasible(found.profile).all()
+    with pytest.raises(ValueError, match="time_limit: expected a number > 0, got 0"):
+        exact.solve(game, time_limit=0.0)

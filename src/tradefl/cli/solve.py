@@ -96,7 +96,7 @@ def solve(
         Option(
             "--time-limit",
             type=click.FloatRange(0.0, 1e9, min_open=True),
-            help="planner: seconds after which it stops with the bound it has.",
+            help="exact, planner: seconds after which it stops with the bound it has.",
         ),
     ] = None,
     step: Annotated[

@@ -70,7 +70,10 @@ Points = Annotated[list[Point], FailFast()]
 class Section(BaseModel):
     """A table of the file: no unknown keys, no conversions, no NaN or infinity."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # Models are built when first used: whoever builds a whole file builds each of them once.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True
+    )
 
 
 class Mechanism(Section):

@@ -50,6 +50,9 @@ Array = npt.NDArray[np.float64]
 
 TOLERANCE = 1e-9
 NODE_LIMIT = 20_000
+TIME_LIMIT = 600.0
+# After so many nodes the residual problem is solved as closely as is asked for, and no closer.
+CLOSER_NODES = 1_000
 # How many organizations on each side of the price enter the residual problem at first.
 NEIGHBOURS = 16
 # The price search hands over when so few are undecided.
@@ -62,7 +65,11 @@ ULPS = 64.0
 
 
 def solve(
-    game: CoopetitionGame, *, tolerance: float = TOLERANCE, node_limit: int = NODE_LIMIT
+    game: CoopetitionGame,
+    *,
+    tolerance: float = TOLERANCE,
+    node_limit: int = NODE_LIMIT,
+    time_limit: float = TIME_LIMIT,
 ) -> Solution:
     """Return the global maximizer of the potential, a Nash equilibrium, with its bound.
 
@@ -75,19 +82,24 @@ def solve(
         when only rounding is left of the gap.
     node_limit
         The most branch-and-bound nodes; beyond it the gap stays and the status says so.
+    time_limit
+        Seconds after which the search stops, with the best profile and the bound that it has. The
+        price search over all organizations is always made.
 
     Raises
     ------
     ValueError
-        ``tolerance`` or ``node_limit`` is out of range.
+        An option is out of range.
     """
     if not 0.0 < tolerance < 1.0:
         raise ValueError(f"tolerance: expected a number in (0, 1), got {tolerance!r}")
     if node_limit < 1:
         raise ValueError(f"node_limit: expected an integer >= 1, got {node_limit!r}")
+    if not time_limit > 0.0:
+        raise ValueError(f"time_limit: expected a number > 0, got {time_limit!r}")
     began = time.perf_counter()
     everyone = players(game)
-    optimum = _maximize(game, everyone, tolerance, node_limit)
+    optimum = _maximize(game, everyone, tolerance, node_limit, began + time_limit)
     profile = optimum.profile
     value = potential(game, profile)
     bound = max(optimum.bound, value)
@@ -137,7 +149,7 @@ class _Optimum:
 
 
 def _maximize(
-    game: CoopetitionGame, everyone: Players, tolerance: float, node_limit: int
+    game: CoopetitionGame, everyone: Players, tolerance: float, node_limit: int, until: float
 ) -> _Optimum:
     accuracy = game.accuracy
     generous = choose(everyone, 0.0)
@@ -160,6 +172,7 @@ def _maximize(
     # The residual problem is solved closer than asked: what the tolerance leaves of a large
     # potential may be more than some organization's whole payoff.
     goal = max(slack, 0.01 * tolerance * min(abs(best_value), float(accuracy.value(high))))
+    enough = max(slack, 0.99 * tolerance * abs(best_value))
     neighbours, nodes, bound, gap = NEIGHBOURS, 0, np.inf, 0.0
     history: list[tuple[float, float]] = []
     while True:
@@ -175,7 +188,10 @@ def _maximize(
             omega_high=high,
         )
         groups, members = _groups(everyone, inside)
-        outcome = maximize(frame, groups, goal, node_limit - nodes, best_value)
+        closer = max(CLOSER_NODES - nodes, 0)
+        outcome = maximize(
+            frame, groups, (goal, enough, closer), node_limit - nodes, best_value, until
+        )
         nodes += outcome.nodes
         bound = min(bound, outcome.bound + slack)
         if outcome.placements:
@@ -189,7 +205,8 @@ def _maximize(
         gap = max(bound - best_value, 0.0)
         # Where the terms of U cancel, rounding leaves more than any share of U.
         allowed = max(tolerance * abs(bound), 2.0 * slack)
-        if gap <= allowed or inside.size == game.size or nodes >= node_limit:
+        over = nodes >= node_limit or time.perf_counter() > until
+        if gap <= allowed or inside.size == game.size or over:
             return _Optimum(
                 best, max(bound, best_value), allowed, found.steps + nodes, _trace(history)
             )

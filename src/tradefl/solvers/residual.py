@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import math
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -111,14 +112,22 @@ class Outcome:
 
 
 def maximize(
-    frame: Frame, groups: Sequence[Group], tolerance: float, node_limit: int, incumbent: float
+    frame: Frame,
+    groups: Sequence[Group],
+    tolerances: tuple[float, float, int],
+    node_limit: int,
+    incumbent: float,
+    until: float = math.inf,
 ) -> Outcome:
     """Return the maximum of the residual problem by branch and bound, best bound first.
 
-    Stops when the bound is within ``tolerance`` (absolute) of the best value, at
-    ``node_limit`` nodes, or when a decided group cannot be solved within the prices for which
-    the others stay decided; ``bound`` is valid in each case, and ``complete`` says which.
+    ``tolerances`` are how closely it is solved (absolute), what is close enough once some nodes
+    have been tried, and how many nodes that are. Stops when the bound is so close to the best
+    value, at ``node_limit`` nodes, at the time ``until`` of :func:`time.perf_counter`, or when a
+    decided group cannot be solved within the prices for which the others stay decided; ``bound``
+    is valid in each case, and ``complete`` says which.
     """
+    close, enough, closer = tolerances
     best = incumbent
     placements: tuple[Placement, ...] = ()
     hulls = [_hull(group) for group in groups]
@@ -133,6 +142,7 @@ def maximize(
         for value, found, _ in _feasible(frame, open_groups, corners, walk):
             if value > best:
                 best, placements = value, found
+        tolerance = close if nodes < closer else enough
         if -negated <= best + tolerance:
             return Outcome(best, placements, bound, nodes, complete)
         children = _branches(open_groups, corners, walk)
@@ -141,7 +151,7 @@ def maximize(
             closed, complete = bound, False
             continue
         for child in children:
-            if nodes >= node_limit:
+            if nodes >= node_limit or time.perf_counter() > until:
                 return Outcome(best, placements, bound, nodes, complete=False)
             hulls = [_hull(group) for group in child]
             below = _walk(frame, hulls, child)
