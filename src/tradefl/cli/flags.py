@@ -14,6 +14,7 @@ OTHER_NAMES: Mapping[str, Sequence[str]] = {
     "allow": ("allow_path",),
     "expected_chain_id": ("chain_id",),
     "first_block": ("from_block",),
+    "map": ("columns",),
     "method": ("scheme",),
     "organizations": ("organization",),
     "pairs": ("pair",),

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from tradefl.consortium.organizations import Organizations
 from tradefl.consortium.schema import Competition as CompetitionSection
 from tradefl.consortium.schema import shown, suggestion
+from tradefl.consortium.segments import Segments
 from tradefl.consortium.tables import Marks, is_blank, kind_of, plain, read_sheet, text_cell
 from tradefl.errors import MOST_PROBLEMS, SHOWN, InputError, Problem
 from tradefl.foreign import normalized
@@ -37,10 +38,27 @@ def section_problems(section: CompetitionSection, file: str) -> list[Problem]:
     """Return which keys of the section contradict each other."""
     by_sector = section.within_sector is not None or section.across_sectors is not None
     problems = []
+    others = ("default", "pairs", "within_sector", "across_sectors")
+    if section.segments_file is not None:
+        problems += [
+            Problem(f"{file}: competition.{key}", "cannot be combined with segments_file")
+            for key in ("matrix_file", *others)
+            if key in section.model_fields_set
+        ]
+        if section.conduct is None:
+            what = (
+                "is missing; expected a number in (0, 1]: rho = conduct x overlap of segments; "
+                "add conduct next to segments_file"
+            )
+            problems.append(Problem(f"{file}: competition.conduct", what))
+        return problems
+    if section.conduct is not None:
+        what = "needs segments_file: it is the factor on the overlap of market segments"
+        problems.append(Problem(f"{file}: competition.conduct", what))
     if section.matrix_file is not None:
         problems += [
             Problem(f"{file}: competition.{key}", "cannot be combined with matrix_file")
-            for key in ("default", "pairs", "within_sector", "across_sectors")
+            for key in others
             if key in section.model_fields_set
         ]
     elif by_sector and section.default is not None:
@@ -62,6 +80,7 @@ def competition(
     organizations: Organizations,
     matrix: Array | None,
     file: str,
+    segments: Segments | None = None,
 ) -> Competition:
     """Return rho as the file gives it, before any rescaling.
 
@@ -73,6 +92,8 @@ def competition(
     size = len(organizations)
     if matrix is not None:
         return DenseCompetition(matrix)
+    if segments is not None:
+        return DenseCompetition((section.conduct or 0.0) * segments.overlap())
 
     problems: list[Problem] = []
     pairs = _pairs(section.pairs, organizations.names, file, problems)

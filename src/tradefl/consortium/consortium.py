@@ -26,6 +26,7 @@ from tradefl.consortium.schema import (
     Training,
     Truthful,
 )
+from tradefl.consortium.segments import Segments
 from tradefl.errors import InputError, Problem
 from tradefl.game import (
     AccuracyModel,
@@ -77,11 +78,15 @@ class Consortium:
         The competition intensities as given, before any rescaling.
     matrix
         rho as read from ``competition.matrix_file``, shape ``(N, N)``, or ``None``.
+    segments
+        The table of ``competition.segments_file``, or ``None``.
     points
         The measured points of ``accuracy.points_file``, shape ``(K, 2)``, or ``None``.
     ranges
         Low and high of figures of the sections that have a range, by key path; those of
         organizations are in ``organizations.ranges``.
+    currency, payoff_unit
+        A unit of payoff is ``payoff_unit`` of ``currency``; ``None`` where the file names none.
     source
         The file it was read from, for messages.
     """
@@ -98,8 +103,11 @@ class Consortium:
     training: Training | None = None
     organizations_file: str | None = None
     matrix: Array | None = None
+    segments: Segments | None = None
     points: Array | None = None
     ranges: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    currency: str | None = None
+    payoff_unit: float = 1.0
     source: Path = dataclasses.field(default=Path("consortium.toml"))
 
     @classmethod
@@ -244,10 +252,12 @@ class Consortium:
     def _described(self) -> tuple[object, ...]:
         return (
             self.name,
+            (self.currency, self.payoff_unit),
             self.mechanism,
             self.energy,
             self.accuracy.model_dump(exclude={"points_file"}),
-            self.competition.model_dump(exclude={"matrix_file"}),
+            self.competition.model_dump(exclude={"matrix_file", "segments_file"}),
+            self.segments,
             self.organizations,
             self.compensation,
             self.settlement,
@@ -360,6 +370,8 @@ class Consortium:
                 compensation=self.efficient_rule if self.mechanism.rule == "efficient" else None,
                 names=who.names,
                 title=self.name,
+                currency=self.currency,
+                payoff_unit=self.payoff_unit,
             )
         except InvalidGameError as error:
             raise InputError(

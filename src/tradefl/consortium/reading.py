@@ -23,6 +23,7 @@ from tradefl.consortium.organizations import (
     read_organizations,
 )
 from tradefl.consortium.schema import described, shown, suggestion
+from tradefl.consortium.segments import Segments, read_segments
 from tradefl.consortium.tables import SUFFIXES, Marks, plain, read_columns
 from tradefl.errors import SHOWN, InputError, Problem
 from tradefl.foreign import parse_toml, read_text
@@ -36,6 +37,8 @@ SectionT = TypeVar("SectionT", bound=schema.Section)
 MOST_OF_A_KEY = 60
 KEYS = (
     "name",
+    "currency",
+    "payoff_unit",
     "mechanism",
     "energy",
     "accuracy",
@@ -124,14 +127,15 @@ class _Reader:
             what = "'efficient' needs [compensation]; `tradefl design` writes a file that has it"
             self._problem("mechanism.rule", what)
 
-        points = matrix = rho = None
+        money = self._money(document)
+        points = matrix = rho = segments = None
         if isinstance(accuracy, schema.EmpiricalAccuracy):
             points = self._table(accuracy.points_file, "accuracy.points_file", read_points)
         if competition is not None:
             contradictions = section_problems(competition, str(self.path))
             self.problems += contradictions
             if organizations is not None and not contradictions:
-                matrix, rho = self._rho(competition, organizations)
+                matrix, segments, rho = self._rho(competition, organizations)
 
         if (
             name is None
@@ -142,6 +146,7 @@ class _Reader:
             or settlement is None
             or training is None
             or organizations is None
+            or money is None
             or ("compensation" in document and compensation is None)
             or (isinstance(accuracy, schema.EmpiricalAccuracy) and points is None)
         ):
@@ -162,8 +167,11 @@ class _Reader:
             training=training if "training" in document else None,
             organizations_file=document.get("organizations_file"),
             matrix=matrix,
+            segments=segments,
             points=points,
             ranges=found.sections,
+            currency=money.currency,
+            payoff_unit=money.payoff_unit,
             source=self.path,
         )
         # The game finds what only all figures together can show: z_i, feasible levels.
@@ -194,6 +202,16 @@ class _Reader:
             self._problem("name", described(error.errors()[0]))
             return None
         return name
+
+    def _money(self, document: Mapping[str, Any]) -> schema.Money | None:
+        """Validate the keys of the top level that say what a unit of payoff is in money."""
+        given = {key: document[key] for key in schema.Money.model_fields if key in document}
+        try:
+            return schema.Money.model_validate(given)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self._problem(str(detail["loc"][0]), described(detail))
+            return None
 
     def _section(
         self, model: type[SectionT], document: Mapping[str, Any], key: str, place: str = ""
@@ -270,8 +288,8 @@ class _Reader:
 
     def _rho(
         self, section: schema.Competition, organizations: Organizations
-    ) -> tuple[Array | None, Competition | None]:
-        matrix = None
+    ) -> tuple[Array | None, Segments | None, Competition | None]:
+        matrix = segments = None
         if section.matrix_file is not None:
             matrix = self._table(
                 section.matrix_file,
@@ -279,9 +297,19 @@ class _Reader:
                 lambda file: read_matrix(file, organizations.names),
             )
             if matrix is None:
-                return None, None
-        rho = self._attempt(lambda: competition(section, organizations, matrix, str(self.path)))
-        return matrix, rho
+                return None, None, None
+        if section.segments_file is not None:
+            segments = self._table(
+                section.segments_file,
+                "competition.segments_file",
+                lambda file: read_segments(file, organizations.names),
+            )
+            if segments is None:
+                return None, None, None
+        rho = self._attempt(
+            lambda: competition(section, organizations, matrix, str(self.path), segments)
+        )
+        return matrix, segments, rho
 
     # --- problems ------------------------------------------------------------------------------
 

@@ -76,6 +76,13 @@ class Section(BaseModel):
     )
 
 
+class Money(Section):
+    """The top-level keys ``currency`` and ``payoff_unit``: what a unit of payoff is in money."""
+
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    payoff_unit: Positive = 1.0  # amount of currency in a unit of payoff
+
+
 class Mechanism(Section):
     """``[mechanism]``: what the consortium has agreed on."""
 
@@ -141,6 +148,8 @@ class Competition(Section):
     rescale: bool = False
     pairs: list[Any] = Field(default_factory=list)  # checked by pair_problem
     matrix_file: FileName | None = None
+    segments_file: FileName | None = None  # organization x market segment: rho from overlap
+    conduct: Fraction | None = None  # rho_ij = conduct x overlap_ij
     within_sector: Intensity | None = None
     across_sectors: Intensity | None = None
 
@@ -271,6 +280,8 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
         return f"expected a number {sign} {bound:g}, got {got}"
     if kind == "finite_number":
         return f"expected a finite number, got {got}"
+    if kind == "string_pattern_mismatch" and "[A-Z]{3}" in context["pattern"]:
+        return f"expected a currency of three capital letters, such as 'EUR', got {got}"
     if kind == "string_pattern_mismatch":
         digits = re.search(r"\{(\d+)\}", context["pattern"])
         count = "40" if digits is None else digits[1]
@@ -350,6 +361,7 @@ __all__ = [
     "EmpiricalAccuracy",
     "Energy",
     "Mechanism",
+    "Money",
     "Organization",
     "PowerLawAccuracy",
     "Section",

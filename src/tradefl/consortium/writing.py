@@ -13,16 +13,17 @@ from tradefl.consortium.competitors import matrix_csv
 from tradefl.consortium.consortium import Consortium
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.organizations import organizations_csv
+from tradefl.consortium.segments import segments_csv
 
 
 def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
     """Write a consortium so that :func:`~tradefl.consortium.load` reads an equal one.
 
-    Organizations, matrix and points that came from files of their own are written beside
-    the TOML file and named after it: ``x.toml``, ``x.organizations.csv``,
-    ``x.competition.csv``, ``x.points.csv``. The TOML file comes last, so that a reader never
-    finds one whose tables are missing. New files with organizations' figures are readable for
-    their owner alone.
+    Organizations, matrix, segments and points that came from files of their own are written next
+    to the TOML file and named after it: ``x.toml``, ``x.organizations.csv``,
+    ``x.competition.csv``, ``x.segments.csv``, ``x.points.csv``. The TOML file comes last, so that
+    a reader never finds one whose tables are missing. New files with organizations' figures are
+    readable for their owner alone.
 
     Raises
     ------
@@ -40,6 +41,10 @@ def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
         table = target.with_name(f"{target.stem}.competition.csv")
         atomic_write(table, matrix_csv(consortium.matrix))
         document["competition"]["matrix_file"] = table.name
+    if consortium.segments is not None:
+        table = target.with_name(f"{target.stem}.segments.csv")
+        atomic_write(table, segments_csv(consortium.names, consortium.segments))
+        document["competition"]["segments_file"] = table.name
     if consortium.points is not None:
         table = target.with_name(f"{target.stem}.points.csv")
         rows = (f"{data!r},{accuracy!r}" for data, accuracy in consortium.points.tolist())
@@ -62,6 +67,10 @@ SECTIONS = (
 def to_document(consortium: Consortium) -> dict[str, Any]:
     """Return the consortium as the tables of its file, organizations inline."""
     document: dict[str, Any] = {"name": consortium.name}
+    if consortium.currency is not None:
+        document["currency"] = consortium.currency
+    if consortium.payoff_unit != 1.0:
+        document["payoff_unit"] = consortium.payoff_unit
     # Top-level keys must come before the first table of a TOML file.
     if consortium.organizations_file is not None:
         document["organizations_file"] = consortium.organizations_file

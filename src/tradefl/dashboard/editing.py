@@ -22,6 +22,7 @@ import tomli_w
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.competitors import matrix_csv
 from tradefl.consortium.organizations import COLUMNS, NUMBERS, OPTIONAL
+from tradefl.consortium.segments import Segments, segments_csv
 from tradefl.consortium.writing import write
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import parse_toml, read_text
@@ -102,6 +103,10 @@ def edited(original: Consortium, table: pd.DataFrame) -> Consortium:
         if original.matrix is not None:
             matrix = _matrix(original.matrix, labels)
             (Path(folder) / section["matrix_file"]).write_bytes(matrix_csv(matrix))
+        if original.segments is not None:
+            names = [str(entry.get("name", k)) for k, entry in enumerate(entries)]
+            table = segments_csv(names, _segments(original.segments, labels, names))
+            (Path(folder) / section["segments_file"]).write_bytes(table)
         path.write_text(tomli_w.dumps(document), encoding="utf-8")
         try:
             found = load(path)
@@ -155,6 +160,18 @@ def _matrix(matrix: np.ndarray[Any, Any], labels: list[int | None]) -> np.ndarra
     at, of = [k for k, _ in known], [label for _, label in known]
     found[np.ix_(at, at)] = matrix[np.ix_(of, of)]
     return found
+
+
+def _segments(segments: Segments, labels: list[int | None], names: list[str]) -> Segments:
+    """Return the segments of the rows; a new organization is alone in one of its own."""
+    new = [k for k, label in enumerate(labels) if label is None]
+    values = np.zeros((len(labels), len(segments.headings) + len(new)))
+    for k, label in enumerate(labels):
+        if label is not None:
+            values[k, : len(segments.headings)] = segments.values[label]
+    values[new, len(segments.headings) + np.arange(len(new))] = 1.0
+    headings = (*segments.headings, *(f"{names[k]} ({k + 1})" for k in new))
+    return Segments(headings, values)
 
 
 def _in_table(problem: Problem, path: Path, entries: list[dict[str, Any]]) -> Problem:
@@ -228,7 +245,7 @@ def adjusted(consortium: Consortium, terms: Terms) -> Consortium:
         )
     update: dict[str, Any] = {
         key: scale * getattr(section, key)
-        for key in ("default", "within_sector", "across_sectors")
+        for key in ("default", "within_sector", "across_sectors", "conduct")
         if getattr(section, key) is not None
     }
     if section.pairs:
@@ -245,7 +262,7 @@ def largest_intensity(consortium: Consortium) -> float:
     """Return the largest competition intensity that the file gives."""
     section = consortium.competition
     given = [rho for _, _, rho in section.pairs]
-    given += [section.default, section.within_sector, section.across_sectors]
+    given += [section.default, section.within_sector, section.across_sectors, section.conduct]
     if consortium.matrix is not None:
         given.append(float(consortium.matrix.max()))
     return max((float(rho) for rho in given if rho is not None), default=0.0)

@@ -71,6 +71,7 @@ _NUMBERS = {
     "overhead_weight": _NONNEGATIVE,
     "min_data_fraction": _Range(0.0, exclusive=True, high=1.0),
     "deadline_seconds": _Range(0.0, exclusive=True, high=np.inf),
+    "payoff_unit": _POSITIVE,
     "download_watts": _NONNEGATIVE,
     "upload_watts": _NONNEGATIVE,
 }
@@ -153,6 +154,9 @@ class CoopetitionGame:
         A name for each organization; ``"1" .. "N"`` when absent.
     title
         The consortium's name.
+    currency, payoff_unit
+        For those who print amounts: a unit of payoff is ``payoff_unit`` of ``currency``, ``None``
+        where amounts are not money.
 
     Raises
     ------
@@ -185,6 +189,8 @@ class CoopetitionGame:
     compensation: EfficientRule | None = None
     names: Sequence[str] | None = None
     title: str = "consortium"
+    currency: str | None = None
+    payoff_unit: float = 1.0
 
     def __repr__(self) -> str:
         """Return one line, however many organizations there are."""
