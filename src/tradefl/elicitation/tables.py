@@ -128,7 +128,10 @@ def read_business(sheet: Sheet, renamed: Mapping[str, str]) -> Business:
     ]
     body = sheet.rows[1:]
     problems = [
-        Problem(Parameter("map"), f"{sheet.path} has no column {shown(column)}{suggestion(column, header)}")
+        Problem(
+            Parameter("map"),
+            f"{sheet.path} has no column {shown(column)}{suggestion(column, header)}",
+        )
         for column in renamed
         if column not in header
     ]
