@@ -162,8 +162,29 @@ class Comparison(Shown):
             {key: value for key, value in row.items() if key != "organizations"} for row in rows
         ]
 
+    def in_currency(self) -> Comparison:
+        """Return the same with every amount in the game's currency, to be shown."""
+        shown = {
+            id(one): one.in_currency()
+            for one in (self.optimum, *(outcome.without for outcome in self.outcomes))
+        }
+        return dataclasses.replace(
+            self,
+            optimum=shown[id(self.optimum)],
+            outcomes=tuple(
+                dataclasses.replace(
+                    outcome,
+                    solution=outcome.solution.in_currency(),
+                    optimum=outcome.optimum.in_currency(),
+                    without=shown[id(outcome.without)],
+                )
+                for outcome in self.outcomes
+            ),
+        )
+
     def document(self) -> CompareDocument:
         """Return the JSON document ``tradefl/compare/1``."""
+        from tradefl.documents.base import money_keys
         from tradefl.documents.comparison import CompareDocument
 
         return CompareDocument(
@@ -173,6 +194,7 @@ class Comparison(Shown):
             social_welfare_upper_bound=self.optimum.welfare_bound,
             remarks=list(self.remarks),
             rules=[outcome.document() for outcome in self.outcomes],
+            **money_keys(self.optimum.game),
         )
 
     def to_dict(self) -> dict[str, Any]:

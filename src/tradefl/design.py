@@ -195,8 +195,30 @@ class Design(Shown):
         rows = self.to_dict()["organizations"]
         return [{key: value for key, value in row.items() if key != "schedule"} for row in rows]
 
+    def in_currency(self) -> Design:
+        """Return the same with every amount in the game's currency, to be shown."""
+        game = self.agreed.game
+        if game.currency is None or game.payoff_unit == 1.0:
+            return self
+        unit, agreed = game.payoff_unit, self.agreed.in_currency()
+        return dataclasses.replace(
+            self,
+            optimum=self.optimum.in_currency(),
+            without=self.without.in_currency(),
+            rule=agreed.game.compensation or self.rule,
+            agreed=agreed,
+            exact_regret=self.exact_regret * unit,
+            settled_regret=self.settled_regret * unit,
+            usual_bonds=self.usual_bonds * unit,
+            starts=tuple(
+                dataclasses.replace(start, social_welfare=start.social_welfare * unit)
+                for start in self.starts
+            ),
+        )
+
     def document(self) -> DesignDocument:
         """Return the JSON document ``tradefl/design/1``."""
+        from tradefl.documents.base import money_keys
         from tradefl.documents.design import DesignDocument, DesignedOrganization, StartOfDynamics
 
         scale = self.agreed.certificate.payoff_scale
@@ -252,6 +274,7 @@ class Design(Shown):
             bonds_without_robust=float(self.usual_bonds.sum()),
             starts=[StartOfDynamics.of(**dataclasses.asdict(start)) for start in self.starts],
             starts_that_reach_the_optimum=self.reached,
+            **money_keys(game),
         )
 
     def to_dict(self) -> dict[str, Any]:

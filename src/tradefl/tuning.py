@@ -113,8 +113,31 @@ class Tuning(Shown):
     def _records(self) -> list[dict[str, Any]]:
         return [dataclasses.asdict(point) for point in self.curve]
 
+    def in_currency(self) -> Tuning:
+        """Return the same with every amount in the game's currency, gamma too, to be shown."""
+        game = self.without.game
+        if game.currency is None or game.payoff_unit == 1.0:
+            return self
+        unit, largest = game.payoff_unit, self.largest_individually_rational
+        return dataclasses.replace(
+            self,
+            best=None if self.best is None else self.best.in_currency(),
+            without=self.without.in_currency(),
+            curve=tuple(
+                dataclasses.replace(
+                    point,
+                    incentive_intensity=point.incentive_intensity * unit,
+                    social_welfare=point.social_welfare * unit,
+                    damage=point.damage * unit,
+                )
+                for point in self.curve
+            ),
+            largest_individually_rational=None if largest is None else largest * unit,
+        )
+
     def document(self) -> TuneDocument:
         """Return the JSON document ``tradefl/tune/1``."""
+        from tradefl.documents.base import money_keys
         from tradefl.documents.tuning import CurvePoint, TuneDocument, TunedOrganization
 
         best, largest = self.best, self.largest_individually_rational
@@ -148,6 +171,7 @@ class Tuning(Shown):
             individually_rational_throughout=largest == np.inf,
             organizations=organizations,
             curve=[CurvePoint.of(**dataclasses.asdict(point)) for point in self.curve],
+            **money_keys(self.without.game),
         )
 
     def to_dict(self) -> dict[str, Any]:

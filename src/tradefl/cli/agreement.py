@@ -9,10 +9,13 @@ from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
+from tradefl.errors import InputError
+from tradefl.statement import money
 from tradefl.training_document import PAYS, training_terms
 
 if TYPE_CHECKING:
     from tradefl.settlement import Agreement
+    from tradefl.settlement.locking import Locking
 
 
 def agreement(
@@ -23,6 +26,13 @@ def agreement(
             "--chain-id", min=1, help="The chain, where the file names none.", show_default=False
         ),
     ] = None,
+    interest_rate: Annotated[
+        float,
+        Option(
+            "--interest-rate",
+            help="A year's interest on what a bond locks, as a fraction; files with a currency.",
+        ),
+    ] = 0.05,
     as_json: Json = False,
 ) -> None:
     """Print what the contract will compute with: integers, hash, bonds, addresses, largest call.
@@ -30,6 +40,7 @@ def agreement(
     Example: tradefl agreement examples/drug_discovery.toml
     """
     from tradefl.settlement import Agreement, gas, quantization_bounds
+    from tradefl.settlement.locking import locking
     from tradefl.settlement.stand_ins import addresses_or_stand_ins
 
     with progress(f"reading {file}"):
@@ -52,10 +63,24 @@ def agreement(
             f"{file} names no settlement.chain_id: that of the embedded chain takes its place, and "
             "the hash with it; --chain-id names another"
         )
+    if not 0.0 <= interest_rate < float("inf"):
+        raise InputError.at("--interest-rate", f"expected a number >= 0, got {interest_rate!r}")
+    locked = locking(signed, interest_rate)
+    code, unit = consortium.currency, consortium.payoff_unit
+    if code is not None:
+        document |= {
+            "currency": code,
+            "payoff_unit": unit,
+            "locked_seconds": locked.seconds,
+            "interest_rate": interest_rate,
+            "bond_costs": dict(zip(signed.names, locked.costs, strict=True)),
+        }
     if as_json:
         print_json(document)
         return
     say(f"{signed.consortium}: the agreement in integers\n")
+    if code is not None:
+        _print_bonds(signed, locked, code, unit)
     print_table(
         ["organization", "address", "s (bit)", "F (Hz)", "bond (wei)", "quantization (wei)"],
         [
@@ -149,3 +174,28 @@ def _training(terms: Mapping[str, Any]) -> list[tuple[str, str]]:
             "; ".join(f"{', '.join(names)}: {pays}" for pays, names in worth.items()),
         ),
     ]
+
+
+def _print_bonds(signed: Agreement, locked: Locking, code: str, unit: float) -> None:
+    """Print what each bond locks in money, for how long, and what that costs."""
+    days = locked.seconds / 86_400
+    say(
+        f"What the bonds lock, for {days:,.3g} days at most, and what that costs at "
+        f"{100.0 * locked.interest_rate:g} % a year"
+    )
+    payoffs = [bond / signed.wei_per_payoff for bond in signed.bonds]
+    print_table(
+        ["organization", f"bond ({code})", f"interest ({code})", "bond (wei)"],
+        [
+            [name, money(payoff * unit, 2), money(cost * unit, 2), f"{bond:,}"]
+            for name, payoff, cost, bond in zip(
+                signed.names, payoffs, locked.costs, signed.bonds, strict=True
+            )
+        ],
+        footer=[
+            "sum",
+            money(sum(payoffs) * unit, 2),
+            money(sum(locked.costs) * unit, 2),
+            f"{sum(signed.bonds):,}",
+        ],
+    )

@@ -8,6 +8,7 @@ from typing import Annotated
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, OneOf
 from tradefl.cli.output import (
+    amounts_in,
     note,
     print_facts,
     print_json,
@@ -99,9 +100,10 @@ def _draw(found: Comparison, place: Path) -> None:
 
 def print_comparison(found: Comparison) -> None:
     """Print a row a rule, then what each organization gains under it."""
+    found = found.in_currency()
     game, outcomes = found.optimum.game, found.outcomes
     digits = min(decimals(found.optimum.payoffs) - 3, 8)
-    say(f"{game.title}: rules side by side\n")
+    say(f"{game.title}: rules side by side{amounts_in(game)}\n")
     print_table(
         [
             *("rule", "social welfare", "price of anarchy", "gap closed", "sum of d"),

@@ -12,6 +12,7 @@ from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, OneOf, Seed
 from tradefl.cli.output import (
     TABLE_ROWS,
+    amounts_in,
     note,
     print_facts,
     print_json,
@@ -279,9 +280,10 @@ def range_facts(found: Design, digits: int) -> list[tuple[str, str]]:
 
 def print_design(found: Design) -> None:
     """Print what everybody gives and gains, and what was verified."""
+    found = found.in_currency()
     game, agreed = found.agreed.game, found.agreed
     digits = min(decimals(agreed.payoffs) - 3, 8)
-    say(f"{game.title}: the efficient rule, {found.target}\n")
+    say(f"{game.title}: the efficient rule, {found.target}{amounts_in(game)}\n")
     columns = (
         found.without.payoffs,
         agreed.payoffs,

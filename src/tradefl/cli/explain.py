@@ -10,13 +10,14 @@ import click
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method
-from tradefl.cli.output import note, print_json, print_table, progress, say
+from tradefl.cli.output import amounts_in, note, print_json, print_table, progress, say
 from tradefl.consortium import Consortium, load
-from tradefl.consortium.schema import shown, suggestion
+from tradefl.consortium.schema import Settlement, shown, suggestion
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import normalized
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
+from tradefl.solvers.cautions import cautions
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
 from tradefl.statement import Statement, decimals, escaped, money, number
 
@@ -66,20 +67,24 @@ def explain(
             solution = settled_solution(consortium, profile, note)
         statements = [solution.statement(i) for i in who]
         in_wei = _in_wei(consortium, solution, who) if wei else None
+    for remark in cautions(solution):
+        note(remark)
+    shown = solution.in_currency()
     if as_json:
         print_json(_document(solution, statements, in_wei, who))
     elif markdown:
-        say(_markdown(solution, statements, in_wei, who))
+        say(_markdown(shown, [shown.statement(i) for i in who], in_wei, who, consortium))
     else:
-        _print(solution, statements, in_wei, who)
+        _print(shown, [shown.statement(i) for i in who], in_wei, who, consortium)
     if solution.status == "iteration_limit":
         raise click.exceptions.Exit(1)
 
 
 def print_statements(consortium: Consortium, solution: Solution, who: list[int]) -> None:
-    """Print the statements of the chosen, in payoff and in wei, and who pays whom."""
-    statements = [solution.statement(i) for i in who]
-    _print(solution, statements, _in_wei(consortium, solution, who), who)
+    """Print the statements of the chosen, in payoff or money and in wei, and who pays whom."""
+    in_wei = _in_wei(consortium, solution, who)
+    shown = solution.in_currency()
+    _print(shown, [shown.statement(i) for i in who], in_wei, who, consortium)
 
 
 def _chosen(names: tuple[str, ...], wanted: list[str] | None, file: str) -> list[int]:
@@ -141,6 +146,7 @@ def _document(
     in_wei: list[WeiStatement] | None,
     who: list[int],
 ) -> dict[str, object]:
+    from tradefl.documents.base import money_keys
     from tradefl.documents.solution import Transfer
     from tradefl.documents.statement import StatementDocument
 
@@ -164,7 +170,32 @@ def _document(
             Transfer(payer=payer, receiver=receiver, amount=amount)
             for payer, receiver, amount in _transfers(solution, who)
         ],
+        **money_keys(game),
     ).to_dict()
+
+
+def _unit_words(consortium: Consortium) -> str:
+    """Return what a unit of the file is in money; nothing where it is the same or not money."""
+    if consortium.currency is None or consortium.payoff_unit == 1.0:
+        return ""
+    return (
+        f"A unit of payoff in the file is {consortium.payoff_unit:,.12g} {consortium.currency}; p, "
+        "gamma, varpi_e and costs enter in the currency."
+    )
+
+
+def _transfer_table(
+    transfers: list[tuple[str, str, float]], consortium: Consortium
+) -> tuple[list[str], list[list[str]]]:
+    """Return headings and rows of who pays whom; with a currency, in wei too."""
+    digits = decimals(amount for *_, amount in transfers)
+    rows = [[payer, receiver, money(amount, digits)] for payer, receiver, amount in transfers]
+    if consortium.currency is None:
+        return ["from", "to", "amount"], rows
+    per_unit = (consortium.settlement or Settlement()).wei_per_payoff / consortium.payoff_unit
+    for row, (*_, amount) in zip(rows, transfers, strict=True):
+        row.append(f"{round(amount * per_unit):,}")
+    return ["from", "to", f"amount, {consortium.currency}", "wei, about"], rows
 
 
 def _contributions(solution: Solution) -> list[list[str]]:
@@ -178,13 +209,14 @@ def _contributions(solution: Solution) -> list[list[str]]:
             number(figures.units[i]),
             number(float(profile.cpu_hz[i])),
             number(figures.scores[i]),
+            solution.binds[i],
         ]
         for i in range(game.size)
     ]
 
 
 def _headings(solution: Solution) -> list[str]:
-    return ["organization", "d", "u", "d u", "f (Hz)", solution.game.rule.score_name]
+    return ["organization", "d", "u", "d u", "f (Hz)", solution.game.rule.score_name, "what binds"]
 
 
 def _with_wei(
@@ -202,25 +234,24 @@ def _print(
     statements: list[Statement],
     in_wei: list[WeiStatement] | None,
     who: list[int],
+    consortium: Consortium,
 ) -> None:
     game = solution.game
     say(
         f"{game.title}: method {solution.method}, status {solution.status}, "
-        f"max regret {solution.certificate.max_regret:.3g}\n"
+        f"max regret {solution.certificate.max_regret:.3g}{amounts_in(game)}\n"
     )
+    if unit := _unit_words(consortium):
+        say(f"{unit}\n")
     say(f"What everybody contributes; Omega = sum of d u = {number(solution.figures.omega)}")
     print_table(_headings(solution), _contributions(solution))
     for one in _with_wei(statements, in_wei):
         say(f"{one}\n")
     say(f"Who pays whom, {game.rule.equation}")
     transfers = _transfers(solution, who)
-    digits = decimals(amount for *_, amount in transfers)
     if transfers:
-        print_table(
-            ["from", "to", "amount"],
-            [[payer, receiver, money(amount, digits)] for payer, receiver, amount in transfers],
-            left=(0, 1),
-        )
+        headings, rows = _transfer_table(transfers, consortium)
+        print_table(headings, rows, left=(0, 1))
     else:
         say("  nobody pays anybody")
 
@@ -230,22 +261,24 @@ def _markdown(
     statements: list[Statement],
     in_wei: list[WeiStatement] | None,
     who: list[int],
+    consortium: Consortium,
 ) -> str:
     game = solution.game
-    transfers = _transfers(solution, who)
-    digits = decimals(amount for *_, amount in transfers)
+    headings, transfers = _transfer_table(_transfers(solution, who), consortium)
+    unit = _unit_words(consortium)
     text = [
         f"# {escaped(game.title)}",
         "",
         f"Method {solution.method}, status {solution.status}, "
-        f"max regret {solution.certificate.max_regret:.3g}.",
+        f"max regret {solution.certificate.max_regret:.3g}{amounts_in(game)}.",
         "",
+        *((unit, "") if unit else ()),
         "## What everybody contributes",
         "",
         f"Omega = sum of d u = {number(solution.figures.omega)}",
         "",
         f"| {' | '.join(_headings(solution))} |",
-        "|---|---:|---:|---:|---:|---:|",
+        "|---|---:|---:|---:|---:|---:|---|",
         *(
             f"| {' | '.join([escaped(name), *figures])} |"
             for name, *figures in _contributions(solution)
@@ -254,11 +287,11 @@ def _markdown(
         *(one.to_markdown() for one in _with_wei(statements, in_wei)),
         "## Who pays whom",
         "",
-        "| from | to | amount |",
-        "|---|---|---:|",
+        f"| {' | '.join(headings)} |",
+        "|---|---|" + "---:|" * (len(headings) - 2),
         *(
-            f"| {escaped(payer)} | {escaped(receiver)} | {money(amount, digits)} |"
-            for payer, receiver, amount in transfers
+            f"| {escaped(payer)} | {escaped(receiver)} | {' | '.join(amounts)} |"
+            for payer, receiver, *amounts in transfers
         ),
     ]
     return "\n".join(text)

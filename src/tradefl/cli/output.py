@@ -27,6 +27,7 @@ from rich.table import Table
 from tradefl.consortium.files import json_text as json_text
 from tradefl.consortium.files import write_json as write_json
 from tradefl.errors import InputError
+from tradefl.game import CoopetitionGame
 from tradefl.text import printable
 
 # A line may be longer than the terminal, which wraps it; a number must never be cut.
@@ -66,6 +67,11 @@ def _emit(text: str) -> None:
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise InputError.at("stdout", f"cannot be written: {error.strerror}") from None
+
+
+def amounts_in(game: CoopetitionGame) -> str:
+    """Return ``; amounts in EUR`` for a heading, where the file names a currency."""
+    return "" if game.currency is None else f"; amounts in {game.currency}"
 
 
 def note(text: str) -> None:

@@ -32,6 +32,7 @@ from tradefl.cli.options import (
     plan_of,
 )
 from tradefl.cli.output import (
+    amounts_in,
     note,
     print_facts,
     print_json,
@@ -191,8 +192,9 @@ def _write_report(folder: Path, done: Run, tuned_by: str | None) -> None:
 def _print_summary(solution: Solution, document: dict[str, Any]) -> None:
     """Print what it has come to for each: pledged, measured, paid."""
     trained, settled = document["training"], document["settlement"]
+    solution = solution.in_currency()
     digits = min(decimals(solution.payoffs) - 3, 8)
-    say(f"Summary of {document['consortium']}\n")
+    say(f"Summary of {document['consortium']}{amounts_in(solution.game)}\n")
     print_table(
         ["organization", "payoff", "pledged d", "measured d", "redistribution (wei)"],
         [

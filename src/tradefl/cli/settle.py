@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +46,7 @@ from tradefl.cli.output import (
 from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD
+from tradefl.statement import money
 
 if TYPE_CHECKING:
     from tradefl.settlement.audit import Audit
@@ -269,7 +271,24 @@ def _finished(settlement: Settlement, state: State) -> bool:
 
 
 def print_settlement(settlement: Settlement, document: dict[str, Any], verdict: Audit) -> None:
-    """Print who was paid, the receipts, and what the audit found."""
+    """Print who was paid, in money where there is a currency; the receipts; and the audit."""
+    code = document.get("currency")
+    unit = Fraction(document["payoff_unit"]) if code else Fraction(0)
+
+    def amounts(values: list[int]) -> list[str]:
+        cells = []
+        for value in values:
+            if code:
+                amount = Fraction(value, settlement.agreement.wei_per_payoff) * unit
+                cells.append(money(float(amount), 2))
+            cells.append(f"{value:,}")
+        return cells
+
+    keys = ("deposit_wei", "redistribution_wei", "withdrawn_wei")
+    headings = []
+    for key in keys:
+        name = key.removesuffix("_wei")
+        headings += ([f"{name} ({code})"] if code else []) + [f"{name} (wei)"]
     say(f"{document['consortium']}: settlement on {settlement.chain.place}\n")
     rows = document["organizations"]
     print_table(
@@ -277,19 +296,14 @@ def print_settlement(settlement: Settlement, document: dict[str, Any], verdict: 
             "organization",
             "d (ppb)",
             "f (Hz)",
-            "deposit (wei)",
-            "redistribution (wei)",
-            "withdrawn (wei)",
+            *headings,
         ],
         [
             [
                 one["name"],
                 f"{one['data_ppb']:,}",
                 f"{int(one['cpu_hz']):,}",
-                *(
-                    f"{int(one[key]):,}"
-                    for key in ("deposit_wei", "redistribution_wei", "withdrawn_wei")
-                ),
+                *amounts([int(one[key]) for key in keys]),
             ]
             for one in rows
         ],
@@ -297,10 +311,7 @@ def print_settlement(settlement: Settlement, document: dict[str, Any], verdict: 
             "sum",
             "",
             "",
-            *(
-                f"{sum(int(one[key]) for one in rows):,}"
-                for key in ("deposit_wei", "redistribution_wei", "withdrawn_wei")
-            ),
+            *amounts([sum(int(one[key]) for one in rows) for key in keys]),
         ],
     )
     say("Receipts")

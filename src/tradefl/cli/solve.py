@@ -13,6 +13,7 @@ from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method, OneOf
 from tradefl.cli.output import (
     TABLE_ROWS,
+    amounts_in,
     note,
     print_facts,
     print_json,
@@ -28,6 +29,7 @@ from tradefl.errors import InputError, Problem
 from tradefl.foreign import spreadsheet_cell
 from tradefl.solvers import DEFAULT_METHOD, BoundTrace, Solution, options_of
 from tradefl.solvers import solve as solve_game
+from tradefl.solvers.cautions import cautions
 from tradefl.statement import decimals, money
 
 
@@ -142,7 +144,7 @@ def solve(
         solution = solved(consortium, method, given)
     if consortium.competition_factor != 1.0:
         note(f"competition.rescale multiplied rho by {consortium.competition_factor:.6g}")
-    for remark in solution.remarks:
+    for remark in (*solution.remarks, *cautions(solution)):
         note(remark)
     if trace is not None:
         atomic_write(trace, trace_csv(solution), private=True)
@@ -190,6 +192,7 @@ def _option(name: str) -> str:
 
 def print_solution(solution: Solution) -> None:
     """Print the contributions and payoffs as a table, and the certificate in words."""
+    solution = solution.in_currency()
     game, terms, certificate = solution.game, solution.terms, solution.certificate
     columns = [
         solution.profile.data_fraction,
@@ -208,7 +211,10 @@ def print_solution(solution: Solution) -> None:
         return [f"{d:.6f}", f"{ghz:.4g}", *(money(a, digits) for a in amounts), f"{regret:.3g}"]
 
     rule = "" if game.rule.name == "linear" else f", {game.rule.name} rule"
-    say(f"{game.title}: {game.size:,} organizations, method {solution.method}{rule}\n")
+    say(
+        f"{game.title}: {game.size:,} organizations, method {solution.method}{rule}"
+        f"{amounts_in(game)}\n"
+    )
     totals = cells([float(column.sum()) for column in columns])
     totals[1], totals[-1] = "", f"{certificate.max_regret:.3g}"
     print_table(
@@ -222,12 +228,13 @@ def print_solution(solution: Solution) -> None:
             "redistribution",
             "payoff",
             "regret",
+            "what binds",
         ],
         [
-            [game.name_of(i), *cells([float(column[i]) for column in columns])]
+            [game.name_of(i), *cells([float(column[i]) for column in columns]), solution.binds[i]]
             for i in range(min(game.size, TABLE_ROWS))
         ],
-        footer=["sum (regret: max)", *totals],
+        footer=["sum (regret: max)", *totals, ""],
         total=game.size,
     )
     bound = "none proven"

@@ -8,10 +8,20 @@ import click
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method
-from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say, yes_no
+from tradefl.cli.output import (
+    amounts_in,
+    note,
+    print_facts,
+    print_json,
+    print_table,
+    progress,
+    say,
+    yes_no,
+)
 from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD
+from tradefl.solvers.cautions import buys_little
 from tradefl.statement import decimals, money
 from tradefl.tuning import Tuning
 from tradefl.tuning import tune as tune_game
@@ -56,11 +66,21 @@ def tune(
     if tuning.best is None:
         note("no gamma is individually rational; --no-ir lifts that demand")
         raise click.exceptions.Exit(1)
+    little = buys_little(tuning.best, tuning.without)
+    if little is not None:
+        note(little)
 
 
 def _print(tuning: Tuning) -> None:
+    """Print the curve and what gamma* means; gammas are the file's, amounts in its currency."""
+    gamma_star = None if tuning.best is None else tuning.best.game.incentive_intensity
+    unit = tuning.without.game.payoff_unit if tuning.without.game.currency else 1.0
+    tuning = tuning.in_currency()
     without, best = tuning.without, tuning.best
-    say(f"{without.game.title}: welfare against gamma, method {without.method}\n")
+    say(
+        f"{without.game.title}: welfare against gamma, method {without.method}"
+        f"{amounts_in(without.game)}\n"
+    )
     step = max(1, (len(tuning.curve) - 1) // CURVE_ROWS)
     shown = {*tuning.curve[::step], tuning.curve[-1]}
     if best is not None:
@@ -70,7 +90,7 @@ def _print(tuning: Tuning) -> None:
         ["gamma", "social welfare", "sum of d", "performance", "damage", "rational"],
         [
             [
-                f"{point.incentive_intensity:.6g}",
+                f"{point.incentive_intensity / unit:.6g}",
                 f"{point.social_welfare:,.3f}",
                 f"{point.total_data_fraction:.4f}",
                 f"{point.performance:.6f}",
@@ -81,7 +101,7 @@ def _print(tuning: Tuning) -> None:
         ],
     )
     largest = tuning.largest_individually_rational
-    rational_to = "none" if largest is None else f"{largest:.6g}"
+    rational_to = "none" if largest is None else f"{largest / unit:.6g}"
     if largest == float("inf"):
         rational_to = "all that were tried"
     if best is None or tuning.gain is None:
@@ -98,7 +118,7 @@ def _print(tuning: Tuning) -> None:
     )
     print_facts(
         [
-            ("gamma*", f"{best.game.incentive_intensity:.6g}"),
+            ("gamma*", f"{gamma_star:.6g}"),
             ("social welfare", f"{best.social_welfare:,.3f}"),
             ("  at gamma = 0", f"{without.social_welfare:,.3f}"),
             ("who loses against gamma = 0", f"{int(losers.sum())}"),

@@ -36,6 +36,7 @@ from tradefl.game import (
     PowerLaw,
     SqrtLoss,
     fit_empirical,
+    in_currency,
 )
 from tradefl.game import Competition as Rho
 
@@ -334,6 +335,40 @@ class Consortium:
             self,
             mechanism=self.mechanism.model_copy(update={"rule": "efficient"}),
             compensation=compensation_section(rule, self.names, target, truthful),
+        )
+
+    def in_currency(self) -> Consortium:
+        """Return the same consortium with amounts in its currency, to be shown.
+
+        What is in units of payoff is multiplied by ``payoff_unit``; the terms of a settlement stay,
+        so this one has no agreement of its own.
+        """
+        if self.currency is None or self.payoff_unit == 1.0:
+            return self
+        game = in_currency(self.game)
+        who, mechanism = self.organizations, self.mechanism
+        rule = self.efficient_rule
+        compensation = None
+        if rule is not None:
+            scaled = in_currency(dataclasses.replace(self.game, compensation=rule)).compensation
+            target = None if self.compensation is None else self.compensation.target
+            compensation = compensation_section(scaled or rule, self.names, target)
+        return dataclasses.replace(
+            self,
+            payoff_unit=1.0,
+            mechanism=mechanism.model_copy(
+                update={
+                    "incentive_intensity": game.incentive_intensity,
+                    "overhead_weight": game.overhead_weight,
+                }
+            ),
+            organizations=dataclasses.replace(
+                who,
+                profitability=game.profitability,
+                data_cost=game.data_cost,
+                joining_cost=game.joining_cost,
+            ),
+            compensation=compensation,
         )
 
     @cached_property

@@ -93,3 +93,5 @@ class AgreementDocument(Document):
     largest_call: LargestCall | None = None
     largest_transaction: LargestTransaction | None = None
     training: AgreedTraining | None = None
+    currency: str | None = None
+    payoff_unit: float | None = None

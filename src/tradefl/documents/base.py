@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from tradefl.consortium.schema import described
 from tradefl.errors import InputError, Problem
+from tradefl.game import CoopetitionGame
 from tradefl.text import printable
 
 Count = Annotated[int, Field(ge=0)]
@@ -55,6 +56,13 @@ class Part(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON: the keys that were given, in the order of the fields."""
         return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+def money_keys(game: CoopetitionGame) -> dict[str, Any]:
+    """Return the keys that say what a unit of payoff is in money; none without a currency."""
+    if game.currency is None:
+        return {}
+    return {"currency": game.currency, "payoff_unit": game.payoff_unit}
 
 
 class Document(Part):

@@ -50,3 +50,5 @@ class CompareDocument(Document):
     social_welfare_upper_bound: float | None
     remarks: list[str]
     rules: list[ComparedRule]
+    currency: str | None = None
+    payoff_unit: float | None = None

@@ -61,3 +61,5 @@ class DesignDocument(Document):
     starts: list[StartOfDynamics]
     starts_that_reach_the_optimum: int
     truthful: Truthful | None = None
+    currency: str | None = None
+    payoff_unit: float | None = None

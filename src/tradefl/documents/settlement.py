@@ -68,3 +68,5 @@ class SettlementDocument(Document):
     gas_used: Count
     other_transactions: Annotated[list[OtherTransaction], FailFast()] = []
     audit: SettlementVerdict | None = None
+    currency: str | None = None
+    payoff_unit: float | None = None

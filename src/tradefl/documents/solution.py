@@ -61,3 +61,5 @@ class SolutionDocument(Document):
     remarks: list[str]
     organizations: list[SolvedOrganization]
     transfers: list[Transfer] | None
+    currency: str | None = None
+    payoff_unit: float | None = None

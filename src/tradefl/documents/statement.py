@@ -93,3 +93,5 @@ class StatementDocument(Document):
     performance: float
     statements: list[OneStatement]
     transfers: list[Transfer]
+    currency: str | None = None
+    payoff_unit: float | None = None

@@ -47,3 +47,5 @@ class TuneDocument(Document):
     individually_rational_throughout: bool
     organizations: list[TunedOrganization] | None
     curve: list[CurvePoint]
+    currency: str | None = None
+    payoff_unit: float | None = None

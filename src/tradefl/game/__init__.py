@@ -23,6 +23,7 @@ from tradefl.game.competition import (
 )
 from tradefl.game.coopetition import CoopetitionGame, InvalidGameError
 from tradefl.game.equilibrium import Certificate, certify, deviation_gain, regret
+from tradefl.game.money import in_currency
 from tradefl.game.participation import alone
 from tradefl.game.payoff import Payoffs, payoffs
 from tradefl.game.potential import OwnTerm, own_term, potential, potential_as_printed
@@ -57,6 +58,7 @@ __all__ = [
     "certify",
     "deviation_gain",
     "fit_empirical",
+    "in_currency",
     "own_term",
     "payoffs",
     "potential",

@@ -341,6 +341,7 @@ def contributions_section(solution: Solution, who: Sequence[int]) -> Section:
                 Column("data d s", "Eq. (9)"),
                 Column("resource x", "Eq. (9)"),
                 Column("training time (s)", "Eq. (2)"),
+                Column("what binds", "Eq. (13)", text=True),
             ),
             [
                 (
@@ -350,8 +351,11 @@ def contributions_section(solution: Solution, who: Sequence[int]) -> Section:
                     quantity(bits, "bit"),
                     quantity(x, "bit"),
                     f"{seconds:,.6g}",
+                    solution.binds[i],
                 )
-                for name, d, f, bits, x, seconds in given.itertuples(index=False)
+                for i, (name, d, f, bits, x, seconds) in zip(
+                    who, given.itertuples(index=False), strict=True
+                )
             ],
         ),
     ]

@@ -27,6 +27,7 @@ from tradefl.report.records import (
 )
 from tradefl.report.rules import rules_section
 from tradefl.solvers import Solution, solve
+from tradefl.solvers.cautions import cautions
 from tradefl.tuning import Tuning
 
 try:
@@ -72,6 +73,11 @@ def report(
     consortium = consortium_of(consortium)
     if solution is None:
         solution = solve(consortium)
+    told = cautions(solution)
+    agreed, plain, solution = consortium, solution, solution.in_currency()
+    consortium = consortium.in_currency()
+    tuning = None if tuning is None else tuning.in_currency()
+    comparison = None if comparison is None else comparison.in_currency()
     who = chosen(solution)
     sections = [
         consortium_section(consortium, solution, who),
@@ -88,15 +94,33 @@ def report(
     if sensitivity is not None:
         sections.append(ranges_section(sensitivity, who))
     if training is not None:
-        sections.append(training_section(training_of(training, consortium)))
+        sections.append(training_section(training_of(training, agreed)))
     if settlement is not None:
-        settled = settlement_of(settlement, consortium)
-        sections.append(settlement_section(settled, consortium, solution))
+        settled = settlement_of(settlement, agreed)
+        sections.append(settlement_section(settled, agreed, plain))
     sections += [statements_section(solution, who), equations.equations_section()]
-    return _rendered(consortium.name, solution, sections)
+    return _rendered(consortium.name, solution, sections, _notes(agreed, told))
 
 
-def _rendered(name: str, solution: Solution, sections: list[Section]) -> str:
+def _notes(consortium: Consortium, told: tuple[str, ...]) -> list[str]:
+    """Return what a reader must know before any number: money, assumptions, and cautions."""
+    notes = []
+    if consortium.currency is not None:
+        unit = f"{consortium.payoff_unit:,.12g} {consortium.currency}"
+        notes.append(
+            f"All amounts are in {consortium.currency}. A unit of payoff in the consortium file is "
+            f"{unit}."
+        )
+    if consortium.segments is not None:
+        notes.append(
+            "Assumed: rivals take from each other what their markets overlap times "
+            f"{consortium.competition.conduct:g} (conduct). Overlap is computed from market "
+            "segments; conduct is a judgement."
+        )
+    return [*notes, *(f"Note: {text}." for text in told)]
+
+
+def _rendered(name: str, solution: Solution, sections: list[Section], notes: list[str]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tradefl.report"),
         autoescape=True,
@@ -108,6 +132,7 @@ def _rendered(name: str, solution: Solution, sections: list[Section]) -> str:
     return environment.get_template("report.html.j2").render(
         name=name,
         summary=_summary(solution),
+        notes=notes,
         status=status_words(solution),
         sections=sections,
         style=Markup(style),  # noqa: S704  the package's own file

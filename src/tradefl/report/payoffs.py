@@ -48,8 +48,9 @@ def payoffs_section(solution: Solution, who: Sequence[int]) -> Section:
             "Four steps lead from the model to the payoff. Revenue: what the better model earns. "
             "Overhead: the energy that training takes. Damage: what rivals earn, at one's "
             "expense, because one's own data improved their model. Redistribution: what rivals "
-            "pay for that, or what one pays them. All amounts are in the consortium's own unit "
-            "of payoff."
+            "pay for that, or what one pays them. All amounts are in "
+            + (game.currency or "the consortium's own unit of payoff")
+            + "."
         ),
         Facts(
             (

@@ -274,8 +274,10 @@ def settlement_section(
     members = settlement.organizations
     wei = (consortium.settlement or SettlementTerms()).wei_per_payoff
     game, terms = solution.game, solution.terms
-    here = [float(terms.redistribution[game.index_of(one.name)]) for one in members]
-    there = [int(one.redistribution_wei) / wei for one in members]
+    unit = 1.0 if game.currency is None else game.payoff_unit
+    name = game.currency or "payoff"
+    here = [float(terms.redistribution[game.index_of(one.name)]) * unit for one in members]
+    there = [int(one.redistribution_wei) / wei * unit for one in members]
     digits = digits_of([*here, *there])
     verdict = (
         f"An independent recalculation agrees with the chain in all of {audit.checks:,} checks."
@@ -310,8 +312,8 @@ def settlement_section(
                 Column("reported d", "Eq. (13)"),
                 Column("deposit (wei)"),
                 Column("redistribution (wei)", "Eq. (10)"),
-                Column("redistribution (payoff)", "Eq. (10)"),
-                Column("by this report (payoff)", "Eq. (10)"),
+                Column(f"redistribution ({name})", "Eq. (10)"),
+                Column(f"by this report ({name})", "Eq. (10)"),
                 Column("withdrawn (wei)"),
             ),
             [

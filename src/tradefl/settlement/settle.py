@@ -613,6 +613,7 @@ class Settlement:
                 )
             )
         listed = {sent.hash for sent in transactions}
+        given: dict[str, Any] = {} if verdict is None else {"audit": verdict}
         return SettlementDocument(
             document="tradefl/settlement/1",
             consortium=self.agreement.consortium,
@@ -649,7 +650,7 @@ class Settlement:
                 for name, receipt in self.receipts
                 if receipt.hash not in listed
             ],
-            **({} if verdict is None else {"audit": verdict}),
+            **given,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -265,6 +265,9 @@ def audited(
         settlement.chain, settlement.contract, parties.consortium, settlement.first_block
     )
     document = settlement.document(found.verdict)
+    if (consortium := parties.consortium).currency is not None:
+        money = {"currency": consortium.currency, "payoff_unit": consortium.payoff_unit}
+        document = document.model_copy(update=money)
     remarks = (*notes, *parties.notes, *found.notes, *overruled(settlement, state))
     return AuditedSettlement(settlement, parties, state, found, document, remarks)
 

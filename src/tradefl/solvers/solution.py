@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tradefl.game.binding import Binding, binds
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.equilibrium import Certificate, certify
+from tradefl.game.money import in_currency
 from tradefl.game.payoff import Payoffs, data_costs, payoffs
 from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
@@ -197,6 +198,25 @@ class Solution(Shown):
         """Why each organization contributes no more and no less, see :func:`game.binds`."""
         return binds(self.game, self.profile)
 
+    def in_currency(self) -> Solution:
+        """Return the same contributions with every amount in the game's currency, to be shown."""
+        game = in_currency(self.game)
+        if game is self.game:
+            return self
+        unit, certificate = self.game.payoff_unit, self.certificate
+        return dataclasses.replace(
+            self,
+            game=game,
+            terms=payoffs(game, self.profile),
+            certificate=dataclasses.replace(
+                certificate,
+                regret=certificate.regret * unit,
+                payoff_scale=certificate.payoff_scale * unit,
+                budget_imbalance=certificate.budget_imbalance * unit,
+            ),
+            welfare_bound=None if self.welfare_bound is None else self.welfare_bound * unit,
+        )
+
     def statement(self, organization: str | int) -> Statement:
         """Return the itemized payoff statement of one organization, by name or index."""
         return statement(self.game, self.profile, organization, self.terms, self.figures)
@@ -281,6 +301,7 @@ class Solution(Shown):
 
     def document(self) -> SolutionDocument:
         """Return the JSON document ``tradefl/solution/1``."""
+        from tradefl.documents.base import money_keys
         from tradefl.documents.solution import SolutionDocument, Transfer
 
         name_of, certificate = self.game.name_of, self.certificate
@@ -310,6 +331,7 @@ class Solution(Shown):
             remarks=list(self.remarks),
             organizations=list(self.organizations()),
             transfers=transfers,
+            **money_keys(self.game),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,0 +1,55 @@
+"""A game in money: every amount in units of its currency instead of units of payoff."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.rules import EfficientRule, Schedule
+
+# In longer arrays the last bit of a product stays as it is.
+DECIMALS_UP_TO = 10_000
+
+
+def in_currency(game: CoopetitionGame) -> CoopetitionGame:
+    """Return the same game with amounts in its currency; as it is where it names none.
+
+    What is in units of payoff (``p``, ``gamma``, ``varpi_e``, costs, the efficient rule's schedules
+    and constants) is multiplied by ``payoff_unit``, so every payoff is, and what anybody does best
+    stays the same.
+    """
+    unit = game.payoff_unit
+    if game.currency is None or unit == 1.0:
+        return game
+    changes: dict[str, Any] = {
+        name: _scaled(getattr(game, name), unit)
+        for name in (
+            *("profitability", "incentive_intensity", "overhead_weight"),
+            *("data_cost", "joining_cost"),
+        )
+    }
+    if game.compensation is not None:
+        changes["compensation"] = _rule(game.compensation, unit)
+    if hasattr(game, "weights"):  # as an agreement holds it
+        changes["weights"] = game.weights * unit
+    return dataclasses.replace(game, payoff_unit=1.0, **changes)
+
+
+def _scaled(value: Any, unit: float) -> Any:
+    """Return ``value unit``; of decimals the double that a person would write down."""
+    if np.ndim(value) == 0:
+        return float(f"{value * unit:.15g}")
+    if value.size > DECIMALS_UP_TO:
+        return value * unit
+    return np.array([float(f"{one * unit:.15g}") for one in value.tolist()])
+
+
+def _rule(rule: EfficientRule, unit: float) -> EfficientRule:
+    schedules = tuple(Schedule(one.shares, one.values * unit) for one in rule.schedules)
+    extra = tuple((i, j, amount * unit) for i, j, amount in rule.extra)
+    return dataclasses.replace(
+        rule, schedules=schedules, constants=rule.constants * unit, extra=extra
+    )
