@@ -16,6 +16,7 @@ from tradefl.cli.output import (
     require_distinct,
     require_writable,
     say,
+    shown_digits,
     status,
 )
 from tradefl.comparison import Comparison
@@ -24,7 +25,7 @@ from tradefl.consortium import load
 from tradefl.consortium.files import atomic_write
 from tradefl.design import TARGETS
 from tradefl.errors import InputError
-from tradefl.statement import decimals, money
+from tradefl.statement import money
 
 DRAWN = (".svg", ".png", ".html")
 
@@ -102,7 +103,7 @@ def print_comparison(found: Comparison) -> None:
     """Print a row a rule, then what each organization gains under it."""
     found = found.in_currency()
     game, outcomes = found.optimum.game, found.outcomes
-    digits = min(decimals(found.optimum.payoffs) - 3, 8)
+    digits = shown_digits(found.optimum.payoffs, game)
     say(f"{game.title}: rules side by side{amounts_in(game)}\n")
     print_table(
         [

@@ -20,6 +20,7 @@ from tradefl.cli.output import (
     require_distinct,
     require_writable,
     say,
+    shown_digits,
     status,
     yes_no,
 )
@@ -33,7 +34,7 @@ from tradefl.incentives.promise import agreed_menus, section, written
 from tradefl.incentives.radius import radius_words
 from tradefl.incentives.truthful import NeedsMoneyError, Proof, exact_steps
 from tradefl.incentives.truthful import truthful as truthful_design
-from tradefl.statement import decimals, money
+from tradefl.statement import money
 
 
 def design(
@@ -217,7 +218,7 @@ def refuse(error: NeedsMoneyError) -> None:
 def print_proof(proof: Proof, found: Design) -> None:
     """Print what may be reported, what honesty earns, and what was tried."""
     game, menus = found.agreed.game, proof.menus
-    digits = min(decimals(found.agreed.payoffs) - 3, 8)
+    digits = shown_digits(found.agreed.payoffs, game)
     say(f"\nHonesty pays: {game.name_of(menus.claimant)} is not asked, and receives what is left\n")
     print_table(
         ["organization", "reports", "menu from", "to", "points", "rent", "rebate"],
@@ -282,7 +283,7 @@ def print_design(found: Design) -> None:
     """Print what everybody gives and gains, and what was verified."""
     found = found.in_currency()
     game, agreed = found.agreed.game, found.agreed
-    digits = min(decimals(agreed.payoffs) - 3, 8)
+    digits = shown_digits(agreed.payoffs, game)
     say(f"{game.title}: the efficient rule, {found.target}{amounts_in(game)}\n")
     columns = (
         found.without.payoffs,

@@ -17,12 +17,15 @@ from tradefl.errors import InputError, Problem
 from tradefl.foreign import normalized
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
-from tradefl.solvers.cautions import cautions
+from tradefl.solvers.cautions import binding_words, cautions
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
 from tradefl.statement import Statement, decimals, escaped, money, number
 
 if TYPE_CHECKING:
     from tradefl.settlement import WeiStatement
+
+# Of more organizations what binds is counted, not listed.
+NAMED = 30
 
 
 def explain(
@@ -67,7 +70,7 @@ def explain(
             solution = settled_solution(consortium, profile, note)
         statements = [solution.statement(i) for i in who]
         in_wei = _in_wei(consortium, solution, who) if wei else None
-    for remark in cautions(solution):
+    for remark in () if as_json else cautions(solution):
         note(remark)
     shown = solution.in_currency()
     if as_json:
@@ -209,14 +212,21 @@ def _contributions(solution: Solution) -> list[list[str]]:
             number(figures.units[i]),
             number(float(profile.cpu_hz[i])),
             number(figures.scores[i]),
-            solution.binds[i],
         ]
         for i in range(game.size)
     ]
 
 
+def _binding(solution: Solution, who: list[int]) -> str:
+    """Return what keeps each of the chosen from contributing more, or less."""
+    if len(who) > NAMED:
+        return f"What binds: {binding_words(solution)}"
+    named = "; ".join(f"{solution.game.name_of(i)}: {solution.binds[i]}" for i in who)
+    return f"What binds: {named}"
+
+
 def _headings(solution: Solution) -> list[str]:
-    return ["organization", "d", "u", "d u", "f (Hz)", solution.game.rule.score_name, "what binds"]
+    return ["organization", "d", "u", "d u", "f (Hz)", solution.game.rule.score_name]
 
 
 def _with_wei(
@@ -245,6 +255,7 @@ def _print(
         say(f"{unit}\n")
     say(f"What everybody contributes; Omega = sum of d u = {number(solution.figures.omega)}")
     print_table(_headings(solution), _contributions(solution))
+    say(f"{_binding(solution, who)}\n")
     for one in _with_wei(statements, in_wei):
         say(f"{one}\n")
     say(f"Who pays whom, {game.rule.equation}")
@@ -278,11 +289,13 @@ def _markdown(
         f"Omega = sum of d u = {number(solution.figures.omega)}",
         "",
         f"| {' | '.join(_headings(solution))} |",
-        "|---|---:|---:|---:|---:|---:|---|",
+        "|---|---:|---:|---:|---:|---:|",
         *(
             f"| {' | '.join([escaped(name), *figures])} |"
             for name, *figures in _contributions(solution)
         ),
+        "",
+        f"{escaped(_binding(solution, who))}",
         "",
         *(one.to_markdown() for one in _with_wei(statements, in_wei)),
         "## Who pays whom",

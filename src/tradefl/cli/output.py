@@ -28,6 +28,7 @@ from tradefl.consortium.files import json_text as json_text
 from tradefl.consortium.files import write_json as write_json
 from tradefl.errors import InputError
 from tradefl.game import CoopetitionGame
+from tradefl.statement import decimals
 from tradefl.text import printable
 
 # A line may be longer than the terminal, which wraps it; a number must never be cut.
@@ -72,6 +73,11 @@ def _emit(text: str) -> None:
 def amounts_in(game: CoopetitionGame) -> str:
     """Return ``; amounts in EUR`` for a heading, where the file names a currency."""
     return "" if game.currency is None else f"; amounts in {game.currency}"
+
+
+def shown_digits(amounts: Any, game: CoopetitionGame) -> int:
+    """Return how many decimals a table's amounts have: of money two at most."""
+    return min(decimals(amounts) - 3, 8 if game.currency is None else 2)
 
 
 def note(text: str) -> None:

@@ -39,6 +39,7 @@ from tradefl.cli.output import (
     print_table,
     require_writable,
     say,
+    shown_digits,
     status,
     yes_no,
 )
@@ -48,7 +49,7 @@ from tradefl.cli.train import print_training, require_contributions, require_con
 from tradefl.consortium import load
 from tradefl.errors import InputError, MissingExtraError
 from tradefl.solvers import DEFAULT_METHOD, Solution
-from tradefl.statement import decimals, money
+from tradefl.statement import money
 from tradefl.tuning import tune
 
 REPORT = "report.html"
@@ -193,7 +194,7 @@ def _print_summary(solution: Solution, document: dict[str, Any]) -> None:
     """Print what it has come to for each: pledged, measured, paid."""
     trained, settled = document["training"], document["settlement"]
     solution = solution.in_currency()
-    digits = min(decimals(solution.payoffs) - 3, 8)
+    digits = shown_digits(solution.payoffs, solution.game)
     say(f"Summary of {document['consortium']}{amounts_in(solution.game)}\n")
     print_table(
         ["organization", "payoff", "pledged d", "measured d", "redistribution (wei)"],

@@ -20,6 +20,7 @@ from tradefl.cli.output import (
     print_table,
     progress,
     say,
+    shown_digits,
     write_json,
     yes_no,
 )
@@ -30,7 +31,7 @@ from tradefl.foreign import spreadsheet_cell
 from tradefl.solvers import DEFAULT_METHOD, BoundTrace, Solution, options_of
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.cautions import cautions
-from tradefl.statement import decimals, money
+from tradefl.statement import money
 
 
 def _open_unit_interval(value: float | None) -> float | None:
@@ -144,7 +145,7 @@ def solve(
         solution = solved(consortium, method, given)
     if consortium.competition_factor != 1.0:
         note(f"competition.rescale multiplied rho by {consortium.competition_factor:.6g}")
-    for remark in (*solution.remarks, *cautions(solution)):
+    for remark in (*solution.remarks, *(() if as_json else cautions(solution))):
         note(remark)
     if trace is not None:
         atomic_write(trace, trace_csv(solution), private=True)
@@ -204,7 +205,7 @@ def print_solution(solution: Solution) -> None:
         terms.payoff,
         certificate.regret,
     ]
-    digits = min(decimals(terms.payoff) - 3, 8)
+    digits = shown_digits(terms.payoff, game)
 
     def cells(values: list[float]) -> list[str]:
         d, ghz, *amounts, regret = values

@@ -67,7 +67,7 @@ def tune(
         note("no gamma is individually rational; --no-ir lifts that demand")
         raise click.exceptions.Exit(1)
     little = buys_little(tuning.best, tuning.without)
-    if little is not None:
+    if little is not None and not as_json:
         note(little)
 
 
