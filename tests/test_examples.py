@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -71,3 +72,26 @@ def test_paper_example_keeps_table_ii_and_its_welfare_peaks_near_gamma_star() ->
     assert round(welfare(1e-7), 1) == 7020.6
     data = [tradefl.solve(game, name).profile.data_fraction.sum() for name in ("dbr", "gca")]
     assert round(100.0 * (data[0] / data[1] - 1.0), 1) == 63.3
+
+
+def test_two_examples_have_interior_solutions_whose_payments_follow_profitability() -> None:
+    """Elsewhere everybody is at a limit, and a change of some p moves no payment at all."""
+    interior = []
+    for path in sorted(EXAMPLES.glob("*.toml")):
+        consortium = tradefl.load(path)
+        solution = tradefl.solve(consortium)
+        inner = [i for i, binding in enumerate(solution.binds) if binding == "interior"]
+        if not inner:
+            continue
+        interior.append(path.stem)
+        who = consortium.organizations
+        more = who.profitability.copy()
+        more[inner[0]] *= 1.05
+        changed = dataclasses.replace(
+            consortium, organizations=dataclasses.replace(who, profitability=more)
+        )
+        found = tradefl.solve(changed)
+        i = inner[0]
+        assert found.profile.data_fraction[i] > solution.profile.data_fraction[i]
+        assert found.terms.redistribution[i] > solution.terms.redistribution[i]
+    assert len(interior) >= 2

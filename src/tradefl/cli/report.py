@@ -8,7 +8,7 @@ from typing import Annotated
 import click
 
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import File, Method, NoTune
+from tradefl.cli.options import File, Method, NoTune, OneOf
 from tradefl.cli.output import note, require_distinct, require_writable, status
 from tradefl.comparison import Comparison, compare
 from tradefl.consortium import Consortium, load
@@ -50,6 +50,19 @@ def report(
     no_compare: Annotated[
         bool, Option("--no-compare", help="Leave out the rules side by side.")
     ] = False,
+    audience: Annotated[
+        str,
+        Option(
+            "--audience",
+            help="Whom it is for: board (the decision, payoffs, payments, rules), engineer "
+            "(everything) or auditor (payments, proof, settlement, every statement).",
+            type=OneOf(["board", "engineer", "auditor"]),
+        ),
+    ] = "engineer",
+    pdf: Annotated[
+        Path | None,
+        Option("--pdf", help="Print the page here, too, with an installed browser."),
+    ] = None,
 ) -> None:
     """Write one page that shows who contributes what, who pays whom, why, and how it is proven.
 
@@ -59,12 +72,16 @@ def report(
     """
     from tradefl.report import read_settlement, read_training, require_agreement_of
     from tradefl.report import report as reported
+    from tradefl.report.pdf import pdf_of
 
     read = {"FILE": file, "--profile": profile, "--training": training, "--settlement": settlement}
     for option, path in read.items():
         if path is not None:
             require_distinct({option: path, "--output": output})
     require_writable(output)
+    if pdf is not None:
+        require_distinct({"FILE": file, "--output": output, "--pdf": pdf})
+        require_writable(pdf)
     with status(f"solving {file}") as show:
         consortium = load(file)
         trained = None if training is None else read_training(training, consortium)
@@ -100,9 +117,13 @@ def report(
             training=trained,
             settlement=settled,
             sensitivity=drawn,
+            audience=audience,  # type: ignore[arg-type]  # one of them: the option sees to it
         )
         atomic_write(output, page.encode(), private=True)
-    note(f"wrote {output}")
+        if pdf is not None:
+            show(f"printing {pdf}")
+            atomic_write(pdf, pdf_of(page), private=True)
+    note(f"wrote {output}" if pdf is None else f"wrote {output} and {pdf}")
     _exit_with(solution)
 
 

@@ -43,7 +43,8 @@ def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
         document["competition"]["matrix_file"] = table.name
     if consortium.segments is not None:
         table = target.with_name(f"{target.stem}.segments.csv")
-        atomic_write(table, segments_csv(consortium.names, consortium.segments))
+        table_of_segments = segments_csv(consortium.names, consortium.segments)
+        atomic_write(table, table_of_segments, private=True)
         document["competition"]["segments_file"] = table.name
     if consortium.points is not None:
         table = target.with_name(f"{target.stem}.points.csv")

@@ -36,8 +36,10 @@ MOVES_MARKED = 50  # the points of more would hide the lines
 def page() -> None:
     """Draw the page."""
     view = state.view()
-    solution = view.solution
+    solution = view.shown
     st.title("Equilibrium")
+    if solution.game.currency is not None:
+        aside(f"Amounts in {solution.game.currency}.")
     _summary(solution)
     who = frames.chosen(solution)
     if len(who) < solution.game.size:

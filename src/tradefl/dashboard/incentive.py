@@ -37,7 +37,7 @@ def _rules() -> None:
         aside("No payments, this gamma, the best gamma, and the efficient rule: takes seconds.")
         return
     try:
-        comparison = state.compared(view.key, view.consortium)
+        comparison = state.compared(view.key, view.consortium).in_currency()
     except ValueError as error:
         st.warning(plain(str(error)))
         return
@@ -69,6 +69,8 @@ def _gamma() -> None:
     except ValueError as error:
         st.warning(plain(f"The method {method} cannot do this: {error}"))
         return
+    if game.currency is not None:
+        aside(f"Welfare in units of payoff: {game.payoff_unit:,.12g} {game.currency} each.")
     curve = frames.gamma_curve(tuning)
     best = tuning.best
     # The solution's own gamma may be another: some methods pay no redistribution.

@@ -19,7 +19,9 @@ ORGANIZATION = "organization"
 
 def page() -> None:
     """Draw the page."""
-    solution = state.view().solution
+    solution = state.view().shown
+    if solution.game.currency is not None:
+        st.caption(f"Amounts in {solution.game.currency}.")
     st.title("Payments")
     st.write(payment_words(solution.game.rule))
     _network(solution)

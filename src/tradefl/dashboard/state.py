@@ -64,6 +64,11 @@ class View:
     solution: Solution
     problems: tuple[str, ...] = ()
 
+    @property
+    def shown(self) -> Solution:
+        """The solution with amounts in the file's currency, where it names one."""
+        return self.solution.in_currency()
+
 
 @dataclasses.dataclass(frozen=True)
 class Notice:
@@ -170,7 +175,8 @@ def forget_edits() -> None:
 def key_of(consortium: Consortium) -> str:
     """Return a word that is equal for equal consortia."""
     digest = hashlib.sha256(tomli_w.dumps(to_document(consortium)).encode())
-    for array in (consortium.matrix, consortium.points):
+    segments = None if consortium.segments is None else consortium.segments.values
+    for array in (consortium.matrix, segments, consortium.points):
         digest.update(b"|" if array is None else np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 

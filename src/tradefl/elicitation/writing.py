@@ -110,6 +110,6 @@ def write_elicited(elicited: Elicited, path: Path) -> Consortium:
             (trial.parent / table_name(path)).write_bytes(table)
         load(trial)
     if table is not None:
-        atomic_write(path.with_name(table_name(path)), table)
-    atomic_write(path, text.encode())
+        atomic_write(path.with_name(table_name(path)), table, private=True)
+    atomic_write(path, text.encode(), private=True)
     return load(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from typing import Literal
 
 from tradefl._version import __version__
 from tradefl.comparison import Comparison
@@ -14,6 +15,7 @@ from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
 from tradefl.report.blocks import Fact, Section, amounts, counted, kind
+from tradefl.report.decision import decision_section
 from tradefl.report.frames import chosen
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
 from tradefl.report.proof import certificate_section, gamma_section, status_words
@@ -36,6 +38,24 @@ try:
 except ImportError:
     raise MissingExtraError("report", "charts") from None
 
+Audience = Literal["board", "engineer", "auditor"]
+# The sections that each sees; None: all.
+AUDIENCES: dict[Audience, frozenset[str] | None] = {
+    "board": frozenset({"decision", "payoffs", "payments", "rules", "settlement", "equations"}),
+    "engineer": None,
+    "auditor": frozenset(
+        {
+            "decision",
+            "consortium",
+            "payments",
+            "certificate",
+            "settlement",
+            "statements",
+            "equations",
+        }
+    ),
+}
+
 
 def report(
     consortium: Consortium | CoopetitionGame,
@@ -46,6 +66,7 @@ def report(
     training: Source | None = None,
     settlement: Source | None = None,
     sensitivity: Sensitivity | None = None,
+    audience: Audience = "engineer",
 ) -> str:
     """Return the report of a consortium: one HTML page that needs nothing else.
 
@@ -64,6 +85,9 @@ def report(
     training, settlement
         What has happened since: as returned, as documents, or their files; their sections are left
         out without them.
+    audience
+        ``engineer``: everything; ``board``: the decision, payoffs, payments and the rules side by
+        side; ``auditor``: the decision, payments, proof, settlement and every statement.
 
     Raises
     ------
@@ -80,6 +104,7 @@ def report(
     comparison = None if comparison is None else comparison.in_currency()
     who = chosen(solution)
     sections = [
+        decision_section(consortium, solution, who, comparison, _notes(agreed, told)),
         consortium_section(consortium, solution, who),
         competition_section(consortium, solution, who),
         contributions_section(solution, who),
@@ -99,7 +124,10 @@ def report(
         settled = settlement_of(settlement, agreed)
         sections.append(settlement_section(settled, agreed, plain))
     sections += [statements_section(solution, who), equations.equations_section()]
-    return _rendered(consortium.name, solution, sections, _notes(agreed, told))
+    wanted = AUDIENCES[audience]
+    if wanted is not None:
+        sections = [section for section in sections if section.anchor in wanted]
+    return _rendered(consortium.name, solution, sections)
 
 
 def _notes(consortium: Consortium, told: tuple[str, ...]) -> list[str]:
@@ -120,7 +148,7 @@ def _notes(consortium: Consortium, told: tuple[str, ...]) -> list[str]:
     return [*notes, *(f"Note: {text}." for text in told)]
 
 
-def _rendered(name: str, solution: Solution, sections: list[Section], notes: list[str]) -> str:
+def _rendered(name: str, solution: Solution, sections: list[Section]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tradefl.report"),
         autoescape=True,
@@ -132,7 +160,6 @@ def _rendered(name: str, solution: Solution, sections: list[Section], notes: lis
     return environment.get_template("report.html.j2").render(
         name=name,
         summary=_summary(solution),
-        notes=notes,
         status=status_words(solution),
         sections=sections,
         style=Markup(style),  # noqa: S704  the package's own file

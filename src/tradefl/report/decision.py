@@ -1,0 +1,152 @@
+"""The first section, for those who decide: contributions, payments and gains in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tradefl.comparison import Comparison, Outcome
+from tradefl.consortium import Consortium
+from tradefl.game import alone
+from tradefl.report.blocks import Block, Column, Fact, Facts, Listing, Section, Table, Text, counted
+from tradefl.solvers import Solution
+from tradefl.statement import money
+
+# A gain below this share of the payoff's terms is rounding.
+ROUNDING = 1e-9
+
+
+def decision_section(
+    consortium: Consortium,
+    solution: Solution,
+    who: Sequence[int],
+    comparison: Comparison | None,
+    notes: Sequence[str],
+) -> Section:
+    """Return what a board must know: contributions, payments, gains, risks, and what is assumed."""
+    game, terms = solution.game, solution.terms
+    code = game.currency or "units of payoff"
+    outside = alone(game)
+    gain = solution.payoffs - outside
+    allowed = ROUNDING * solution.certificate.payoff_scale
+    worse = np.flatnonzero(gain < -allowed)
+    received = terms.redistribution
+    moved = float(received[received > 0.0].sum())
+    blocks: list[Block] = [
+        Text(
+            f"{counted(game.size, 'organization')} train one model together instead of one each. "
+            f"Together they gain {_amount(float(gain.sum()), code)} over training alone. "
+            + _who_is_worse(game.size, [game.name_of(int(i)) for i in worse])
+        ),
+        Facts(
+            (
+                Fact("gain over training alone", _amount(float(gain.sum()), code), "Eq. (11)"),
+                Fact("money that changes hands", _amount(moved, code), "Eq. (10)"),
+                Fact(
+                    "costs of data and of joining",
+                    _amount(
+                        float((game.data_cost * solution.profile.data_fraction).sum())
+                        + float(game.joining_cost.sum()),
+                        code,
+                    ),
+                    "added",
+                ),
+            )
+        ),
+        Table(
+            "decision",
+            f"What each contributes, pays and gains, {code}",
+            (
+                Column("organization", text=True),
+                Column("share of its data", "Eq. (13)"),
+                Column("what binds", text=True),
+                Column("receives (+), pays (-)", "Eq. (10)"),
+                Column("payoff", "Eq. (11)"),
+                Column("alone"),
+                Column("gain over alone"),
+            ),
+            [
+                (
+                    game.name_of(i),
+                    f"{100.0 * solution.profile.data_fraction[i]:.1f} %",
+                    solution.binds[i],
+                    *(
+                        money(float(one), _digits(game.currency))
+                        for one in (received[i], solution.payoffs[i], outside[i], gain[i])
+                    ),
+                )
+                for i in who
+            ],
+            footer=(
+                "all",
+                "",
+                "",
+                *(
+                    money(float(one.sum()), _digits(game.currency))
+                    for one in (received, solution.payoffs, outside, gain)
+                ),
+            ),
+        ),
+    ]
+    if comparison is not None:
+        blocks.append(Text("Under the alternatives, against no compensation:"))
+        blocks.append(Listing([_alternative(one) for one in comparison.outcomes]))
+    blocks.append(Text("What is proven, and what is assumed:"))
+    blocks.append(Listing([*_proven(solution), *_assumed(consortium), *notes]))
+    return Section("decision", "The decision", blocks)
+
+
+def _digits(currency: str | None) -> int:
+    return 3 if currency is None else 0
+
+
+def _amount(value: float, code: str) -> str:
+    return f"{money(value, 0 if abs(value) >= 100.0 else 2)} {code}"
+
+
+def _who_is_worse(size: int, names: list[str]) -> str:
+    if not names:
+        return "Each of them does at least as well as alone."
+    shown = ", ".join(names[:5]) + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
+    verb = "does" if len(names) == 1 else "do"
+    return f"{shown} {verb} worse than alone: of {size:,}, {len(names):,} would rather not join."
+
+
+def _alternative(outcome: Outcome) -> str:
+    solution = outcome.solution
+    code = solution.game.currency or "units of payoff"
+    gain = outcome.gain
+    losers = [
+        solution.game.name_of(int(i))
+        for i in np.flatnonzero(gain < -ROUNDING * solution.certificate.payoff_scale)
+    ]
+    who = "nobody loses" if not losers else f"{', '.join(losers[:5])} lose"
+    if len(losers) == 1:
+        who = f"{losers[0]} loses"
+    if len(losers) > 5:
+        who = f"{len(losers):,} organizations lose"
+    title = outcome.title
+    return f"{title}: welfare {_amount(solution.social_welfare, code)}; {who}"
+
+
+def _proven(solution: Solution) -> list[str]:
+    found = []
+    if solution.status in ("optimal", "equilibrium") and solution.method != "planner":
+        found.append(
+            "Proven, given the figures: nobody gains by contributing otherwise while the others "
+            "contribute as shown."
+        )
+    if solution.certificate.budget_imbalance <= 1e-9 * float(
+        solution.certificate.payoff_scale.sum()
+    ):
+        found.append("Proven: what some pay others receive, so nobody has to put money in.")
+    return found
+
+
+def _assumed(consortium: Consortium) -> list[str]:
+    return [
+        "Assumed: the figures of the file, such as what a better model earns each organization, "
+        "and the curve that says how accuracy grows with data.",
+        f"Assumed: {consortium.accuracy.model} as the data-accuracy function.",
+    ]
