@@ -71,7 +71,6 @@ _NUMBERS = {
     "overhead_weight": _NONNEGATIVE,
     "min_data_fraction": _Range(0.0, exclusive=True, high=1.0),
     "deadline_seconds": _Range(0.0, exclusive=True, high=np.inf),
-    "payoff_unit": _POSITIVE,
     "download_watts": _NONNEGATIVE,
     "upload_watts": _NONNEGATIVE,
 }
@@ -208,6 +207,9 @@ class CoopetitionGame:
             if not allowed.holds(value):
                 problems.append((None, field, f"expected {allowed}, got {value!r}"))
             object.__setattr__(self, field, value)
+        if not _POSITIVE.holds(float(self.payoff_unit)):
+            what = f"expected {_POSITIVE}, got {self.payoff_unit!r}"
+            problems.append((None, "payoff_unit", what))
         self._weigh_data(quality, n, problems)
         self._normalize_capacitance(n, problems)
         self._normalize_levels(n, problems)
