@@ -40,6 +40,8 @@ OPTIONAL = tuple(DEFAULTS)
 # The ends of a range, next to the column of its middle; and the menus of agreed reports.
 RANGES = tuple(f"{name}_{end}" for name in OF_AN_ORGANIZATION for end in ("low", "high"))
 COLUMNS = (*REQUIRED, *OPTIONAL, *RANGES, *MENUS, "sector", "address")
+# One column for each key of a file: what a table for people shows.
+KEYS = (*REQUIRED, *OPTIONAL, "sector", "address")
 MEASURED = (*NUMBERS, *OPTIONAL, *RANGES, "samples")
 # Rows that are validated at once: what is wrong with them is in memory together.
 SLICE = 20_000

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from tradefl import charts
-from tradefl.consortium.organizations import COLUMNS, NUMBERS, OPTIONAL, organizations_csv
+from tradefl.consortium.organizations import KEYS, NUMBERS, OPTIONAL, organizations_csv
 from tradefl.dashboard import state
 from tradefl.dashboard.editing import LEVELS, ROW, Download, beside, consortium_file, edited
 from tradefl.dashboard.parts import offer, show_chart, show_problems
@@ -74,7 +74,7 @@ def _editor() -> None:
         hide_index=True,
         height=_height(rows + 1),
         row_height=ROW_HEIGHT,
-        column_order=COLUMNS,
+        column_order=KEYS,
         column_config={
             ROW: None,
             LEVELS: st.column_config.TextColumn(help=HELP[LEVELS]),

@@ -21,7 +21,7 @@ import tomli_w
 
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.competitors import matrix_csv
-from tradefl.consortium.organizations import COLUMNS, NUMBERS, OPTIONAL
+from tradefl.consortium.organizations import KEYS, NUMBERS, OPTIONAL
 from tradefl.consortium.segments import Segments, segments_csv
 from tradefl.consortium.writing import write
 from tradefl.errors import InputError, Problem
@@ -62,7 +62,7 @@ def table_of(consortium: Consortium) -> pd.DataFrame:
     }
     columns |= {name: getattr(who, name).astype(float) for name in (*NUMBERS, *OPTIONAL)}
     texts = dict.fromkeys(("name", LEVELS, "sector", "address"), "object")
-    return pd.DataFrame(columns)[[ROW, *COLUMNS]].astype(texts)
+    return pd.DataFrame(columns)[[ROW, *KEYS]].astype(texts)
 
 
 def _short(value: float) -> str:
@@ -89,8 +89,11 @@ def edited(original: Consortium, table: pd.DataFrame) -> Consortium:
         With every problem; those of a cell name its row and column.
     """
     rows = table.to_dict("records")
-    entries = [_entry(row) for row in rows]
     labels = [None if pd.isna(row[ROW]) else int(row[ROW]) for row in rows]
+    entries = [
+        _entry(row) if label is None else _kept(original.organizations.entry(label), _entry(row))
+        for row, label in zip(rows, labels, strict=True)
+    ]
     with TemporaryDirectory() as folder:
         path = Path(folder) / FILE
         write(original, path)  # for the tables that it refers to
@@ -118,13 +121,27 @@ def edited(original: Consortium, table: pd.DataFrame) -> Consortium:
 def _entry(row: Mapping[Any, Any]) -> dict[str, Any]:
     """Return a row as its table in the file; what is empty is left out, and found missing."""
     entry: dict[str, Any] = {}
-    for column in COLUMNS:
+    for column in KEYS:
         value = row[column]
         if column == LEVELS:
             entry[column] = [_number(cell) for cell in _cells(value)]
         elif not pd.isna(value) and value != "":
             entry[column] = int(value) if column == "samples" else value
     return entry
+
+
+def _kept(before: Mapping[str, Any], entry: dict[str, Any]) -> dict[str, Any]:
+    """Return an edited entry with what the table does not show: menus, and ranges around figures.
+
+    A range stays as long as the figure in its middle does.
+    """
+    kept = {key: value for key, value in before.items() if key not in KEYS}
+    kept |= {
+        key: value
+        for key, value in before.items()
+        if isinstance(value, dict) and key in entry and value.get("mid") == entry[key]
+    }
+    return {**entry, **kept}
 
 
 def _cells(value: Any) -> list[str]:
