@@ -392,7 +392,7 @@ def test_the_document():
     for i, one in enumerate(document["organizations"]):
         assert set(one) == {
             "name", "data_fraction", "cpu_hz", "payoff_without", "payoff", "gain",
-            "redistribution", "schedule",
+            "redistribution", "schedule", "bond",
         }  # fmt: skip
         assert one["gain"] == one["payoff"] - one["payoff_without"]
         assert one["redistribution"] == found.rule.net_constants[i]

@@ -502,7 +502,7 @@ def test_of_many_some_are_shown_and_all_are_counted(tmp_path):
         *rows, footer = page.tables[name][1:]
         kept = [number(row[3]) for row in rows if not row[0].endswith(", all lines")]
         assert sum(kept) == pytest.approx(number(footer[3]), abs=1e-4)
-    assert "tradefl explain FILE --organization NAME" in page.words
+    assert "tradefl explain prints that of any other" in page.words
 
 
 def test_beyond_the_limit_of_pairs_the_report_still_stands(tmp_path):

@@ -20,12 +20,8 @@ MOST_PROBLEMS = 100_000
 class Parameter(str):
     """A parameter of the library as the place of a problem; a command line puts its flag there.
 
-    Parameters
-    ----------
-    name
-        The parameter's name, as in Python.
-    value
-        What it was given, where that belongs to the place.
+    It is the text of the place: the parameter's name as in Python, and the value that it was
+    given where that belongs to the place.
     """
 
     name: str

@@ -2,7 +2,7 @@ r"""The welfare optimum and the equilibrium without compensation of many reports
 
 Reports change profitability or costs, not what can be contributed, and nearly all of them have one
 of a few optimal profiles. So each optimum that the planner finds is tried for all other reports:
-there its welfare is a lower bound, and with tangents of P at its data (THEORY.md, section 9.3)
+there its welfare is a lower bound, and with tangents of P at its data (docs/explanation/planner.md)
 
     W <= Z [P(Omega) - P'(Omega) Omega] + sum_j w_j [P(y_j) - P'(y_j) y_j]
          + sum_j max over levels and their ends of { [M - w_j P'(y_j)] u_j d - c_jl d } - K
