@@ -101,7 +101,7 @@ def solve(
     max_iterations
         cgbd, cgbd-as-printed, planner: the most iterations.
     time_limit
-        planner: seconds after which it stops with the bound it has.
+        exact, planner: seconds after which it stops with the bound it has.
     step
         fip: the grid's step.
     greedy_hz
