@@ -22,6 +22,7 @@ COMMANDS = (
     *("agreement", "attest", "settle", "dispute", "rule", "consent", "audit"),
     *("run", "node", "negotiate", "reproduce", "report", "dashboard"),
 )
+INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -99,7 +100,9 @@ def _run(arguments: list[str]) -> int:
     except click.ClickException as error:
         sys.stderr.write(f"Error: {_refusal(error)}\n")
         return error.exit_code
-    except click.Abort:
+    except click.Abort as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return INTERRUPTED
         sys.stderr.write("Aborted.\n")
         return 1
     return code if isinstance(code, int) else 0
