@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tradefl.consortium.tables import Sheet
     from tradefl.elicitation import Business, Elicited
 
-SCHEMA = "tradefl/elicitation/1"
 DEFAULT = Path("consortium.toml")
 
 
@@ -242,29 +241,36 @@ def _print_headings() -> None:
 
 
 def _document(found: Elicited, output: Path) -> dict[str, Any]:
-    made = found.consortium
-    game = made.game
-    low_high = found.conduct_range
-    return {
-        "schema": SCHEMA,
-        "consortium": made.name,
-        "file": str(output),
-        "currency": made.currency,
-        "payoff_unit": made.payoff_unit,
-        "conduct": None
-        if low_high is None
-        else {"low": low_high[0], "high": low_high[1], "chosen": made.competition.conduct},
-        "incentive_intensity": made.mechanism.incentive_intensity,
-        "assumptions": [
-            {"what": one.what, "value": one.value, "reason": one.reason}
+    from tradefl.documents.elicitation import (
+        AssumedFigure,
+        ConductRange,
+        ElicitationDocument,
+        ElicitedOrganization,
+    )
+
+    made, z = found.consortium, found.consortium.game.potential_weights.tolist()
+    conduct = None
+    if found.conduct_range is not None:
+        low, high = found.conduct_range
+        chosen = made.competition.conduct or high
+        conduct = ConductRange(low=low, high=high, chosen=chosen)
+    return ElicitationDocument(
+        document="tradefl/elicitation/1",
+        consortium=made.name,
+        file=str(output),
+        currency=made.currency,
+        payoff_unit=made.payoff_unit,
+        conduct=conduct,
+        incentive_intensity=made.mechanism.incentive_intensity,
+        assumptions=[
+            AssumedFigure(what=one.what, value=one.value, reason=one.reason)
             for one in found.assumptions
         ],
-        "organizations": [
-            {**made.organizations.entry(i), "z": float(game.potential_weights[i])}
-            for i in range(len(made))
+        organizations=[
+            ElicitedOrganization.of(**made.organizations.entry(i), z=z[i]) for i in range(len(made))
         ],
-        "ignored_columns": list(found.ignored),
-    }
+        ignored_columns=list(found.ignored),
+    ).to_dict()
 
 
 def _print(found: Elicited) -> None:

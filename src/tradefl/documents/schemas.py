@@ -14,6 +14,7 @@ from tradefl.documents.base import Document
 from tradefl.documents.check import CheckDocument
 from tradefl.documents.comparison import CompareDocument
 from tradefl.documents.design import DesignDocument
+from tradefl.documents.elicitation import ElicitationDocument
 from tradefl.documents.incentives import IncentivesDocument
 from tradefl.documents.run import RunDocument
 from tradefl.documents.scorecard import ScorecardDocument
@@ -41,6 +42,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     AccuracyDocument,
     RunDocument,
     ScorecardDocument,
+    ElicitationDocument,
 )
 
 
