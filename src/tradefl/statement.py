@@ -19,10 +19,10 @@ import ast
 import dataclasses
 import decimal
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -435,23 +435,7 @@ class Figures:
 
     def score_calculation(self, i: int) -> tuple[str, str]:
         """Return how the score of organization ``i`` is calculated, in symbols and in numbers."""
-        game, d = self.game, float(self.profile.data_fraction[i])
-        if isinstance(game.rule, EfficientRule):
-            one = game.rule.schedules[i]
-            k = int(np.searchsorted(one.shares, d, side="right")) - 1
-            k = min(max(k, 0), one.shares.size - 2)
-            b, b_next = one.shares[k : k + 2].tolist()
-            v, v_next = one.values[k : k + 2].tolist()
-            return (
-                "v + (v' - v) * (d - b) / (b' - b)",
-                f"{number(v)} + ({number(v_next)} - {number(v)}) "
-                f"* ({number(d)} - {number(b)}) / ({number(b_next)} - {number(b)})",
-            )
-        return (
-            "d s + lambda f",
-            f"{number(d)} * {number(float(game.data_bits[i]))} "
-            f"+ {number(game.compute_weight)} * {number(float(self.profile.cpu_hz[i]))}",
-        )
+        return RULES[self.game.rule.name].score(self, i)
 
 
 def _quantities(figures: Figures, i: int) -> tuple[tuple[str, str, float], ...]:
@@ -492,7 +476,7 @@ def _quantities(figures: Figures, i: int) -> tuple[tuple[str, str, float], ...]:
             figures.performance_at(without),
         ),
         row(
-            "phi(d)" if isinstance(game.rule, EfficientRule) else "x",
+            RULES[game.rule.name].symbol,
             f"{symbols} = {numbers}",
             figures.scores[i],
         ),
@@ -637,7 +621,7 @@ def _damage_lines(figures: Figures, i: int) -> list[Line]:
 def _redistribution_lines(figures: Figures, i: int) -> list[Line]:
     game = figures.game
     others, amounts = game.rule.received(game, figures.profile, i)
-    terms = _efficient_terms if isinstance(game.rule, EfficientRule) else _linear_terms
+    terms = RULES[game.rule.name].terms
     lines = []
     for (formula, inputs, calculation, exact), j, amount in zip(
         terms(figures, i), others.tolist(), amounts.tolist(), strict=True
@@ -693,3 +677,53 @@ def _efficient_terms(figures: Figures, i: int) -> Terms:
             f"({number(phi_i)} - {number(phi_j)}) / ({game.size} - 1) + {number(k_ij)}",
             exact,
         )
+
+
+def _linear_score(figures: Figures, i: int) -> tuple[str, str]:
+    game, profile = figures.game, figures.profile
+    return (
+        "d s + lambda f",
+        f"{number(float(profile.data_fraction[i]))} * {number(float(game.data_bits[i]))} "
+        f"+ {number(game.compute_weight)} * {number(float(profile.cpu_hz[i]))}",
+    )
+
+
+def _efficient_score(figures: Figures, i: int) -> tuple[str, str]:
+    rule, d = figures.game.rule, float(figures.profile.data_fraction[i])
+    if not isinstance(rule, EfficientRule):
+        raise TypeError(f"rule: expected the efficient rule, got {rule.name}")
+    schedule = rule.schedules[i]
+    k = int(np.searchsorted(schedule.shares, d, side="right")) - 1
+    k = min(max(k, 0), schedule.shares.size - 2)
+    b, b_next = schedule.shares[k : k + 2].tolist()
+    v, v_next = schedule.values[k : k + 2].tolist()
+    return (
+        "v + (v' - v) * (d - b) / (b' - b)",
+        f"{number(v)} + ({number(v_next)} - {number(v)}) "
+        f"* ({number(d)} - {number(b)}) / ({number(b_next)} - {number(b)})",
+    )
+
+
+class RuleLines(NamedTuple):
+    """How a statement itemizes a redistribution rule.
+
+    Attributes
+    ----------
+    symbol
+        Of the score.
+    score
+        Returns how an organization's score is calculated, in symbols and in numbers.
+    terms
+        Returns each ``r_ij``, in the order of :meth:`tradefl.game.Rule.pair`.
+    """
+
+    symbol: str
+    score: Callable[[Figures, int], tuple[str, str]]
+    terms: Callable[[Figures, int], Terms]
+
+
+# By the rule's name.
+RULES: dict[str, RuleLines] = {
+    "linear": RuleLines("x", _linear_score, _linear_terms),
+    "efficient": RuleLines("phi(d)", _efficient_score, _efficient_terms),
+}

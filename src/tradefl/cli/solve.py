@@ -211,7 +211,7 @@ def print_solution(solution: Solution) -> None:
         d, ghz, *amounts, regret = values
         return [f"{d:.6f}", f"{ghz:.4g}", *(money(a, digits) for a in amounts), f"{regret:.3g}"]
 
-    rule = "" if game.rule.name == "linear" else f", {game.rule.name} rule"
+    rule = "" if game.compensation is None else f", {game.rule.name} rule"
     say(
         f"{game.title}: {game.size:,} organizations, method {solution.method}{rule}"
         f"{amounts_in(game)}\n"

@@ -29,6 +29,7 @@ from tradefl.game import (
     Competition,
     CoopetitionGame,
     DenseCompetition,
+    EfficientRule,
     Empirical,
     InvalidCompetitionError,
     InvalidGameError,
@@ -89,7 +90,8 @@ def consortium_of_game(
     matrix = game.competition.matrix if isinstance(game.competition, DenseCompetition) else None
     compensation, rule_of = None, dict[str, Any]()
     if game.compensation is not None:
-        rule_of = {"rule": "efficient"}
+        rule_of = {"rule": game.compensation.name}
+    if isinstance(game.compensation, EfficientRule):
         compensation = compensation_section(game.compensation, organizations.names, None)
     return Consortium(
         name=_name(name),

@@ -15,6 +15,7 @@ from tradefl.consortium.compensation import compensation_section, efficient_rule
 from tradefl.consortium.competitors import competition, rescaling
 from tradefl.consortium.organizations import Organizations
 from tradefl.consortium.schema import (
+    RULES,
     Accuracy,
     Compensation,
     Competition,
@@ -402,7 +403,7 @@ class Consortium:
                 quality=who.quality,
                 **self.mechanism.model_dump(exclude={"rule"}),
                 **self.energy.model_dump() | {"capacitance": self.capacitance},
-                compensation=self.efficient_rule if self.mechanism.rule == "efficient" else None,
+                compensation=RULES[self.mechanism.rule].build(self),
                 names=who.names,
                 title=self.name,
                 currency=self.currency,

@@ -123,8 +123,11 @@ class _Reader:
             if compensation is not None and organizations is not None:
                 given, names = compensation, organizations.names
                 self._attempt(lambda: efficient_rule(given, names, str(self.path)))
-        elif mechanism is not None and mechanism.rule == "efficient":
-            what = "'efficient' needs [compensation]; `tradefl design` writes a file that has it"
+        elif mechanism is not None and schema.RULES[mechanism.rule].section == "compensation":
+            what = (
+                f"{mechanism.rule!r} needs [compensation]; `tradefl design` writes a file that "
+                "has it"
+            )
             self._problem("mechanism.rule", what)
 
         money = self._money(document)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import itertools
 import re
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import (
     AfterValidator,
@@ -27,6 +27,10 @@ from pydantic_core import PydanticCustomError
 
 from tradefl.foreign import name_problem, normalized
 from tradefl.text import CELL_SHOWN, printable
+
+if TYPE_CHECKING:
+    from tradefl.consortium.consortium import Consortium
+    from tradefl.game import Rule
 
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -83,6 +87,35 @@ class Money(Section):
     payoff_unit: Positive = 1.0  # amount of currency in a unit of payoff
 
 
+class RuleOfFile(NamedTuple):
+    """What a redistribution rule needs in the file.
+
+    Attributes
+    ----------
+    build
+        Returns the game's rule; ``None`` for the paper's, which gamma alone determines.
+    section
+        The table that must be there; empty for none.
+    """
+
+    build: Callable[[Consortium], Rule | None]
+    section: str = ""
+
+
+# The values of ``mechanism.rule``.
+RULES: dict[str, RuleOfFile] = {
+    "linear": RuleOfFile(lambda consortium: None),  # noqa: ARG005
+    "efficient": RuleOfFile(lambda consortium: consortium.efficient_rule, "compensation"),
+}
+
+
+def _known_rule(name: str) -> str:
+    if name not in RULES:
+        known = " or ".join(map(repr, RULES))
+        raise PydanticCustomError("literal_error", "unknown rule", {"expected": known})
+    return name
+
+
 class Mechanism(Section):
     """``[mechanism]``: what the consortium has agreed on."""
 
@@ -91,7 +124,7 @@ class Mechanism(Section):
     overhead_weight: NonNegative  # varpi_e, payoff per joule
     min_data_fraction: Fraction  # D_min
     deadline_seconds: Positive  # tau
-    rule: Literal["linear", "efficient"] = "linear"  # who compensates whom
+    rule: Annotated[str, AfterValidator(_known_rule)] = "linear"  # who compensates whom
 
 
 class Energy(Section):

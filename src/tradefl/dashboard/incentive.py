@@ -74,7 +74,7 @@ def _gamma() -> None:
     curve = frames.gamma_curve(tuning)
     best = tuning.best
     # The solution's own gamma may be another: some methods pay no redistribution.
-    linear = game.rule.name == "linear"
+    linear = game.rule.uses_gamma
     marks = [("gamma now", game.incentive_intensity)] if linear else []
     if best is not None:
         marks.append(("gamma*, the best", best.game.incentive_intensity))

@@ -10,7 +10,7 @@ from tradefl.dashboard import state
 from tradefl.dashboard.parts import aside, csv_of, offer, plain, show_chart, show_facts
 from tradefl.report import frames
 from tradefl.report.blocks import amounts, digits_of
-from tradefl.report.payoffs import payment_words
+from tradefl.report.rule_words import WORDS
 from tradefl.solvers import Solution
 from tradefl.statement import money
 
@@ -23,7 +23,7 @@ def page() -> None:
     if solution.game.currency is not None:
         st.caption(f"Amounts in {solution.game.currency}.")
     st.title("Payments")
-    st.write(payment_words(solution.game.rule))
+    st.write(WORDS[solution.game.rule.name].payments)
     _network(solution)
     _statement(solution)
 

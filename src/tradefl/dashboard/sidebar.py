@@ -36,7 +36,7 @@ def choices() -> state.Choices:
             key=GAMMA,
             format_func=lambda value: f"{value:.4g}",
         )
-        if consortium.mechanism.rule == "efficient":
+        if not consortium.game.rule.uses_gamma:
             aside("The efficient rule is in force: gamma changes nothing, and the schedules stay.")
         rho = st.slider(
             "Competition, times the file's rho", 0.0, top_of_rho(consortium), key=RHO, step=RHO_STEP

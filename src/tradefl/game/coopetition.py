@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tradefl.game.arrays import floats
 from tradefl.game.competition import as_competition
-from tradefl.game.rules import EfficientRule, LinearRule, Rule
+from tradefl.game.rules import LinearRule, Rule
 from tradefl.game.strategy import StrategyProfile
 from tradefl.game.user_accuracy import UserAccuracy, complete, violation_of_eq5
 
@@ -185,7 +185,7 @@ class CoopetitionGame:
     data_cost: Any = 0.0  # an Array once constructed
     joining_cost: Any = 0.0  # likewise
     quality: dataclasses.InitVar[Any] = 1.0
-    compensation: EfficientRule | None = None
+    compensation: Rule | None = None
     names: Sequence[str] | None = None
     title: str = "consortium"
     currency: str | None = None
@@ -221,8 +221,7 @@ class CoopetitionGame:
             problems.append(
                 (None, "competition", f"expected {n} organizations, got {self.competition.size}")
             )
-        if self.compensation is not None and self.compensation.size != n:
-            what = f"expected {n} organizations, got {self.compensation.size}"
+        if self.compensation is not None and (what := self.compensation.misfit(n)):
             problems.append((None, "compensation", what))
         if not problems:
             problems = self._meaningless()
@@ -439,6 +438,6 @@ class CoopetitionGame:
         """Return the same game under the paper's rule with another ``gamma``, payoff per bit."""
         return dataclasses.replace(self, incentive_intensity=gamma, compensation=None)
 
-    def with_compensation(self, rule: EfficientRule) -> CoopetitionGame:
+    def with_compensation(self, rule: Rule) -> CoopetitionGame:
         """Return the same game under the efficient rule."""
         return dataclasses.replace(self, compensation=rule)

@@ -92,6 +92,13 @@ class Rule(ABC):
     name: ClassVar[str]
     equation: ClassVar[str]  # of r_ij, as statements name it
     score_name: ClassVar[str]  # with its unit
+    # Whether the game's incentive intensity, gamma, is the price that the rule pays.
+    uses_gamma: ClassVar[bool] = False
+
+    def misfit(self, size: int) -> str:
+        """Return why the rule does not fit so many organizations; empty if it does."""
+        del size
+        return ""
 
     @property
     @abstractmethod
@@ -160,6 +167,7 @@ class LinearRule(Rule):
     name = "linear"
     equation = "Eq. (9)"
     score_name = "x (bit)"
+    uses_gamma = True
     concave = True
 
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
@@ -276,7 +284,7 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EfficientRule(Rule):
-    r"""Compensation that makes the social optimum an equilibrium .
+    r"""Compensation that makes the social optimum an equilibrium.
 
     ::
 
@@ -330,6 +338,10 @@ class EfficientRule(Rule):
     def size(self) -> int:
         """N, the number of organizations."""
         return len(self.schedules)
+
+    def misfit(self, size: int) -> str:
+        """Return that there are more or fewer schedules than organizations."""
+        return "" if size == self.size else f"expected {size} organizations, got {self.size}"
 
     # --- the schedules as arrays ------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from tradefl.report.blocks import (
     listed,
     quantity,
 )
+from tradefl.report.rule_words import WORDS
 from tradefl.solvers import Solution
 from tradefl.statement import number
 
@@ -48,12 +49,7 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
         "samples. All get the same model, and some of them sell to the same customers. So each "
         "asks what its data is worth to its rivals, and the agreement answers with money: "
     )
-    words += (
-        "of two rivals, the one that contributes less pays the one that contributes more."
-        if solution.game.rule.name == "linear"
-        else "everybody is paid what its data is worth to the others, as far as that differs from "
-        "what was agreed on, and agreed constants share among all what they gain together."
-    )
+    words += WORDS[solution.game.rule.name].principle
     blocks: list[Block] = [Text(words)]
     section = consortium.compensation
     if section is not None and section.truthful is not None and game.rule.name == "efficient":
@@ -77,7 +73,7 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
             _terms(consortium, measured),
         )
     )
-    if terms.rule == "linear" and terms.incentive_intensity != solution.game.incentive_intensity:
+    if game.rule.uses_gamma and terms.incentive_intensity != solution.game.incentive_intensity:
         blocks.append(
             Text(
                 f"The method {solution.method} pays no redistribution: everything below is with "
@@ -128,11 +124,7 @@ def _levels(levels: Sequence[float]) -> str:
 
 def _terms(consortium: Consortium, measured: str) -> list[tuple[str, ...]]:
     terms, energy = consortium.mechanism, consortium.energy
-    rule = (
-        "of two rivals the one that contributes less pays, Eq. (9)"
-        if terms.rule == "linear"
-        else "everybody is paid what its data is worth to the others, Eq. (9e)"
-    )
+    rule, uses_gamma = WORDS[terms.rule].summary, consortium.game.rule.uses_gamma
     return [
         ("rule", "r", terms.rule, "", rule),
         (
@@ -141,7 +133,7 @@ def _terms(consortium: Consortium, measured: str) -> list[tuple[str, ...]]:
             f"{terms.incentive_intensity:g}",
             "payoff per bit",
             "the price of a bit of difference between two full rivals, Eq. (9)"
-            + ("" if terms.rule == "linear" else "; not in force"),
+            + ("" if uses_gamma else "; not in force"),
         ),
         (
             "compute weight",
@@ -273,11 +265,7 @@ def contributions_section(solution: Solution, who: Sequence[int]) -> Section:
             "Each organization chooses two things: d, the share of its data that it lets the "
             "training use, and f, the CPU frequency it trains at. Data improves the model for "
             "everybody; computing costs energy. x counts both in bits: x = d s + lambda f."
-            + (
-                " So they can be paid with one price."
-                if game.rule.name == "linear"
-                else " This rule pays for data alone, by each organization's schedule."
-            )
+            + WORDS[game.rule.name].data
         ),
         Facts(
             (

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from tradefl import charts
-from tradefl.game import Rule
 from tradefl.report import frames
 from tradefl.report.agreed import chosen_words
 from tradefl.report.blocks import (
@@ -24,6 +23,7 @@ from tradefl.report.blocks import (
     counted,
     digits_of,
 )
+from tradefl.report.rule_words import WORDS
 from tradefl.solvers import Solution
 from tradefl.statement import SIGNS, Line, Statement, money
 
@@ -158,27 +158,10 @@ def _spread(solution: Solution) -> Table:
     )
 
 
-def payment_words(rule: Rule) -> str:
-    """Return how a rule makes organizations pay each other, in words."""
-    if rule.name == "efficient":
-        return (
-            "Each organization's data is worth something to all others; how much, its schedule "
-            "says. Of two, the one whose data is worth less than was agreed on, against the "
-            "other's, pays the other a share of the difference, and both settle the constant "
-            "that they have agreed on, Eq. (9e). What one pays the other receives, so nobody has "
-            "to put money in."
-        )
-    return (
-        "Of two rivals, the one that contributes less pays the other: gamma times rho times the "
-        "difference of what they contribute, Eq. (9). What one pays the other receives, so nobody "
-        "has to put money in."
-    )
-
-
 def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Section:
     """Return who pays whom, and how much."""
     heading, anchor, rule = "Who pays whom", "payments", solution.game.rule
-    blocks: list[Block] = [Text(payment_words(rule))]
+    blocks: list[Block] = [Text(WORDS[rule.name].payments)]
     paid, complete = frames.payments(solution)
     if not len(paid):
         blocks.append(Text("Nobody pays anybody.", strong=True))

@@ -22,6 +22,7 @@ from tradefl.report.blocks import (
     counted,
     digits_of,
 )
+from tradefl.report.rule_words import WORDS
 from tradefl.solvers import Solution
 from tradefl.solvers.solution import REGRET_TOLERANCE
 from tradefl.statement import money
@@ -188,24 +189,20 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
     own, best = solution.game.incentive_intensity, tuning.best
     largest = tuning.largest_individually_rational
     everywhere = largest == float("inf")
-    efficient = solution.game.rule.name == "efficient"
-    facts = [] if efficient else [Fact("gamma now", f"{own:g}", "Eq. (9)", "payoff per bit")]
+    rule = solution.game.rule
+    facts = (
+        [] if not rule.uses_gamma else [Fact("gamma now", f"{own:g}", "Eq. (9)", "payoff per bit")]
+    )
     blocks: list[Block] = [
         Text(
             "gamma is the price of a bit. A higher one rewards contributing more, which makes "
             "the model better; beyond some point the energy costs more than the model gains, and "
             "those who cannot contribute much pay ever more. Below, the equilibrium is "
             f"computed anew for {len(tuning.curve):,} values of gamma with the method "
-            f"{tuning.without.method}."
-            + (
-                " The efficient rule is in force here, which knows no gamma: this is what the "
-                "paper's rule would bring."
-                if efficient
-                else ""
-            )
+            f"{tuning.without.method}." + WORDS[rule.name].without_gamma
         )
     ]
-    marks = [("gamma now", own)] if own > 0.0 and not efficient else []
+    marks = [("gamma now", own)] if own > 0.0 and rule.uses_gamma else []
     if best is None:
         blocks.append(
             Text("At no gamma that was tried is everybody's payoff non-negative.", strong=True)

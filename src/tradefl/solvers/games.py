@@ -14,7 +14,7 @@ from tradefl.errors import MOST_PROBLEMS, InputError, Problem
 from tradefl.game.accuracy import AccuracyModel
 from tradefl.game.competition import Competition, DenseCompetition
 from tradefl.game.coopetition import _ARRAYS, _NONNEGATIVE, _NUMBERS, CoopetitionGame
-from tradefl.game.rules import EfficientRule
+from tradefl.game.rules import Rule
 from tradefl.game.user_accuracy import complete
 from tradefl.solvers.accuracies import Accuracies
 
@@ -83,7 +83,7 @@ class Games:
     data_cost: Any = 0.0
     joining_cost: Any = 0.0
     quality: dataclasses.InitVar[Any] = 1.0
-    compensation: EfficientRule | None = None
+    compensation: Rule | None = None
 
     def __post_init__(self, quality: Any) -> None:
         given = {name: _numbers(name, getattr(self, name)) for name in OF_A_GAME}
@@ -122,8 +122,8 @@ class Games:
         else:
             accuracies = Accuracies.of(models)
         object.__setattr__(self, "accuracy", accuracies)
-        if self.compensation is not None and self.compensation.size != n:
-            _refuse("compensation", f"expected {n} organizations, found {self.compensation.size}")
+        if self.compensation is not None and (what := self.compensation.misfit(n)):
+            _refuse("compensation", what)
 
     def _models(self, counts: dict[str, int]) -> Any:
         if isinstance(self.accuracy, Accuracies):
