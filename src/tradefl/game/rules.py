@@ -101,6 +101,11 @@ class Rule(ABC):
         return ""
 
     @property
+    def most_pieces(self) -> int:
+        """The most straight pieces that :meth:`pieces` returns for an organization."""
+        return 1
+
+    @property
     @abstractmethod
     def concave(self) -> bool:
         """Whether ``own_i`` is concave in d everywhere; otherwise between corners only."""
@@ -342,6 +347,11 @@ class EfficientRule(Rule):
     def misfit(self, size: int) -> str:
         """Return that there are more or fewer schedules than organizations."""
         return "" if size == self.size else f"expected {size} organizations, got {self.size}"
+
+    @property
+    def most_pieces(self) -> int:
+        """One less than the breakpoints of the longest schedule."""
+        return max(schedule.shares.size - 1 for schedule in self.schedules)
 
     # --- the schedules as arrays ------------------------------------------------------------------
 

@@ -233,7 +233,7 @@ def solve_many(
     found = _empty(games, method, valid, optimum)
     strategies = games.size * games.cpu_levels_hz.shape[2]
     if games.compensation is not None:  # which cuts each level in pieces
-        strategies *= max(schedule.shares.size - 1 for schedule in games.compensation.schedules)
+        strategies *= games.compensation.most_pieces
     if compiled is None:
         compiled = at.size * strategies >= COMPILE_FROM
     step = max(1, CHUNK // strategies)
