@@ -201,11 +201,12 @@ class Design(Shown):
         if game.currency is None or game.payoff_unit == 1.0:
             return self
         unit, agreed = game.payoff_unit, self.agreed.in_currency()
+        rule = agreed.game.compensation
         return dataclasses.replace(
             self,
             optimum=self.optimum.in_currency(),
             without=self.without.in_currency(),
-            rule=agreed.game.compensation or self.rule,
+            rule=rule if isinstance(rule, EfficientRule) else self.rule,
             agreed=agreed,
             exact_regret=self.exact_regret * unit,
             settled_regret=self.settled_regret * unit,

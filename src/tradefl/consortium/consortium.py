@@ -353,7 +353,8 @@ class Consortium:
         if rule is not None:
             scaled = in_currency(dataclasses.replace(self.game, compensation=rule)).compensation
             target = None if self.compensation is None else self.compensation.target
-            compensation = compensation_section(scaled or rule, self.names, target)
+            amounts = scaled if isinstance(scaled, EfficientRule) else rule
+            compensation = compensation_section(amounts, self.names, target)
         return dataclasses.replace(
             self,
             payoff_unit=1.0,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from tradefl.game.coopetition import CoopetitionGame
-from tradefl.game.rules import EfficientRule, Schedule
 
 # In longer arrays the last bit of a product stays as it is.
 DECIMALS_UP_TO = 10_000
@@ -32,7 +31,7 @@ def in_currency(game: CoopetitionGame) -> CoopetitionGame:
         )
     }
     if game.compensation is not None:
-        changes["compensation"] = _rule(game.compensation, unit)
+        changes["compensation"] = game.compensation.scaled(unit)
     if hasattr(game, "weights"):  # as an agreement holds it
         changes["weights"] = game.weights * unit
     return dataclasses.replace(game, payoff_unit=1.0, **changes)
@@ -45,11 +44,3 @@ def _scaled(value: Any, unit: float) -> Any:
     if value.size > DECIMALS_UP_TO:
         return value * unit
     return np.array([float(f"{one * unit:.15g}") for one in value.tolist()])
-
-
-def _rule(rule: EfficientRule, unit: float) -> EfficientRule:
-    schedules = tuple(Schedule(one.shares, one.values * unit) for one in rule.schedules)
-    extra = tuple((i, j, amount * unit) for i, j, amount in rule.extra)
-    return dataclasses.replace(
-        rule, schedules=schedules, constants=rule.constants * unit, extra=extra
-    )

@@ -100,6 +100,10 @@ class Rule(ABC):
         del size
         return ""
 
+    @abstractmethod
+    def scaled(self, unit: float) -> Rule:
+        """Return the rule with every amount times a unit."""
+
     @property
     def most_pieces(self) -> int:
         """The most straight pieces that :meth:`pieces` returns for an organization."""
@@ -174,6 +178,10 @@ class LinearRule(Rule):
     score_name = "x (bit)"
     uses_gamma = True
     concave = True
+
+    def scaled(self, unit: float) -> LinearRule:
+        """Return the rule with gamma times a unit."""
+        return dataclasses.replace(self, incentive_intensity=self.incentive_intensity * unit)
 
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``x_i = d_i s_i + lambda f_i``, shape ``(N,)``, bit-equivalents."""
@@ -347,6 +355,15 @@ class EfficientRule(Rule):
     def misfit(self, size: int) -> str:
         """Return that there are more or fewer schedules than organizations."""
         return "" if size == self.size else f"expected {size} organizations, got {self.size}"
+
+    def scaled(self, unit: float) -> EfficientRule:
+        """Return the rule with schedules and constants times a unit."""
+        return dataclasses.replace(
+            self,
+            schedules=tuple(Schedule(phi.shares, phi.values * unit) for phi in self.schedules),
+            constants=self.constants * unit,
+            extra=tuple((i, j, amount * unit) for i, j, amount in self.extra),
+        )
 
     @property
     def most_pieces(self) -> int:

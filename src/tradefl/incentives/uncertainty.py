@@ -27,7 +27,7 @@ from tradefl.consortium.consortium import accuracy_model
 from tradefl.consortium.ranges import Uncertain, uncertain
 from tradefl.design import constants_of, in_decimals
 from tradefl.errors import InputError
-from tradefl.game import CoopetitionGame, SectorCompetition, StrategyProfile, regret
+from tradefl.game import CoopetitionGame, EfficientRule, SectorCompetition, StrategyProfile, regret
 from tradefl.game.externality import Externality
 from tradefl.game.participation import alone
 from tradefl.incentives.radius import radius
@@ -494,7 +494,7 @@ class _Model:
             solved, payment, data, owed = self._designs(games)
             payoff = solved.payoffs + payment
             rule = self.game.compensation
-            if rule is None:
+            if not isinstance(rule, EfficientRule):
                 raise RuntimeError("the efficient rule is missing")
             covers = owed <= rule.bonds * (1.0 + 1e-9)
             stable = np.ones(count, dtype=bool)  # the optimum is an equilibrium of its own design

@@ -52,7 +52,7 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
     words += WORDS[solution.game.rule.name].principle
     blocks: list[Block] = [Text(words)]
     section = consortium.compensation
-    if section is not None and section.truthful is not None and game.rule.name == "efficient":
+    if section is not None and section.truthful is not None and not game.rule.uses_gamma:
         blocks.append(
             Text("Could somebody misstate its figures? " + " ".join(honesty(section.truthful)))
         )
