@@ -71,6 +71,10 @@ class Deployed:
     folder: Path
     keys: tuple[Any, ...]
 
+    def at(self, contract: str) -> Deployed:
+        """The same, once the contract is there."""
+        return dataclasses.replace(self, contract=contract)
+
     @property
     def size(self) -> int:
         return len(self.agreement)
@@ -150,8 +154,12 @@ def deployed(
     *,
     url: str | None = None,
     publish: bool = True,
+    deploy: bool = True,
 ) -> Deployed:
-    """Deploy and publish the agreement; write everybody's key and private file."""
+    """Deploy and publish the agreement; write everybody's key and private file.
+
+    Without ``deploy`` the chain is empty, and the agents are told no address.
+    """
     keys = tuple(Account.from_key(stand_in_key(300 + i)) for i in range(len(consortium)))
     for key in keys:
         node.rpc("anvil_setBalance", key.address, hex(10**21))
@@ -160,9 +168,9 @@ def deployed(
     operator = node.accounts[-1]
     chain = RpcChain(node.url, [NodeSigner(checksum(operator))], timeout=20.0)
     operator = next(iter(chain.signers))
-    contract = established(chain, agreement, operator)
+    contract = established(chain, agreement, operator) if deploy else ""
     (folder / "agreement.json").write_text(json.dumps(agreement.to_dict()))
-    if publish:
+    if publish and deploy:
         Settlement(chain, agreement, contract, {}).run(operator=operator)
     for i, key in enumerate(keys):
         own = folder / str(i)
@@ -209,7 +217,8 @@ class Node:
         self.err = own / f"err-{time.monotonic_ns()}"
         command = [sys.executable, "-m", "tradefl", "node"]
         command += ["--organization", str(own / "private.toml"), "--keystore", str(own)]
-        command += ["--rpc", url, "--contract", of.contract]
+        command += ["--rpc", url, "--state", str(own / "state")]
+        command += ["--contract", of.contract] if of.contract else []
         command += ["--agreement", str(of.folder / "agreement.json")]
         command += ["--log", str(log)]
         with self.err.open("wb") as errors:

@@ -731,3 +731,67 @@ def test_a_key_file_that_asks_for_endless_work_is_refused_at_once(tmp_path, para
     path.write_text(json.dumps(content))
     with pytest.raises(InputError, match=r"alpha.json: asks for more memory or time"):
         open_keystore(keystore_accounts(tmp_path), lambda: PASSWORD)
+
+
+# --- a verifier that is a contract ---------------------------------------------------------------
+
+
+def owned_verifier(owner):
+    """Return the creation code of an EIP-1271 contract that accepts what its owner has signed."""
+    code = bytes.fromhex(
+        "600435600052"  # the digest, to memory 0
+        "60a43560001a602052"  # v, the signature's last byte
+        "606435604052608435606052"  # r and s
+        "60206000608060006001" "5afa50"  # ecrecover
+        f"60005173{owner.removeprefix('0x')}14"  # is it the owner?
+        "631626ba7e0260e01b60005260206000f3"  # then the magic value, else 0
+    )  # fmt: skip
+    return bytes([0x60, len(code), 0x80]) + bytes.fromhex("600b6000396000f3") + code
+
+
+def test_a_verifier_that_is_a_contract(node, consortium):
+    """Its owner signs, the contract is asked, and what it accepts is settled and audited."""
+    [deployer, *_] = node.rpc("eth_accounts")
+    creation = {"from": deployer, "data": "0x" + owned_verifier(VERIFIER.address).hex()}
+    sent = node.rpc("eth_sendTransaction", creation)
+    verifier = node.rpc("eth_getTransactionReceipt", sent)["contractAddress"]
+    path = consortium(verifier=verifier)
+    contract = deployed(node, path)
+    measured, file = trained(path), path.parent / "attestations.json"
+    here = ("--rpc", node.url, "--contract", contract)
+    ran = attest(path, measured, *here, "-o", file)
+    assert ran.code == 0, ran.err
+    assert set(json.loads(file.read_text())) == set(NAMES)
+    for name in NAMES:
+        settle(node, path, name, "--profile", measured, "--attestations", file)
+    node.mine(9)
+    for _ in range(2):
+        codes = [
+            settle(node, path, name, "--profile", measured, "--attestations", file).code
+            for name in NAMES
+        ]
+    assert codes == [0, 0, 0]
+    verdict = audit(RpcChain(node.url), contract, tradefl.load(path))
+    assert verdict.agrees
+    assert any("EIP-1271" in one for one in verdict.notes)
+    assert [one.data_ppb for one in verdict.reports] == [
+        reports(path)[name].data_ppb for name in NAMES
+    ]
+
+    # Whoever the contract does not know signs in vain, and no file is written.
+    stranger = path.parent / "keys-Alpha"
+    options = ("--keystore", stranger, "--password-file", path.parent / "password")
+    ran = run("attest", path, measured, *options, *here)
+    assert (ran.code, ran.out) == (2, "")
+    assert "does not accept the signature for 'Alpha' (EIP-1271)" in ran.err
+    ran = attest(path, measured, *here, "--signer", ARBITER.address)
+    assert ran.code == 2
+    assert f"holds no key of {ARBITER.address}" in ran.err
+    ran = attest(path, measured, "--signer", VERIFIER.address)
+    assert ran.code == 2
+    assert "--signer: needs --rpc" in ran.err
+    key_file(path.parent / "keys-verifier", "another", ARBITER)
+    ran = attest(path, measured, *here)
+    assert ran.code == 2
+    assert "holds 2 keys; name those" in ran.err
+    assert attest(path, measured, *here, "--signer", VERIFIER.address).code == 0

@@ -13,6 +13,7 @@ from eth_abi import encode as abi_encode
 from eth_utils import keccak
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.consortium.documents import document, save
 from tests.settlement.consortia import (
     EXAMPLES,
     MOST,
@@ -31,6 +32,7 @@ from tests.settlement.consortia import (
 from tests.support import examples, seeds
 
 import tradefl
+from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.game import StrategyProfile
 from tradefl.settlement import Agreement, Report, gas
@@ -705,3 +707,20 @@ def test_stand_ins_are_for_those_without_an_address():
 
     assert stand_in(4) == Account.from_key(stand_in_key(4)).address
     assert stand_in(0) == "0x0c47c901DDA4D308FF77511caB325c1bbf57Dc48"
+
+
+def test_a_negotiation_leaves_blocks_in_which_to_contribute(tmp_path):
+    """After an outage the window may be closed in the block that ends the last turn's time."""
+    for closing, turn, expected in ((20, None, 3), (3, None, 2), (1, None, 0), (5, 4, 4)):
+        terms = {"chain_id": 1, "closing_blocks": closing}
+        terms |= {} if turn is None else {"turn_blocks": turn}
+        path = save(tmp_path, document({"settlement": terms}))
+        agreed = Agreement.of(load(path), accounts(3))
+        assert agreed.turn_blocks == expected < agreed.closing_blocks
+    for terms in ({"closing_blocks": 5, "turn_blocks": 5}, {"turn_blocks": 20}):
+        path = save(tmp_path, document({"settlement": {"chain_id": 1} | terms}))
+        with pytest.raises(InputError) as error:
+            load(path)
+        (problem,) = error.value.problems
+        assert str(problem.place).endswith("settlement.turn_blocks")
+        assert "expected fewer than closing_blocks" in problem.message

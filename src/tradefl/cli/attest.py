@@ -64,6 +64,15 @@ def attest(
             help="The last second at which the report may be submitted, since 1970; 0: forever.",
         ),
     ] = 0,
+    signer: Annotated[
+        list[str] | None,
+        Option(
+            "--signer",
+            help="An account that signs for a verifier that is a contract (EIP-1271); repeat it. "
+            "Default: the only one of the key files.",
+            show_default=False,
+        ),
+    ] = None,
     from_block: FromBlock = 0,
     output: Annotated[
         Path | None, Option("--output", "-o", help="Write the signatures here instead.")
@@ -93,6 +102,7 @@ def attest(
             from_block=from_block,
             serial=serial,
             expiry=expiry,
+            accounts=signer or (),
             emit=say if output is not None else warn_lines,
         )
     if output is None:
@@ -143,10 +153,12 @@ def signed(
     serial: int = 1,
     expiry: int = 0,
     emit: Callable[[str], None] | None = None,
+    accounts: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Return the verifier's attestations of a document's contributions, by organization.
 
-    What became of the updates is printed by ``emit`` before the key is opened.
+    What became of the updates is printed by ``emit`` before the key is opened. ``accounts`` sign
+    for a verifier that is a contract.
 
     Raises
     ------
@@ -158,7 +170,11 @@ def signed(
     with settlement_extra("tradefl attest"):
         from tradefl.settlement.accounts import keystore_accounts, open_keystore, password_from
         from tradefl.settlement.agreement import Agreement, parsed_address
-        from tradefl.settlement.attestation import attestations
+        from tradefl.settlement.attestation import (
+            attestations,
+            read_attestations,
+            require_accepted,
+        )
         from tradefl.settlement.chains import RpcChain
         from tradefl.settlement.profile import read_reports
         from tradefl.settlement.session import attested_contract
@@ -195,8 +211,24 @@ def signed(
             f"{consortium.source}: settlement.verifier", "is missing: nobody's signature is needed"
         )
     files = keystore_accounts(keystore)
-    if agreement.verifier not in files:
-        raise InputError.at(keystore, f"holds no key of the verifier {agreement.verifier}")
+    is_contract = chain is not None and bool(chain.code(agreement.verifier))
+    wanted = [parsed_address("--signer", one) for one in accounts]
+    if not is_contract:
+        if wanted and set(wanted) != {agreement.verifier}:
+            what = f"expected the verifier {agreement.verifier}, which is no contract on this chain"
+            if chain is None:
+                what = "needs --rpc: whether the verifier is a contract is asked on the chain"
+            raise InputError.at("--signer", what)
+        wanted = [agreement.verifier]
+    elif not wanted:
+        if len(files) > 1:
+            what = f"{keystore} holds {len(files)} keys; name those that sign for the verifier"
+            raise InputError.at("--signer", what)
+        wanted = list(files)
+    for account in wanted:
+        if account not in files:
+            who = f"the verifier {account}" if account == agreement.verifier else account
+            raise InputError.at(keystore, f"holds no key of {who}")
     contract = attested_contract(agreement, contract, chain)
     reports = read_reports(
         document, agreement, lambda: solve(consortium).profile.cpu_hz.tolist(), note, consortium
@@ -204,13 +236,16 @@ def signed(
     if emit is not None:
         show_review(document, emit)
     word = password_from(password_file, lambda: password_prompt(keystore))
-    [verifier] = open_keystore({agreement.verifier: files[agreement.verifier]}, lambda: word)
-    return attestations(
+    found = attestations(
         agreement,
         reports,
         chain_id=agreement.chain_id,
         contract=contract,
-        verifier=verifier,
+        signers=open_keystore({account: files[account] for account in wanted}, lambda: word),
         serial=serial,
         expiry=expiry,
     )
+    if chain is not None and is_contract:
+        given = read_attestations(found, "attestations", agreement.names)
+        require_accepted(chain, agreement, contract, reports, given)
+    return found

@@ -21,6 +21,8 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -284,6 +286,25 @@ class Settlement(Section):
     max_transaction_bytes: Annotated[int, Field(gt=0)] = 30_000  # that no transaction exceeds
     turn_seconds: Annotated[int, Field(gt=0, le=86_400)] = 60  # of a negotiation
     turn_blocks: Annotated[int, Field(ge=0, le=1_000)] = 3  # that a turn stays open after its time
+
+    @field_validator("turn_blocks")
+    @classmethod
+    def _leaves_blocks(cls, value: int, info: ValidationInfo) -> int:
+        """After an outage the window may be closed in the block that ends the last turn's time."""
+        closing = info.data.get("closing_blocks")
+        if closing is not None and value >= closing:
+            raise PydanticCustomError(
+                "turn_blocks",
+                "fewer than closing_blocks = {closing}, so that a negotiation that an outage has "
+                "ended leaves a block in which to contribute",
+                {"closing": closing},
+            )
+        return value
+
+    @property
+    def turn_blocks_agreed(self) -> int:
+        """How many blocks a turn stays open: as the file says, else fewer than the window does."""
+        return min(self.turn_blocks, self.closing_blocks - 1)
 
 
 Aggregation = Literal["fedavg", "fedprox", "fedadam", "fedmedian", "trimmed-mean", "krum", "bulyan"]

@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from eth_abi.abi import encode
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_keys.exceptions import BadSignature
@@ -18,8 +19,13 @@ from tradefl.consortium.schema import shown, suggestion
 from tradefl.errors import InputError, Parameter
 from tradefl.foreign import read_json
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.chains import KeySigner
+from tradefl.settlement.chains import Chain, KeySigner
+from tradefl.settlement.contract import ChainError, RevertedError
+from tradefl.settlement.ethereum import keccak
 from tradefl.settlement.rules import Report
+
+# isValidSignature(bytes32,bytes): its selector, and what it returns where it accepts.
+ACCEPTED = "1626ba7e"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,17 +61,23 @@ def attestations(
     *,
     chain_id: int,
     contract: str,
-    verifier: KeySigner,
+    signers: Sequence[KeySigner],
     serial: int = 1,
     expiry: int = 0,
 ) -> dict[str, dict[str, Any]]:
     """Return the verifier's attestations by organization, as a settlement reads them.
 
-    An organization that contributed nothing reports nothing, so there is nothing to sign.
+    An organization that contributed nothing reports nothing, so there is nothing to sign. The
+    signatures of several signers follow each other in the order of their accounts, as contracts
+    with several owners (Safe) read them.
     """
+    ordered = sorted(signers, key=lambda signer: int(signer.address, 16))
     return {
         name: Attestation(
-            attestation(chain_id, contract, verifier, account, report, serial, expiry),
+            b"".join(
+                attestation(chain_id, contract, signer, account, report, serial, expiry)
+                for signer in ordered
+            ),
             serial,
             expiry,
         ).to_dict()
@@ -134,6 +146,42 @@ def attested_by(
         return str(Account.recover_message(message, signature=signature))
     except (ValueError, BadSignature, ValidationError):
         return None
+
+
+def require_accepted(
+    chain: Chain,
+    agreement: Agreement,
+    contract: str,
+    reports: Sequence[Report],
+    given: dict[str, Attestation],
+) -> None:
+    """Refuse attestations that a verifier which is a contract would not accept (EIP-1271).
+
+    The contract is asked now; when a report is submitted, the settlement asks it again.
+
+    Raises
+    ------
+    ChainError
+        It does not accept one, reverts, or is no such contract.
+    """
+    for name, account, report in zip(agreement.names, agreement.addresses, reports, strict=True):
+        if name not in given:
+            continue
+        one = given[name]
+        typed = _typed_data(chain.chain_id, contract, account, report, one.serial, one.expiry)
+        message = encode_typed_data(*typed)
+        digest = keccak(b"\x19" + message.version + message.header + message.body)
+        data = bytes.fromhex(ACCEPTED) + encode(["bytes32", "bytes"], [digest, one.signature])
+        try:
+            answer = chain.asked(agreement.verifier, data, "isValidSignature")
+        except RevertedError:
+            answer = b""
+        if answer[:32] != bytes.fromhex(ACCEPTED).ljust(32, b"\0"):
+            raise ChainError(
+                agreement.verifier,
+                f"the verifier, a contract, does not accept the signature for {name!r} (EIP-1271); "
+                "sign with the accounts that it asks for",
+            )
 
 
 def _typed_data(

@@ -223,7 +223,7 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
         "overhead_weight": mechanism.overhead_weight,
         "energy": consortium.energy.model_dump(),
         "turn_seconds": section.turn_seconds,
-        "turn_blocks": section.turn_blocks,
+        "turn_blocks": section.turn_blocks_agreed,
         "chain_id": chain_id,
         "factory": factory,
         "settlement_code": code_hash(rule.contract),

@@ -222,6 +222,16 @@ class Chain(ABC):
                 contract, f"{call}: {self.place} answers what this contract cannot return"
             ) from None
 
+    def asked(self, contract: str, data: bytes, call: str) -> bytes:
+        """Return what a contract of others answers; empty where there is none.
+
+        Raises
+        ------
+        RevertedError
+            The contract refuses.
+        """
+        return self._call({"to": contract, "data": data}, call)
+
     @abstractmethod
     def sent(self, hash_: str) -> tuple[str, bytes]:
         """Return who sent a transaction and its data; empty if a reorganization dropped it."""

@@ -1,0 +1,60 @@
+"""``tradefl node`` of several organizations at once, on a chain that makes a block every second."""
+
+from __future__ import annotations
+
+import pytest
+from tests.negotiation.processes import deployed, three_hospitals
+from tests.settlement.nodes import anvil
+
+from tradefl.settlement.contract import Phase
+
+PATIENCE = 300.0  # seconds, for a machine under load
+
+
+def first(size):
+    """Leave only the first hospitals."""
+
+    def change(document):
+        document["organization"] = document["organization"][:size]
+        names = {one["name"] for one in document["organization"]}
+        pairs = document["competition"]["pairs"]
+        document["competition"]["pairs"] = [pair for pair in pairs if {*pair[:2]} <= names]
+        document["settlement"] = {"chain_id": 31337, "turn_seconds": 3600, "closing_blocks": 5}
+
+    return change
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_agents_who_begin_together_deploy_one_contract_and_agree(tmp_path, size):
+    """Nobody has deployed, published or joined; each needs the others' transactions."""
+    consortium = three_hospitals(tmp_path / "some.toml", first(size))
+    with anvil("--block-time", 1) as node:
+        found = deployed(node, consortium, tmp_path, deploy=False)
+        with found.alone() as nodes:
+            nodes.start()
+            nodes.finish(PATIENCE)
+            for one in nodes.started:
+                assert "refuses" not in one.said
+        contract = found.agreement.settlement_address()
+        assert {entry["address"] for entry in node.logs()} == {contract.lower()}
+        found = found.at(contract)
+        assert found.phase == Phase.OPEN
+        assert found.contributions() == list(found.undisturbed()[0].reports)
+        assert node.balance(found.agreement.vault) == sum(found.agreement.deposits)
+
+
+def test_agents_whose_partner_never_joins_get_their_deposits_back(tmp_path):
+    def hurried(document):
+        document["settlement"] = {"chain_id": 31337, "join_seconds": 8, "closing_blocks": 2}
+
+    consortium = three_hospitals(tmp_path / "some.toml", hurried)
+    with anvil("--block-time", 1) as node:
+        found = deployed(node, consortium, tmp_path, deploy=False)
+        with found.alone() as nodes:
+            for one in nodes.start(0, 1):
+                code, _, err = one.end(PATIENCE)
+                assert code == 1, err
+                assert "refuses" not in err
+                assert "cancelled: not everybody joined in time; the deposit is back" in err
+        assert found.at(found.agreement.settlement_address()).phase == Phase.CANCELLED
+        assert node.balance(found.agreement.vault) == 0
