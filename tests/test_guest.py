@@ -10,11 +10,13 @@ from __future__ import annotations
 import concurrent.futures
 import decimal
 import gc
+import json
 import locale
 import logging
 import os
 import random
 import signal
+import subprocess
 import sys
 import threading
 import warnings
@@ -25,6 +27,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.cli.command import run
+from tests.consortium.documents import document, save
 from tests.support import random_game
 from tests.sweep import tasks
 
@@ -91,7 +94,9 @@ def flower_settings() -> Any:
     logger = sys.modules.get("flwr.supercore.logger")
     return (
         None if identity is None else dict(vars(identity.TaskIdentity)),
-        None if logger is None else list(logger.console_handler.filters),
+        None
+        if logger is None
+        else (list(logger.console_handler.filters), logger.console_handler.colored),
     )
 
 
@@ -205,16 +210,24 @@ def test_the_verbs(file, verb):
         ["settle"],
         ["negotiate"],
         ["report", "--output", "report.html"],
+        ["audit"],
+        ["run", "--rounds", "1", "--no-tune", "--output", "results"],
+        ["fit-accuracy", "--rounds", "1", "--fractions", "0.1,0.5,1", "--output", "fitted.toml"],
+        ["reproduce", "--seeds", "1", "--workers", "1", "--out", "figures"],
     ],
     ids=lambda words: words[0],
 )
 def test_what_commands_call(file, tmp_path, monkeypatch, command):
-    pytest.importorskip({"train": "flwr", "settle": "web3"}.get(command[0], "numpy"))
+    needs = {key: ["flwr"] for key in ("train", "fit-accuracy")}
+    needs |= {key: ["web3"] for key in ("settle", "audit", "negotiate")}
+    needs |= {"run": ["flwr", "web3", "altair"], "reproduce": ["altair"], "report": ["altair"]}
+    for module in needs.get(command[0], []):
+        pytest.importorskip(module)
     monkeypatch.chdir(tmp_path)
     first, *rest = command
 
     def call() -> None:
-        ran = run(first, file, *rest)
+        ran = run(first, "fig6" if first == "reproduce" else file, *rest)
         assert ran.code == 0, ran
 
     require_unchanged(call)
@@ -234,3 +247,28 @@ def test_trainings_in_threads_leave_the_process_as_it_was(tmp_path):
         assert found == alone
 
     require_unchanged(together)
+
+
+def test_four_at_once_get_what_they_get_one_by_one(tmp_path):
+    """Solve, train, report and settle: in four threads, and in four forks of a busy process."""
+    for module in ("flwr", "web3", "altair"):
+        pytest.importorskip(module)
+    if not hasattr(os, "fork"):
+        pytest.skip("this system does not fork")
+    for k in range(4):
+        changes = {"mechanism.incentive_intensity": 1e-9 * (k + 1)}
+        save(tmp_path, document(changes)).rename(tmp_path / f"{k}.toml")
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.at_once", str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout)
+    alone = found["one by one"]
+    assert len({json.dumps(one) for one in alone}) == 4  # four different answers
+    assert {one["phase"] for one in alone} == {"SETTLED"}
+    assert found == {"one by one": alone, "threads": alone, "forks": alone}

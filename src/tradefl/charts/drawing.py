@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -69,25 +73,17 @@ def _of_page(tag: str, name: str) -> str:
 
 def svg(chart: alt.TopLevelMixin) -> str:
     """Return a chart as SVG."""
-    import vl_convert
-
-    return str(vl_convert.vegalite_to_svg(chart.to_json(), vl_version=_version()))
+    return _converted(chart, "svg").decode()
 
 
 def png(chart: alt.TopLevelMixin) -> bytes:
     """Return a chart as PNG, at twice its size."""
-    import vl_convert
-
-    return bytes(
-        vl_convert.vegalite_to_png(chart.to_json(), vl_version=_version(), scale=PNG_SCALE)
-    )
+    return _converted(chart, "png", scale=PNG_SCALE)
 
 
 def html(chart: alt.TopLevelMixin) -> str:
     """Return a chart as an interactive page that needs no network."""
-    import vl_convert
-
-    return str(vl_convert.vegalite_to_html(chart.to_json(), vl_version=_version(), bundle=True))
+    return _converted(chart, "html", bundle=True).decode()
 
 
 def save(chart: alt.TopLevelMixin, folder: Path, name: str) -> list[Path]:
@@ -96,6 +92,50 @@ def save(chart: alt.TopLevelMixin, folder: Path, name: str) -> list[Path]:
     for suffix, content in contents.items():
         atomic_write(folder / f"{name}.{suffix}", content)
     return [folder / f"{name}.{suffix}" for suffix in contents]
+
+
+# Draws in an interpreter of its own what it reads from stdin.
+_ELSEWHERE = """
+import json, sys, vl_convert
+task = json.load(sys.stdin)
+found = getattr(vl_convert, task["function"])(task["chart"], **task["options"])
+sys.stdout.buffer.write(found if isinstance(found, bytes) else found.encode())
+"""
+# The process that has drawn first, of this one and those it was forked from; 0: none has.
+_drawn_by = 0
+
+
+def _converted(chart: alt.TopLevelMixin, kind: str, **options: Any) -> bytes:
+    """Return a chart as vl-convert draws it.
+
+    It draws in a thread of its own, which a fork does not copy: in a child whose parent has drawn,
+    it would wait for that thread for good. There another interpreter draws.
+
+    Raises
+    ------
+    RuntimeError
+        The other interpreter fails.
+    """
+    global _drawn_by
+    function = f"vegalite_to_{kind}"
+    options |= {"vl_version": _version()}
+    if _drawn_by in (0, os.getpid()):
+        import vl_convert
+
+        _drawn_by = os.getpid()
+        found = getattr(vl_convert, function)(chart.to_json(), **options)
+        return found if isinstance(found, bytes) else str(found).encode()
+    task = {"function": function, "chart": chart.to_json(), "options": options}
+    done = subprocess.run(  # noqa: S603 - this interpreter
+        [sys.executable, "-P", "-c", _ELSEWHERE],
+        input=json.dumps(task).encode(),
+        capture_output=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise RuntimeError(f"the chart could not be drawn after a fork: {said}")
+    return done.stdout
 
 
 def _version() -> str:
