@@ -76,7 +76,7 @@ class Partners:
         finally:
             for process in running:
                 process.kill()
-                process.wait()
+                process.communicate()
         return ended
 
 
