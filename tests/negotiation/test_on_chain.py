@@ -206,6 +206,25 @@ def test_a_node_that_leaves_a_proposal_out_accuses_nobody(three, proxy):
         three.board(0, url=proxy.url).look()
 
 
+def test_logs_that_come_after_their_block_are_waited_for(three, proxy):
+    """A node may show a block, and its logs a moment later: the agent does not end for that."""
+    three.join()
+    driven(three.agents(), seconds=100.0)
+    asked = 0
+
+    def rule(method, _params, forward):
+        nonlocal asked
+        if method != "eth_getLogs":
+            return forward()
+        asked += 1
+        return [] if asked <= 2 else forward()
+
+    proxy.rule = rule
+    found = three.board(0, url=proxy.url).look()
+    assert asked > 2
+    assert sorted(found.proposals) == sorted(three.board(0).look().proposals)
+
+
 def test_repeated_and_reordered_logs_are_the_same_log(three, proxy, node):
     """Within a block too: what orders events is their place in it, not that in the answer."""
     three.join()

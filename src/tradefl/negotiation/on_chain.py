@@ -21,6 +21,7 @@ from tradefl.settlement.settle import NO_STATEMENT
 from tradefl.settlement.state import read_phase
 
 # How often the log is read again when blocks vanish while it is read.
+LAG_SECONDS, LOOK_AGAIN_SECONDS = 5.0, 0.2  # logs that come after their block
 ATTEMPTS = 5
 # A node behind a load balancer may know a block and not yet its events, so even under the same
 # head everything is read again after a while.
@@ -79,11 +80,29 @@ class ChainBoard:
             head = self.chain.head()
             if head != self._seen or time.monotonic() - self._since > FRESH_SECONDS:
                 try:
-                    self._view, self._seen, self._since = self._read(), head, time.monotonic()
+                    view = self._complete()
+                    self._view, self._seen, self._since = view, head, time.monotonic()
                 except StateChangedError:  # a block was undone between two answers
                     continue
             return dataclasses.replace(self._view, now=self.chain.now())
         raise NoAnswerError(self.chain.place, "its blocks change while they are read")
+
+    def _complete(self) -> View:
+        """Return what the board shows; a node may show a block first, and its logs a moment later.
+
+        Raises
+        ------
+        MissingLogsError
+            The logs do not come.
+        """
+        until = time.monotonic() + LAG_SECONDS
+        while True:
+            try:
+                return self._read()
+            except MissingLogsError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(LOOK_AGAIN_SECONDS)
 
     def _read(self) -> View:
         # At one block: a proposal in a block that counts must be among those that are read.
