@@ -102,6 +102,7 @@ class ChainBoard:
             except MissingLogsError:
                 if time.monotonic() >= until:
                     raise
+                self._events.forget()
                 time.sleep(LOOK_AGAIN_SECONDS)
 
     def _read(self) -> View:

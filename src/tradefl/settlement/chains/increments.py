@@ -53,6 +53,10 @@ class EventReader:
             self._read = [*self._read[-CHECKPOINTS:], (head, block.hash)]
         return [events[key] for key in sorted(events)]
 
+    def forget(self) -> None:
+        """Read everything again the next time: something that was read is not complete."""
+        self._events, self._read = {}, []
+
     def _kept(self, head: int) -> int:
         """Return the last block that was read and is still there; before the first: none is."""
         while self._read:
