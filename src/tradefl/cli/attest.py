@@ -246,6 +246,6 @@ def signed(
         expiry=expiry,
     )
     if chain is not None and is_contract:
-        given = read_attestations(found, "attestations", agreement.names)
-        require_accepted(chain, agreement, contract, reports, given)
+        made = read_attestations(found, "attestations", agreement.names)
+        require_accepted(chain, agreement, contract, reports, made)
     return found
