@@ -3,32 +3,49 @@
 Both run the same app on the same data in process, one right after the other. Everybody pledges
 everything, so that both train on the same samples. Two views: the rounds alone, with nothing
 evaluated and nothing loaded that an overhead could hide in; and whole processes, as a user runs
-them. PyTorch gets one thread: what is compared is the strategy, not the fight for cores.
+them. Third, what the records about updates take of a whole training. PyTorch gets one thread: what
+is compared is the strategy, not the fight for cores.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import hashlib
 import logging
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 from flwr.app import Array, ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, Strategy
 
 from benchmarks.measure import keep, process
-from tradefl.federation import ContributingApp, Pledge, Terms, TradeFL, pledged_indices
+from tradefl.federation import (
+    ContributingApp,
+    Plan,
+    Pledge,
+    Terms,
+    TradeFL,
+    pledged_indices,
+    strategy,
+    train,
+    updates,
+)
 from tradefl.federation.datasets import load_dataset
 from tradefl.federation.grid import run_in_process
 from tradefl.federation.models import LocalTraining, Model, make_model
 from tradefl.federation.partition import partition, shares
 
 ORGANIZATIONS, ROUNDS = 10, 5
+EXAMPLE = Path(__file__).parents[1] / "examples" / "drug_discovery.toml"
 # title: (model, width, learning rate, runs)
 CASES: dict[str, tuple[str, float, float, int]] = {
     "digits, logistic": ("logistic", 1.0, 0.5, 41),
@@ -36,6 +53,7 @@ CASES: dict[str, tuple[str, float, float, int]] = {
     "digits, cnn": ("cnn", 1.0, 0.02, 11),
 }
 PROCESSES = 11
+RECORDED, RECORDED_ROUNDS, RECORDED_RUNS = ("digits, logistic", "digits, cnn"), 20, 11
 
 
 def main() -> dict[str, Any]:
@@ -44,6 +62,9 @@ def main() -> dict[str, Any]:
     scale = f"{ORGANIZATIONS} organizations, {ROUNDS} rounds"
     result = {f"{title}, {scale}: the rounds": rounds(*case) for title, case in CASES.items()}
     result[f"digits, logistic, {scale}: the process"] = processes()
+    for title in RECORDED:
+        long = f"{ORGANIZATIONS} organizations, {RECORDED_ROUNDS} rounds"
+        result[f"{title}, {long}: the records"] = records(*CASES[title][:3])
     keep("federation_overhead", result)
     return result
 
@@ -87,6 +108,69 @@ def processes() -> dict[str, float]:
             if run:  # the first is a warm-up
                 samples[kind].append((wall, cpu))
     return _summary(samples["plain"], samples["tradefl"])
+
+
+def records(name: str, width: float, rate: float) -> dict[str, float]:
+    """Return which part of the time of ``tradefl train`` the records of updates take.
+
+    Lengths, directions, copies, flags and hashes of all updates, against everything that a training
+    does in this process; CPU time, medians over runs.
+    """
+    if name != "logistic":
+        import torch
+
+        torch.set_num_threads(1)
+    plan = Plan(
+        consortium=str(EXAMPLE), model=name, width=width, learning_rate=rate, rounds=RECORDED_ROUNDS
+    )
+    shares = []
+    for run in range(RECORDED_RUNS + 1):
+        with _recording() as spent:
+            began = time.process_time()
+            training = train(plan)
+            whole = time.process_time() - began
+        if not all(entry.norm and entry.update_sha256 for entry in training.ledger.entries):
+            raise RuntimeError("expected a record of every update")
+        if run:  # the first is a warm-up
+            shares.append((sum(spent), whole))
+    return {
+        "records_cpu_seconds": statistics.median(own for own, _ in shares),
+        "training_cpu_seconds": statistics.median(whole for _, whole in shares),
+        "records_share": statistics.median(own / whole for own, whole in shares),
+    }
+
+
+@contextlib.contextmanager
+def _recording() -> Iterator[list[float]]:
+    """Collect the CPU time of everything that is recorded about updates and nothing else."""
+    spent: list[float] = []
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            began = time.process_time()
+            try:
+                return function(*args, **options)
+            finally:
+                spent.append(time.process_time() - began)
+
+        return call
+
+    class Hash:
+        def __init__(self) -> None:
+            self._inner = hashlib.sha256()
+            self.update = timed(self._inner.update)
+            self.hexdigest = self._inner.hexdigest
+
+    patches = [
+        mock.patch.object(strategy, "measured", timed(strategy.measured)),
+        mock.patch.object(strategy, "flags_of", timed(strategy.flags_of)),
+        mock.patch.object(TradeFL, "_rises", timed(TradeFL._rises)),
+        mock.patch.object(updates, "hashlib", SimpleNamespace(sha256=Hash)),
+    ]
+    with contextlib.ExitStack() as stack:
+        for patch in patches:
+            stack.enter_context(patch)
+        yield spent
 
 
 def _process(kind: str) -> None:
@@ -177,7 +261,7 @@ def _fedavg() -> FedAvg:
 def _expect_all(strategy: TradeFL, trainings: int) -> None:
     """Fail unless every update counted: else the two did not do the same work."""
     outcomes = [entry.outcome for entry in strategy.ledger.entries]
-    if outcomes != ["present"] * (trainings * ORGANIZATIONS * ROUNDS):
+    if outcomes != ["aggregated"] * (trainings * ORGANIZATIONS * ROUNDS):
         raise RuntimeError(f"expected every update to count, got {outcomes}")
 
 

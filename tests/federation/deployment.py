@@ -282,7 +282,7 @@ class Deployment:
 
         until(f"{node.log.stem} is connected", connected, seconds)
 
-    def flwr(self, *words: str, timeout: float = 60.0) -> Any:
+    def flwr(self, *words: str, timeout: float = 240.0) -> Any:
         """Run ``flwr ... --format json`` and return the document."""
         done = subprocess.run(
             [str(SCRIPTS / "flwr"), *words, "--format", "json"],
@@ -357,13 +357,18 @@ class Deployment:
         return document
 
 
-def app_folder(folder: Path, client: str) -> Path:
-    """Write the app of ``examples/federation`` with another ClientApp; return its folder."""
+def app_folder(folder: Path, client: str, server: str = "") -> Path:
+    """Write the app of ``examples/federation`` with other apps of ours; return its folder."""
     text = (ROOT / "examples" / "federation" / "pyproject.toml").read_text("utf-8")
     ours = 'clientapp = "tradefl.federation.client:app"'
     assert ours in text
+    text = text.replace(ours, f'clientapp = "{client}"')
+    if server:
+        ours = 'serverapp = "tradefl.federation.server_app:app"'
+        assert ours in text
+        text = text.replace(ours, f'serverapp = "{server}"')
     folder.mkdir()
-    (folder / "pyproject.toml").write_text(text.replace(ours, f'clientapp = "{client}"'), "utf-8")
+    (folder / "pyproject.toml").write_text(text, "utf-8")
     return folder
 
 

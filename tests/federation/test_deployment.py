@@ -33,8 +33,8 @@ from tests.federation.deployment import (
     block,
     command,
     commands,
+    descendants,
     exported,
-    kill_tree,
     make_certificates,
     make_key,
     processes,
@@ -70,6 +70,7 @@ def test_a_federation_of_processes(tmp_path: Path) -> None:
         try:
             nodes = start(deployment, data)
             plain_training(deployment, data)
+            private_training(deployment)
             document = training_with_faults(deployment, nodes, faults)
         except BaseException as error:
             error.add_note(deployment.logs())
@@ -162,6 +163,32 @@ def plain_training(deployment: Deployment, data: dict[str, Path]) -> None:
     assert hashes[0] == hashes[1]
 
 
+def private_training(deployment: Deployment) -> None:
+    """Train a round with Flower's mod and wrapper for differential privacy, held to pledges."""
+    output = deployment.folder / "private.json"
+    apps = app_folder(
+        deployment.folder / "private", "private_apps:app", server="private_apps:server"
+    )
+    run = deployment.run(
+        apps,
+        {
+            "consortium": str(CONSORTIUM),
+            "keys": str(deployment.folder / "keys"),
+            "rounds": 1,
+            "round-seconds": 120.0,
+            "output": str(output),
+        },
+    )
+    document = deployment.finish(run, output, 240)
+    assert {entry["outcome"] for entry in document["entries"]} == {"aggregated"}
+    assert {entry["organization"] for entry in document["entries"]} == set(NAMES)
+    for entry in document["entries"]:  # what the mod has clipped, and nothing was lost on the way
+        assert 0.0 < entry["distance"] <= 0.25 * (1 + 1e-5)
+        assert entry["samples_used"] == entry["samples_claimed"] > 0
+    [refusal] = document["refusals"]  # Mallory
+    assert "its key is another" in refusal
+
+
 def training_with_faults(
     deployment: Deployment, nodes: dict[str, Process], faults: Path
 ) -> dict[str, Any]:
@@ -182,7 +209,12 @@ def training_with_faults(
         },
     )
     until("Beta trains in round 2", (faults / "training").exists, 180)
-    kill_tree(nodes["Beta"].popen)
+    # The SuperNode alone: its app, which sleeps, must not outlive it.
+    family = set(descendants(nodes["Beta"].popen.pid))
+    assert family
+    nodes["Beta"].popen.kill()
+    nodes["Beta"].popen.wait()
+    until("Beta's processes have ended", lambda: family.isdisjoint(processes()), 60)
     # The SuperLink believes for up to a minute that it is there, and takes no second one.
     assert_refused(deployment.start_node("Beta"))
 

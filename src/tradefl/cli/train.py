@@ -264,8 +264,10 @@ def interruptible(checkpoint: Path | None) -> Iterator[None]:
     except KeyboardInterrupt as interrupt:
         if checkpoint is not None and checkpoint.exists():
             note(f"stopped; {checkpoint} has the rounds that are done: --resume goes on")
+        elif checkpoint is not None:
+            note("stopped before a round was done; start again")
         else:
-            note("stopped; no round is kept, because there is no checkpoint")
+            note("stopped; no round is kept: -o or --checkpoint keeps them")
         code = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
         raise click.exceptions.Exit(code) from None
     finally:

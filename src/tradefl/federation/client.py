@@ -21,6 +21,7 @@ from flwr.clientapp import ClientApp
 from tradefl.errors import InputError
 from tradefl.federation.datasets import Dataset, load_dataset
 from tradefl.federation.models import LocalTraining, Shape, make_model
+from tradefl.federation.orphans import end_with_supernode
 from tradefl.federation.partition import Scheme, partition
 from tradefl.federation.pledge import (
     PLEDGE,
@@ -71,6 +72,7 @@ def contribution_mod(message: Message, context: Context, call_next: Handler) -> 
     """
     if pledge_record(message.content) is None:
         return call_next(message, context)
+    end_with_supernode()
     start = time.perf_counter()
     reply = call_next(message, context)
     if reply.has_content():
