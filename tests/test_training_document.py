@@ -1,5 +1,6 @@
 """Training documents against themselves and the file: payment follows them."""
 
+import contextlib
 import copy
 import dataclasses
 import json
@@ -140,6 +141,30 @@ def test_every_contradiction_is_an_error_with_its_place(path, value, place):
     with pytest.raises(InputError) as error:
         require_consistent(change(path, value), "t.json")
     assert f"t.json: {place}" in [problem.place for problem in error.value.problems]
+
+
+@pytest.mark.parametrize("value", [None, [], {}, "x", 10**400, -1, True, 1e300, [[]], {"a": []}])
+def test_whatever_a_document_holds_it_is_an_error_and_no_traceback(value):
+    places = [
+        *([key] for key in document()),
+        *(["entries", 0, key] for key in (*document()["entries"][0], "flags", "weight", "verdict")),
+        *(["organizations", 1, key] for key in document()["organizations"][1]),
+        ["organizations", 1, "pledged_fraction"],
+        ["entries", 1],
+        ["organizations", 0],
+    ]
+    for path in places:
+        with contextlib.suppress(InputError):
+            require_consistent(change(path, value), "t.json")
+
+
+def test_a_document_of_this_version_does_without_neither_entries_nor_terms():
+    whole = document() | {"classes": 10, "terms_sha256": "ab"}
+    require_consistent(whole, "t.json")
+    for key in ("entries", "terms_sha256"):
+        stripped = {name: value for name, value in whole.items() if name != key}
+        with pytest.raises(InputError, match=f"t.json: {key}: is missing"):
+            require_consistent(stripped, "t.json")
 
 
 # --- one vocabulary -------------------------------------------------------------------------------

@@ -35,6 +35,9 @@ CREDITED = INSIDE | {outcome for outcome, worth in PAYS.items() if worth != "not
 EARLIER_WORDS = {"present": "aggregated", "failed": "rejected", "empty": "rejected"}
 OUTCOMES = CREDITED | set(PAYS) | {"idle", *EARLIER_WORDS}
 TOLERANCE = 1e-9
+LARGEST = 2**63
+# Keys that documents have since 0.2.0; they then also have the terms' hash and the entries.
+SINCE_0_2 = ("validation", "test_samples", "classes", "diverged")
 FLAG = ("kind", "confidence", "detail")
 
 
@@ -143,8 +146,17 @@ def _contradictions(document: Any, place: str) -> Iterator[Problem]:
     if not isinstance(document, Mapping):
         return
     organizations, entries = document.get("organizations"), document.get("entries")
+    if any(key in document for key in SINCE_0_2):
+        for key in ("terms_sha256", "entries"):
+            if document.get(key) is None:
+                yield Problem(f"{place}: {key}", "is missing: every training since 0.2.0 has it")
     if not isinstance(organizations, list) or entries is None:
         return
+    for k, one in enumerate(organizations):
+        if isinstance(one, Mapping) and not isinstance(one.get("name"), str):
+            what = f"expected a name, got {shown(one.get('name'))}"
+            yield Problem(f"{place}: organizations[{k}].name", what)
+            return
     if not isinstance(entries, list):
         yield Problem(f"{place}: entries", f"expected a list, got {shown(entries)}")
         return
@@ -179,10 +191,10 @@ def _malformed(entries: list[Any], place: str) -> Iterator[Problem]:
             continue
         for key, least in (("round", 1), ("samples_used", 0)):
             value = one.get(key)
-            if type(value) is not int or value < least:
-                what = f"expected a whole number >= {least}, got {shown(value)}"
+            if type(value) is not int or not least <= value < LARGEST:
+                what = f"expected a whole number >= {least}, below 2^63, got {shown(value)}"
                 yield Problem(f"{where}.{key}", what)
-        if one.get("outcome") not in OUTCOMES:
+        if not isinstance(one.get("outcome"), str) or one["outcome"] not in OUTCOMES:
             what = f"expected one of {', '.join(sorted(OUTCOMES))}, got {shown(one.get('outcome'))}"
             yield Problem(f"{where}.outcome", what)
         elif one["outcome"] not in CREDITED and one.get("samples_used") not in (0, None):
@@ -224,8 +236,8 @@ def _rounds(
             what = f"expected a number for each of {rounds} rounds, got {len(series)}"
             yield Problem(f"{place}: {name}", what)
     if type(rounds) is int:
-        found = {one["round"] for one in entries}
-        if found != set(range(1, rounds + 1)):
+        found = {one["round"] for one in entries}  # each from 1 on
+        if len(found) != rounds or max(found, default=0) != rounds:
             what = f"expected entries for each of {rounds} rounds, got {len(found)}"
             yield Problem(f"{place}: rounds", f"{what} (to round {max(found, default=0)})")
 
@@ -254,8 +266,9 @@ def _figures(one: Mapping[str, Any], own: list[Any], where: str) -> Iterator[Pro
     asked = [entry for entry in own if entry["outcome"] != "idle"]
     credited = [entry for entry in asked if entry["outcome"] in CREDITED]
     held = one.get("samples_held")
-    if type(held) is not int or held < 1:
-        yield Problem(f"{where}.samples_held", f"expected a whole number >= 1, got {shown(held)}")
+    if type(held) is not int or not 1 <= held < LARGEST:
+        what = f"expected a whole number >= 1, below 2^63, got {shown(held)}"
+        yield Problem(f"{where}.samples_held", what)
         return
     used = [entry["samples_used"] for entry in credited]
     counted = {
@@ -281,7 +294,7 @@ def _figures(one: Mapping[str, Any], own: list[Any], where: str) -> Iterator[Pro
 
 
 def _equal(value: Any, expected: float) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
         return False
     return math.isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
