@@ -1259,6 +1259,35 @@ def test_without_validation_an_aggregate_that_is_not_finite_is_repaired():
     assert {fed.entry(i).outcome for i in range(4)} == {"aggregated"}
 
 
+def free_riding(riders, **settings):
+    """Five organizations, of which some send the model back."""
+    fed = five(**settings)
+    sent = dict(fed.model)
+    replies = [fed.reply(i, sent if i in riders else w(0.5 - i / 100, 1.0), 4) for i in range(5)]
+    return fed, fed.end(replies)
+
+
+def test_flags_change_no_payment_unless_the_agreement_says_so():
+    fed, _ = free_riding({2})
+    assert (fed.entry(2).outcome, fed.entry(2).samples_used) == ("aggregated", 4)
+    fed, model = free_riding({2}, unpaid_flags=["unchanged"])
+    rider = fed.entry(2)
+    assert (rider.outcome, rider.samples_used, rider.verdict) == ("rejected", 0, "suspicious")
+    assert [flag.kind for flag in rider.flags] == ["unchanged"]
+    assert "the agreement pays nothing" in rider.reason
+    assert {fed.entry(i).outcome for i in (0, 1, 3, 4)} == {"aggregated"}
+    assert {fed.entry(i).weight for i in (0, 1, 3, 4)} == {0.25}
+    assert model["w"][0] == pytest.approx(np.mean([0.5, 0.49, 0.47, 0.46]))
+    assert [one.measured_fraction > 0 for one in fed.strategy.ledger.measured()] == [
+        *(True, True, False, True, True)
+    ]
+
+
+def test_what_most_do_is_nobodys_fault():
+    fed, _ = free_riding({0, 1, 2}, unpaid_flags=["unchanged", "outlier"])
+    assert {fed.entry(i).outcome for i in range(5)} == {"aggregated"}
+
+
 @pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
 def test_a_clipping_norm_is_a_number(value):
     with pytest.raises(ValueError, match="clip_norm"):

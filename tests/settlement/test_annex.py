@@ -95,17 +95,19 @@ def test_every_other_figure_is_required(tmp_path, key):
 
 
 def test_how_updates_become_a_model_is_signed(tmp_path):
-    path = save(tmp_path, document({"training": {"aggregation": "fedmedian"}}))
+    section = {"aggregation": "fedmedian", "unpaid_flags": ["unchanged"]}
+    path = save(tmp_path, document({"training": section}))
     found = run("agreement", path, "--json").json
     signed = json.loads(found["annex"])["training"]
     assert signed["aggregation"] == "fedmedian"
     assert signed["pays"] == PAYS
+    assert signed["unpaid_flags"] == ["unchanged"]
     assert found["training"] == {**signed, "signed": True}
     text = run("agreement", path).out
     plain = run("agreement", save(tmp_path, document()), "--json").json
     assert plain["training"]["aggregation"] == "fedavg"
     assert (plain["training"]["pays"], plain["training"]["signed"]) == (PAYS, False)
-    assert "fedmedian (in the annex)" in text
+    assert "fedmedian, updates that are certainly unchanged pay nothing (in the annex)" in text
     assert "aggregated, excluded, rolled back: the samples used; rejected, late, absent" in text
     assert "training" not in json.loads(plain["annex"])
     assert plain["hash"] != found["hash"]

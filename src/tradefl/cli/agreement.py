@@ -165,6 +165,8 @@ def _training(terms: Mapping[str, Any]) -> list[tuple[str, str]]:
         parts.append(f"steps of at most {terms['clip_norm']:g}")
     if terms["assumed_hostile"] is not None:
         parts.append(f"{terms['assumed_hostile']:,} assumed hostile")
+    if terms["unpaid_flags"]:
+        parts.append(f"updates that are certainly {' or '.join(terms['unpaid_flags'])} pay nothing")
     signed = "in the annex" if terms["signed"] else "the default; the file has no [training]"
     worth = {pays: [name for name in PAYS if PAYS[name] == pays] for pays in PAYS.values()}
     return [

@@ -318,6 +318,9 @@ class Training(Section):
     proximal_mu: NonNegative = 0.1  # fedprox: the weight of staying close
     clip_norm: NonNegative = 0.0  # the longest step of an update; 0: any
     assumed_hostile: Annotated[int, Field(ge=1)] | None = None  # trimmed-mean, krum, bulyan
+    # An update with one of these flags, if it is certain, pays nothing. Not copied: of two equal
+    # updates nobody knows which is the copy.
+    unpaid_flags: Annotated[list[Literal["unchanged", "outlier"]], Field(max_length=2)] = []
 
 
 def described(error: Any, known: Iterable[str] = ()) -> str:

@@ -47,6 +47,7 @@ class AgreedTraining(Part):
     proximal_mu: float
     clip_norm: float
     assumed_hostile: int | None
+    unpaid_flags: list[str]
     pays: dict[str, str]
     signed: bool
 

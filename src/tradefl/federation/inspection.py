@@ -16,7 +16,9 @@ With :math:`u_i = w_i - w` the step of organization i from the model that was se
 
 from __future__ import annotations
 
+import itertools
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -103,13 +105,11 @@ def measured(
         return []
     norms, distances, steps = _lengths(updates, sent)
     unchanged = [moved == 0.0 for moved in distances]
-    usual = _usual(np.asarray(distances), np.asarray(samples, dtype=float))
+    usual = _usual(distances, samples)
     cosines = _cosines(steps)
     twins = _twins(updates, steps, unchanged, distances)
     return [
-        Measures(
-            norms[k], distances[k], float(cosines[k]), float(usual[k]), unchanged[k], *twins[k]
-        )
+        Measures(norms[k], distances[k], float(cosines[k]), usual[k], unchanged[k], *twins[k])
         for k in range(len(updates))
     ]
 
@@ -274,28 +274,31 @@ def _finite(value: float) -> float:
     return min(value, float(np.finfo(np.float64).max))
 
 
-def _usual(distances: Vector, samples: Vector) -> Vector:
+def _usual(distances: Sequence[float], samples: Sequence[float]) -> list[float]:
     """Return each step's length over the length that is usual for its number of samples."""
-    if len(distances) < FEWEST:
-        return np.full(len(distances), math.nan)
-    moved = distances > 0.0
-    middle = float(np.median(distances[moved])) if moved.any() else 0.0
-    if not 0.0 < middle < math.inf:
-        return np.full(len(distances), math.nan)
-    limit = np.finfo(np.float64).max
-    more = np.maximum(1.0, samples / max(1.0, float(np.median(samples))))
-    with np.errstate(over="ignore"):
-        ratios: Vector = np.minimum(distances / middle / more, limit)
-    return ratios
+    moved = [distance for distance in distances if distance > 0.0]
+    middle = statistics.median(moved) if moved else 0.0
+    if len(distances) < FEWEST or not 0.0 < middle < math.inf:
+        return [math.nan] * len(distances)
+    usual = max(1.0, statistics.median(samples))
+    return [
+        _finite(distance / middle / max(1.0, count / usual))
+        for distance, count in zip(distances, samples, strict=True)
+    ]
 
 
 def _cosines(steps: Vector) -> Vector:
     """Return the cosine of each step with the coordinate-wise median of all."""
     if len(steps) < FEWEST:
         return np.full(len(steps), math.nan)
+    middle = _median(steps)
+    if _largest(steps) < MODERATE and _largest(np.abs(middle)) > 1.0 / MODERATE:
+        lengths = np.sqrt(np.einsum("ij,ij->i", steps, steps)) * math.sqrt(float(middle @ middle))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            direct: Vector = np.clip(steps @ middle / lengths, -1.0, 1.0)
+        return direct
     # Scaled, so that no square of a finite step overflows.
     largest = np.max(np.abs(steps), axis=1, keepdims=True, initial=0.0)
-    middle = _median(steps)
     scale = float(np.max(np.abs(middle), initial=0.0))
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         units = steps / largest
@@ -334,8 +337,8 @@ def _twins(
     if steps.shape[1] < 64 or len(candidates) < 2:
         return twins
     # Whose steps are nearly equal have steps of nearly equal length: mostly nobody.
-    ordered = np.sort([distances[k] for k in candidates])
-    if not np.any(ordered[1:] <= ordered[:-1] * (1.0 + 4.0 * NEARLY)):
+    ordered = sorted(distances[k] for k in candidates)
+    if all(long > short * (1.0 + 2.0 * NEARLY) for short, long in itertools.pairwise(ordered)):
         return twins
     stride = max(1, math.ceil(steps.shape[1] / COPY_COORDINATES))
     some = steps[candidates][:, ::stride]

@@ -114,6 +114,9 @@ class TradeFL(Strategy):
     clip_norm
         The longest step from the model that was sent that an update may take, in Euclidean length;
         longer ones are shortened to it before they are aggregated. 0: any.
+    unpaid_flags
+        As the partners have agreed: a minority of updates that carry one of these flags with
+        certainty is rejected. By default flags change nothing.
 
     Attributes
     ----------
@@ -153,6 +156,7 @@ class TradeFL(Strategy):
         clip_norm: float = 0.0,
         run: Mapping[str, Any] | None = None,
         same_code: bool = False,
+        unpaid_flags: Sequence[str] = (),
     ) -> None:
         super().__init__()
         require_supported(strategy)
@@ -170,6 +174,7 @@ class TradeFL(Strategy):
         self.clip_norm = clip_norm
         self.run = dict(run or {})
         self.same_code = same_code
+        self.unpaid_flags = frozenset(unpaid_flags)
         self.refusals: list[str] = []
         self.rolled_back: dict[int, str] = {}
         self._pledges = [pledge.to_record() for pledge in terms.pledges]
@@ -482,6 +487,9 @@ class TradeFL(Strategy):
         weights = [judgements[i].weight for i in counted]
         sent = parameters_of(self._sent)
         measures = measured(updates, sent, [float(weight) for weight in weights])
+        if left := self._unpaid(measures, entries, counted):
+            # Without them the round has another median.
+            return self._aggregated(number, judgements, entries, left)
         before = Snapshot(self.strategy)
 
         def attempt(members: Sequence[int]) -> Attempt:
@@ -510,6 +518,39 @@ class TradeFL(Strategy):
             return None, None
         self._loss, self._result = decision.attempt.loss, decision.attempt.arrays
         return decision.attempt.arrays, decision.attempt.metrics
+
+    def _unpaid(
+        self, measures: Sequence[Measures], entries: list[Entry], counted: Sequence[int]
+    ) -> list[int]:
+        """Reject what the partners have agreed not to pay; return who is left, if that is news.
+
+        Only a minority: if most updates are alike, the model is at fault, or the learning rate.
+        """
+        if not self.unpaid_flags:
+            return []
+        flags = flags_of(measures, [self.terms.names[i] for i in counted], {})
+        found = {
+            k: flag
+            for k, own in enumerate(flags)
+            for flag in own
+            if flag.kind in self.unpaid_flags and flag.confidence == "certain"
+        }
+        if not found or 2 * len(found) >= len(counted):
+            return []
+        for k, flag in found.items():
+            one, i = measures[k], counted[k]
+            why = f"certainly {flag.kind}, for which the agreement pays nothing"
+            entries[i] = dataclasses.replace(
+                _with_reason(entries[i], why),
+                outcome="rejected",
+                samples_used=0,
+                norm=one.norm,
+                distance=one.distance,
+                cosine=one.cosine if math.isfinite(one.cosine) else None,
+                flags=flags[k],
+                verdict="suspicious",
+            )
+        return [i for k, i in enumerate(counted) if k not in found]
 
     def _attempt(
         self,
@@ -614,7 +655,7 @@ class TradeFL(Strategy):
         ]
         for verdict, what in (
             ("attributed", "spoiled the model and do not count"),
-            ("suspicious", "are unusual and count; see the entries"),
+            ("suspicious", "are unusual; the entries say whether they count"),
         ):
             rounds: dict[str, list[int]] = {}
             for entry in self.ledger.entries:

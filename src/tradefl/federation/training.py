@@ -283,7 +283,9 @@ def federate(
         validation = ServerValidation(
             model, dataset.x_test[kept], dataset.y_test[kept], dataset.classes, local_training(plan)
         )
-    identity = plan.identity() | {
+    unpaid = [] if consortium.training is None else list(consortium.training.unpaid_flags)
+    identity = plan.identity() | ({"unpaid_flags": unpaid} if unpaid else {})
+    identity |= {
         "consortium": consortium.name,
         **dataclasses.asdict(terms),
         "data_sha256": _digest(dataset),
@@ -311,6 +313,7 @@ def federate(
         run=run_terms(plan, dataset),
         same_code=not plan.allow_other_code,
         clip_norm=plan.clip_norm,
+        unpaid_flags=unpaid,
     )
     accuracy, loss = list(state.accuracy), list(state.loss)
     arrays = record_of(state.arrays)
