@@ -22,7 +22,8 @@ pytestmark = pytest.mark.filterwarnings("error")
 ROW = {
     "rule", "title", "incentive_intensity", "status", "max_regret", "social_welfare",
     "price_of_anarchy", "gap_closed", "total_data_fraction", "performance", "payments",
-    "individually_rational", "gainers", "losers", "largest_gain", "largest_loss", "organizations",
+    "individually_rational", "below_alone", "gainers", "losers",
+    "largest_gain", "largest_loss", "organizations",
 }  # fmt: skip
 
 
@@ -142,7 +143,7 @@ def test_where_no_gamma_is_rational_none_is_tuned():
     found = compare(ruinous)
     assert list(by_rule(found)) == ["none", "linear", "efficient"]
     assert found.remarks == (
-        "no gamma is individually rational, so none is tuned",
+        "at every gamma some organization would earn more alone, so none is tuned",
         "welfare without compensation is not positive, so there is no price of anarchy",
     )
     for one in found.outcomes:

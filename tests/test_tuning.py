@@ -69,7 +69,7 @@ def dense_curve(name):
     rows = []
     for gamma in np.unique(gammas):
         solution = solve(game.with_incentive_intensity(float(gamma)), "dbr")
-        rows.append((gamma, solution.social_welfare, bool(np.all(solution.payoffs >= 0.0))))
+        rows.append((gamma, solution.social_welfare, solution.better_than_alone))
     return tuple(rows)
 
 
@@ -130,7 +130,8 @@ def test_the_curve_is_that_of_the_solver_and_holds_its_own_best(name, rational):
         assert point.damage == pytest.approx(float(solution.terms.damage.sum()), rel=1e-12)
         assert point.status == solution.status == "equilibrium"
         assert point.individually_rational == bool(np.all(solution.payoffs >= 0.0))
-    allowed = [point for point in tuning.curve if point.individually_rational or not rational]
+        assert point.better_than_alone == bool(np.all(solution.payoffs >= solution.alone - 1e-9))
+    allowed = [point for point in tuning.curve if point.better_than_alone or not rational]
     if not allowed:
         assert tuning.best is None
         return

@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from tradefl.solvers.games import Games as Games
     from tradefl.solvers.many import ManySolutions as ManySolutions
     from tradefl.solvers.many import solve_many as solve_many
+    from tradefl.stability import Stability as Stability
+    from tradefl.stability import stability as stability
     from tradefl.statement import Statement as Statement
     from tradefl.sweep import sweep as sweep
     from tradefl.tuning import Tuning as Tuning
@@ -91,6 +93,7 @@ _HOME = {
     "Sensitivity": "incentives.uncertainty",
     "Solution": "solvers",
     "SqrtLoss": "game",
+    "Stability": "stability",
     "Statement": "statement",
     "StrategyProfile": "game",
     "Training": "federation.training",
@@ -108,6 +111,7 @@ _HOME = {
     "settle": "settlement.settling",
     "solve": "solvers",
     "solve_many": "solvers.many",
+    "stability": "stability",
     "sweep": "sweep",
     "train": "federation",
     "tune": "tuning",

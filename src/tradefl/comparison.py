@@ -2,30 +2,47 @@ r"""Rules side by side: how far from the best we could do together, and who gain
 
 Four equilibria of one consortium: without compensation, under the paper's rule with the gamma of
 the file, under the paper's rule with the gamma that serves welfare best, and under the efficient
-rule; each against the social optimum and against the one without compensation.
+rule; each against the social optimum and against the one without compensation. On request also
+ways to split what is earned at the optimum: the Shapley value, leave-one-out, in proportion to
+data, and Clarke payments (VCG), which need money from outside.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.design import ROUNDING, Target, design
+from tradefl.design import AGAINST_ALONE, ROUNDING, Target, design
 from tradefl.game import CoopetitionGame, EfficientRule
-from tradefl.game.welfare import price_of_anarchy
+from tradefl.game.welfare import payoffs_without_redistribution, price_of_anarchy
 from tradefl.notebook import Shown, drawn
 from tradefl.solvers import DEFAULT_METHOD, Solution, game_of, solve
-from tradefl.tuning import Tuning, tune
+from tradefl.stability.separation import TOLERANCE as STABLE
+from tradefl.stability.separation import separate
+from tradefl.stability.splits import allocation
+from tradefl.stability.values import Values
+from tradefl.tuning import Participation, Tuning, tune
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
     from tradefl.documents.comparison import CompareDocument, ComparedRule
 
 Array = npt.NDArray[np.float64]
+
+# Ways to split what is earned at the social optimum, besides the efficient rule's.
+MECHANISMS = {
+    "shapley": "the Shapley value of the coalitions",
+    "leave-one-out": "in proportion to what each brings",
+    "by-data": "in proportion to the data contributed",
+    "vcg": "Clarke payments (VCG)",
+}
+# Seconds to prove that a split is stable.
+SECONDS_EACH = 10.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -35,13 +52,19 @@ class Outcome:
     Attributes
     ----------
     rule
-        ``none``, ``linear`` (the file's gamma), ``tuned`` (gamma*) or ``efficient``.
+        ``none``, ``linear`` (the file's gamma), ``tuned`` (gamma*), ``efficient``, or one of
+        :data:`MECHANISMS`.
     title
         The rule in words.
     solution
         The equilibrium.
     optimum, without
         What it is compared with: the planner's solution, the equilibrium without compensation.
+    split
+        Shape ``(N,)``: the payoffs, where they are not those of the solution; otherwise ``None``.
+    stable
+        ``stable``, ``not stable`` or ``undecided`` (:mod:`tradefl.stability`); ``None`` where it
+        was not asked for.
     """
 
     rule: str
@@ -49,11 +72,34 @@ class Outcome:
     solution: Solution
     optimum: Solution
     without: Solution
+    split: Array | None = None
+    stable: str | None = None
+
+    @property
+    def payoffs(self) -> Array:
+        """What each has, shape ``(N,)``."""
+        return self.solution.payoffs if self.split is None else self.split
+
+    @property
+    def deficit(self) -> float:
+        """What must come from outside so that everybody can be paid; 0 where nothing must."""
+        short = float(self.payoffs.sum() - self.solution.social_welfare)
+        return short if short > ROUNDING * abs(self.solution.social_welfare) else 0.0
+
+    @property
+    def gain_over_alone(self) -> Array:
+        """What each gains over training alone, shape ``(N,)``."""
+        return self.payoffs - self.solution.alone
+
+    @property
+    def below_alone(self) -> int:
+        """How many would earn more by training alone."""
+        return int(np.sum(self.gain_over_alone < -self._rounding))
 
     @property
     def gain(self) -> Array:
         """What each gains over the equilibrium without compensation, shape ``(N,)``."""
-        return self.solution.payoffs - self.without.payoffs
+        return self.payoffs - self.without.payoffs
 
     @property
     def _rounding(self) -> Array:
@@ -87,7 +133,12 @@ class Outcome:
 
     @property
     def payments(self) -> float:
-        """The sum of all payments between two organizations, payoff units."""
+        """The sum of all payments, payoff units; of a split all that is received."""
+        if self.split is not None:
+            moved = self.split - payoffs_without_redistribution(
+                self.solution.game, self.solution.profile
+            )
+            return float(np.maximum(moved, 0.0).sum())
         return float(sum(amount for *_, amount in self.solution.transfers()))
 
     def document(self) -> ComparedRule:
@@ -96,6 +147,8 @@ class Outcome:
 
         game, gain = self.solution.game, self.gain
         linear = self.rule in ("linear", "tuned")
+        found = self.solution
+        columns = self.payoffs, gain, found.alone, self.gain_over_alone
         return ComparedRule(
             rule=self.rule,
             title=self.title,
@@ -108,15 +161,24 @@ class Outcome:
             total_data_fraction=float(self.solution.profile.data_fraction.sum()),
             performance=self.solution.terms.performance,
             payments=self.payments,
-            individually_rational=self.solution.certificate.individually_rational,
+            individually_rational=bool((self.payoffs >= 0.0).all()),
+            below_alone=self.below_alone,
+            stable=self.stable,
+            deficit=self.deficit,
             gainers=self.gainers,
             losers=self.losers,
             largest_gain=float(gain.max()),
             largest_loss=float(max(0.0, -gain.min())),
             organizations=[
-                ComparedOrganization(name=game.name_of(i), payoff=payoff, gain=more)
-                for i, (payoff, more) in enumerate(
-                    zip(self.solution.payoffs.tolist(), gain.tolist(), strict=True)
+                ComparedOrganization(
+                    name=game.name_of(i),
+                    payoff=payoff,
+                    gain=more,
+                    alone=alone,
+                    gain_over_alone=over_alone,
+                )
+                for i, (payoff, more, alone, over_alone) in enumerate(
+                    zip(*(column.tolist() for column in columns), strict=True)
                 )
             ],
         )
@@ -208,6 +270,9 @@ def compare(
     rule: EfficientRule | None = None,
     target: Target | None = None,
     tuning: Tuning | None = None,
+    participation: Participation = "alone",
+    mechanisms: Sequence[str] = (),
+    test_stability: bool = False,
     watch: Callable[[str], None] = lambda _: None,
     tolerance: float | None = None,
     max_iterations: int | None = None,
@@ -226,6 +291,12 @@ def compare(
         How a rule that is designed here splits the gain; default: equally.
     tuning
         The search for the best gamma by ``exact``, where it is known; otherwise it is made here.
+    participation
+        What a payoff at gamma* must be at least: see :func:`~tradefl.tuning.tune`.
+    mechanisms
+        Other ways to split, each a row: of :data:`MECHANISMS`.
+    test_stability
+        Whether to find out for each row if a coalition would do better on its own.
     watch
         Called with the name of each stage as it starts.
     tolerance, max_iterations, time_limit
@@ -238,6 +309,13 @@ def compare(
     """
     if rule is None and target is None:
         rule = getattr(game, "efficient_rule", None)
+    unknown = [name for name in mechanisms if name not in MECHANISMS]
+    if unknown:
+        raise ValueError(
+            f"mechanisms: expected some of {', '.join(MECHANISMS)}, got {unknown[0]!r}"
+        )
+    section = getattr(game, "compensation", None)
+    against_alone = getattr(section, "target", None) in AGAINST_ALONE
     target = "equal-gain" if target is None else target
     game = game_of(game)
     watch("the optimum")
@@ -248,9 +326,16 @@ def compare(
         max_iterations=max_iterations,
         time_limit=time_limit,
     )
-    if tuning is None or tuning.without.method != DEFAULT_METHOD:
+    if (
+        tuning is None
+        or tuning.without.method != DEFAULT_METHOD
+        or tuning.participation != participation
+        or not tuning.individual_rationality
+    ):
         watch("the best gamma")
-        tuning = tune(game.with_incentive_intensity(game.incentive_intensity))
+        tuning = tune(
+            game.with_incentive_intensity(game.incentive_intensity), participation=participation
+        )
     without = tuning.without
     remarks = list(optimum.remarks)
     gamma = game.incentive_intensity
@@ -264,7 +349,11 @@ def compare(
     ]
     best = tuning.best
     if best is None:
-        remarks.append("no gamma is individually rational, so none is tuned")
+        remarks.append(
+            "no gamma is individually rational, so none is tuned"
+            if participation == "zero"
+            else "at every gamma some organization would earn more alone, so none is tuned"
+        )
     else:
         tuned = best.game.incentive_intensity
         found.append(("tuned", f"the paper's rule, gamma* = {tuned:g}", best))
@@ -283,9 +372,19 @@ def compare(
             f"the efficient rule's equilibrium is {short:.6g} below the optimum: if figures have "
             "changed since it was designed, design it anew"
         )
-    outcomes = tuple(Outcome(*one, optimum=optimum, without=without) for one in found)
-    losers = outcomes[-1].losers
-    if given and losers:
+    rows = [Outcome(*one, optimum=optimum, without=without) for one in found]
+    losers = rows[-1].losers
+    if game.size > 1 and (mechanisms or test_stability):
+        values = Values(game)
+        for name in mechanisms:
+            watch(MECHANISMS[name])
+            rows.append(_split(name, game, values, optimum, without))
+        if test_stability:
+            for k, row in enumerate(rows):
+                watch(f"could a coalition do better than under {row.title}?")
+                rows[k] = dataclasses.replace(row, stable=_stable(values, row.payoffs))
+    outcomes = tuple(rows)
+    if given and losers and not against_alone:
         remarks.append(
             f"{losers:,} of {game.size:,} organizations lose under the efficient rule of the file, "
             "which is designed to leave no loser: if figures have changed since, design it anew"
@@ -299,3 +398,25 @@ def compare(
         outcomes=outcomes,
         remarks=tuple(remarks),
     )
+
+
+def _split(
+    name: str, game: CoopetitionGame, values: Values, optimum: Solution, without: Solution
+) -> Outcome:
+    """Return a way to split what is earned at the optimum."""
+    bare = game.with_incentive_intensity(0.0)
+    split = values.marginal  # Clarke: what each adds to the others, which together is too much
+    if name != "vcg":
+        split = allocation(bare, name, values).payoff  # type: ignore[arg-type]
+    solution = dataclasses.replace(optimum, game=bare)
+    return Outcome(name, MECHANISMS[name], solution, optimum, without, split=split)
+
+
+def _stable(values: Values, pay: Array) -> str:
+    """Return whether a coalition would do better than under a split."""
+    tolerance = STABLE * abs(values.grand[0])
+    until = time.perf_counter() + SECONDS_EACH
+    found = separate(values, pay, tolerance=tolerance, until=until, first=True)
+    if found.excess > tolerance:
+        return "not stable"
+    return "stable" if found.bound <= tolerance else "undecided"

@@ -18,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import itertools
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -42,6 +43,10 @@ from tradefl.notebook import Shown
 from tradefl.solvers import Solution, game_of, solve
 from tradefl.solvers.games import Games
 from tradefl.solvers.many import solve_many
+from tradefl.stability.core import LeastCore, least_core
+from tradefl.stability.separation import TOLERANCE as STABLE_TOLERANCE
+from tradefl.stability.separation import separate
+from tradefl.stability.values import Values
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -49,10 +54,12 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
-Target = Literal["equal-gain", "proportional-gain", "least-cash"]
+Target = Literal["stable", "by-profitability", "equal-gain", "proportional-gain", "least-cash"]
 
 WEI_PER_PAYOFF = 10**15  # where nothing else is agreed
 TARGETS: tuple[Target, ...] = get_args(Target)
+# Targets that compare with what everybody has alone, not with no compensation.
+AGAINST_ALONE: tuple[Target, ...] = ("stable", "by-profitability")
 DECIMALS = 9  # of a data fraction: parts per billion, as on the chain
 # Breakpoints nearer to each other than this are one: between them rounding to wei would count.
 CLOSEST = 1e-6
@@ -61,6 +68,8 @@ CLOSEST = 1e-6
 LEAST_SHARE = 1e-6
 RANDOM_STARTS = 20
 EXACT_RADIUS_UP_TO = 200
+# Seconds for the proof that a split is stable; beyond them its margin is not certified.
+STABLE_SECONDS = 60.0
 # What is settled may leave so much regret, as a share of the terms of a payoff.
 SETTLED_TOLERANCE = 1e-6
 # Best responses have reached pi* if nobody's data differs by more.
@@ -127,6 +136,8 @@ class Design(Shown):
         For errors of profitability of up to this share nobody gains by contributing less.
     usual_bonds
         Shape ``(N,)``, payoff: what the bonds would have to cover without ``robust``.
+    core
+        With the target ``stable`` the least core, with its margin; otherwise ``None``.
     """
 
     target: str
@@ -141,6 +152,7 @@ class Design(Shown):
     exact_radius: Radius | None
     robust: float
     usual_bonds: Array
+    core: LeastCore | None = None
 
     @cached_property
     def bonds(self) -> Array:
@@ -169,12 +181,22 @@ class Design(Shown):
         return price_of_anarchy(self.optimum.social_welfare, self.without.social_welfare)
 
     def verified(self, tolerance: float = SETTLED_TOLERANCE) -> bool:
-        """Return whether nobody gains by deviating, and nobody is worse off than without.
+        """Return whether nobody gains by deviating, and nobody is worse off.
 
-        Both up to this share of the terms of its payoff, as it will be settled.
+        Worse off than without compensation or, with the targets ``stable`` and
+        ``by-profitability``, than alone; ``stable`` needs a margin against all coalitions. Up to
+        this share of the terms of a payoff, as it will be settled.
         """
         allowed = tolerance * self.agreed.certificate.payoff_scale
-        return bool(np.all(self.settled_regret <= allowed) and np.all(self.gain >= -allowed))
+        if np.any(self.settled_regret > allowed):
+            return False
+        if self.target not in AGAINST_ALONE:
+            return bool(np.all(self.gain >= -allowed))
+        if self.core is not None and self.core.margin < -tolerance * abs(
+            self.agreed.social_welfare
+        ):
+            return False
+        return bool(np.all(self.agreed.gain_over_alone >= -allowed))
 
     @property
     def reached(self) -> int:
@@ -227,6 +249,8 @@ class Design(Shown):
             self.without.payoffs.tolist(),
             self.agreed.payoffs.tolist(),
             self.gain.tolist(),
+            self.agreed.alone.tolist(),
+            self.agreed.gain_over_alone.tolist(),
             self.rule.net_constants.tolist(),
             self.rule.schedules,
             strict=True,
@@ -242,6 +266,9 @@ class Design(Shown):
             price_of_anarchy=self.price_of_anarchy,
             payments=self.cash,
             budget_imbalance=self.agreed.certificate.budget_imbalance,
+            better_than_alone=self.agreed.better_than_alone,
+            margin=None if self.core is None else self.core.margin,
+            margin_certified=None if self.core is None else self.core.certified,
             max_regret_exact=float(self.exact_regret.max()),
             max_regret_exact_relative=float((self.exact_regret / scale).max()),
             max_regret_settled=float(self.settled_regret.max()),
@@ -254,6 +281,8 @@ class Design(Shown):
                     payoff_without=before,
                     payoff=after,
                     gain=gain,
+                    alone=alone,
+                    gain_over_alone=over_alone,
                     redistribution=constant,
                     bond=float(self.bonds[i]),
                     schedule=[
@@ -261,7 +290,7 @@ class Design(Shown):
                         for point in zip(one.shares.tolist(), one.values.tolist(), strict=True)
                     ],
                 )
-                for i, (before, after, gain, constant, one) in enumerate(rows)
+                for i, (before, after, gain, alone, over_alone, constant, one) in enumerate(rows)
             ],
             robust=self.robust,
             self_enforcing=self.radius.document(game).model_copy(
@@ -285,7 +314,7 @@ class Design(Shown):
 
 def design(
     game: CoopetitionGame | Consortium,
-    target: Target = "equal-gain",
+    target: Target | None = None,
     *,
     robust: float = 0.0,
     split: Array | None = None,
@@ -308,9 +337,12 @@ def design(
         A game or a consortium; its own rule does not matter. ``Consortium.designed`` returns the
         consortium under the rule that is found.
     target
-        ``equal-gain``: everybody gains the same; ``proportional-gain``: everybody gains the same
-        share of its payoff without compensation; ``least-cash``: the smallest sum of payments
-        with which nobody is worse off.
+        ``stable``: the least core, so that every coalition would lose most by leaving;
+        ``by-profitability``: everybody has the same share of its profitability (theorem A3);
+        ``equal-gain``: everybody gains the same over no compensation; ``proportional-gain``:
+        everybody gains the same share of its payoff without compensation; ``least-cash``: the
+        smallest sum of payments with which nobody is worse off. Default: ``equal-gain`` if that
+        split is proven stable, otherwise ``stable``.
     robust
         Make the schedules so steep that nobody gains by contributing less while profitability is
         off by at most this share, in [0, 1) (:mod:`tradefl.incentives.robust`).
@@ -343,7 +375,7 @@ def design(
         section = getattr(game, "settlement", None)
         wei_per_payoff = WEI_PER_PAYOFF if section is None else section.wei_per_payoff
     game = game_of(game)
-    if target not in TARGETS:
+    if target is not None and target not in TARGETS:
         raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
     if not 4 <= breakpoints <= MAX_BREAKPOINTS:
         raise ValueError(f"breakpoints: expected 4 to {MAX_BREAKPOINTS}, got {breakpoints!r}")
@@ -374,9 +406,14 @@ def design(
     schedules = tuple(schedule_of(game, externality, i, breakpoints) for i in range(game.size))
     before = without.payoffs
     at_optimum = payoffs_without_redistribution(game, profile)
+    core = None
     if split is None:
-        constants, extra = constants_of(target, before, at_optimum, game)
+        if target is None or target == "stable":
+            watch("coalitions")
+            target, core = _stable(game, target, before)
+        constants, extra = constants_of(target, before, at_optimum, game, core)
     else:
+        target = target or "equal-gain"
         constants, extra = split - split.mean(), ()
     rule = EfficientRule(schedules, constants, extra)
     usual_bonds = rule.bonds
@@ -417,6 +454,7 @@ def design(
         else None,
         robust=robust,
         usual_bonds=usual_bonds,
+        core=core,
     )
 
 
@@ -558,10 +596,37 @@ def _breakpoints(
 # --- constants -----------------------------------------------------------------------------------
 
 
+def _stable(
+    game: CoopetitionGame, target: Target | None, before: Array
+) -> tuple[Target, LeastCore | None]:
+    """Return the target, ``equal-gain`` by default if that is stable, and its least core."""
+    values = Values(game)
+    total = values.grand[0]
+    tolerance = STABLE_TOLERANCE * abs(total)
+    until = time.perf_counter() + STABLE_SECONDS
+    if target is None:
+        equal = before + (total - before.sum()) / game.size
+        found = separate(values, equal, tolerance=tolerance, until=until, first=True)
+        if found.bound <= tolerance:
+            return "equal-gain", None
+    return "stable", least_core(values, tolerance=tolerance, until=until)
+
+
 def constants_of(
-    target: Target, before: Array, at_optimum: Array, game: CoopetitionGame
+    target: Target,
+    before: Array,
+    at_optimum: Array,
+    game: CoopetitionGame,
+    core: LeastCore | None = None,
 ) -> tuple[Array, tuple[tuple[int, int, float], ...]]:
     """Return ``k_i`` and the extra payments that split the gain as the target says."""
+    if core is not None:
+        constants = core.payoff - at_optimum
+        return constants - constants.mean(), ()
+    if target == "by-profitability":
+        p = game.profitability
+        constants = at_optimum.sum() * p / p.sum() - at_optimum
+        return constants - constants.mean(), ()
     gain = max(float(at_optimum.sum() - before.sum()), 0.0)
     if target == "least-cash":
         least = before + LEAST_SHARE * gain / before.size

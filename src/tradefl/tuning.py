@@ -12,8 +12,9 @@ Where everybody is at a deadline or at all its data, gamma changes nothing for a
 welfare has plateaus. Of gammas that serve welfare equally, the smallest moves the least money;
 the search goes on to the lower end of the plateau.
 
-Individual rationality (Definition 3) is not automatic (erratum E6), so by default only a
-gamma at which nobody's payoff is negative may win.
+Participation is not automatic (erratum E6): by default only a gamma may win at which nobody would
+earn more by training alone. ``participation="zero"`` is the paper's weaker demand, individual
+rationality (Definition 3): nobody's payoff is negative.
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ import dataclasses
 import itertools
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.game import CoopetitionGame
+from tradefl.game import CoopetitionGame, alone
+from tradefl.game.participation import TOLERANCE as ALONE_TOLERANCE
 from tradefl.notebook import Shown
 from tradefl.solvers import Solution, game_of, solve
 from tradefl.solvers.games import Games
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
+Participation = Literal["alone", "zero"]
+
+PARTICIPATION: tuple[Participation, ...] = get_args(Participation)
 GRID_POINTS = 161
 # The grid spans so many powers of ten below the gamma from which nothing changes any more.
 DECADES = 8
@@ -66,6 +71,7 @@ class Point:
     performance: float
     damage: float
     individually_rational: bool
+    better_than_alone: bool
     status: str
 
 
@@ -76,7 +82,7 @@ class Tuning(Shown):
     Attributes
     ----------
     best
-        The solution at gamma*, or ``None`` if no gamma is individually rational.
+        The solution at gamma*, or ``None`` if no gamma satisfies the participation constraint.
     without
         The solution at ``gamma = 0``.
     curve
@@ -85,7 +91,9 @@ class Tuning(Shown):
         The largest gamma at which nobody's payoff is negative, among those tried and to the
         search's precision; ``inf`` if the largest tried is one, ``None`` if there is none.
     individual_rationality
-        Whether it was demanded of gamma*.
+        Whether participation was demanded of gamma*.
+    participation
+        What an organization has if it does not take part: what it earns ``alone``, or ``zero``.
     """
 
     best: Solution | None
@@ -93,6 +101,7 @@ class Tuning(Shown):
     curve: tuple[Point, ...]
     largest_individually_rational: float | None
     individual_rationality: bool
+    participation: Participation = "alone"
 
     @cached_property
     def gain(self) -> Array | None:
@@ -143,15 +152,20 @@ class Tuning(Shown):
         best, largest = self.best, self.largest_individually_rational
         organizations = None
         if best is not None and self.gain is not None:
-            columns = (self.without.payoffs, best.payoffs, self.gain)
+            columns = (
+                *(self.without.payoffs, best.payoffs, self.gain),
+                *(best.alone, best.gain_over_alone),
+            )
             organizations = [
                 TunedOrganization(
                     name=best.game.name_of(i),
                     payoff_without_incentive=before,
                     payoff=after,
                     gain=gain,
+                    alone=alone,
+                    gain_over_alone=over_alone,
                 )
-                for i, (before, after, gain) in enumerate(
+                for i, (before, after, gain, alone, over_alone) in enumerate(
                     zip(*(column.tolist() for column in columns), strict=True)
                 )
             ]
@@ -160,12 +174,14 @@ class Tuning(Shown):
             consortium=self.without.game.title,
             method=self.without.method,
             individual_rationality=self.individual_rationality,
+            participation=self.participation if self.individual_rationality else None,
             incentive_intensity=None if best is None else best.game.incentive_intensity,
             social_welfare=None if best is None else best.social_welfare,
             social_welfare_without_incentive=self.without.social_welfare,
             individually_rational=(
                 None if best is None else best.certificate.individually_rational
             ),
+            better_than_alone=None if best is None else best.better_than_alone,
             # Infinity is not JSON; null and the flag say it.
             largest_individually_rational=None if largest == np.inf else largest,
             individually_rational_throughout=largest == np.inf,
@@ -184,6 +200,7 @@ def tune(
     *,
     method: str = "exact",
     individual_rationality: bool = True,
+    participation: Participation = "alone",
     largest: float | None = None,
     points: int = GRID_POINTS,
 ) -> Tuning:
@@ -197,7 +214,10 @@ def tune(
         The solver that finds the equilibrium. With ``exact`` best responses find the curve, and
         gamma* and the ends of the range in which nobody loses are confirmed by ``exact``.
     individual_rationality
-        Whether every payoff must be at least 0 at gamma*.
+        Whether everybody must want to take part at gamma*.
+    participation
+        What a payoff at gamma* must be at least: ``alone``, what the organization would earn by
+        training alone; ``zero``, the paper's Definition 3.
     largest
         The largest gamma to try, payoff per bit; default :func:`saturation`.
     points
@@ -217,7 +237,11 @@ def tune(
         raise ValueError(
             "gamma changes nothing about the social optimum; take an equilibrium's method"
         )
-    search = _Search(game, method, individual_rationality)
+    if participation not in PARTICIPATION:
+        raise ValueError(
+            f"participation: expected one of {', '.join(PARTICIPATION)}, got {participation!r}"
+        )
+    search = _Search(game, method, participation if individual_rationality else None)
     top = saturation(game) if largest is None else largest
     without = search.at(0.0)
     best: float | None = 0.0
@@ -240,6 +264,7 @@ def tune(
         curve=tuple(search.points[gamma] for gamma in sorted(search.points)),
         largest_individually_rational=search.largest_rational(),
         individual_rationality=individual_rationality,
+        participation=participation,
     )
 
 
@@ -274,8 +299,10 @@ class _Search:
     confirmed by the method itself, whose equilibrium may be another one.
     """
 
-    def __init__(self, game: CoopetitionGame, method: str, rational: bool) -> None:
-        self.game, self.method, self.rational = game, method, rational
+    def __init__(
+        self, game: CoopetitionGame, method: str, participation: Participation | None
+    ) -> None:
+        self.game, self.method, self.participation = game, method, participation
         self.quick: Method | None = cast(Method, method) if method in BATCHED else None
         if method == "exact":
             self.quick = "dbr"
@@ -299,6 +326,7 @@ class _Search:
                 performance=solution.terms.performance,
                 damage=float(solution.terms.damage.sum()),
                 individually_rational=solution.certificate.individually_rational,
+                better_than_alone=solution.better_than_alone,
                 status=solution.status,
             )
         return self.confirmed[gamma]
@@ -315,6 +343,7 @@ class _Search:
         one = Games.of([self.game.with_incentive_intensity(0.0)])
         found = solve_many(one.at_intensities(new), method=self.quick, compiled=self.compiled)
         self.scale = max(self.scale, float(found.payoff_scale.sum(axis=1).max()))
+        apart = alone(self.game)
         for k, gamma in enumerate(new):
             status = "feasible" if found.settled[k] else "iteration_limit"
             self.points[gamma] = Point(
@@ -324,8 +353,19 @@ class _Search:
                 performance=float(found.performance[k]),
                 damage=float(found.damage[k].sum()),
                 individually_rational=bool(found.individually_rational[k]),
+                better_than_alone=bool(
+                    (found.payoffs[k] >= apart - ALONE_TOLERANCE * found.payoff_scale[k]).all()
+                ),
                 status="equilibrium" if found.is_equilibrium[k] else status,
             )
+
+    def wanted(self, point: Point) -> bool:
+        """Return whether everybody would take part there, if that is demanded."""
+        if self.participation is None:
+            return True
+        if self.participation == "zero":
+            return point.individually_rational
+        return point.better_than_alone
 
     def merits(self) -> dict[float, float]:
         """Return the welfare of each gamma, ascending; -inf for those that may not win.
@@ -333,9 +373,7 @@ class _Search:
         Values that differ by rounding are equal.
         """
         merits = {
-            gamma: point.social_welfare
-            if point.individually_rational or not self.rational
-            else -np.inf
+            gamma: point.social_welfare if self.wanted(point) else -np.inf
             for gamma, point in sorted(self.points.items())
         }
         equal = max(merits.values()) - ROUNDING * self.scale

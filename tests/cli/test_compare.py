@@ -19,10 +19,17 @@ def test_json_is_the_comparison(path):
     ran = run("compare", path, "--json")
     assert (ran.code, ran.err) == (0, "")
     found = ran.json
-    expected = compare(tradefl.load(path).game).to_dict()
+    more = ["shapley", "leave-one-out", "by-data", "vcg"]
+    game = tradefl.load(path).game
+    expected = compare(game, mechanisms=more, test_stability=True).to_dict()
     assert found == expected
+    plain = run("compare", path, "--json", "--mechanisms", "none").json
+    assert plain == compare(game, test_stability=True).to_dict()
     assert (found["schema"], found["consortium"]) == ("tradefl/compare/1", "three")
-    assert [one["rule"] for one in found["rules"]] == ["none", "linear", "tuned", "efficient"]
+    first = ["none", "linear", "tuned", "efficient"]
+    assert [one["rule"] for one in found["rules"]] == [*first, *more]
+    assert all(row["stable"] in ("stable", "not stable") for row in found["rules"])
+    assert [row["deficit"] > 0.0 for row in found["rules"]] == [False] * 7 + [True]
     for row in found["rules"]:
         assert [one["name"] for one in row["organizations"]] == list(NAMES)
 
@@ -46,11 +53,11 @@ def test_a_designed_file_is_compared_with_its_own_rule_unless_a_target_is_given(
     assert (
         run("design", path, "-o", designed, "-q", "--target", "least-cash", "--starts", 0).code == 0
     )
-    own = run("compare", designed, "--json").json["rules"][-1]
-    other = run("compare", designed, "--json", "--target", "equal-gain").json["rules"][-1]
+    own = run("compare", designed, "--json").json["rules"][3]
+    other = run("compare", designed, "--json", "--target", "equal-gain").json["rules"][3]
     assert own["title"] == "the efficient rule of the file"
     assert other["title"] == "the efficient rule, equal-gain"
-    least = run("compare", path, "--json", "--target", "least-cash").json["rules"][-1]
+    least = run("compare", path, "--json", "--target", "least-cash").json["rules"][3]
     for one, two in zip(own["organizations"], least["organizations"], strict=True):
         assert one["gain"] == pytest.approx(two["gain"], abs=1e-6)
     assert own["losers"] == other["losers"] == 0
@@ -61,10 +68,10 @@ def test_where_no_gamma_is_rational_it_says_so(tmp_path):
     ran = run("compare", path, "--json")
     assert ran.code == 0
     assert ran.err == (
-        "note: no gamma is individually rational, so none is tuned\n"
+        "note: at every gamma some organization would earn more alone, so none is tuned\n"
         "note: welfare without compensation is not positive, so there is no price of anarchy\n"
     )
-    assert [one["rule"] for one in ran.json["rules"]] == ["none", "linear", "efficient"]
+    assert [one["rule"] for one in ran.json["rules"]][:3] == ["none", "linear", "efficient"]
     assert ran.err == "".join(f"note: {remark}\n" for remark in ran.json["remarks"])
     assert ran.json["rules"][0]["price_of_anarchy"] is None
     table = run("compare", path, "--quiet")

@@ -325,9 +325,9 @@ def test_the_table_shows_the_numbers_of_the_document(tmp_path):
         assert row[-1] == one["binds"]
         expected = [one["data_fraction"], one["cpu_hz"] / 1e9]
         expected += [one[key] for key in ("revenue", "overhead", "damage", "redistribution")]
-        expected += [one["payoff"], one["regret"]]
+        expected += [one["payoff"], one["gain_over_alone"], one["regret"]]
         assert cells == pytest.approx(expected, abs=1e-3)
-    assert float(total[-2].replace(",", "")) == pytest.approx(found["social_welfare"], abs=1e-3)
+    assert float(total[-3].replace(",", "")) == pytest.approx(found["social_welfare"], abs=1e-3)
     assert f"potential U            {found['potential']:.12g}" in ran.out
     assert "status                 optimal" in ran.out
 

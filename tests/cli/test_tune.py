@@ -9,6 +9,7 @@ from tradefl.tuning import tune
 
 KEYS = {
     "schema", "consortium", "method", "individual_rationality", "incentive_intensity",
+    "participation", "better_than_alone",
     "social_welfare", "social_welfare_without_incentive", "individually_rational",
     "largest_individually_rational", "individually_rational_throughout", "organizations", "curve",
 }  # fmt: skip
@@ -56,7 +57,14 @@ def test_where_nothing_is_individually_rational_the_answer_is_no(tmp_path):
     assert ran.code == 1
     assert ran.json["incentive_intensity"] is None
     assert ran.json["organizations"] is None
-    assert ran.err == "note: no gamma is individually rational; --no-ir lifts that demand\n"
+    assert ran.err == (
+        "note: at every gamma some organization would earn more alone; --participation zero asks "
+        "for payoffs of at least 0, --no-ir for nothing\n"
+    )
+    weaker = run("tune", path, "-m", "dbr", "--participation", "zero", "--json")
+    assert weaker.code == 1
+    assert weaker.err == "note: no gamma is individually rational; --no-ir lifts that demand\n"
+    assert weaker.json["participation"] == "zero"
     table = run("tune", path, "-m", "dbr")
     assert table.code == 1
     assert "largest individually rational gamma" in table.out
@@ -91,7 +99,7 @@ def test_a_baseline_whose_grid_does_not_fit_is_exit_2(tmp_path, method):
     path = save(tmp_path, document(changes))
     ran = run("tune", path, "-m", method)
     assert "Traceback" not in ran.err
-    assert ran.code in (0, 2)
+    assert ran.code in (0, 1, 2)  # 1: alone there is no time lost in transfers
     if method == "fip":
         assert ran.code == 2
 

@@ -36,7 +36,8 @@ def on_a_grid(game: CoopetitionGame, i: int, points: int = 401) -> float:
         most = min(1.0, game.deadline_seconds * float(f) / cycles)
         d = np.linspace(0.0, most, points)
         earned = game.profitability[i] * plain_performance(model, d * float(game.data_units[i]))
-        spent = game.overhead_weight * game.capacitance * float(f) ** 2 * cycles * d
+        spent = game.overhead_weight * game.capacitances[i] * float(f) ** 2 * cycles * d
+        spent = spent + game.data_cost[i] * d
         best = max(best, float((earned - spent).max()))
     return best
 
@@ -83,7 +84,7 @@ def test_two_worked_examples() -> None:
 
 def test_transfers_and_the_least_data_have_no_part_in_it() -> None:
     game = random_game(7, 4, accuracy="sqrt-loss")
-    dear = dataclasses.replace(game, download_watts=1e6, upload_watts=1e6)
+    dear = dataclasses.replace(game, download_watts=1e6, upload_watts=1e6, joining_cost=7.0)
     assert alone(game) == pytest.approx(alone(dear), rel=1e-9)
 
 
@@ -149,7 +150,7 @@ def test_a_coalition_of_all_has_the_payoffs_of_the_game(seed: int) -> None:
             field: getattr(game, field)[part]
             for field in (
                 *("profitability", "data_bits", "cycles_per_bit", "data_units"),
-                *("download_seconds", "upload_seconds"),
+                *("download_seconds", "upload_seconds", "data_cost", "joining_cost"),
             )
         },
     )

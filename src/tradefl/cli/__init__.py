@@ -18,7 +18,7 @@ from tradefl.text import printable
 # In the order of the help. The module of each has the function of its name.
 COMMANDS = (
     *("init", "elicit", "check", "solve", "explain", "tune", "design", "compare"),
-    *("incentives", "sensitivity", "fit_accuracy", "train"),
+    *("stability", "replan", "incentives", "sensitivity", "fit_accuracy", "train"),
     *("agreement", "attest", "settle", "dispute", "rule", "consent", "audit"),
     *("run", "node", "negotiate", "reproduce", "report", "dashboard"),
 )

@@ -19,7 +19,7 @@ from tradefl.cli.output import (
     shown_digits,
     status,
 )
-from tradefl.comparison import Comparison
+from tradefl.comparison import MECHANISMS, Comparison
 from tradefl.comparison import compare as compare_rules
 from tradefl.consortium import load
 from tradefl.consortium.files import atomic_write
@@ -28,6 +28,9 @@ from tradefl.errors import InputError
 from tradefl.statement import money
 
 DRAWN = (".svg", ".png", ".html")
+# Beyond so many organizations stability and the other splits take minutes: only when asked for.
+AT_ONCE = 60
+ALL = ",".join(MECHANISMS)
 
 
 def compare(
@@ -39,6 +42,14 @@ def compare(
             help="Design the efficient rule with this target; default: the file's rule, or "
             "equal-gain where it has none.",
             type=OneOf(TARGETS),
+        ),
+    ] = None,
+    mechanisms: Annotated[
+        str | None,
+        Option(
+            "--mechanisms",
+            help=f"Other ways to split, with commas between: {', '.join(MECHANISMS)}; none for "
+            f"none. Default: all up to {AT_ONCE} organizations, none beyond.",
         ),
     ] = None,
     as_json: Json = False,
@@ -55,17 +66,22 @@ def compare(
         _require_drawable(file, chart)
     with status(f"comparing {file}") as show:
         consortium = load(file)
+        small = len(consortium) <= AT_ONCE
+        named = (mechanisms if mechanisms is not None else "" if not small else ALL).split(",")
+        if mechanisms == "none":
+            named = []
         try:
             found = compare_rules(
                 consortium,
                 target=target,  # type: ignore[arg-type]  # the option sees to it
+                mechanisms=[name.strip() for name in named if name.strip()],
+                test_stability=small or mechanisms not in (None, "none"),
                 watch=lambda what: show(f"comparing {file}: {what}"),
             )
         except ValueError as error:
             name, _, what = str(error).partition(": ")
-            raise InputError.at(
-                "--target" if name == "target" else f"{file}: {name}", what
-            ) from None
+            flags = {"target": "--target", "mechanisms": "--mechanisms"}
+            raise InputError.at(flags.get(name, f"{file}: {name}"), what) from None
     for remark in found.remarks:
         note(remark)
     if chart is not None:
@@ -108,7 +124,7 @@ def print_comparison(found: Comparison) -> None:
     print_table(
         [
             *("rule", "social welfare", "price of anarchy", "gap closed", "sum of d"),
-            *("performance", "payments", "gain", "lose", "largest loss"),
+            *("performance", "payments", "gain", "lose", "below alone", "stable?"),
         ],
         [
             [
@@ -121,7 +137,8 @@ def print_comparison(found: Comparison) -> None:
                 money(one.payments, digits),
                 f"{one.gainers}",
                 f"{one.losers}",
-                money(max(-float(one.gain.min()), 0.0), digits),
+                f"{one.below_alone}",
+                one.stable or "-",
             ]
             for one in outcomes
         ],
@@ -149,5 +166,13 @@ def print_comparison(found: Comparison) -> None:
         [
             ("social optimum", f"{found.optimum.social_welfare:,.{digits}f}"),
             ("proven bound", f"{bound:,.{digits}f}"),
+            *(
+                (
+                    f"deficit of {one.rule}",
+                    f"{one.deficit:,.{digits}f} from outside, so that all can be paid",
+                )
+                for one in outcomes
+                if one.deficit > 0.0
+            ),
         ]
     )

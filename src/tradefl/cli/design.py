@@ -24,6 +24,7 @@ from tradefl.cli.output import (
     status,
     yes_no,
 )
+from tradefl.cli.solve import better_than_alone
 from tradefl.consortium import Consortium, load, write
 from tradefl.consortium.schema import Settlement, suggestion
 from tradefl.design import RANDOM_STARTS, TARGETS, Design
@@ -48,14 +49,15 @@ def design(
         ),
     ] = None,
     target: Annotated[
-        str,
+        str | None,
         Option(
             "--target",
-            help="How the gain is split: equally, in proportion to the payoffs without "
-            "compensation, or with the least cash.",
+            help="How it is split: so that no coalition wants to leave, by profitability, equal "
+            "gains, gains in proportion to the payoffs without compensation, or least cash; "
+            "default: equal-gain if it is stable, else stable.",
             type=OneOf(TARGETS),
         ),
-    ] = "equal-gain",
+    ] = None,
     robust: Annotated[
         float,
         Option(
@@ -115,7 +117,7 @@ def design(
         require_distinct({"FILE": file, "--output": output})
         require_writable(output)
     with status(f"designing {file}") as show:
-        consortium = load(file)
+        consortium, remark = _loaded(file)
         terms = consortium.settlement or Settlement()
         options: dict[str, Any] = {
             "robust": robust,
@@ -147,8 +149,12 @@ def design(
                 "wei_per_payoff": f"{file}: settlement.wei_per_payoff",
             }
             raise InputError.at(place.get(name, f"{file}: {name}"), what) from None
-    for remark in found.optimum.remarks:
+    if remark is not None:
         note(remark)
+    for line in found.optimum.remarks:
+        note(line)
+    if target is None and found.target == "stable":
+        note("equal gains are not stable: a coalition would do better on its own; see --target")
     if as_json:
         document = found.to_dict()
         if proof is not None:
@@ -164,14 +170,32 @@ def design(
             "agreed and figures are reported afresh"
         )
     if not found.verified():
-        note("the rule is not verified: somebody gains by deviating, or is worse off; not written")
+        note(
+            "no split is stable: whatever is agreed, a coalition would do better on its own; "
+            "not written"
+            if found.core is not None and found.core.margin < 0.0
+            else "the rule is not verified: somebody gains by deviating, or is worse off; "
+            "not written"
+        )
         raise click.exceptions.Exit(1)
     if output is not None:
         if proof is None:
-            write(consortium.designed(found.rule, target), output)
+            write(consortium.designed(found.rule, found.target), output)
         else:
             write(written(consortium, found, proof), output)
         note(f"wrote {output}; try: tradefl compare {quote(str(output))}")
+
+
+def _loaded(file: Path) -> tuple[Consortium, str | None]:
+    """Return the consortium of a file, and what to tell if its efficient rule does not fit it."""
+    try:
+        return load(file), None
+    except InputError as error:
+        if not all(": compensation." in str(problem) for problem in error.problems):
+            raise
+    return load(file, ignore_compensation=True), (
+        f"the efficient rule in {file} is for other organizations; designed again from the start"
+    )
 
 
 def _truthful(
@@ -279,6 +303,21 @@ def range_facts(found: Design, digits: int) -> list[tuple[str, str]]:
     return facts
 
 
+def _margin_facts(found: Design, digits: int) -> list[tuple[str, str]]:
+    """Return by how much every coalition would lose by leaving, with the target stable."""
+    if found.core is None:
+        return []
+    margin, total = found.core.margin, found.agreed.social_welfare
+    proof = "proven" if found.core.certified else "not proven"
+    return [
+        (
+            "margin",
+            f"{margin:,.{digits}f} ({100.0 * margin / total:.4g} %): every coalition would lose at "
+            f"least that much by leaving; {proof}",
+        )
+    ]
+
+
 def print_design(found: Design) -> None:
     """Print what everybody gives and gains, and what was verified."""
     found = found.in_currency()
@@ -289,12 +328,13 @@ def print_design(found: Design) -> None:
         found.without.payoffs,
         agreed.payoffs,
         found.gain,
+        agreed.gain_over_alone,
         found.rule.net_constants,
     )
     print_table(
         [
             *("organization", "data d", "without", "CPU GHz"),
-            *("payoff without", "payoff", "gain", "redistribution"),
+            *("payoff without", "payoff", "gain", "over alone", "redistribution"),
         ],
         [
             [
@@ -336,6 +376,8 @@ def print_design(found: Design) -> None:
                 "  as settled",
                 f"{(found.settled_regret / scale).max():.3g} with straight pieces, to the wei",
             ),
+            ("better than alone", better_than_alone(agreed)),
+            *_margin_facts(found, digits),
             ("budget imbalance", f"{agreed.certificate.budget_imbalance:.3g}"),
             ("payments", f"{found.cash:,.{digits}f} in all"),
             *range_facts(found, digits),

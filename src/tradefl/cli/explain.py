@@ -19,7 +19,15 @@ from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.solvers.cautions import binding_words, cautions
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
-from tradefl.statement import Statement, decimals, escaped, money, number
+from tradefl.statement import (
+    Statement,
+    decimals,
+    escaped,
+    exactly,
+    money,
+    number,
+    rounded_to,
+)
 
 if TYPE_CHECKING:
     from tradefl.settlement import WeiStatement
@@ -154,7 +162,15 @@ def _document(
     from tradefl.documents.statement import StatementDocument
 
     game = solution.game
-    documents = [statement.document() for statement in statements]
+    documents = [
+        statement.document().model_copy(
+            update={
+                "alone": float(solution.alone[i]),
+                "gain_over_alone": float(solution.gain_over_alone[i]),
+            }
+        )
+        for statement, i in zip(statements, who, strict=True)
+    ]
     if in_wei is not None:
         documents = [
             document.model_copy(update={"wei": wei.document()})
@@ -229,6 +245,24 @@ def _headings(solution: Solution) -> list[str]:
     return ["organization", "d", "u", "d u", "f (Hz)", solution.game.rule.score_name]
 
 
+_ALONE = ["organization", "payoff", "alone", "gain over alone"]
+
+
+def _against_alone(
+    solution: Solution, statements: list[Statement], who: list[int]
+) -> list[list[str]]:
+    """Return what each would earn by training alone, and what it gains over that."""
+    rows = []
+    for i, one in zip(who, statements, strict=True):
+        payoff = one.printed_totals["payoff"]
+        alone = rounded_to(exactly(float(solution.alone[i])), one.decimals)
+        amounts = (payoff, alone, payoff - alone)
+        rows.append(
+            [solution.game.name_of(i), *(money(amount, one.decimals) for amount in amounts)]
+        )
+    return rows
+
+
 def _with_wei(
     statements: list[Statement], in_wei: list[WeiStatement] | None
 ) -> Iterator[Statement | WeiStatement]:
@@ -258,6 +292,8 @@ def _print(
     say(f"{_binding(solution, who)}\n")
     for one in _with_wei(statements, in_wei):
         say(f"{one}\n")
+    say("Against training alone")
+    print_table(_ALONE, _against_alone(solution, statements, who))
     say(f"Who pays whom, {game.rule.equation}")
     transfers = _transfers(solution, who)
     if transfers:
@@ -298,6 +334,15 @@ def _markdown(
         f"{escaped(_binding(solution, who))}",
         "",
         *(one.to_markdown() for one in _with_wei(statements, in_wei)),
+        "## Against training alone",
+        "",
+        f"| {' | '.join(_ALONE)} |",
+        "|---|---:|---:|---:|",
+        *(
+            f"| {' | '.join([escaped(name), *amounts])} |"
+            for name, *amounts in _against_alone(solution, statements, who)
+        ),
+        "",
         "## Who pays whom",
         "",
         f"| {' | '.join(headings)} |",

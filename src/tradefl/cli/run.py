@@ -44,7 +44,7 @@ from tradefl.cli.output import (
     yes_no,
 )
 from tradefl.cli.settle import print_settlement, progress_text
-from tradefl.cli.solve import print_solution
+from tradefl.cli.solve import better_than_alone, print_solution
 from tradefl.cli.train import print_training, require_contributions, require_converged, show_round
 from tradefl.consortium import load
 from tradefl.errors import InputError, MissingExtraError
@@ -230,6 +230,7 @@ def _print_summary(solution: Solution, document: dict[str, Any]) -> None:
         [
             ("equilibrium", f"{solution.status}, max regret {certificate.max_regret:.3g}"),
             ("individually rational", yes_no(certificate.individually_rational)),
+            ("better than alone", better_than_alone(solution)),
             ("accuracy by round", rounds),
             ("contract", f"{settled['contract']}, {settled['phase']}"),
             ("audit", "agrees to the wei" if settled["audit"]["agrees"] else "does not agree"),

@@ -203,6 +203,7 @@ def print_solution(solution: Solution) -> None:
         terms.damage,
         terms.redistribution,
         terms.payoff,
+        solution.gain_over_alone,
         certificate.regret,
     ]
     digits = shown_digits(terms.payoff, game)
@@ -228,6 +229,7 @@ def print_solution(solution: Solution) -> None:
             "damage",
             "redistribution",
             "payoff",
+            "over alone",
             "regret",
             "what binds",
         ],
@@ -258,9 +260,20 @@ def print_solution(solution: Solution) -> None:
             ("social welfare", f"{terms.social_welfare:,.{digits}f}{welfare}"),
             ("budget imbalance", f"{certificate.budget_imbalance:.3g}"),
             ("individually rational", yes_no(certificate.individually_rational)),
+            ("better than alone", better_than_alone(solution)),
             ("iterations", f"{solution.iterations:,} in {solution.runtime_seconds:.3g} s"),
         ]
     )
+
+
+def better_than_alone(solution: Solution) -> str:
+    """Return whether anybody would earn more by training alone, and who, in words."""
+    below = solution.below_alone
+    if not below.size:
+        return "yes: everybody earns at least what it would by training alone"
+    names = [solution.game.name_of(int(i)) for i in below[:5]]
+    more = f" and {below.size - 5:,} more" if below.size > 5 else ""
+    return f"no: {', '.join(names)}{more} would earn more by training alone"
 
 
 def trace_csv(solution: Solution) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated
 import click
 
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import File, Json, Method
+from tradefl.cli.options import File, Json, Method, OneOf
 from tradefl.cli.output import (
     amounts_in,
     note,
@@ -18,12 +18,13 @@ from tradefl.cli.output import (
     say,
     yes_no,
 )
+from tradefl.cli.solve import better_than_alone
 from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD
 from tradefl.solvers.cautions import buys_little
 from tradefl.statement import decimals, money
-from tradefl.tuning import Tuning
+from tradefl.tuning import PARTICIPATION, Tuning
 from tradefl.tuning import tune as tune_game
 
 CURVE_ROWS = 15
@@ -33,7 +34,18 @@ def tune(
     file: File,
     method: Method = DEFAULT_METHOD,
     as_json: Json = False,
-    no_ir: Annotated[bool, Option("--no-ir", help="Allow negative payoffs at gamma*.")] = False,
+    no_ir: Annotated[
+        bool, Option("--no-ir", help="Allow any payoffs at gamma*, negative ones too.")
+    ] = False,
+    participation: Annotated[
+        str,
+        Option(
+            "--participation",
+            help="What every payoff must be at least: what the organization would earn alone, "
+            "or zero.",
+            type=OneOf(PARTICIPATION),
+        ),
+    ] = "alone",
     largest: Annotated[
         float | None,
         Option(
@@ -43,7 +55,7 @@ def tune(
         ),
     ] = None,
 ) -> None:
-    """Find the gamma that maximizes welfare at equilibrium, nobody's payoff being negative.
+    """Find the gamma with the highest welfare at which nobody would earn more alone.
 
     Example: tradefl tune examples/paper.toml
     """
@@ -51,7 +63,11 @@ def tune(
         consortium = load(file)
         try:
             tuning = tune_game(
-                consortium, method=method, individual_rationality=not no_ir, largest=largest
+                consortium,
+                method=method,
+                individual_rationality=not no_ir,
+                participation=participation,  # type: ignore[arg-type]  # the option sees to it
+                largest=largest,
             )
         except ValueError as error:
             name, _, what = str(error).partition(": ")
@@ -64,7 +80,12 @@ def tune(
     else:
         _print(tuning)
     if tuning.best is None:
-        note("no gamma is individually rational; --no-ir lifts that demand")
+        note(
+            "at every gamma some organization would earn more alone; --participation zero asks "
+            "for payoffs of at least 0, --no-ir for nothing"
+            if participation == "alone"
+            else "no gamma is individually rational; --no-ir lifts that demand"
+        )
         raise click.exceptions.Exit(1)
     little = buys_little(tuning.best, tuning.without)
     if little is not None and not as_json:
@@ -87,7 +108,7 @@ def _print(tuning: Tuning) -> None:
         gamma = best.game.incentive_intensity
         shown |= {point for point in tuning.curve if point.incentive_intensity == gamma}
     print_table(
-        ["gamma", "social welfare", "sum of d", "performance", "damage", "rational"],
+        ["gamma", "social welfare", "sum of d", "performance", "damage", "rational", "over alone"],
         [
             [
                 f"{point.incentive_intensity / unit:.6g}",
@@ -96,6 +117,7 @@ def _print(tuning: Tuning) -> None:
                 f"{point.performance:.6f}",
                 f"{point.damage:,.3f}",
                 yes_no(point.individually_rational),
+                yes_no(point.better_than_alone),
             ]
             for point in sorted(shown, key=lambda point: point.incentive_intensity)
         ],
@@ -108,12 +130,19 @@ def _print(tuning: Tuning) -> None:
         print_facts([("largest individually rational gamma", rational_to)])
         return
     digits = decimals(best.payoffs)
+    rows = zip(
+        *(without.payoffs, best.payoffs, tuning.gain, best.alone, best.gain_over_alone),
+        strict=True,
+    )
     losers = tuning.gain < -1e-12 * abs(without.payoffs)  # more than rounding
     print_table(
-        ["organization", "payoff at gamma = 0", "payoff at gamma*", "gain"],
+        [
+            *("organization", "payoff at gamma = 0", "payoff at gamma*", "gain"),
+            *("alone", "gain over alone"),
+        ],
         [
             [best.game.name_of(i), *(money(float(amount), digits) for amount in row)]
-            for i, row in enumerate(zip(without.payoffs, best.payoffs, tuning.gain, strict=True))
+            for i, row in enumerate(rows)
         ],
     )
     print_facts(
@@ -123,6 +152,7 @@ def _print(tuning: Tuning) -> None:
             ("  at gamma = 0", f"{without.social_welfare:,.3f}"),
             ("who loses against gamma = 0", f"{int(losers.sum())}"),
             ("individually rational", yes_no(best.certificate.individually_rational)),
+            ("better than alone", better_than_alone(best)),
             ("largest individually rational gamma", rational_to),
             ("gammas tried", f"{len(tuning.curve):,}"),
         ]

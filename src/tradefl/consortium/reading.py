@@ -57,7 +57,12 @@ ALLOW_PATH = "TRADEFL_ALLOW_PATH"
 Folder = str | os.PathLike[str]
 
 
-def load(path: str | os.PathLike[str], allow: Iterable[Folder] = ()) -> Consortium:
+def load(
+    path: str | os.PathLike[str],
+    allow: Iterable[Folder] = (),
+    *,
+    ignore_compensation: bool = False,
+) -> Consortium:
     """Read and validate a consortium file, and everything that it refers to.
 
     The file may come from a partner, so it does not choose freely what is read: its tables are
@@ -71,6 +76,9 @@ def load(path: str | os.PathLike[str], allow: Iterable[Folder] = ()) -> Consorti
     allow
         Other folders whose tables it may name, in addition to those of the environment variable
         ``TRADEFL_ALLOW_PATH`` (separated as in ``PATH``).
+    ignore_compensation
+        Read the file as if it had no efficient rule: no ``[compensation]``, the paper's rule. For
+        a rule that is to be designed again.
 
     Raises
     ------
@@ -80,7 +88,7 @@ def load(path: str | os.PathLike[str], allow: Iterable[Folder] = ()) -> Consorti
         table outside the allowed folders, an invalid competition matrix, some ``z_i <= 0``, an
         organization without a feasible level.
     """
-    return _Reader(Path(path), allow).consortium()
+    return _Reader(Path(path), allow, ignore_compensation).consortium()
 
 
 def allowed_folders(path: Path, allow: Iterable[Folder] = ()) -> list[Path]:
@@ -92,13 +100,19 @@ def allowed_folders(path: Path, allow: Iterable[Folder] = ()) -> list[Path]:
 class _Reader:
     """One reading of one file, collecting problems on the way."""
 
-    def __init__(self, path: Path, allow: Iterable[Folder]) -> None:
+    def __init__(self, path: Path, allow: Iterable[Folder], ignore_compensation: bool) -> None:
         self.path = path
+        self.ignore_compensation = ignore_compensation
         self.folders = allowed_folders(path, allow)
         self.problems: list[Problem] = []
 
     def consortium(self) -> Consortium:
         document = self._parse()
+        if self.ignore_compensation:
+            document.pop("compensation", None)
+            mechanism = document.get("mechanism")
+            if isinstance(mechanism, dict):
+                mechanism.pop("rule", None)
         found = ranges.taken(document, self._problem)
         for key in document:
             if key not in KEYS:

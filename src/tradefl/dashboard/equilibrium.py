@@ -147,6 +147,7 @@ def _methods(view: state.View) -> None:
                 "sum of d": float(found.profile.data_fraction.sum()),
                 "largest regret": found.certificate.max_regret,
                 "individually rational": found.certificate.individually_rational,
+                "better than alone": found.better_than_alone,
                 "iterations": found.iterations,
                 "seconds": found.runtime_seconds,
             }

@@ -15,6 +15,8 @@ class ComparedOrganization(Part):
     name: str
     payoff: float
     gain: float
+    alone: float | None = None
+    gain_over_alone: float | None = None
 
 
 class ComparedRule(Part):
@@ -32,6 +34,9 @@ class ComparedRule(Part):
     performance: float
     payments: float
     individually_rational: bool
+    below_alone: int | None = None
+    stable: str | None = None
+    deficit: float | None = None
     gainers: int
     losers: int
     largest_gain: float

@@ -20,6 +20,8 @@ class DesignedOrganization(Part):
     payoff_without: float
     payoff: float
     gain: float
+    alone: float | None = None
+    gain_over_alone: float | None = None
     redistribution: float
     bond: float
     schedule: list[list[float]]
@@ -49,6 +51,9 @@ class DesignDocument(Document):
     price_of_anarchy: float | None
     payments: float
     budget_imbalance: float
+    better_than_alone: bool | None = None
+    margin: float | None = None
+    margin_certified: bool | None = None
     max_regret_exact: float
     max_regret_exact_relative: float
     max_regret_settled: float

@@ -16,11 +16,13 @@ from tradefl.documents.comparison import CompareDocument
 from tradefl.documents.design import DesignDocument
 from tradefl.documents.elicitation import ElicitationDocument
 from tradefl.documents.incentives import IncentivesDocument
+from tradefl.documents.replan import ReplanDocument
 from tradefl.documents.run import RunDocument
 from tradefl.documents.scorecard import ScorecardDocument
 from tradefl.documents.sensitivity import SensitivityDocument
 from tradefl.documents.settlement import SettlementDocument
 from tradefl.documents.solution import SolutionDocument
+from tradefl.documents.stability import StabilityDocument
 from tradefl.documents.statement import StatementDocument
 from tradefl.documents.training import TrainingDocument
 from tradefl.documents.tuning import TuneDocument
@@ -35,6 +37,8 @@ DOCUMENTS: tuple[type[Document], ...] = (
     CompareDocument,
     IncentivesDocument,
     SensitivityDocument,
+    StabilityDocument,
+    ReplanDocument,
     AgreementDocument,
     SettlementDocument,
     AuditDocument,

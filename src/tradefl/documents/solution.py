@@ -33,6 +33,8 @@ class SolvedOrganization(Part):
     damage: float
     redistribution: float
     payoff: float
+    alone: float | None = None
+    gain_over_alone: float | None = None
     regret: float
     binds: str
 
@@ -58,6 +60,7 @@ class SolutionDocument(Document):
     max_regret: float
     budget_imbalance: float
     individually_rational: bool
+    better_than_alone: bool | None = None
     remarks: list[str]
     organizations: list[SolvedOrganization]
     transfers: list[Transfer] | None

@@ -75,6 +75,8 @@ class OneStatement(Part):
     damage: float
     redistribution: float
     payoff: float
+    alone: float | None = None
+    gain_over_alone: float | None = None
     unrounded: dict[str, float]
     wei: StatementInWei | None = None
 

@@ -16,6 +16,8 @@ class TunedOrganization(Part):
     payoff_without_incentive: float
     payoff: float
     gain: float
+    alone: float | None = None
+    gain_over_alone: float | None = None
 
 
 class CurvePoint(Part):
@@ -27,6 +29,7 @@ class CurvePoint(Part):
     performance: float
     damage: float
     individually_rational: bool
+    better_than_alone: bool | None = None
     status: str
 
 
@@ -39,10 +42,12 @@ class TuneDocument(Document):
     consortium: str
     method: str
     individual_rationality: bool
+    participation: str | None = None
     incentive_intensity: float | None
     social_welfare: float | None
     social_welfare_without_incentive: float
     individually_rational: bool | None
+    better_than_alone: bool | None = None
     largest_individually_rational: float | None
     individually_rational_throughout: bool
     organizations: list[TunedOrganization] | None

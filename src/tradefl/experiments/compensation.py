@@ -66,9 +66,10 @@ def drawn(seed: int) -> tuple[float, float]:
 def compute(kind: str, seed: int) -> pd.DataFrame:
     """Return one row: a consortium under each rule, and what was verified of the efficient one."""
     game = consortium(kind, seed)
-    compared = compare(game)
+    compared = compare(game, participation="zero")  # the paper's own demand on gamma*
     designed = design(
         game,
+        "equal-gain",
         optimum=compared.optimum,
         without=compared.outcomes[0].solution,
         random_starts=RANDOM_STARTS,

@@ -200,6 +200,15 @@ def _summary(solution: Solution) -> list[Fact]:
             else "somebody would lose by taking part",
         ),
         Fact(
+            "least gain over training alone",
+            amounts([float(solution.gain_over_alone.min())])[0],
+            "",
+            "everybody earns at least what it would by training alone"
+            if solution.better_than_alone
+            else f"{counted(int(solution.below_alone.size), 'organization')} would earn more by "
+            "training alone",
+        ),
+        Fact(
             "largest regret",
             f"{certificate.max_regret:.3g}",
             "Eq. (12)",

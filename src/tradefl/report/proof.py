@@ -168,6 +168,15 @@ def _checks(solution: Solution) -> list[tuple[str, str, str, str, str]]:
             "the agreement pays for itself, and nobody outside has to add or gets money.",
         ),
         (
+            "better than alone",
+            "",
+            "yes" if solution.better_than_alone else "no",
+            amounts([float(solution.gain_over_alone.min())])[0],
+            "The least that anybody gains over training a model on its own data only: that of "
+            + solution.game.name_of(int(np.argmin(solution.gain_over_alone)))
+            + ". An organization that stays out can do that, so this is what it weighs.",
+        ),
+        (
             "individual rationality",
             "Definition 3",
             "yes" if certificate.individually_rational else "no",
@@ -175,7 +184,7 @@ def _checks(solution: Solution) -> list[tuple[str, str, str, str, str]]:
             "The lowest payoff, that of "
             + solution.game.name_of(lowest)
             + (
-                ". It is not negative: nobody is worse off than with a payoff of zero."
+                ". It is not negative: nobody is worse off than without any model."
                 if certificate.individually_rational
                 else f". {counted(losers, 'organization')} would lose by taking part and should "
                 "not sign; a smaller gamma may help (see below)."
@@ -187,6 +196,7 @@ def _checks(solution: Solution) -> list[tuple[str, str, str, str, str]]:
 def gamma_section(tuning: Tuning, solution: Solution) -> Section:
     """Return how welfare changes with gamma, and which gamma serves the consortium best."""
     own, best = solution.game.incentive_intensity, tuning.best
+    alone = tuning.participation == "alone"
     largest = tuning.largest_individually_rational
     everywhere = largest == float("inf")
     rule = solution.game.rule
@@ -205,7 +215,12 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
     marks = [("gamma now", own)] if own > 0.0 and rule.uses_gamma else []
     if best is None:
         blocks.append(
-            Text("At no gamma that was tried is everybody's payoff non-negative.", strong=True)
+            Text(
+                "At each gamma that was tried, some organization would earn more alone."
+                if alone
+                else "None of the gammas tried keeps every payoff non-negative.",
+                strong=True,
+            )
         )
     else:
         at_best = best.game.incentive_intensity
@@ -214,7 +229,9 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
                 "gamma*, the best",
                 f"{at_best:.6g}",
                 "Eq. (9)",
-                "the highest welfare of those at which nobody's payoff is negative",
+                "the highest welfare of those at which nobody would earn more alone"
+                if alone
+                else "the highest welfare of those at which nobody's payoff is negative",
             ),
             Fact("social welfare at gamma*", amounts([best.social_welfare])[0], "Eq. (11)"),
         ]

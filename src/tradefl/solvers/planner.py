@@ -193,11 +193,15 @@ class Coalitions:
         self,
         members: Any = None,
         *,
+        market: bool = False,
         tolerance: float = TOLERANCE,
         max_iterations: int = MAX_ITERATIONS,
         time_limit: float = TIME_LIMIT,
     ) -> Optimum:
         """Return the optimum of some organizations, of all when ``members`` is absent.
+
+        With ``market``, of what they earn in the market: ``Z(S) P(Omega)`` minus their overheads
+        (:mod:`tradefl.game.participation`), not of the sum of their payoffs of Eq. (11).
 
         Raises
         ------
@@ -218,6 +222,8 @@ class Coalitions:
             inside[who] = game.profitability[who]
             weight = np.asarray(game.competition.dot(inside))[who]
             together = float((game.profitability[who] - weight).sum())
+        if market:
+            weight = np.zeros(who.size)
         grouped, order, starts = _grouped(menu, weight)
         problem = Problem(
             game.accuracy,

@@ -14,6 +14,8 @@ from tradefl.game.binding import Binding, binds
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.equilibrium import Certificate, certify
 from tradefl.game.money import in_currency
+from tradefl.game.participation import TOLERANCE as ALONE_TOLERANCE
+from tradefl.game.participation import alone
 from tradefl.game.payoff import Payoffs, data_costs, payoffs
 from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
@@ -217,6 +219,27 @@ class Solution(Shown):
             welfare_bound=None if self.welfare_bound is None else self.welfare_bound * unit,
         )
 
+    @cached_property
+    def alone(self) -> Array:
+        """What each would earn by training alone, shape ``(N,)``."""
+        return alone(self.game)
+
+    @property
+    def gain_over_alone(self) -> Array:
+        """``payoff_i - alone_i``, shape ``(N,)``."""
+        return self.payoffs - self.alone
+
+    @property
+    def below_alone(self) -> npt.NDArray[np.intp]:
+        """Who would earn more by training alone, ascending; rounding does not count."""
+        short = self.gain_over_alone < -ALONE_TOLERANCE * self.certificate.payoff_scale
+        return np.flatnonzero(short)
+
+    @property
+    def better_than_alone(self) -> bool:
+        """Whether nobody would earn more by training alone."""
+        return self.below_alone.size == 0
+
     def statement(self, organization: str | int) -> Statement:
         """Return the itemized payoff statement of one organization, by name or index."""
         return statement(self.game, self.profile, organization, self.terms, self.figures)
@@ -264,6 +287,8 @@ class Solution(Shown):
             "damage": terms.damage,
             "redistribution": terms.redistribution,
             "payoff": terms.payoff,
+            "alone": self.alone,
+            "gain_over_alone": self.gain_over_alone,
             "regret": self.certificate.regret,
         }
         rows = zip(*(column.tolist() for column in columns.values()), strict=True)
@@ -328,6 +353,7 @@ class Solution(Shown):
             max_regret=certificate.max_regret,
             budget_imbalance=certificate.budget_imbalance,
             individually_rational=certificate.individually_rational,
+            better_than_alone=self.better_than_alone,
             remarks=list(self.remarks),
             organizations=list(self.organizations()),
             transfers=transfers,

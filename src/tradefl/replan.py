@@ -1,0 +1,211 @@
+r"""A change of members or figures: what it does to everybody, and who would have to be paid.
+
+Two consortia, OLD and NEW, of which some organizations are in both. OLD is taken under its own
+rule; NEW is designed again. An organization in both agrees to the change if it has no less than
+before. Where it has less, the difference is what it would have to be paid; where the others gain
+that much, the change can be agreed on without money from outside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tradefl.consortium import Consortium
+from tradefl.design import Design, Target, design
+from tradefl.game.participation import alone
+from tradefl.solvers import solve
+
+if TYPE_CHECKING:
+    from tradefl.documents.replan import ReplanDocument
+
+Array = npt.NDArray[np.float64]
+
+# Payoffs that differ by less than this share of the largest are equal.
+ROUNDING = 1e-9
+
+
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """What the change does to one organization.
+
+    Attributes
+    ----------
+    name
+        The organization.
+    kind
+        ``joined``, ``left``, ``changed`` (other figures) or ``unchanged``.
+    figures
+        Which figures changed.
+    before, after
+        Its payoff under the old agreement and under the new design; ``None`` where it is not in
+        that consortium. One that joins had ``alone`` before; one that leaves has it after.
+    to_agree
+        What it would have to be paid to be no worse off, >= 0.
+    """
+
+    name: str
+    kind: str
+    figures: tuple[str, ...]
+    before: float
+    after: float
+    to_agree: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Replan:
+    """The change from one consortium to another.
+
+    Attributes
+    ----------
+    old, new
+        The consortia.
+    designed
+        The efficient rule of NEW, designed again.
+    changes
+        One for each organization of either, in NEW's order, those that left at the end.
+    """
+
+    old: Consortium
+    new: Consortium
+    designed: Design
+    changes: tuple[Change, ...]
+
+    @property
+    def to_pay(self) -> float:
+        """What all that would be worse off would have to be paid."""
+        return float(sum(change.to_agree for change in self.changes if change.kind != "left"))
+
+    @property
+    def surplus(self) -> float:
+        """What those that gain could pay and still be no worse off."""
+        return float(
+            sum(
+                max(change.after - change.before, 0.0)
+                for change in self.changes
+                if change.kind != "left"
+            )
+        )
+
+    @property
+    def affordable(self) -> bool:
+        """Whether those that gain can pay those that lose."""
+        scale = max((abs(change.after) for change in self.changes), default=0.0)
+        return self.to_pay <= self.surplus + ROUNDING * scale
+
+    def document(self) -> ReplanDocument:
+        """Return the JSON document ``tradefl/replan/1``."""
+        from tradefl.documents.replan import ReplanDocument, ReplannedOrganization
+
+        return ReplanDocument(
+            document="tradefl/replan/1",
+            old=self.old.name,
+            new=self.new.name,
+            target=self.designed.target,
+            organizations=[
+                ReplannedOrganization(
+                    name=change.name,
+                    kind=change.kind,
+                    figures=list(change.figures),
+                    payoff_before=change.before,
+                    payoff_after=change.after,
+                    gain=change.after - change.before,
+                    to_agree=change.to_agree,
+                )
+                for change in self.changes
+            ],
+            to_pay=self.to_pay,
+            surplus=self.surplus,
+            affordable=self.affordable,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return :meth:`document` as plain values."""
+        return self.document().to_dict()
+
+
+def replan(
+    old: Consortium,
+    new: Consortium,
+    target: Target | None = None,
+    *,
+    watch: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> Replan:
+    """Say what a change of members or figures does to everybody.
+
+    Parameters
+    ----------
+    old, new
+        The consortium as agreed, and as it would be; organizations are the same by name.
+    target
+        How the new design splits: see :func:`tradefl.design.design`.
+    watch
+        Called with the name of each stage as it starts.
+    **options
+        Of the design.
+
+    Raises
+    ------
+    ValueError
+        As :func:`tradefl.design.design` does; or the two have no organization in common.
+    """
+    if not set(old.names) & set(new.names):
+        raise ValueError("new: expected at least one organization of the old consortium")
+    watch("the old agreement")
+    before = solve(old.game).payoffs
+    watch("the new one")
+    designed = design(new.game, target, **options)
+    after = designed.agreed.payoffs
+    apart_new, apart_old = alone(new.game), alone(old.game)
+    changes = []
+    for i, name in enumerate(new.names):
+        now = float(after[i])
+        if name in old.names:
+            k = old.names.index(name)
+            figures = _changed(old, new, k, i)
+            kind, was = "changed" if figures else "unchanged", float(before[k])
+        else:
+            figures, kind, was = (), "joined", float(apart_new[i])
+        changes.append(Change(name, kind, figures, was, now, max(was - now, 0.0)))
+    for k, name in enumerate(old.names):
+        if name not in new.names:
+            was, now = float(before[k]), float(apart_old[k])
+            changes.append(Change(name, "left", (), was, now, max(was - now, 0.0)))
+    return Replan(old, new, designed, tuple(changes))
+
+
+def _changed(old: Consortium, new: Consortium, k: int, i: int) -> tuple[str, ...]:
+    """Return which figures of an organization are others than before."""
+    changed = []
+    for field in dataclasses.fields(new.organizations):
+        one, other = getattr(old.organizations, field.name), getattr(new.organizations, field.name)
+        if field.name == "names" or isinstance(one, Mapping):  # ranges and menus are no figures
+            continue
+        if _entry(one[k]) != _entry(other[i]):
+            changed.append(field.name)
+    kept = [name for name in new.names if name in old.names]
+    rivals = [float(_rho(old, name, old.names[k]) - _rho(new, name, new.names[i])) for name in kept]
+    if any(rivals):
+        changed.append("competition")
+    return tuple(changed)
+
+
+def _rho(consortium: Consortium, one: str, other: str) -> float:
+    game = consortium.game
+    i, j = consortium.names.index(one), consortium.names.index(other)
+    rivals, rho = game.competition.row(i)
+    at = np.flatnonzero(rivals == j)
+    return float(rho[at[0]]) if at.size else 0.0
+
+
+def _entry(value: Any) -> Any:
+    """Return an organization's figure so that equal ones compare equal; padding does not count."""
+    array = np.asarray(value)
+    if array.dtype.kind != "f":
+        return array.tolist()
+    return array[~np.isnan(array)].tolist()
