@@ -95,8 +95,9 @@ def test_every_parameter_of_every_command_has_a_help_text(name):
     for parameter in command.params:
         text = getattr(parameter, "help", None)
         assert text, f"{name}: {parameter.name}"
-        shown = " ".join(run(name.replace("_", "-"), "--help").out.split())
-        assert " ".join(text.split()) in shown
+        # A line may end within a word that has a hyphen.
+        shown = "".join(run(name.replace("_", "-"), "--help").out.split())
+        assert "".join(text.split()) in shown
 
 
 def test_completion_scripts_are_printed():
@@ -116,8 +117,6 @@ def test_starting_imports_no_command():
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert ast.literal_eval(done.stdout) == [
-        "tradefl.cli.declaring",
-        "tradefl.cli.output",
-        "tradefl.cli.command",
-    ]
+    loaded = {name.removeprefix("tradefl.cli.") for name in ast.literal_eval(done.stdout)}
+    assert "command" in loaded
+    assert not loaded & set(COMMANDS)
