@@ -104,6 +104,11 @@ def test_who_was_measured_below_d_min_is_settled_as_silent(
         if one["organization"] == "Kappa":
             one["samples_used"] = 1
     document["aggregation_weights"] = None
+    for number in {entry["round"] for entry in document["entries"]}:
+        entries = [entry for entry in document["entries"] if entry["round"] == number]
+        used = sum(entry["samples_used"] for entry in entries)
+        for entry in entries:
+            entry["weight"] = entry["samples_used"] / used
     path = tmp_path / "low.json"
     path.write_text(json.dumps(document))
     ran = run("settle", FILE, "--profile", path, "--json")

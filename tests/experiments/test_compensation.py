@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from tradefl import charts
+from tradefl.cli.reproduce import command_of
 from tradefl.design import design
 from tradefl.experiments import COMPENSATION, FIGURES, GROUPS, Settings, figure
 from tradefl.experiments.compensation import (
@@ -255,7 +256,7 @@ def test_one_consortium_that_breaks_a_promise_is_enough(rows, name, column, valu
 
 def test_from_the_command_to_the_scorecard(rows, tmp_path):
     """Its verdicts are not those on the paper, and all figures are made of the same units."""
-    card = reproduce(COMPENSATION, ONE, tmp_path, workers=1)
+    card = reproduce(COMPENSATION, ONE, tmp_path, workers=1, command=command_of)
     assert set(card.counts()) == set(OWN)
     document = json.loads((tmp_path / "scorecard.json").read_text())
     assert {one["figure"] for one in document["claims"]} == set(COMPENSATION)

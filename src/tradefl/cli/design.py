@@ -111,7 +111,7 @@ def design(
     if truthful is not None and residual is None:
         what = "needs --residual NAME: a member that is not asked, and receives what is left"
         raise InputError.at("--truthful", what)
-    if truthful is not None and target != "equal-gain":
+    if truthful is not None and target not in (None, "equal-gain"):
         raise InputError.at("--target", "cannot be combined with --truthful, which sets the split")
     if output is not None:
         require_distinct({"FILE": file, "--output": output})

@@ -2,7 +2,7 @@ r"""The exact value of a coalition, certified, thousands of times a second.
 
 Branch and bound over the levels, like the planner's (:mod:`tradefl.solvers.branching`), in a form
 that compiles as a whole. In a node each member is confined to a range of its levels, and its cost
-is replaced by the greatest convex function below it (the hull of THEORY.md, section 9.1). The
+is replaced by the greatest convex function below it (a hull, as in docs/explanation/planner.md). The
 relaxed problem is concave, and coordinate ascent solves it. Tangents of P at its solution give the
 bound (section 9.3), a member inside a hull edge is branched on.
 
