@@ -342,7 +342,7 @@ def design(
         ``equal-gain``: everybody gains the same over no compensation; ``proportional-gain``:
         everybody gains the same share of its payoff without compensation; ``least-cash``: the
         smallest sum of payments with which nobody is worse off. Default: ``equal-gain`` if that
-        split is proven stable, otherwise ``stable``.
+        split is proven stable or no split is stable, otherwise ``stable``.
     robust
         Make the schedules so steep that nobody gains by contributing less while profitability is
         off by at most this share, in [0, 1) (:mod:`tradefl.incentives.robust`).
@@ -609,7 +609,11 @@ def _stable(
         found = separate(values, equal, tolerance=tolerance, until=until, first=True)
         if found.bound <= tolerance:
             return "equal-gain", None
-    return "stable", least_core(values, tolerance=tolerance, until=until)
+    core = least_core(values, tolerance=tolerance, until=until)
+    if target is None and core.margin < -tolerance:
+        # No split is stable. Then equal gains are better: nobody loses against no compensation.
+        return "equal-gain", None
+    return "stable", core
 
 
 def constants_of(

@@ -2,9 +2,9 @@ r"""The exact value of a coalition, certified, thousands of times a second.
 
 Branch and bound over the levels, like the planner's (:mod:`tradefl.solvers.branching`), in a form
 that compiles as a whole. In a node each member is confined to a range of its levels, and its cost
-is replaced by the greatest convex function below it (a hull, as in docs/explanation/planner.md). The
+is replaced by the greatest convex function below it (a hull, see docs/explanation/planner.md). The
 relaxed problem is concave, and coordinate ascent solves it. Tangents of P at its solution give the
-bound (section 9.3), a member inside a hull edge is branched on.
+bound, a member inside a hull edge is branched on.
 
 The bound is valid wherever it is taken, so an ascent that has not converged costs time, not truth.
 Where a tangent of P might lie below P, which is zero below its onset, the bound is infinite; there
