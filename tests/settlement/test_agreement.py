@@ -58,6 +58,7 @@ def rho_of(agreed, i, j):
 
 
 def nearest(number, factor=1):
+    number = number["mid"] if isinstance(number, dict) else number  # a range: its middle counts
     exact = EXACT.multiply(Decimal(number), Decimal(factor))
     return int(exact.to_integral_value(ROUND_HALF_EVEN, EXACT))
 

@@ -37,7 +37,7 @@ from tradefl.settlement.accounts import embedded
 from tradefl.settlement.agreement import keccak
 from tradefl.settlement.audit import audit
 from tradefl.settlement.contract import deployment
-from tradefl.settlement.rules import EfficientTerms, Report
+from tradefl.settlement.rules import EfficientTerms, Published, Report
 from tradefl.settlement.settle import drafted
 
 PPB = 10**9
@@ -238,8 +238,12 @@ def test_blocks_break_where_the_contract_breaks_them(size, listings, blocks):
 @given(seeds(), st.integers(2, 100))
 def test_what_a_contract_publishes_is_the_agreement_again(seed, size):
     agreed = efficient_agreement(np.random.default_rng(seed), size)
-    columns = [tuple(zip(*points, strict=True)) for points in efficient(agreed).schedules]
-    rule = EfficientTerms.decode(columns, agreed.pair_blocks)
+    listed = []
+    for index, points in enumerate(efficient(agreed).schedules):
+        shares, values = zip(*points, strict=True)
+        listed.append({"index": index, "shares": shares, "values": values})
+    events = {"ScheduleListed": listed[::-1]}
+    rule = EfficientTerms.published(Published(agreed.terms, agreed.pair_blocks, events))
     members = list(zip(agreed.addresses, agreed.data_bits, agreed.cpu_levels_hz, strict=True))
     again = Agreement.decode(agreed.terms, members, rule, agreed.annex)
     assert again == agreed

@@ -153,6 +153,8 @@ def test_it_is_certified_in_the_calibration_of_the_paper_at_a_hundred_organizati
     who = rng.integers(0, 12, 100)
     many = dataclasses.replace(
         game,
+        data_cost=0.0,
+        joining_cost=0.0,
         **{
             name: getattr(game, name)[who] * rng.uniform(0.9, 1.1, 100)
             for name in ("profitability", "data_bits", "data_units", "cycles_per_bit")

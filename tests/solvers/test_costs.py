@@ -76,7 +76,7 @@ def test_data_that_costs_more_than_it_is_worth_stays_at_home(method):
     least = {"tos": 1.0, "fip": None}.get(method, game.min_data_fraction)
     if least is not None:
         assert solution.profile.data_fraction == pytest.approx(np.full(3, least))
-    costs = np.array([one["data_cost"] for one in solution.organizations()])
+    costs = np.array([entry.data_cost for entry in solution.organizations()])
     assert costs == pytest.approx(dear.data_cost * solution.profile.data_fraction)
     assert np.all(solution.terms.overhead >= costs)
 

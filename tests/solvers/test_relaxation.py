@@ -226,6 +226,8 @@ def test_two_kinds_of_look_alikes():
     small, large = look_alikes(1, 8, 1e-4), look_alikes(2, 8, 1e-4)
     game = dataclasses.replace(
         small,
+        data_cost=0.0,
+        joining_cost=0.0,
         profitability=np.concatenate([small.profitability, 0.4 * large.profitability, [900.0]]),
         data_bits=np.concatenate([small.data_bits, 0.5 * large.data_bits, [3e10]]),
         data_units=np.concatenate([small.data_units, 0.5 * large.data_units, [31.0]]),
