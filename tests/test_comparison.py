@@ -22,7 +22,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 ROW = {
     "rule", "title", "incentive_intensity", "status", "max_regret", "social_welfare",
     "price_of_anarchy", "gap_closed", "total_data_fraction", "performance", "payments",
-    "individually_rational", "below_alone", "gainers", "losers",
+    "individually_rational", "below_alone", "stable", "deficit", "gainers", "losers",
     "largest_gain", "largest_loss", "organizations",
 }  # fmt: skip
 
@@ -49,7 +49,9 @@ def test_each_row_is_what_the_solvers_say():
         "none": solve(bare),
         "linear": solve(game()),
         "tuned": tune(game()).best,
-        "efficient": solve(game().with_compensation(design(game(), random_starts=0).rule)),
+        "efficient": solve(
+            game().with_compensation(design(game(), "equal-gain", random_starts=0).rule)
+        ),
     }
     optimum = solve(bare, "planner")
     assert found.optimum.social_welfare == optimum.social_welfare
@@ -170,7 +172,7 @@ def test_a_model_that_is_worth_nothing():
 
 
 def test_a_rule_of_other_figures_that_leaves_a_loser_is_told():
-    stale = design(game(), random_starts=0).rule
+    stale = design(game(), "equal-gain", random_starts=0).rule
     assert compare(game(), rule=stale).remarks == ()
     moved = stale.constants + np.array([-1e3, *np.full(game().size - 1, 1e3 / (game().size - 1))])
     other = dataclasses.replace(stale, constants=moved)

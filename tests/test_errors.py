@@ -13,8 +13,12 @@ from tradefl.errors import InputError, Parameter, Problem
 
 PACKAGE = SOURCE / "tradefl"
 FLAG = re.compile(r"(^|[\s(`'\"])--[a-z]")
-# Options of programs that the library starts: anvil, and the agents of a negotiation.
-OF_OTHERS = {"--port"}
+# Options of programs that the library starts or looks for: anvil, Flower, a browser.
+OF_OTHERS = {
+    *("--port", "--parent-pid"),
+    *("--headless", "--disable-gpu", "--no-pdf-header-footer", "--user-data-dir="),
+    *("--print-to-pdf=", "--no-sandbox"),
+}
 STARTS_AGENTS = "negotiation/processes.py"
 # Of statements on pages, not of errors: what an interior optimum needs.
 ON_PAGES = "--robust"

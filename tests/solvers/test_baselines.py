@@ -315,7 +315,7 @@ def test_tos_is_the_upper_line_for_performance(game):
 
 
 def test_tos_takes_no_options():
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="tolerance: is not an option of method tos"):
         solve(roomy(), "tos", tolerance=1e-9)
 
 
