@@ -92,7 +92,7 @@ class ExplainedArgument(click.Argument):
             notes.append("required")
         elif self.show_argument_default:
             notes.append(f"default: {default}")
-        text = self.help + (f" [{', '.join(notes)}]" if notes else "")
+        text = (self.help or "") + (f" [{', '.join(notes)}]" if notes else "")
         return self.make_metavar_of(), text
 
     show_argument_default = False
