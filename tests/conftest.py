@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import contextlib
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.optional import missing_module
+from tests.optional import UNREADABLE, missing_module
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -19,16 +22,17 @@ def pytest_make_collect_report(
     cause = call.excinfo.value if call is not None and call.excinfo is not None else None
     name = missing_module(cause)
     if report.outcome == "failed" and name is not None:
+        UNREADABLE.add(".".join(collector.path.relative_to(ROOT).with_suffix("").parts))
         report.outcome = "skipped"
         report.longrepr = (str(collector.path), 0, f"Skipped: needs {name}")
     return report
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Skip a test that ran into an optional module which is not installed."""
+@contextlib.contextmanager
+def skipping(item: pytest.Item) -> Iterator[None]:
+    """Skip a test that runs into an optional module which is not installed."""
     try:
-        return (yield)
+        yield
     except Exception as error:
         name = missing_module(error)
         if name is None:
@@ -39,13 +43,15 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Skip a test whose fixtures need what is not installed."""
-    try:
+    with skipping(item):
         return (yield)
-    except Exception as error:
-        name = missing_module(error)
-        if name is None:
-            raise
-        pytest.skip(f"{item.name} needs {name}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Skip a test that itself needs what is not installed."""
+    with skipping(item):
+        return (yield)
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,9 @@ OPTIONAL = {
 }
 MISSING = frozenset(name for name in OPTIONAL if importlib.util.find_spec(name) is None)
 
+# Test files that could not be imported because of one of them.
+UNREADABLE: set[str] = set()
+
 
 def missing_module(error: BaseException | None) -> str | None:
     """Return the optional module without which a test cannot run; None where that is not why."""
@@ -46,17 +49,25 @@ def missing_module(error: BaseException | None) -> str | None:
             name = error.name.partition(".")[0]
             if name in MISSING:
                 return name
-        elif MISSING and isinstance(error, ImportError):
+        elif isinstance(error, ImportError):
             text = str(error)
             # A test file that failed half-way is imported by another.
-            half = "cannot import name" in text and (error.name or "").startswith("tests.")
-            if half or re.search(r"needs (?:an extra|extras): pip", text):
+            half = "cannot import name" in text
+            if half and error.name in UNREADABLE:
                 return text
+            wanted = missing_extra(text)
+            if wanted is not None:
+                return wanted
         error = error.__cause__ or error.__context__
     return None
 
 
 def missing_extra(text: str) -> str | None:
-    """Return the line in which a command asked for an extra that really is missing."""
-    found = re.search(r".*needs (?:an extra|extras): pip install .*", text)
-    return found[0] if found and MISSING else None
+    """Return the line that asks for an extra; None unless a module of that extra is missing."""
+    for found in re.finditer(
+        r".*needs (?:an extra|extras): pip install 'tradefl\[([\w,]+)\]'", text
+    ):
+        modules = {module for extra in found[1].split(",") for module in EXTRAS.get(extra, ())}
+        if modules & MISSING:
+            return found[0]
+    return None

@@ -9,7 +9,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from tests.optional import MISSING, missing_module
+from tests.optional import MISSING, missing_extra, missing_module
+
+from tradefl.errors import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -72,5 +74,9 @@ def test_only_what_is_not_installed_turns_an_error_into_a_skip():
     assert missing_module(ModuleNotFoundError("no", name="numpy")) is None
     assert missing_module(ModuleNotFoundError("no", name="no_such_module")) is None
     assert missing_module(ValueError("needs an extra: pip install")) is None
+    there = next((name for name in EXTRAS if not MISSING.intersection(EXTRAS[name])), "none")
+    asked = f"x: needs an extra: pip install 'tradefl[{there}]'"
+    assert missing_extra(asked) is None
+    assert missing_module(ImportError(asked)) is None
     for name in MISSING:
         assert missing_module(ModuleNotFoundError("no", name=f"{name}.part")) == name

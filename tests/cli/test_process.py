@@ -33,10 +33,10 @@ def test_a_reader_that_has_gone_leaves_no_traceback(tmp_path, command):
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        ran = run_process(command[0], path, *command[1:], stdout=writer)
+        ran = run_process(command[0], path, *command[1:], "--quiet", stdout=writer)
     finally:
         os.close(writer)
-    assert all(line.startswith("note: ") for line in ran.err.splitlines()), ran.err
+    assert ran.err == ""
     assert ran.code != 2
 
 
