@@ -116,7 +116,7 @@ def show_review(document: Path, emit: Callable[[str], None]) -> None:
     """Show what became of everybody's updates, which is what the signature vouches for."""
     content = read_json(document)
     if not isinstance(content, Mapping) or not content.get("entries"):
-        return  # a solution, or no document: whoever signs is told
+        return  # a solution, or no document: the signer gets a note
     found = review(content, document)
     print_table(
         ["organization", *PAYS, "flags (rounds)"],
