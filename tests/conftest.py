@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -10,6 +11,17 @@ import pytest
 from tests.optional import UNREADABLE, missing_module
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start heed signals.
+
+    A process inherits which signals are ignored, and nohup and a shell's ``&`` ignore some. A
+    handled one is reset to its default in a new program: a handler that does nothing suffices.
+    """
+    for ignored in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(ignored) is signal.SIG_IGN:
+            signal.signal(ignored, lambda *_: None)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,8 +11,8 @@ import {TradeMath} from "./TradeMath.sol";
 ///     t_ij = (phi_i(d_i) - phi_j(d_j)) / (N - 1) + k_ij
 ///
 /// where k_ij is a constant that was agreed for the pair. The contract that applies it is TradeFLEfficient. The
-/// Python package computes the same integers (`tradefl.settlement.arithmetic`), and tests hold both to each other to the
-/// wei.
+/// Python package computes the same integers (`tradefl.settlement.arithmetic`), and tests hold both to each other to
+/// the wei.
 ///
 /// | symbol | what                            | integer                       | width           |
 /// |--------|---------------------------------|-------------------------------|-----------------|

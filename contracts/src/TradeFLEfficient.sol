@@ -12,9 +12,9 @@ import {Settlement} from "./Settlement.sol";
 /// share of zero. The pairs' figures are the constants k_ij. The arithmetic is {ScheduleMath}; everything else is
 /// {Settlement}.
 ///
-/// An organization that agrees trusts that the schedules are what they are meant to be: that each is the organization's effect on
-/// the others' payoffs, concave, and zero at the point that all aim at. These follow from private figures and are
-/// verified off the chain (`tradefl design`). The contract checks what its own promises need: that schedules do not
+/// An organization that agrees trusts that the schedules are what they are meant to be: that each is the organization's
+/// effect on the others' payoffs, concave, and zero at the point that all aim at. These follow from private figures and
+/// are verified off the chain (`tradefl design`). The contract checks what its own promises need: that schedules do not
 /// fall, and that amounts stay within their widths.
 contract TradeFLEfficient is ITradeFLEfficient, Settlement {
     using SafeCast for int256;

@@ -155,6 +155,14 @@ class Anvil:
     def balance(self, address: str) -> int:
         return int(self.rpc("eth_getBalance", address, "latest"), 16)
 
+    def receipt(self, hash_: str, seconds: float = 20.0) -> dict[str, Any]:
+        """Wait for a transaction's receipt: a busy node answers before the block is there."""
+        until = time.monotonic() + seconds
+        while (receipt := self.rpc("eth_getTransactionReceipt", hash_)) is None:
+            assert time.monotonic() < until, f"no receipt of {hash_}"
+            time.sleep(0.01)
+        return dict(receipt)
+
     def mine(self, blocks: int = 1, seconds: int = 1) -> None:
         self.rpc("anvil_mine", hex(blocks), hex(seconds))
 

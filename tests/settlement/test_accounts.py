@@ -754,7 +754,7 @@ def test_a_verifier_that_is_a_contract(node, consortium):
     [deployer, *_] = node.rpc("eth_accounts")
     creation = {"from": deployer, "data": "0x" + owned_verifier(VERIFIER.address).hex()}
     sent = node.rpc("eth_sendTransaction", creation)
-    verifier = node.rpc("eth_getTransactionReceipt", sent)["contractAddress"]
+    verifier = node.receipt(sent)["contractAddress"]
     path = consortium(verifier=verifier)
     contract = deployed(node, path)
     measured, file = trained(path), path.parent / "attestations.json"

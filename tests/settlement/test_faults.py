@@ -546,9 +546,7 @@ def emitting(topics, data=b""):
 def create(node, code):
     sender = node.accounts[9]
     body = {"from": sender, "data": "0x" + code.hex(), "gas": hex(8_000_000)}
-    hash_, receipt = node.rpc("eth_sendTransaction", body), None
-    while receipt is None:
-        receipt = node.rpc("eth_getTransactionReceipt", hash_)
+    receipt = node.receipt(node.rpc("eth_sendTransaction", body))
     assert receipt["status"] == "0x1"
     return checksum(receipt["contractAddress"])
 
