@@ -11,6 +11,7 @@ import pytest
 from tradefl.errors import InputError, MissingExtraError
 from tradefl.federation import datasets
 from tradefl.federation.datasets import Dataset, files, hub, load_dataset
+from tradefl.federation.telemetry import without_telemetry
 
 Image = pytest.importorskip("PIL.Image")
 rng = np.random.default_rng(0)
@@ -797,11 +798,11 @@ def test_without_flwr_datasets(monkeypatch, missing):
 def test_telemetry_is_off_unless_the_user_wants_it(monkeypatch):
     monkeypatch.delenv("HF_HUB_DISABLE_TELEMETRY", raising=False)
     monkeypatch.setenv("FLWR_TELEMETRY_ENABLED", "1")
-    hub.without_telemetry()
+    without_telemetry()
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert os.environ["FLWR_TELEMETRY_ENABLED"] == "1"
     monkeypatch.delenv("FLWR_TELEMETRY_ENABLED")
-    hub.without_telemetry()
+    without_telemetry()
     assert os.environ["FLWR_TELEMETRY_ENABLED"] == "0"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import shutil
 import sys
@@ -15,7 +16,7 @@ import tradefl
 from tradefl.sweep import code as travelled
 from tradefl.sweep import identity
 from tradefl.sweep.code import code_of
-from tradefl.sweep.worker import Job
+from tradefl.sweep.worker import Job, compute_job
 
 PACKAGE = Path(tradefl.__file__).parent
 
@@ -103,7 +104,8 @@ def test_a_task_on_ray_is_refused_before_it_computes(fresh_gate, tmp_path):
     log = tmp_path / "log"
     code = code_of(tasks.third)
     assert code is not None
-    job, units = pickle.dumps(Job(code)), [(0, {"number": 1, "log": str(log)})]
+    job = pickle.dumps(functools.partial(compute_job, Job(code)))
+    units = [(0, {"number": 1, "log": str(log)})]
     foreign = {**identity.here(), "code": "of another"}
     what, node, differs = identity.gate(foreign, job, units)
     assert (what, differs) == ("refused", f"other code of tradefl {tradefl.__version__} there")

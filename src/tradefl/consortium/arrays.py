@@ -11,7 +11,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from tradefl.consortium import schema
 from tradefl.consortium.compensation import compensation_section
-from tradefl.consortium.consortium import Consortium
 from tradefl.consortium.organizations import (
     DEFAULTS,
     NUMBERS,
@@ -41,6 +40,7 @@ from tradefl.game import (
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tradefl.consortium.consortium import Consortium
     from tradefl.game import AccuracyModel, EfficientRule
 
 Array = npt.NDArray[np.float64]
@@ -54,6 +54,7 @@ PROPORTIONAL = 1e-12
 
 
 def consortium_of_game(
+    of: type[Consortium],
     game: CoopetitionGame,
     name: str,
     *,
@@ -93,7 +94,7 @@ def consortium_of_game(
         rule_of = {"rule": game.compensation.name}
     if isinstance(game.compensation, EfficientRule):
         compensation = compensation_section(game.compensation, organizations.names, None)
-    return Consortium(
+    return of(
         name=_name(name),
         mechanism=schema.Mechanism(
             incentive_intensity=game.incentive_intensity,
@@ -121,6 +122,7 @@ def consortium_of_game(
 
 
 def consortium_of_frame(
+    of: type[Consortium],
     frame: pd.DataFrame,
     name: str,
     *,
@@ -176,6 +178,7 @@ def consortium_of_frame(
             Problem(f"competition[{i}, {j}]", what) for i, j, what in error.problems
         ) from None
     return consortium_of_game(
+        of,
         game,
         name,
         samples=who.samples,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.consortium.arrays import consortium_of_frame, consortium_of_game
 from tradefl.consortium.compensation import compensation_section, efficient_rule
 from tradefl.consortium.competitors import competition, rescaling
 from tradefl.consortium.organizations import Organizations
@@ -147,9 +148,8 @@ class Consortium:
             A name or a number is not one that a file may have, or the accuracy function is one of
             your own: fit a curve to its points (:func:`~tradefl.game.fit_empirical`).
         """
-        from tradefl.consortium.arrays import consortium_of_game
-
         return consortium_of_game(
+            cls,
             game,
             game.title if name is None else name,
             samples=samples,
@@ -210,9 +210,8 @@ class Consortium:
         InputError
             With every problem found, by row and column.
         """
-        from tradefl.consortium.arrays import consortium_of_frame
-
         return consortium_of_frame(
+            cls,
             frame,
             name,
             accuracy=accuracy,

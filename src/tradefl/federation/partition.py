@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.errors import InputError, MissingExtraError, Parameter
+from tradefl.federation.telemetry import without_telemetry
 
 Scheme = Literal["iid", "dirichlet"]
 Indices = npt.NDArray[np.int64]
@@ -132,9 +133,6 @@ def partition(
 def _dirichlet(y: npt.NDArray[Any], n: int, alpha: float, seed: int) -> list[Indices]:
     if not (math.isfinite(alpha) and alpha > 0.0):
         raise InputError.at(Parameter("alpha"), f"expected a finite number > 0, got {alpha!r}")
-    # Here, not above: the hub's module imports stratified_split.
-    from tradefl.federation.datasets.hub import without_telemetry
-
     without_telemetry()
     try:
         from datasets import Dataset

@@ -20,6 +20,7 @@ from tradefl.settlement import addresses as derived
 from tradefl.settlement import artifacts
 from tradefl.settlement.annex import read_annex
 from tradefl.settlement.arithmetic import PPB, rounded
+from tradefl.settlement.drafting import WINDOWS, drafted
 from tradefl.settlement.ethereum import ZERO_ADDRESS as ZERO_ADDRESS
 from tradefl.settlement.ethereum import checksum as checksum
 from tradefl.settlement.ethereum import keccak as keccak
@@ -60,7 +61,6 @@ TERMS_FIELDS = (
     "annexHash",
 )
 CONSTRUCTOR = ("address", TERMS, "bytes32[]", "bytes32[]")
-WINDOWS = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
 ROUND = 0  # of a settlement's address; agreements of this version have one round
 
 
@@ -143,9 +143,7 @@ class Agreement:
             An address is missing or used twice, the file names another chain, a figure does not fit
             its integer, or no size of blocks fits the limits on gas and bytes.
         """
-        from tradefl.settlement.drafting import drafted
-
-        return drafted(consortium, addresses, chain_id)
+        return drafted(cls, consortium, addresses, chain_id)
 
     @classmethod
     def decode(

@@ -14,7 +14,6 @@ from tradefl.consortium.schema import Settlement
 from tradefl.errors import InputError, Problem
 from tradefl.settlement import arithmetic, gas
 from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory, default_series
-from tradefl.settlement.agreement import WINDOWS, Agreement
 from tradefl.settlement.arithmetic import PPB, UINT32, UINT64, UINT128, rounded, size_of
 from tradefl.settlement.artifacts import VAULT, code_hash
 from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum, parsed_address
@@ -23,13 +22,20 @@ from tradefl.training_document import training_terms
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
+    from tradefl.settlement.agreement import Agreement
+
+# The windows of an agreement, as the file names them.
+WINDOWS = ("join_seconds", "report_seconds", "dispute_seconds", "ruling_seconds")
 
 
 def drafted(
-    consortium: Consortium, addresses: Sequence[str | None] | None, chain_id: int | None
+    of: type[Agreement],
+    consortium: Consortium,
+    addresses: Sequence[str | None] | None,
+    chain_id: int | None,
 ) -> Agreement:
     """Return the agreement of a consortium; see :meth:`Agreement.of`."""
-    return _Quantized(consortium).agreement(addresses, chain_id)
+    return _Quantized(consortium).agreement(of, addresses, chain_id)
 
 
 class _Quantized:
@@ -55,7 +61,9 @@ class _Quantized:
     def problem(self, place: str, message: str) -> None:
         self.problems.append(Problem(f"{self.consortium.source}: {place}", message))
 
-    def agreement(self, addresses: Sequence[str | None] | None, chain_id: int | None) -> Agreement:
+    def agreement(
+        self, of: type[Agreement], addresses: Sequence[str | None] | None, chain_id: int | None
+    ) -> Agreement:
         consortium = self.consortium
         who, mechanism = consortium.organizations, consortium.mechanism
         section = consortium.settlement or Settlement()
@@ -74,7 +82,7 @@ class _Quantized:
                 f"expected 0 without settlement.arbiter, got {section.dispute_stake_wei:,}; "
                 "without an arbiter nothing can be disputed",
             )
-        agreement = Agreement(
+        agreement = of(
             names=consortium.names,
             addresses=accounts,
             data_bits=tuple(

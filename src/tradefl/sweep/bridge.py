@@ -8,6 +8,7 @@ longer than it wants to.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import pickle
@@ -23,7 +24,7 @@ from typing import Any
 
 from tradefl.sweep import identity
 from tradefl.sweep.children import THREADS
-from tradefl.sweep.worker import INSIDE, streams
+from tradefl.sweep.worker import INSIDE, compute_job, streams
 
 LOOK_SECONDS = 3.0
 LOST_AFTER = 4  # looks at the head in a row without an answer
@@ -219,7 +220,7 @@ class Bridge:
                     break
                 what, number, content = message
                 if what == "job":
-                    jobs[number] = ray.put(pickle.dumps(content))
+                    jobs[number] = ray.put(pickle.dumps(functools.partial(compute_job, content)))
                 else:
                     job, units = content
                     waiting[remote.remote(self.expected, jobs[job], units)] = number

@@ -140,9 +140,10 @@ def gate(expected: Identity, job: bytes | None, units: list[Any]) -> tuple[Any, 
     expected
         The driver's identity.
     job
-        The pickled :class:`tradefl.sweep.worker.Job`; ``None`` to compare identities alone.
+        What computes units, pickled: it returns their outcomes and the seconds taken. ``None`` to
+        compare identities alone.
     units
-        As in :func:`tradefl.sweep.worker.compute_job`.
+        Pairs of a number and its arguments.
 
     Returns
     -------
@@ -159,9 +160,7 @@ def gate(expected: Identity, job: bytes | None, units: list[Any]) -> tuple[Any, 
         return "refused", node, differs
     if job is None:
         return "done", node, [], 0.0, ""
-    from tradefl.sweep.worker import compute_job
-
-    outcomes, seconds = compute_job(pickle.loads(job), units)  # noqa: S301 - of the driver
+    outcomes, seconds = pickle.loads(job)(units)  # noqa: S301 - of the driver
     return "done", node, outcomes, seconds, kind()
 
 

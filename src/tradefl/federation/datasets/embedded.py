@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tradefl.errors import MissingExtraError, Parameter
-from tradefl.federation.datasets import Dataset
+from tradefl.federation.datasets.dataset import Dataset
 from tradefl.federation.partition import stratified_split
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.errors import InputError, MissingExtraError, Parameter
-from tradefl.federation.datasets import Dataset
+from tradefl.federation.datasets.dataset import Dataset
 
 SPLITS = ("train", "test")
 ARRAYS = tuple(f"{kind}_{split}" for split in SPLITS for kind in ("x", "y"))

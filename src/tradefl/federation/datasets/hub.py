@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.errors import InputError, MissingExtraError, Parameter
-from tradefl.federation.datasets import Dataset
+from tradefl.federation.datasets.dataset import Dataset
 from tradefl.federation.datasets.files import pixels, stacked
 from tradefl.federation.partition import stratified_split
+from tradefl.federation.telemetry import without_telemetry
 
 PROBE_SECONDS = 5.0
 
@@ -88,15 +88,6 @@ def arrays(
         (where := f"{place}[{i}]", pixels(picture, where)) for i, picture in enumerate(data[image])
     )
     return stacked(placed), np.asarray(data[label][:])
-
-
-def without_telemetry() -> None:
-    """Tell libraries that report their use to their makers not to, unless the user decided.
-
-    They look when they are imported: to be called before.
-    """
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 
 
 def _fetched(name: str, home: Home) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.errors import InputError, Parameter
-from tradefl.federation.models import LocalTraining, Parameters, Shape
+from tradefl.federation.models.model import LocalTraining, Parameters, Shape
 
 # Samples that are converted to floating point at a time.
 CHUNK = 4096

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tradefl.errors import InputError, MissingExtraError, Parameter
-from tradefl.federation.models import Model, Shape
+from tradefl.federation.models.model import Model, Shape
 
 if TYPE_CHECKING:
     import torch

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from tradefl.federation.models import LocalTraining, Parameters, Shape
 from tradefl.federation.models.architectures import build
+from tradefl.federation.models.model import LocalTraining, Parameters, Shape
 
 MOMENTUM = 0.9
 # Samples at a time where no gradient is needed.
