@@ -275,6 +275,34 @@ def test_the_private_file_may_name_the_agreement(three, node):
     assert "--contract: expected the settlement's address: a hash alone" in err
 
 
+def test_a_path_in_the_private_file_is_relative_to_its_folder(three, node, monkeypatch, tmp_path):
+    path = three.folder / "0" / "private.toml"
+    own = load_private(path)
+    for named in ("../agreement.json", str(three.folder / "agreement.json")):
+        write_private(own.model_copy(update={"agreement": named}), path)
+        monkeypatch.chdir(tmp_path / "0")
+        err = refused(three, node, agreement=None, max_deposit=0)
+        assert "--max-deposit: University A would deposit" in err
+    # What the command line names is relative to the working directory, as every path there.
+    monkeypatch.chdir(tmp_path)
+    assert "--max-deposit" in refused(three, node, agreement="agreement.json", max_deposit=0)
+
+
+def test_a_hash_as_people_write_it(three, node):
+    digits = three.agreement.hash[2:]
+    for written in (digits, digits.upper(), "0X" + digits.upper()):
+        assert "--max-deposit" in refused(three, node, agreement=written, max_deposit=0)
+    assert "--agreement: expected a consortium file" in refused(three, node, agreement="")
+
+
+def test_a_document_that_lacks_a_field(three, node):
+    path = three.folder / "less.json"
+    document = json.loads((three.folder / "agreement.json").read_text())
+    for field, what in (("hash", "got none"), ("annex", "it has no 'annex'")):
+        path.write_text(json.dumps({key: document[key] for key in document if key != field}))
+        assert what in refused(three, node, agreement=path)
+
+
 def test_a_deposit_above_the_cap_is_not_made(three, node):
     bond = three.agreement.bonds[0]
     err = refused(three, node, max_deposit=bond - 1)

@@ -187,6 +187,18 @@ def test_two_processes_with_the_same_keys_at_once(node, consortium):
         assert ran.json["phase"] == "settled"
 
 
+def test_an_organization_whose_name_is_all(node, consortium):
+    """Then the word does not say who acts: everybody, or it."""
+    path = consortium()
+    path.write_text(path.read_text().replace('"Beta"', '"all"'))
+    key_file(path.parent / "keys-Alpha", "beta", KEYS["Beta"])
+    ran = settle(node, path, "Alpha", *ALL)
+    assert (ran.code, ran.out) == (2, "")
+    assert "--organization: an organization has the name 'all'" in ran.err
+    assert node.height == 0
+    assert settle(node, path, "Beta").code == 1  # its key alone says who acts
+
+
 # --- passwords ----------------------------------------------------------------------------------
 
 

@@ -34,6 +34,7 @@ from tradefl.game import InvalidGameError
 from tradefl.settlement.agreed import AgreedGame, public_terms
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.arithmetic import rounded
+from tradefl.settlement.ethereum import parsed_hash
 
 Array = npt.NDArray[np.float64]
 
@@ -56,6 +57,12 @@ class PrivateFigures(Section):
     joining_cost: NonNegative = 0.0  # payoff, once
     capacitance: NonNegative | None = None  # kappa_i; default: the agreement's
     agreement: Name | None = None  # a consortium file, an agreement document, or its hash
+
+    def agreement_from(self, folder: Path) -> str | None:
+        """Return what is agreed; a relative path is relative to the folder of this file."""
+        if self.agreement is None or parsed_hash(self.agreement) is not None:
+            return self.agreement
+        return str(folder / self.agreement)
 
 
 def load_private(path: Path) -> PrivateFigures:

@@ -135,7 +135,7 @@ def joined(
         A parameter is missing or wrong, the key is not there, or the agreement is another.
     """
     private = load_private(file)
-    source = private.agreement if agreement is None else agreement
+    source = private.agreement_from(file.parent) if agreement is None else agreement
     if source is None:
         raise InputError.at(
             Parameter("agreement"),

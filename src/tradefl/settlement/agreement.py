@@ -225,14 +225,18 @@ class Agreement:
             raise InputError(
                 Problem(f"{place}: {problem.place}", problem.message) for problem in error.problems
             ) from None
+        except KeyError as error:
+            what = f"is not a {SCHEMA} document of this version: it has no {str(error)[:80]}"
+            raise InputError.at(place, what) from None
         except wrong as error:
             what = f"is not a {SCHEMA} document of this version: {type(error).__name__}"
             raise InputError.at(place, f"{what}: {' '.join(str(error).split())[:120]}") from None
-        if document.get("hash") != own:
+        if str(document.get("hash")).lower() != own:
+            got = f"{str(document['hash'])[:80]!r}" if "hash" in document else "none"
             raise InputError.at(
                 f"{place}: hash",
-                f"expected {own}, which is the hash of the document's figures, got "
-                f"{str(document.get('hash'))[:80]!r}; ask its sender for the unchanged document",
+                f"expected {own}, which is the hash of the document's figures, got {got}; ask its "
+                "sender for the unchanged document",
             )
         return agreement
 

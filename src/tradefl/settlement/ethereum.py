@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tradefl.errors import InputError, MissingExtraError
 
 ZERO_ADDRESS = "0x" + 40 * "0"
@@ -50,3 +52,10 @@ def parsed_address(place: str, address: str) -> str:
         what = "its capitals do not fit its digits (EIP-55), so one of them is a typing error"
         raise InputError.at(place, f"{what}: {address}")
     return account
+
+
+def parsed_hash(text: str) -> str | None:
+    """Return a hash of 32 bytes that somebody typed, as ``0x...``; ``None`` if it is not one."""
+    if re.fullmatch(r"(0[xX])?[0-9a-fA-F]{64}", text):
+        return "0x" + text[-64:].lower()
+    return None

@@ -8,7 +8,6 @@ that the agreement names.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from tradefl.settlement.addresses import default_factory, factory_deployer_key
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import Chain, KeySigner, Receipt, StateChangedError
 from tradefl.settlement.contract import ChainError, Phase, RevertedError, encoded_call, runs
-from tradefl.settlement.ethereum import checksum
+from tradefl.settlement.ethereum import checksum, parsed_hash
 from tradefl.settlement.settle import MAX_ATTEMPTS, PATIENCE, is_derived, published_agreement
 from tradefl.settlement.state import read_phase
 
@@ -61,8 +60,8 @@ def pinned(source: str, chain_id: int | None = None) -> Pin:
     Parameters
     ----------
     source
-        A consortium file (TOML), a ``tradefl/agreement/1`` document (JSON), or ``0x`` and 64
-        digits.
+        A consortium file (TOML), a ``tradefl/agreement/1`` document (JSON), or a hash: 64
+        hexadecimal digits, with or without ``0x``.
     chain_id
         The chain where a consortium file names none.
 
@@ -71,8 +70,12 @@ def pinned(source: str, chain_id: int | None = None) -> Pin:
     InputError
         It is none of these, or the file does not say everybody's account.
     """
-    if re.fullmatch(r"0x[0-9a-fA-F]{64}", source):
-        return Pin(source.lower(), None, "the hash")
+    named = parsed_hash(source)
+    if named is not None:
+        return Pin(named, None, "the hash")
+    if not source:
+        what = "expected a consortium file, an agreement document or a hash, got nothing"
+        raise InputError.at(Parameter("agreement"), what)
     path = Path(source)
     if path.suffix == ".json":
         agreement = Agreement.from_document(read_json(path), path)
@@ -166,7 +169,8 @@ def acting(
     Raises
     ------
     InputError
-        A name is unknown, its key is missing, or several keys are here and none is named.
+        A name is unknown, its key is missing, ``all`` is the name of an organization, or several
+        keys are here and none is named.
     """
     accounts = dict(zip(agreement.names, agreement.addresses, strict=True))
     here = [name for name, account in accounts.items() if account in available]
@@ -178,7 +182,11 @@ def acting(
                 f"shall act, or '{ALL}'",
             )
         return [accounts[name] for name in here]
-    if ALL in named and ALL not in accounts:
+    if ALL in named:
+        if ALL in accounts:
+            what = f"an organization has the name '{ALL}', so it does not say who acts; keep the "
+            what += "keys of each in a folder of its own, and name nobody"
+            raise InputError.at(Parameter("organizations"), what)
         return [accounts[name] for name in here]
     for name in named:
         if name not in accounts:
@@ -417,8 +425,8 @@ def require_settlement(chain: Chain, agreement: Agreement, contract: str) -> Non
 def _foreign(chain: Chain, address: str, what: str) -> ChainError:
     return ChainError(
         chain.place,
-        f"shows {what} at {address}, where the agreement's contract must be; nothing was signed. "
-        "Use another node",
+        f"shows {what} at {address}, where the agreement's contract must be; no deposit was "
+        "signed. Use another node",
     )
 
 

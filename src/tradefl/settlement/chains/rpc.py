@@ -409,8 +409,8 @@ class RpcChain(Chain):
             others = self.nodes[0].place
         raise DisagreementError(
             self.nodes[odd].place,
-            f"differs from {others} in {what}; one of them is wrong. Nothing was sent; find out "
-            "which, and leave it out",
+            f"differs from {others} in {what}; one of them is wrong. Nothing more is sent; find "
+            "out which, and leave it out",
         )
 
     # --- writing ---------------------------------------------------------------------------------
