@@ -461,7 +461,7 @@ def test_the_rule_in_force_is_the_one_in_words(three):
         assert words not in efficient
     for words in (
         "everybody is paid what its data is worth to the others, as far as",
-        "phi_i stands",
+        "phi_i takes the place",
     ):
         assert words in efficient
     assert "This rule pays for data alone" in efficient

@@ -370,7 +370,7 @@ def compare(
     if short > ROUNDING * float(efficient.certificate.payoff_scale.sum()):
         remarks.append(
             f"the efficient rule's equilibrium is {short:.6g} below the optimum: if figures have "
-            "changed since it was designed, design it anew"
+            "changed since it was designed, design it again"
         )
     rows = [Outcome(*one, optimum=optimum, without=without) for one in found]
     losers = rows[-1].losers
@@ -387,7 +387,7 @@ def compare(
     if given and losers and not against_alone:
         remarks.append(
             f"{losers:,} of {game.size:,} organizations lose under the efficient rule of the file, "
-            "which is designed to leave no loser: if figures have changed since, design it anew"
+            "which is designed to leave no loser: if figures have changed since, design it again"
         )
     if without.social_welfare <= 0.0:
         remarks.append(

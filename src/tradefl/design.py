@@ -656,9 +656,9 @@ def _least_cash(surplus: Array) -> tuple[tuple[int, int, float], ...]:
 
         min sum x_ij   subject to   sum_i x_ij >= -surplus_j,   sum_j x_ij <= surplus_i,   x >= 0.
 
-    Whoever lacks something must receive that much, so no sum is smaller than that of all that is
-    lacking; filling one after another from one after another pays no more, to the last bit, with
-    fewer payments than there are organizations.
+    An organization that lacks something must receive that much, so no sum is smaller than that of
+    all that is lacking; filling one after another from one after another pays no more, to the last
+    bit, with fewer payments than there are organizations.
     """
     givers = [(int(i), float(surplus[i])) for i in np.flatnonzero(surplus > 0.0)]
     payments = []

@@ -101,7 +101,7 @@ class Run(Shown):
         return self.document().to_dict()
 
     def document(self) -> RunDocument:
-        """Return the JSON document ``tradefl/run/1``; without a settlement where there is none."""
+        """Return the JSON document ``tradefl/run/1``, without a settlement if none was made."""
         return RunDocument(
             document="tradefl/run/1",
             consortium=self.consortium.name,

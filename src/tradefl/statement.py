@@ -53,7 +53,7 @@ class Line:
     section
         ``revenue``, ``overhead``, ``damage`` or ``redistribution``.
     equation
-        Where the calculation stands in the paper; ``added`` for costs that the paper does not have.
+        Equation of the paper; ``added`` for costs that the paper does not have.
     item
         What the line is for.
     counterparty
@@ -268,7 +268,7 @@ def statement(
     KeyError
         There is no organization of that name.
     IndexError
-        There is none of that index.
+        No organization has that index.
     """
     i = game.index_of(organization) if isinstance(organization, str) else organization
     if not 0 <= i < game.size:
@@ -381,8 +381,8 @@ def _value(node: ast.expr) -> Decimal:
 class Figures:
     """What follows from a profile and is printed before it enters the lines of statements.
 
-    Everything is rounded to the 15 digits that are printed, so that whoever starts from the printed
-    numbers gets the printed results.
+    Everything is rounded to the 15 digits that are printed, so that a reader who starts from the
+    printed numbers gets the printed results.
 
     Parameters
     ----------

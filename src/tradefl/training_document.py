@@ -1,8 +1,9 @@
 """A training document checked against itself and against the consortium that it is settled for.
 
-Payment follows ``measured_fraction``. Whoever reads the document (settle, attest, explain, report)
-computes it again from the entries, round by round, and refuses a document that contradicts itself.
-Documents of earlier versions have other words for outcomes and fewer fields; they are read too.
+Payment follows ``measured_fraction``. Every reader of the document (settle, attest, explain,
+report) computes it again from the entries, round by round, and refuses a document that contradicts
+itself. Documents of earlier versions have other words for outcomes and fewer fields; they are read
+too.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class Tuning(Shown):
         Every gamma that was tried, ascending.
     largest_individually_rational
         The largest gamma at which nobody's payoff is negative, among those tried and to the
-        search's precision; ``inf`` if the largest tried is one, ``None`` if there is none.
+        search's precision; ``inf`` if the largest tried is one, ``None`` if no gamma is.
     individual_rationality
         Whether participation was demanded of gamma*.
     participation

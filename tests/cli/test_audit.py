@@ -87,4 +87,4 @@ def test_a_report_that_stands_is_not_passed_over(node, tmp_path):
     ran = run("settle", path, "--rpc", node.url, "--profile", profile)
     assert ran.code == 0
     assert f"note: {NAMES[0]}: d = " in ran.err
-    assert "stands on the chain, not 62,500,000 ppb" in ran.err
+    assert "is on the chain, not 62,500,000 ppb" in ran.err

@@ -187,7 +187,7 @@ def test_an_unknown_organization_gets_a_suggestion(tmp_path):
 def test_json_and_markdown_at_once_are_refused(tmp_path):
     ran = run("explain", save(tmp_path, document()), "--json", "--markdown")
     assert (ran.code, ran.out) == (2, "")
-    assert ran.err == "error: --markdown: cannot stand beside --json\n"
+    assert ran.err == "error: --markdown: cannot be combined with --json\n"
 
 
 def test_statements_of_more_than_a_thousand_are_refused_but_one_is_not(tmp_path):

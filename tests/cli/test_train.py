@@ -156,7 +156,7 @@ def test_explain_itemizes_what_is_settled(trained: tuple[Path, Ran]) -> None:
         (["-o", "nowhere/training.json"], "nowhere/training.json", "no such folder"),
         (["-o", "."], ".", "is a folder"),
         (["--device", "tpu"], "--device", "tpu"),
-        (["--attestations", "a.json"], "--output", "is needed"),
+        (["--attestations", "a.json"], "--output", "is required"),
         (["--keystore", "keys"], "--keystore", "needs --attestations"),
     ],
 )

@@ -411,7 +411,7 @@ def test_a_pair_that_is_none(tmp_path, pair, what):
             "default",
             "cannot be combined with within_sector",
         ),
-        ({"across_sectors": 0.1}, "within_sector", "is missing beside across_sectors"),
+        ({"across_sectors": 0.1}, "within_sector", "is required with across_sectors"),
         ({"matrix_file": "m.csv", "pairs": []}, "pairs", "cannot be combined with matrix_file"),
         (
             {"matrix_file": "m.csv", "default": 0.1},

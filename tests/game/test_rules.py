@@ -294,7 +294,7 @@ STRAIGHT = Schedule([0.0, 1.0], [0.0, 1.0])
         (((STRAIGHT,) * 2, [0.0, 0.0], ((0, 1, np.inf),)), "extra: expected two organizations"),
         (
             ((STRAIGHT,) * 2, [0.0, 0.0], ((0, 1, 1.0), (1, 0, 1.0))),
-            r"extra: the pair \(1, 0\) stands twice",
+            r"extra: the pair \(1, 0\) occurs twice",
         ),
     ],
 )

@@ -76,7 +76,7 @@ def test_with_no_report_everything_but_the_reports_is_done(node, consortium):
     assert "contributionSubmit" not in calls
     ran = settle(node, path, "Alpha", "--no-report", "--profile", path.parent / "any.json")
     assert ran.code == 2
-    assert "cannot stand beside --no-report" in ran.err
+    assert "cannot be combined with --no-report" in ran.err
 
 
 def senders(node, document):

@@ -298,7 +298,7 @@ def test_a_solution_and_a_training_document_can_be_settled(tmp_path, key):
         ({"cpu_hz": 1.5e9}, "Alpha: cpu_hz", "expected one of 1e+09, 2e+09, 3e+09"),
         ({"cpu_hz": "fast"}, "Alpha: cpu_hz", "expected a number >= 0"),
         ({"name": "Alhpa"}, "organizations[0].name", "did you mean 'Alpha'?"),
-        ({"name": "Beta"}, "organizations", "'Beta' stands twice"),
+        ({"name": "Beta"}, "organizations", "'Beta' occurs twice"),
     ],
 )
 def test_a_wrong_profile_is_refused_with_its_place(tmp_path, change, place, what):

@@ -187,7 +187,7 @@ def test_an_organization_that_is_not_in_the_consortium(problems):
 def test_an_organization_that_stands_twice(problems):
     entries = [entry("Alpha"), entry("Beta"), entry("Alpha")]
     assert problems({"organizations": entries}) == [
-        "profile.json: organizations: 'Alpha' stands twice"
+        "profile.json: organizations: 'Alpha' occurs twice"
     ]
 
 

@@ -23,7 +23,7 @@ STEPS: Mapping[str, str] = {
     "payoff": "#757575",
 }
 NET = {"receives": "#0072B2", "pays": "#D55E00", "neither": "#757575"}
-UPRIGHT_NAMES = 16  # around a circle; more would stand on each other
+UPRIGHT_NAMES = 16  # around a circle; more would overlap
 LABEL_PIXELS = 140  # of a name; a longer one ends in an ellipsis
 
 
@@ -114,7 +114,7 @@ def payoff_waterfall(
         With the columns ``organization``, ``step`` (in order; a name of :data:`STEPS`),
         ``start``, ``end`` and ``label`` (the text at the bar's end).
     columns
-        Waterfalls beside each other.
+        Waterfalls next to each other.
     y_title, title
         Texts.
     """
@@ -159,7 +159,7 @@ def payment_network(
         Text above.
     """
     count = max(len(net), 1)
-    # Then names stand like the spokes of a wheel, which needs room above and below.
+    # Then names are set like the spokes of a wheel, which needs room above and below.
     crowded = count > UPRIGHT_NAMES
     places = {}
     nodes: list[dict[str, Any]] = []
@@ -217,7 +217,7 @@ def payment_network(
                 tooltip=tooltip,
             )
         )
-    # Not a data frame: Altair would look through it anew for every layer, which takes longer than
+    # Not a data frame: Altair would look through it again for every layer, which takes longer than
     # all the rest.
     points = alt.Chart(alt.InlineData(values=nodes))
     layers.append(

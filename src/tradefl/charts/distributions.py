@@ -131,7 +131,7 @@ def marked(
     chart
         The chart.
     values
-        A name for each value; it stands at the end of the line.
+        A name for each value, shown at the end of the line.
     axis
         ``x`` or ``y``.
     """

@@ -206,7 +206,7 @@ def heat_map(
 
 
 def panels(charts: Sequence[Any], *, columns: int = 2) -> alt.ConcatChart:
-    """Return several charts beside and below each other."""
+    """Return several charts next to and below each other."""
     shown: alt.ConcatChart = alt.concat(*charts, columns=columns)
     own: Any = dict.fromkeys(("color", "shape", "strokeDash"), "independent")
     return cast(alt.ConcatChart, shown.resolve_scale(**own))

@@ -119,7 +119,7 @@ def agreement(
             ("D_min", f"{signed.min_data_ppb:,} ppb"),
             ("exchange rate", f"{signed.wei_per_payoff:,} wei for one unit of payoff"),
             ("verifier", document["verifier"] or "none: reports are taken as they come"),
-            ("arbiter", document["arbiter"] or "none: reports stand"),
+            ("arbiter", document["arbiter"] or "none: reports are final"),
             (
                 "windows",
                 f"join {signed.join_seconds:,} s, report {signed.report_seconds:,} s, "

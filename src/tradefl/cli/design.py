@@ -274,7 +274,7 @@ def print_proof(proof: Proof, found: Design) -> None:
                 "holds",
                 "ex post: if the others are honest, no report from the menu gains, whatever the "
                 "true figures in the menus"
-                + ("; for costs after any contribution of one's own too" if exact else ""),
+                + ("; for costs also after any contribution of your own" if exact else ""),
             ),
             ("does not cover", "figures that are not reported, and organizations that collude"),
             *([("ironed", f"{len(proof.ironed)} menu points dropped")] if proof.ironed else []),

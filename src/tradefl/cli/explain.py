@@ -66,7 +66,7 @@ def explain(
     Example: tradefl explain examples/drug_discovery.toml --organization Alpha
     """
     if as_json and markdown:
-        raise InputError.at("--markdown", "cannot stand beside --json")
+        raise InputError.at("--markdown", "cannot be combined with --json")
     with progress(f"solving {file}"):
         consortium = load(file)
         who = _chosen(consortium.names, organization, str(file))

@@ -91,7 +91,7 @@ def fit_accuracy(
         Option(
             "--output",
             "-o",
-            help="Write the consortium here, with the measured section; its points beside it.",
+            help="Write the consortium here, with the measured section; its points go next to it.",
         ),
     ] = None,
     as_json: Json = False,

@@ -64,7 +64,7 @@ def node(
 
     It deposits the bond of the agreement that you name, and of no other; it answers with its best
     response in its turns, and submits its contribution. Stopped or killed, the same command goes
-    on from where the chain stands.
+    on from the state of the chain.
 
     Example: tradefl node --organization alpha.toml --agreement consortium.toml
     --rpc http://127.0.0.1:8545 --keystore alpha
@@ -106,7 +106,7 @@ def node(
         with status(who) as show:
             ended = agent.negotiate(Watcher(show, tell, log))
     except KeyboardInterrupt:
-        say(f"{who}: stopped; the same command goes on from where the chain stands")
+        say(f"{who}: stopped; the same command continues from the state of the chain")
         raise click.exceptions.Exit(INTERRUPTED) from None
     if not ended:
         note(f"{who}: cancelled: not everybody joined in time; the deposit is back")

@@ -26,7 +26,7 @@ from tradefl.errors import InputError
 def rule(
     file: File,
     report: Annotated[str, Option("--report", help="Whose report, by name.", show_default=False)],
-    uphold: Annotated[bool, Option("--uphold", help="The report stands.")] = False,
+    uphold: Annotated[bool, Option("--uphold", help="Confirm the report.")] = False,
     strike: Annotated[bool, Option("--strike", help="The report counts as silence.")] = False,
     data: Annotated[
         float | None,

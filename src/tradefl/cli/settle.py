@@ -159,14 +159,14 @@ def settle(
         },
     )
     if profile is not None and not report:
-        raise InputError.at("--profile", "cannot stand beside --no-report")
+        raise InputError.at("--profile", "cannot be combined with --no-report")
     if password_file is not None and keystore is None:
         raise InputError.at("--password-file", "needs --keystore")
     if output is not None:
         require_writable(output)
     require_distinct({"FILE": file, "--profile": profile, "--output": output})
     if keystore is not None and accounts is not None:
-        raise InputError.at("--accounts", "cannot stand beside --keystore")
+        raise InputError.at("--accounts", "cannot be combined with --keystore")
     if contract is not None:
         contract = parsed_address("--contract", contract)
     with status(f"settling {file}") as show:
@@ -266,7 +266,7 @@ def _finished(settlement: Settlement, state: State) -> bool:
         note(f"cancelled: {why}; the deposits go back")
         return False
     note(_waiting(settlement, deadline(settlement.agreement, state), state))
-    note("run the same command again: it continues from where the chain stands")
+    note("run the same command again: it continues from the state of the chain")
     return False
 
 

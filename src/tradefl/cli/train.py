@@ -142,7 +142,7 @@ def train(
         Path | None,
         Option(
             "--checkpoint",
-            help="Where the state after each round goes; beside the output if there is one.",
+            help="File for the state after each round; default: next to the output.",
         ),
     ] = None,
     resume: Annotated[
@@ -192,7 +192,7 @@ def train(
     }
     for option, value in signing.items():
         if attestations is not None and value is None:
-            raise InputError.at(option, "is needed beside --attestations")
+            raise InputError.at(option, "is required with --attestations")
         if attestations is None and value is not None and option != "--output":
             raise InputError.at(option, "needs --attestations")
     plan = plan_of(

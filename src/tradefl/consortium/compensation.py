@@ -30,7 +30,7 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
     ------
     InputError
         With every problem found: somebody has no schedule or no constant, or a name is not one
-        of the organizations, a schedule is none, or a pair is malformed or stands twice.
+        of the organizations, a schedule is invalid, or a pair is malformed or occurs twice.
     """
     problems = [
         *_misnamed(section.schedules, names, f"{file}: compensation.schedules"),
@@ -50,7 +50,7 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
     for name in names:
         points = section.schedules.get(name)
         if points is None:
-            continue  # told above
+            continue  # reported above
         try:
             shares, values = zip(*points, strict=True) if points else ((), ())
             schedules.append(Schedule(shares, values))  # type: ignore[arg-type]
@@ -74,7 +74,7 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
 
 
 def require_moderate(rule: EfficientRule, game: CoopetitionGame, file: str) -> None:
-    """Require of constants that payoffs keep their digits beside them.
+    """Require constants so small that payoffs keep their digits.
 
     Raises
     ------

@@ -70,7 +70,7 @@ def section_problems(section: CompetitionSection, file: str) -> list[Problem]:
         )
     if section.across_sectors is not None and section.within_sector is None:
         problems.append(
-            Problem(f"{file}: competition.within_sector", "is missing beside across_sectors")
+            Problem(f"{file}: competition.within_sector", "is required with across_sectors")
         )
     return problems
 
@@ -130,7 +130,7 @@ def rescaling(rho: Competition, profitability: Array) -> float:
     if np.all(profitability - rivals > 0.0):
         return 1.0
     some = rivals > 0.0
-    with np.errstate(over="ignore"):  # whoever hardly competes needs no shrinking
+    with np.errstate(over="ignore"):  # organizations that hardly compete need no shrinking
         return float((1.0 - RESCALE_MARGIN) * np.min(profitability[some] / rivals[some]))
 
 
@@ -284,7 +284,7 @@ def matrix_csv(matrix: Array) -> bytes:
 def _order(
     path: Path, header: Sequence[str], column: Sequence[str], names: Sequence[str]
 ) -> tuple[list[int], list[int]]:
-    """Return in which row, and in which column, of a labelled matrix each organization stands."""
+    """Return the row and the column of each organization in a labelled matrix."""
     known = set(names)
     labelled = (("row 1", header), ("column 1", column))
     if not 2 * sum(name in known for name in header) >= len(header):

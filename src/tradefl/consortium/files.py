@@ -33,7 +33,7 @@ def atomic_write(
         Where to write, and what.
     private
         The content holds figures that rivals would like to read: only the owner may read a new
-        file. Whoever opens an existing one to others has decided that.
+        file. An existing file keeps its mode: its owner has decided who may read it.
     secret
         The content is a key: only the owner may read the file, whatever mode it had.
 

@@ -1,6 +1,6 @@
 """Parquet tables of partners: their size is known before a value is read.
 
-A Parquet file of two megabytes may stand for gigabytes: runs of equal values cost nothing, pages
+A Parquet file of two megabytes may hold gigabytes: runs of equal values cost nothing, pages
 are compressed, a text in the dictionary is repeated by its number. What the file says of itself at
 its end need not be true, so the header of every page is looked at as well: the reader allocates
 what the page headers say.

@@ -51,7 +51,8 @@ KEYS = (
 )
 
 
-# Folders, separated as in PATH, whose tables a consortium file may name besides its own folder's.
+# Folders, separated as in PATH, whose tables a consortium file may name in addition to its own
+# folder's.
 ALLOW_PATH = "TRADEFL_ALLOW_PATH"
 
 Folder = str | os.PathLike[str]
@@ -336,7 +337,7 @@ class _Reader:
     def _attempt(self, read: Callable[[], T], key: str = "") -> T | None:
         """Return what ``read`` returns; keep its problems with the others if it fails.
 
-        What is wrong with a whole file is also told by the ``key`` that refers to it.
+        What is wrong with a whole file is also reported under the ``key`` that refers to it.
         """
         try:
             return read()

@@ -1,6 +1,6 @@
 """The consortium file, section by section: names, units, ranges, defaults.
 
-The ranges stand here and nowhere else; tables of organizations in CSV or Parquet are held
+The ranges are here and nowhere else; tables of organizations in CSV or Parquet are held
 to those of :class:`Organization` too.
 """
 
@@ -76,7 +76,7 @@ Points = Annotated[list[Point], FailFast()]
 class Section(BaseModel):
     """A table of the file: no unknown keys, no conversions, no NaN or infinity."""
 
-    # Models are built when first used: whoever builds a whole file builds each of them once.
+    # Models are built when first used: building a whole file builds each of them once.
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True
     )
@@ -229,7 +229,7 @@ class Truthful(Section):
 class Compensation(Section):
     """``[compensation]``: the efficient rule's figures, as ``tradefl design`` writes them."""
 
-    target: Name | None = None  # what the constants are for; told, not computed with
+    target: Name | None = None  # what the constants are for; shown, not computed with
     constants: Annotated[dict[str, float], BeforeValidator(_by_name)]  # k_i by name, payoff
     pairs: list[Any] = Field(default_factory=list)  # [receiver, payer, amount], payoff
     schedules: Annotated[

@@ -4,7 +4,7 @@ Spreadsheets write CSV in many ways: other separators, decimal commas, thousands
 ``sep=;``, rows and columns that are wholly empty, an index column. What can be read in one way
 only is read; anything else is one error that names the line, the column and what to do.
 
-The text of a file is data of whoever wrote it. An error quotes a cell only under a heading that was
+The text of a file is its author's data. An error quotes a cell only under a heading that was
 recognized, so that a file that is not a table of ours is not printed.
 """
 

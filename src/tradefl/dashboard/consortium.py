@@ -16,7 +16,7 @@ from tradefl.report import frames
 from tradefl.report import report as html_report
 
 EDITOR = "organizations"
-# A table of no more rows stands whole; of a longer one some rows are scrolled out of sight.
+# A table of no more rows is shown whole; a longer one scrolls.
 WHOLE_ROWS = 20
 ROW_HEIGHT, BORDER = 35, 2  # px
 HELP = {
@@ -97,7 +97,7 @@ def _editor() -> None:
 
 
 def _aside(place: DeltaGenerator, notes: list[str]) -> None:
-    """Show what is wrong with each row beside it, on the same line."""
+    """Show what is wrong with each row next to it, on the same line."""
     place.dataframe(
         pd.DataFrame({"what is wrong": notes}),
         key="beside",

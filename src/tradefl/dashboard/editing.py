@@ -1,6 +1,6 @@
 """A consortium as a table that can be edited, and back, with the errors of its file.
 
-The rules of a consortium file stand in :mod:`tradefl.consortium`. What was edited is written as
+The rules of a consortium file are in :mod:`tradefl.consortium`. The edited table is written as
 such a file and read again, so the console can neither accept nor refuse anything else.
 """
 

@@ -23,7 +23,7 @@ from tradefl.report.proof import STATUS, certificate_section
 from tradefl.solvers import METHODS, Solution
 
 WATERFALLS = 12
-WIDTH_OF_METHODS = 720  # their names stand beside each other
+WIDTH_OF_METHODS = 720  # their names are next to each other
 # Methods that answer at once for many organizations.
 FAST = ("exact", "dbr")
 LARGE = 100

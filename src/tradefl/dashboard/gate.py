@@ -46,7 +46,7 @@ def hosts_of(address: str, allowed: Iterable[str] = ()) -> frozenset[str]:
     """Return the names under which a console that serves an address may be asked.
 
     An address of this machine alone has the names of the loopback. One that other machines reach
-    has itself and this machine's name. One that stands for all addresses has both.
+    has itself and this machine's name. A wildcard address has both.
 
     Parameters
     ----------

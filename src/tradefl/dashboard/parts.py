@@ -94,7 +94,7 @@ def show_section(section: Section, charts: Charts | None = None, *, heading: boo
 
 
 def show_facts(facts: Sequence[tuple[str, str, str, str]]) -> None:
-    """Show numbers beside each other: name, value, equation, meaning; long values as lines."""
+    """Show numbers next to each other: name, value, equation, meaning; long values as lines."""
     lines = [one for one in facts if len(one[1]) > LONGEST_METRIC]
     facts = [one for one in facts if one not in lines]
     for start in range(0, len(facts), 4):

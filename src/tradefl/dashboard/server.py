@@ -45,7 +45,8 @@ def serve(
     host, port
         The address to serve.
     allow_hosts
-        Names of hosts, besides the address's own, under which browsers may ask for the console.
+        Names of hosts, in addition to the address's own, under which browsers may ask for the
+        console.
     open_browser
         Whether to open a browser on it.
 

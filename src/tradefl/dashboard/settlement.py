@@ -114,7 +114,7 @@ def settled(consortium: Consortium, solution: Solution) -> SettlementDocument:
 
 @dataclasses.dataclass(frozen=True)
 class OnChain:
-    """What a settlement's contract holds and has told.
+    """What a settlement's contract holds and has reported.
 
     ``agreement`` is ``None`` while its parts are not all published, ``state`` then too.
     """
@@ -158,12 +158,13 @@ def _browser() -> None:
 
 
 def read_off(url: str, contract: str, first_block: int, consortium: Consortium | None) -> OnChain:
-    """Return where a settlement stands, what has happened in it, and whether it agrees.
+    """Return the state of a settlement, its events, and whether it agrees.
 
     Raises
     ------
     InputError
-        The address is none, the node does not answer, or there is no settlement of ours.
+        The address is invalid, the node does not answer, or the contract is not a TradeFL
+        settlement.
     """
     from tradefl.settlement.agreement import settlement_extra
 

@@ -57,7 +57,7 @@ def choices() -> state.Choices:
 
 
 def _follow(consortium: Consortium, terms: Terms) -> None:
-    """Set the sliders that stand at the file's terms, or where they have no place any more.
+    """Set the sliders that show the file's terms, or whose value is no longer in range.
 
     Those of the file may have changed; sliders that were moved stay.
     """
@@ -81,7 +81,7 @@ def reset() -> None:
 
 
 def use_gamma(gamma: float) -> None:
-    """Set the slider of gamma to a value of one's own."""
+    """Set the slider of gamma to a value of your own."""
     st.session_state[EXTRA_GAMMA] = gamma
     st.session_state[GAMMA] = gamma
 

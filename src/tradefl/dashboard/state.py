@@ -34,7 +34,7 @@ SHOWN, SEEN = "_shown", "_seen"
 
 @dataclasses.dataclass(frozen=True)
 class Choices:
-    """What stands in the sidebar."""
+    """The content of the sidebar."""
 
     method: str
     terms: Terms
@@ -140,7 +140,7 @@ def base() -> Consortium:
 
 
 def table() -> pd.DataFrame:
-    """Return the table as it stands, with its errors."""
+    """Return the present table, with its errors."""
     if TABLE not in st.session_state:
         st.session_state[TABLE] = table_of(original())
     found: pd.DataFrame = st.session_state[TABLE]

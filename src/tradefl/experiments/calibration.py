@@ -269,8 +269,8 @@ def chart(summed: pd.DataFrame) -> alt.ConcatChart:
         .properties(width=230, height=170)
         for name, bounds in BOUNDS.items()
     ]
-    beside: alt.ConcatChart = alt.concat(*small, columns=3)
-    return beside.properties(title="How far the paper's numbers determine what it leaves out")
+    panels: alt.ConcatChart = alt.concat(*small, columns=3)
+    return panels.properties(title="How far the paper's numbers determine what it leaves out")
 
 
 UNITS = {

@@ -19,7 +19,7 @@ GAMMA_STAR = 5.12e-9
 SECTORS = 3
 ACROSS = 0.2
 INTENSITY_SPREAD = 0.2  # of the logarithms of the intensities
-# After so many draws of profitabilities without z > 0 there is none worth waiting for.
+# After so many draws of profitabilities without z > 0 no further one is worth waiting for.
 DRAWS = 100_000
 
 

@@ -1,6 +1,6 @@
 """Fig. 12, the accuracy: of the model trained on each scheme's contributions, over gamma.
 
-The paper shows accuracy beside the total data contributed, which :mod:`.fig12` has. Under TOS and
+The paper shows accuracy next to the total data contributed, which :mod:`.fig12` has. Under TOS and
 WPR contributions do not depend on gamma, so their trainings are those of Fig. 15, as are those of
 every scheme at gamma*. Where DBR and GCA contribute all data, their training is that of TOS.
 """

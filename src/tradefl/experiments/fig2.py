@@ -105,7 +105,7 @@ def gained(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def fit_of(points: pd.DataFrame) -> tuple[Fit | None, str]:
-    """Return the concave curve through points, or why there is none."""
+    """Return the concave curve through points, or why they have no such curve."""
     from tradefl.federation.fitting import fit_accuracy
 
     try:

@@ -44,7 +44,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def chart(summed: pd.DataFrame) -> alt.ConcatChart:
-    """Return a bar a scheme, and a point a scheme beside DBR."""
+    """Return a bar for each scheme, and a point for each scheme next to DBR."""
     absolute, relative = (part for _, part in summed.groupby("unit", sort=False))
     return panels(
         [

@@ -122,7 +122,7 @@ class Figure:
         What the rows of all units say of the paper's claims.
     sources
         The packages and modules of :mod:`tradefl` that the rows depend on: when one of them
-        changes, rows that were kept are computed anew.
+        changes, rows that were kept are computed again.
     """
 
     name: str

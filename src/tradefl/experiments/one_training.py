@@ -1,7 +1,7 @@
 """One training: the work of the training figures.
 
 A module of its own: trainings that are kept depend on it, so that what they are chosen for, and how
-they are shown, can change without training anew.
+they are shown, can change without another training.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pandas as pd
 
 from tradefl.errors import MissingExtraError
 
-# What the numbers depend on besides. Contributions are arguments, so the game is not of it.
+# What else the numbers depend on. Contributions are arguments, so the game is not part of it.
 SOURCES = tuple(
     f"tradefl.federation.{name}"
     for name in (

@@ -20,9 +20,9 @@ mu                     log-uniform on [0.01, 0.09]; above that hardly any draw h
 
 Omega is counted in Gbit, without which data never matters (E9). The range of gamma is that of
 :mod:`.gamma_sweep`, up to the largest the text names. Claims at gamma* are read twice: at the
-paper's 5.12e-9, and at the sample's own gamma of highest welfare. CGBD stands for the certified
+paper's 5.12e-9, and at the sample's own gamma of highest welfare. CGBD represents the certified
 maximum of the potential, by the exact method: what CGBD reaches with valid cuts (E5). Samples
-without a game, or in which a scheme has nothing to play, are counted and told.
+without a game, or in which a scheme has nothing to play, are counted and reported.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ CLAIMS: Mapping[str, tuple[str, str]] = {
 # These are claims at gamma*, and are read twice.
 AT_GAMMA_STAR = tuple(CLAIMS)[:8]
 OWN = "_own"
-# What may stand against a sample, by a part of the error that says so.
+# Why a sample may be unusable, by a part of the error that says so.
 PROBLEMS = {
     "every z_i > 0": "competition too strong: some z_i <= 0",
     "no feasible level": "no level meets the deadline",

@@ -3,7 +3,8 @@
 Ten organizations hold 1,000 to 2,000 samples each (Table II), in proportion fewer if the data set
 has not so many. Each takes part with the share that a scheme of the game gives it, by the game of
 :mod:`.draws` with the same seed. All schemes of a seed have the same partition, initial model and
-test part; of two schemes, whoever contributes more uses the samples of the other and further ones.
+test part; of two schemes, the one that contributes more uses the samples of the other and further
+ones.
 
 Know before you compare. The paper states no learning rate, epochs or seeds. Its published prototype
 starts from ImageNet weights, resizes images to 128 pixels, takes densenet121 and
@@ -224,7 +225,7 @@ def samples_held(seed: int) -> list[int]:
 def contributions(scheme: str, seed: int, gamma: float = GAMMA_STAR) -> tuple[float, ...]:
     """Return each organization's share of its data under a scheme.
 
-    Rounded far below one sample, so that a solver's last bits are no reason to train anew.
+    Rounded far below one sample, so that a solver's last bits are no reason to train again.
     """
     game = draw(seed, incentive_intensity=gamma)
     profile = solve(game, METHODS[scheme]).profile

@@ -13,8 +13,8 @@ import os as _os
 
 from tradefl.errors import MissingExtraError
 
-# Flower and Ray report on their use unless told otherwise before they are imported. Nothing that
-# rivals do together calls home, unless they want it to.
+# Flower and Ray report on their use unless that is switched off before they are imported. Nothing
+# that rivals do together calls home, unless they want it to.
 _os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 _os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 

@@ -34,7 +34,7 @@ from flwr.serverapp.strategy import (
 from tradefl.errors import InputError, Parameter
 from tradefl.federation.grid import quiet
 
-# As many hostile organizations as each can bear, of n; -1 in a plan stands for them.
+# As many hostile organizations as each can bear, of n; -1 in a plan means that number.
 BEARABLE: dict[str, Callable[[int], int]] = {
     "trimmed-mean": lambda n: (n - 1) // 3,
     "krum": lambda n: (n - 3) // 2,

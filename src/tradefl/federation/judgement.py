@@ -140,7 +140,7 @@ def _level(terms: Terms, i: int, update: Update) -> float:
     if update.cpu_hz is None or update.cpu_hz >= pledged:
         return pledged
     if update.cpu_hz not in terms.cpu_levels_hz[i]:
-        raise UnusableUpdateError(f"reports {update.cpu_hz:g} Hz, which is none of its levels")
+        raise UnusableUpdateError(f"reports {update.cpu_hz:g} Hz, which is not one of its levels")
     return update.cpu_hz
 
 

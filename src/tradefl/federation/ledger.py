@@ -75,7 +75,7 @@ class Evidence:
     norm_ratio
         The update's length over the length that is usual for its number of samples.
     cosine
-        Of the angle with the median direction of the round's updates; ``None`` if there is none.
+        Of the angle with the median direction of the round's updates; ``None`` without a median.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT

@@ -1,4 +1,4 @@
-"""What travels between the server and an organization besides the model.
+"""What travels between the server and an organization in addition to the model.
 
 The server tells each organization its *pledge*: how much of its data and which CPU level the
 equilibrium asks of it. The organization answers with a *receipt*: how long it took, and at which
@@ -86,7 +86,7 @@ class Pledge:
 
 
 def samples_owed(data_fraction: float, samples_held: int) -> int:
-    """Return how many samples a share is: rounded up, so that whoever delivers keeps its pledge.
+    """Return the samples of a share, rounded up: an organization that delivers keeps its pledge.
 
     A product that exceeds a whole number only by the rounding of doubles counts as it.
     """

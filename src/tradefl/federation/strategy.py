@@ -107,8 +107,8 @@ class TradeFL(Strategy):
         The server's own samples: with them, a round after which the model is far worse is undone.
         Without, only a round whose aggregate is not finite.
     run
-        What the nodes have to agree to before the first round, besides the model's names, shapes
-        and precision: the number of classes, for example.
+        What the nodes have to agree to before the first round, in addition to the model's names,
+        shapes and precision: the number of classes, for example.
     same_code
         Refuse nodes that run another version of this package, or do not say which.
     clip_norm

@@ -15,7 +15,7 @@ from tradefl.game import StrategyProfile
 from tradefl.solvers import DEFAULT_METHOD, solve
 
 # "model": the time of Eq. (2) with what was really used must fit the deadline; "wall": a reply must
-# arrive within it; "off": there is none (TOS, which ignores it).
+# arrive within it; "off": no deadline (TOS, which ignores it).
 Deadline = Literal["model", "wall", "off"]
 DEADLINES: tuple[Deadline, ...] = get_args(Deadline)
 
@@ -101,8 +101,8 @@ class Terms:
     def modelled_seconds(self, i: int, samples_used: int, cpu_hz: float) -> float:
         """Return ``T1_i + eta_i d_i s_i / f_i + T3_i``, Eq. (2), with what was really used.
 
-        Whoever used exactly what it owes used ``d_i``: that a number of samples is whole must make
-        nobody late.
+        An organization that used exactly what it owes used ``d_i``: that a number of samples is
+        whole must make nobody late.
         """
         pledge = self.pledges[i]
         fraction = pledge.data_fraction * samples_used / pledge.samples_owed

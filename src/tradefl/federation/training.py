@@ -57,7 +57,7 @@ BACKENDS: tuple[Backend, ...] = ("in-process", "ray")
 
 @dataclasses.dataclass(frozen=True)
 class RoundReport:
-    """Where a training stands, for whoever watches.
+    """The progress of a training, for the caller's ``watch``.
 
     Attributes
     ----------
@@ -376,7 +376,7 @@ def federate(
 def _report(
     number: int, plan: Plan, accuracy: float, loss: float, strategy: TradeFL
 ) -> RoundReport:
-    """Return where the training stands after a round."""
+    """Return the progress of the training after a round."""
     entries = strategy.ledger.of_round(number)
     return RoundReport(
         number=number,

@@ -95,7 +95,7 @@ def checked_update(
         The arrays fit, and hold a NaN or an infinity (after the cast).
     UnusableUpdateError
         There is not one model and one set of metrics in it, the model's arrays have other names or
-        shapes, the number of samples is none, or it answers another round.
+        shapes, the number of samples is not a number, or it answers another round.
     """
     # Not content.array_records and its like: each access checks and copies every record again.
     records = list(reply.content.values())
@@ -176,7 +176,7 @@ def with_pledge(content: RecordDict, pledge: Mapping[str, Any]) -> RecordDict:
     """Return a message's content with a pledge in its configuration.
 
     In the ConfigRecord that is there, because Flower's mods for differential privacy take messages
-    with one only; in one of its own if there is none, or more.
+    if there is exactly one; otherwise in a record of its own.
     """
     configs = {key: one for key, one in content.items() if isinstance(one, ConfigRecord)}
     keyed = {f"{PLEDGE}.{key}": value for key, value in pledge.items()}
@@ -187,7 +187,7 @@ def with_pledge(content: RecordDict, pledge: Mapping[str, Any]) -> RecordDict:
 
 
 def pledge_record(content: RecordDict) -> dict[str, Any] | None:
-    """Return the pledge in a message's configuration; ``None`` if there is none."""
+    """Return the pledge in a message's configuration; ``None`` if it has no pledge."""
     prefix = f"{PLEDGE}."
     for record in content.values():
         if isinstance(record, ConfigRecord) and f"{prefix}organization" in record:
@@ -233,7 +233,7 @@ def _values(key: str, array: Array, like: Array) -> npt.NDArray[Any]:
     shape = tuple(like.shape)
     stream = io.BytesIO(array.data)
     try:
-        if array.stype != SERIALIZATION:  # whoever aggregates it will read it by Flower's rules
+        if array.stype != SERIALIZATION:  # the aggregating strategy will read it by Flower's rules
             raise ValueError(f"expected the serialization {SERIALIZATION!r}, got {array.stype!r}")
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0}.get(

@@ -427,7 +427,7 @@ class CoopetitionGame:
         return self.names[i] if self.names is not None else str(i + 1)
 
     def index_of(self, name: str) -> int:
-        """Return the index of the organization of that name; ``KeyError`` if there is none."""
+        """Return the index of the organization of that name, or raise ``KeyError``."""
         names = self.names if self.names is not None else [str(i + 1) for i in range(self.size)]
         try:
             return list(names).index(name)

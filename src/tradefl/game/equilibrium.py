@@ -32,7 +32,7 @@ ROUNDING = 1e-14
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Certificate:
-    """What can be said of a profile without trusting whoever computed it.
+    """What can be said of a profile without trusting the program that computed it.
 
     Attributes
     ----------

@@ -109,7 +109,7 @@ class Externality:
     def corners(self, game: CoopetitionGame, i: Indices) -> Array:
         """Return the d in (0, 1) at which some P leaves zero, ``(K, C)``, NaN where fewer."""
         onset, u = float(game.accuracy.onset), game.data_units
-        # Whoever cannot get below any onset has none: nearly always everybody.
+        # An organization that cannot get below any onset has none: nearly always all of them.
         lowest = self._omega - self._data[i] - self._data.max()
         rows: list[Array] = []
         for k in i.tolist():

@@ -7,7 +7,7 @@ Corrected::
     C_i(pi) - C_i(pi') = z_i [ U(pi) - U(pi') ]      for every unilateral deviation of i
 
 ``gamma rho_i. x_i`` is what i's own strategy adds to its redistribution under the paper's rule;
-under the efficient rule ``phi_i(d_i)`` stands in its place (:mod:`tradefl.game.rules`). What an
+under the efficient rule ``phi_i(d_i)`` takes its place (:mod:`tradefl.game.rules`). What an
 organization pays once for joining changes no deviation and is not in ``U``.
 
 so a maximizer of ``U`` is a Nash equilibrium, and every improving move raises ``U``.
@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class OwnTerm:
-    """What organization i adds to U besides ``P``, as a function of its own strategy.
+    """What organization i adds to U in addition to ``P``, as a function of its own strategy.
 
     ``own_i(d, f) = constant + (data_gain - energy_cost f^2) d + compute_gain f`` on the piece with
     ``low <= d <= high``: ``alpha d + beta`` at each level (docs/explanation/exact-algorithm.md).

@@ -239,7 +239,7 @@ class LinearRule(Rule):
 
 
 class InvalidScheduleError(ValueError):
-    """A schedule that is none; the message says why."""
+    """An invalid schedule; the message says why."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -312,14 +312,14 @@ class EfficientRule(Rule):
     schedules
         ``phi_i`` of each organization.
     constants
-        ``k_i``, shape ``(N,)``, payoff: what i receives besides, once ``sum_i k_i = 0``.
+        ``k_i``, shape ``(N,)``, payoff: what i receives in addition, once ``sum_i k_i = 0``.
     extra
-        ``(i, j, amount)``: what i receives from j besides that; each pair at most once.
+        ``(i, j, amount)``: what i receives from j in addition; each pair at most once.
 
     Raises
     ------
     ValueError
-        The sizes do not fit, there is one organization only, or a pair is none.
+        The sizes do not fit, there is one organization only, or a pair is invalid.
     """
 
     schedules: tuple[Schedule, ...]
@@ -342,7 +342,7 @@ class EfficientRule(Rule):
             if not (0 <= i < n and 0 <= j < n and i != j and np.isfinite(amount)):
                 raise ValueError(f"extra: expected two organizations and a number, got {(i, j)}")
             if (min(i, j), max(i, j)) in seen:
-                raise ValueError(f"extra: the pair {(i, j)} stands twice")
+                raise ValueError(f"extra: the pair {(i, j)} occurs twice")
             seen.add((min(i, j), max(i, j)))
         constants.flags.writeable = False
         object.__setattr__(self, "constants", constants)

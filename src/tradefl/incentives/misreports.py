@@ -328,7 +328,7 @@ class _Search:
         return value is None or value > 0.0
 
     def reported(self, i: int, figure: str, factor: float) -> CoopetitionGame | None:
-        """Return the game as i's report makes it seem; ``None`` if that is none."""
+        """Return the game as i's report makes it seem; ``None`` if that is not a game."""
         game = self.game
         changed: dict[str, Any] = {}
         if figure == "competition":
@@ -352,7 +352,7 @@ class _Search:
             return None
 
     def _tried(self) -> list[tuple[int, str, float]]:
-        """Return every report that is tried: organization, figure, factor; none that is no game."""
+        """Return every report to try that gives a game: organization, figure, factor."""
         if not self.games:
             for i in range(self.game.size):
                 for figure in self.figures:

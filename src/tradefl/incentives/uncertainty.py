@@ -304,7 +304,7 @@ class _Model:
         self.consortium, self.figures = consortium, figures
         self.game = consortium.game
         target = None if consortium.compensation is None else consortium.compensation.target
-        # A file's own split cannot be worked out again; an equal one stands in for it.
+        # A file's own split cannot be worked out again; an equal one replaces it.
         self.target: Any = target if target in SPLITS else "equal-gain"
         self.efficient = self.game.compensation is not None
 
@@ -313,7 +313,7 @@ class _Model:
     def games(self, values: Array) -> tuple[Games, Flags, dict[str, int]]:
         """Return the games of figures of shape ``(K, F)``, which are some, and why others are not.
 
-        The rule of the games is none.
+        The rule of the games is not one of these.
         """
         count, n, game = len(values), self.game.size, self.game
         names = list(self.consortium.names)

@@ -1,8 +1,8 @@
-"""An organization's agent: it reads what stands, answers in its turn, and keeps its figures.
+"""An organization's agent: it reads the board, answers in its turn, and keeps its figures.
 
 What leaves it are proposals and in the end one contribution, each two integers: ``d`` in ppb and
 ``f`` in Hz. Everything that it needs is read from the board each time, so an agent that was killed
-goes on where the board stands.
+continues from the state of the board.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SETTLING_SECONDS = 3.0  # after which what was sent is seen, or lost
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """What stands on a board.
+    """The content of a board.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class View:
     blocks: BlockTimes | None = None
 
     def standing(self, agreement: Agreement) -> Standing | None:
-        """Return where the negotiation stands; ``None`` before everybody has joined."""
+        """Return the state of the negotiation; ``None`` before everybody has joined."""
         if self.opened is None:
             return None
         return replay(agreement, self.opened, self.proposals, now=self.now, blocks=self.blocks)
@@ -63,7 +63,7 @@ class Board(Protocol):
     """Where proposals are published: a contract on a chain, or a list in this process."""
 
     def look(self) -> View:
-        """Return what stands there now."""
+        """Return the present content."""
 
     def propose(self, report: Report) -> None:
         """Publish a proposal under this organization's account."""
@@ -82,16 +82,16 @@ class OnDemand(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Outlook:
-    """What an agent sees, for whoever watches it.
+    """What an agent sees, for the caller's ``watch``.
 
     Attributes
     ----------
     standing
-        Where the negotiation stands; ``None`` before everybody has joined.
+        The state of the negotiation; ``None`` before everybody has joined.
     report
         The organization's own contribution at present.
     payoff
-        Its payoff as things stand, Eq. (11); nobody else is told.
+        Its payoff at the present contributions, Eq. (11); it is not published.
     gain
         What its last move added to the potential; 0 before the first.
     done
@@ -171,13 +171,13 @@ class OrganizationAgent:
         """Tell whether this turn is answered, as far as one can know.
 
         A read may be behind what was just sent. But a chain may also lose what it had: if the turn
-        still stands after a while, it is answered again. Twice does no harm.
+        is still there after a while, it is answered again. Twice does no harm.
         """
         recent = time.monotonic() - self._since < SETTLING_SECONDS
         return standing.turn == self._answered and recent
 
     def answer(self, standing: Standing) -> Report:
-        """Return the best response to what stands; what it has, if nothing is better.
+        """Return the best response to the board; the present contribution if nothing is better.
 
         The same function as the library's, on the game as this organization knows it.
         """

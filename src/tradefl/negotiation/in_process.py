@@ -18,7 +18,7 @@ LIMIT = 1_000_000
 class InProcessBoard:
     """The proposals of everybody, in the order in which they came.
 
-    Each is a block of its own. Its clock stands still unless somebody turns it: here an
+    Each is a block of its own. Its clock does not move unless somebody turns it: here an
     organization is silent because it is late by this clock, and never because a machine is slow.
     """
 
@@ -66,7 +66,7 @@ class Seat:
         self.board.publish(self.account, report)
 
     def contribute(self, report: Report) -> None:
-        """Note the contribution; the first one stands."""
+        """Record the contribution; the first one counts."""
         self.board.contributions.setdefault(self.account, report)
 
 

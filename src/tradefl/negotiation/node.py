@@ -120,7 +120,7 @@ def joined(
         The folder with the organization's key; its password from a file, else the environment,
         else this function.
     watch
-        Where the agent stands.
+        The state of the agent.
     agreement
         The consortium file, an agreement document or its hash; default: what the private file
         names. The agent deposits for this agreement and no other.
@@ -219,7 +219,7 @@ def _patiently(step: Callable[[], T | None], who: str, watch: Watcher) -> T:
 
 
 class Watcher:
-    """Shows where an agent stands, and keeps a log of what changes.
+    """Shows the state of an agent, and keeps a log of its changes.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ class ChainBoard:
         self._view = View(None, (), 0, False)
 
     def look(self) -> View:
-        """Return what stands there now; read anew if the chain has a new head, or after a while.
+        """Return the present state; read again if the chain has a new head, or after a while.
 
         Raises
         ------
@@ -178,7 +178,7 @@ class ChainBoard:
         self._send("propose", report.data_ppb, report.cpu_hz)
 
     def contribute(self, report: Report) -> None:
-        """Submit the contribution; one that was submitted meanwhile stands.
+        """Submit the contribution; one that was submitted meanwhile counts.
 
         With a verifier in the agreement nothing is submitted: the contract takes a contribution
         only with the verifier's signature, and that comes after the training.

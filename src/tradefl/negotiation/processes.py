@@ -84,7 +84,7 @@ def negotiate(
     deployed
         Called with the contract's address and the node's, without what is secret in it.
     watch
-        Called with the agreement and where the negotiation stands, again and again.
+        Called repeatedly with the agreement and the state of the negotiation.
 
     Raises
     ------
@@ -157,7 +157,7 @@ def private_folder() -> Iterator[Path]:
     """Yield a new folder for this user alone, which is removed even if this process is killed."""
     folder = Path(tempfile.gettempdir()) / f"tradefl-{secrets.token_hex(8)}"
     try:
-        # Whoever removes the folder is there before the folder is.
+        # The process that removes the folder starts before the folder exists.
         with child({"folder": str(folder)}):
             folder.mkdir(mode=0o700)
             yield folder

@@ -9,7 +9,7 @@ reporting.
 
 A turn is over in two steps (``turn_blocks`` in the annex). Its time runs out with the first block
 that is ``turn_seconds`` or more after its beginning; it is lost ``turn_blocks`` blocks later, and
-the next turn begins with that block. So a chain that stands still for any time costs nobody a turn:
+the next turn begins with that block. So a halted chain costs nobody a turn:
 when it goes on, blocks follow in which the proposal still counts. The end of the time for
 negotiating follows the same two steps. Agreements of before that term go by time alone.
 
@@ -58,7 +58,7 @@ class BlockTimes:
         return self._known[block]
 
     def first_at(self, seconds: int, start: int = 0) -> int | None:
-        """Return the first block of that time or later; ``None`` if there is none yet.
+        """Return the first block of that time or later; ``None`` if no block is that late yet.
 
         Parameters
         ----------
@@ -89,7 +89,7 @@ class Proposal:
     Attributes
     ----------
     block, position
-        Where it stands: the block, and the place among the block's events.
+        Its place: the block, and the index among the block's events.
     seconds
         The block's time.
     account
@@ -132,7 +132,7 @@ class Ruling:
 
 @dataclasses.dataclass(frozen=True)
 class Standing:
-    """Where the negotiation stands.
+    """The state of the negotiation.
 
     Attributes
     ----------
@@ -400,5 +400,5 @@ def infeasible(agreement: Agreement, i: int, report: Report) -> str | None:
         least = agreement.min_data_ppb / PPB
         return f"d = {report.data_ppb / PPB:.9g} is not in [{least:g}, 1]"
     if report.cpu_hz not in agreement.cpu_levels_hz[i]:
-        return f"f = {report.cpu_hz:,} Hz is none of its levels"
+        return f"f = {report.cpu_hz:,} Hz is not one of its levels"
     return None

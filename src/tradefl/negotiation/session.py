@@ -31,7 +31,7 @@ class Negotiation(Solution):
     agreement
         What was agreed on, in the contract's integers.
     standing
-        Where the negotiation stands: every proposal, and what counted.
+        The state of the negotiation: every proposal, and which of them counted.
     """
 
     agreement: Agreement
@@ -82,7 +82,7 @@ def negotiate(
     deployed
         With ``processes``: called with the contract's address and the node's.
     watch
-        With ``processes``: called with the agreement and where the negotiation stands.
+        With ``processes``: called with the agreement and the state of the negotiation.
 
     Raises
     ------

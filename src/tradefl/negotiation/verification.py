@@ -2,7 +2,7 @@
 
 From public data follow the turns, the feasible sets (but for the deadline, which depends on private
 effort) and whether each organization contributed what it last proposed. That a proposal is a best
-response follows from private figures; whoever has the whole file can check that too.
+response follows from private figures; a reader with the whole file can check that too.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Verification:
     agreement
         Who negotiated.
     standing
-        Where it stands; ``None`` before everybody had joined.
+        Its state; ``None`` before everybody had joined.
     findings
         What is not as it must be, in words.
     notes

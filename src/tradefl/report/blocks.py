@@ -16,7 +16,7 @@ PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of a table: its heading and the equation of its numbers; text stands left."""
+    """A column of a table: its heading and the equation of its numbers; text is left-aligned."""
 
     heading: str
     equation: str = ""
@@ -56,7 +56,7 @@ class Fact:
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """Some numbers beside each other."""
+    """Some numbers next to each other."""
 
     facts: Sequence[Fact]
 

@@ -62,7 +62,7 @@ EQUATIONS = {
         "(gamma rho_i. x_i - varpi_e kappa f^2 eta d s) / z_i",
         "The potential: it rises whenever anybody improves its payoff alone. z_i = p_i - sum over "
         "j of rho_ij p_j, and rho_i. is the sum of rho_ij over j. Under the efficient rule phi_i "
-        "stands in the place of gamma rho_i. x_i. This is the corrected form: U "
+        "takes the place of gamma rho_i. x_i. This is the corrected form: U "
         "as printed in Eq. (15) does not have that property.",
     ),
     "Definition 3": (

@@ -34,7 +34,7 @@ TERMS = {
     "redistribution": "Eq. (10)",
     "payoff": "Eq. (11)",
 }
-# Waterfalls beside each other, and lines of a statement, before the rest is added up.
+# Waterfalls next to each other, and lines of a statement, before the rest is added up.
 WATERFALLS = 12
 LINES = 20
 STATEMENTS_OF_MANY = 3
@@ -84,7 +84,7 @@ def payoffs_section(solution: Solution, who: Sequence[int]) -> Section:
         ),
         Text(
             "Next to the revenue the other steps can be too small to see. The next figure leaves "
-            "the revenue out: zero is the revenue, and the last bar ends where the payoff stands "
+            "the revenue out: zero is the revenue, and the last bar ends at the payoff "
             "against it."
         ),
         _waterfall(
@@ -283,7 +283,7 @@ def statements_section(solution: Solution, who: Sequence[int]) -> Section:
     received, payoff = solution.terms.redistribution, solution.payoffs
     words = (
         "Each statement recomputes one payoff from its numbers: every line names its equation and "
-        "can be checked with a calculator. Amounts that are added stand without a sign."
+        "can be checked with a calculator. Amounts that are added have no sign."
     )
     if len(who) < solution.game.size:
         ends = (int(received.argmax()), int(received.argmin()), int(payoff.argmin()))

@@ -61,9 +61,9 @@ def certificate_section(solution: Solution) -> Section:
     blocks: list[Block] = [
         Text(status_words(solution), strong=solution.status in ("iteration_limit", "infeasible")),
         Text(
-            "The checks below do not trust whoever computed the contributions. They start again "
-            "from the payoff, Eq. (11), and look through everything that each organization could "
-            "do instead."
+            "The checks below do not trust the solver that found the contributions. They start "
+            "again from the payoff, Eq. (11), and look through everything that each organization "
+            "could do instead."
         ),
         Table(
             "certificate",
@@ -208,7 +208,7 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
             "gamma is the price of a bit. A higher one rewards contributing more, which makes "
             "the model better; beyond some point the energy costs more than the model gains, and "
             "those who cannot contribute much pay ever more. Below, the equilibrium is "
-            f"computed anew for {len(tuning.curve):,} values of gamma with the method "
+            f"computed again for {len(tuning.curve):,} values of gamma with the method "
             f"{tuning.without.method}." + WORDS[rule.name].without_gamma
         )
     ]

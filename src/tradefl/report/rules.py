@@ -144,7 +144,7 @@ def gains_text(comparison: Comparison) -> str:
             f"{counted(one.losers, 'organization')} lose"
             f"{'s' if one.losers == 1 else ''}."
         )
-    return "Bars beside each other for each organization. " + " ".join(sentences)
+    return "Bars next to each other for each organization. " + " ".join(sentences)
 
 
 def gains_figure(comparison: Comparison, who: Sequence[int]) -> Figure:

@@ -410,7 +410,7 @@ class Agreement:
         Raises
         ------
         InputError
-            A frequency is none of the organization's levels, or a share not in [D_min, 1].
+            A frequency is not one of the organization's levels, or a share is outside [D_min, 1].
         """
         rows = zip(profile.data_fraction.tolist(), profile.cpu_hz.tolist(), strict=True)
         return [self.report(i, d, f) for i, (d, f) in enumerate(rows)]
@@ -421,7 +421,7 @@ class Agreement:
         Raises
         ------
         InputError
-            The frequency is none of its levels, or the share neither 0 nor in [D_min, 1].
+            The frequency is not one of its levels, or the share is neither 0 nor in [D_min, 1].
         """
         if data_fraction == 0.0:
             return Report(data_ppb=0, cpu_hz=0)
@@ -504,7 +504,7 @@ class Agreement:
     def hash(self) -> str:
         """``keccak256(abi.encode(terms, organizationBlocks, pairBlocks))``.
 
-        Under the efficient rule the word ``efficient`` stands before the terms, so that no two
+        Under the efficient rule the word ``efficient`` precedes the terms, so that no two
         rules share a hash.
         """
         with settlement_extra("the agreement's hash"):

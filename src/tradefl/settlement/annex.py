@@ -1,6 +1,6 @@
 """The annex of an agreement as it is read: from a contract, a document, anybody.
 
-Whoever deploys a contract writes its annex, and the contract knows its hash only. So its JSON is
+The deployer of a contract writes its annex, and the contract knows its hash only. So its JSON is
 read within limits, its names obey the one rule for names, and what agents compute with has its
 type.
 """
@@ -51,7 +51,7 @@ def accuracy_of(document: Mapping[str, Any]) -> tuple[Accuracy, list[list[float]
     Raises
     ------
     InputError
-        There is none, it is unknown, or one of its figures is wrong.
+        It is missing or unknown, or one of its figures is wrong.
     """
     section = document.get("accuracy")
     place = f"{PLACE}: accuracy"

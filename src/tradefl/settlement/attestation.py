@@ -223,7 +223,7 @@ def attestations_from(
     source
         The verifier's document, or its path.
     agreement
-        Whose accounts the names of the document stand for.
+        The agreement whose names the document uses.
 
     Raises
     ------

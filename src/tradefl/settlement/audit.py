@@ -59,7 +59,7 @@ class Audit(Shown):
     contract, chain_id
         What was audited.
     phase
-        Where the settlement stands.
+        The state of the settlement.
     agreement
         The agreement as published; ``None`` while its parts are not all there.
     agreement_hash

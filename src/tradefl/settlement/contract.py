@@ -206,7 +206,7 @@ def decoded_result(name: str, data: bytes) -> Any:
 
 
 def decoded_event(topics: list[bytes], data: bytes) -> tuple[str, dict[str, Any]] | None:
-    """Return an event's name and arguments; ``None`` if it is none of the contract's."""
+    """Return an event's name and arguments; ``None`` if it is not one of the contract's."""
     for name, entry in _entries("event").items():
         if topics and topics[0] == _topic(entry):
             indexed = [one for one in entry["inputs"] if one["indexed"]]
@@ -225,7 +225,7 @@ def topic(event: str) -> bytes:
 
 
 def reverted(call: str, data: bytes) -> RevertedError:
-    """Return the error that revert data stands for."""
+    """Return the error that revert data encodes."""
     for name, entry in _entries("error").items():
         if data[:4] == _selector(entry):
             return RevertedError(call, name, _decoded(entry["inputs"], data[4:]))

@@ -32,14 +32,14 @@ def dispute(settlement: Settlement, account: str, against: str) -> Receipt:
     names = dict(zip(agreement.addresses, agreement.names, strict=True))
     place = state.places[agreement.addresses.index(against)]
     if not agreement.has_arbiter:
-        raise ChainError(agreement.consortium, "the agreement has no arbiter, so reports stand")
+        raise ChainError(agreement.consortium, "the agreement has no arbiter, so reports are final")
     if state.phase < Phase.RECORDED:
         what = f"reports are not recorded yet (phase {state.phase.name.lower()}); dispute then"
         raise ChainError(settlement.contract, what)
     if state.phase != Phase.RECORDED or state.ruling_begun or not window_is_open(agreement, state):
         raise ChainError(settlement.contract, "the time for disputes is over")
     if account == against and place.reported:
-        what = "its own report stands: only one's own silence can be disputed"
+        what = "an organization cannot dispute its own report, only its own silence"
         raise ChainError(names[account], what)
     if place.disputed:
         raise ChainError(names[against], "its report is disputed already; one dispute per report")
@@ -72,7 +72,7 @@ def rule(settlement: Settlement, account: str, ruling: Report | None) -> tuple[R
     if place.ruled:
         raise ChainError(name, "was ruled on already; a ruling is final")
     if state.ruling_begun and not window_is_open(agreement, state):
-        raise ChainError(settlement.contract, "the time for rulings is over; the report stands")
+        raise ChainError(settlement.contract, "the time for rulings is over; the report is final")
     upheld = place.report if ruling is None else ruling
     receipt = settlement.call(agreement.arbiter, "rule", account, upheld.data_ppb, upheld.cpu_hz)
     return receipt, upheld

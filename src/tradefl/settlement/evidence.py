@@ -1,7 +1,7 @@
 """Whether a node's logs hold all that the contract's own state says happened.
 
 A node may keep no logs, or not all: it was pruned, is still indexing, or a provider leaves a block
-out. Whoever reads such logs as the whole truth finds a contract that nobody published, or a
+out. A reader that takes such logs for the whole truth finds a contract that nobody published, or a
 partner that reported nothing. The contract's state remembers what happened, so before anything is
 compared the logs are held against it at the same block. What is missing is the node's fault and
 never a partner's.

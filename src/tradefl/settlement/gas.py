@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 # The most gas that one transaction may use on Ethereum (EIP-7825); ours stay below it everywhere.
 TRANSACTION_GAS = 16_777_216
-ENVELOPE = 250  # bytes of a transaction besides its data: signature, fees, addresses
+ENVELOPE = 250  # bytes of a transaction in addition to its data: signature, fees, addresses
 INTRINSIC, CALLDATA, FLOOR, CREATE_BYTE = 21_000, 16, 40, 200
 SLOT = 22_200  # a slot that was zero
 

@@ -189,7 +189,7 @@ def reports_of(
         if name not in names
     ]
     problems += [
-        Problem(f"{place}: organizations", f"{name!r} stands twice")
+        Problem(f"{place}: organizations", f"{name!r} occurs twice")
         for name in agreement.names
         if names.count(name) > 1
     ]
@@ -260,7 +260,7 @@ def _unknown(name: object, names: Sequence[str]) -> str:
 
 
 def _number(value: object, place: str, problems: list[Problem]) -> float:
-    """Return a number of the document; large integers may stand there as text."""
+    """Return a number of the document; large integers may be written as text."""
     given = value
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}", value):
         value = int(value)

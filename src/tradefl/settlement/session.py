@@ -68,7 +68,7 @@ def pinned(source: str, chain_id: int | None = None) -> Pin:
     Raises
     ------
     InputError
-        It is none of these, or the file does not say everybody's account.
+        It is not one of these, or the file lacks an account.
     """
     named = parsed_hash(source)
     if named is not None:
@@ -442,7 +442,7 @@ def established(
 ) -> str:
     """Deploy what is missing of factory, vault and settlement; return the settlement's address.
 
-    Whoever deploys gets no rights by it, and several at once are harmless.
+    Deploying gives no rights, and several deployments at once are harmless.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 r"""Settling: what is due next is read off the chain, done, and read again.
 
 Nothing is remembered elsewhere, so a settlement that was cut off at any point goes on from
-where the chain stands, whoever continues it. Each process does what it has keys for: in a
+where the chain is, and anybody may continue it. Each process does what it has keys for: in a
 demonstration one process is everybody, in a consortium each organization runs its own.
 """
 
@@ -102,7 +102,7 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """A step that was done, for whoever watches."""
+    """A completed step, for the caller's ``watch``."""
 
     step: Step
     organization: str | None
@@ -134,7 +134,7 @@ def due(
     agreement
         What is settled.
     state
-        Where it stands.
+        Its state.
     reports
         What each account will report, as far as it is known.
     serials
@@ -348,7 +348,7 @@ def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreemen
             annexes[0],
         )
     except (ValueError, TypeError, KeyError):
-        # Whoever deploys writes it, and the contract knows its hash only.
+        # The deployer writes it, and the contract knows its hash only.
         raise ChainError(listed[0]["address"], "its annex is not one of this version") from None
 
 
@@ -389,7 +389,7 @@ class Settlement:
     receipts: list[tuple[str, Receipt]] = dataclasses.field(default_factory=list)
 
     def state(self) -> State:
-        """Return where the settlement stands."""
+        """Return the state of the settlement."""
         return read_state(self.chain, self.contract, len(self.agreement))
 
     def run(
@@ -406,7 +406,7 @@ class Settlement:
         operator
             The account for what anyone may do.
         watch
-            Is told of every step that is done.
+            Called with each completed step.
         wait
             Is asked when nothing is left to do but to wait (for the deadline, or for others);
             returns whether to look again.

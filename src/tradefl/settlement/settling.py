@@ -41,7 +41,7 @@ ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class AuditedSettlement(Shown):
-    """Where a settlement stands once everything that was due is done, and its audit.
+    """The state of a settlement once everything due is done, and its audit.
 
     Attributes
     ----------
@@ -320,7 +320,7 @@ def audit(
 def overruled(settlement: Settlement, state: State) -> list[str]:
     """Return which reports on the chain differ from what was asked for: they stay."""
     return [
-        f"{name}: d = {place.report.data_ppb:,} ppb, f = {place.report.cpu_hz:,} Hz stands on the "
+        f"{name}: d = {place.report.data_ppb:,} ppb, f = {place.report.cpu_hz:,} Hz is on the "
         f"chain, not {wanted.data_ppb:,} ppb, {wanted.cpu_hz:,} Hz; a report is made once, or with "
         "a higher serial number of the verifier"
         for name, place in zip(settlement.agreement.names, state.places, strict=True)

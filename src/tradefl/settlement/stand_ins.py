@@ -23,5 +23,5 @@ def stand_in(number: int) -> str:
 
 
 def addresses_or_stand_ins(addresses: Sequence[str | None]) -> list[str]:
-    """Return the organizations' addresses, stand-ins where there is none."""
+    """Return the organizations' addresses; stand-ins where the file has no address."""
     return [stand_in(i) if one is None else one for i, one in enumerate(addresses)]

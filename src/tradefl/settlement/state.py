@@ -1,4 +1,4 @@
-"""Where a settlement stands, as its contract says."""
+"""The state of a settlement, as its contract reports it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Where a settlement stands.
+    """The state of a settlement.
 
     ``published`` and ``calculated`` hold one bit for each block of the pairs. ``block`` is the
     latest block, ``now`` the time of the next one. The deadlines are 0 while they are not known;
@@ -70,7 +70,7 @@ def read_phase(chain: Chain, contract: str) -> Phase:
 
 
 def read_state(chain: Chain, contract: str, size: int) -> State:
-    """Return where a settlement of so many organizations stands."""
+    """Return the state of a settlement of so many organizations."""
     now = chain.now()  # of the next block, if the chain knows it
     with chain.pinned():
         block = chain.height()

@@ -1,4 +1,4 @@
-"""What whoever decides by a solution should know: money that buys nothing, and corners."""
+"""Cautions for a reader who decides by a solution: money that buys nothing, and corners."""
 
 from __future__ import annotations
 

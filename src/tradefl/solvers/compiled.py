@@ -122,7 +122,7 @@ def _compiled(function: Function, replacements: tuple[tuple[Function, Function],
     for source in _call_tree(function, stand_ins, set()):
         digest.update(_fingerprint(source.__code__))
 
-    # numba notices an edited file only for the function that stands in it, not for what that
+    # numba notices an edited file only for the function in that file, not for what that
     # function calls in other files; a directory named after all the code involved does.
     base = cache_directory()
     directory = None if base is None else base / digest.hexdigest()[:16]
@@ -196,7 +196,7 @@ def _fingerprint(code: types.CodeType) -> bytes:
 
 
 def _writable(directory: Path) -> bool:
-    """Return whether machine code can be kept there; without it each process compiles anew."""
+    """Return whether machine code can be kept there; without it each process compiles again."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -25,7 +25,7 @@ Array = npt.NDArray[np.float64]
 
 
 def own_value(me: Player, d: float, f: float) -> float:
-    """Return what an organization adds to the potential besides P, divided by its ``z_i``."""
+    """Return an organization's part of the potential other than P, divided by its ``z_i``."""
     piece = 0
     for k in range(1, me.low.size):
         if me.low[k] <= d:

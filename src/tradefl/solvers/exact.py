@@ -279,7 +279,7 @@ def _search(
 def _near(
     down: Array, up: Array, loss: Array, found: _Price, neighbours: int, gap: float
 ) -> Indices:
-    """Return whom the residual problem decides: whoever may turn near the price."""
+    """Return the organizations of the residual problem: those that may turn near the price."""
     if 2 * neighbours >= down.size:
         return np.arange(down.size)
     near = [

@@ -2,7 +2,7 @@ r"""FIP: a finite improvement path on a grid, a baseline of Section VI.
 
 Organizations choose ``d`` from ``{e, 2e, ..., 1}`` and any level; in turn, each moves to its
 best strategy on that grid if that is an improvement. The potential rises with each move
-and the grid is finite, so the path ends, at an equilibrium of the grid. That is none of the
+and the grid is finite, so the path ends, at an equilibrium of the grid. That is not one of the
 game itself unless the grid happens to contain one: the certificate tells how much is missed.
 """
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from typing import IO, Any
 
-# HiGHS 1.8 to 1.12 print this when they repair a solution, even when told to be silent.
+# HiGHS 1.8 to 1.12 print this when they repair a solution, even when asked to be silent.
 CHATTER = re.compile(rb"^HighsMipSolverData::.*\n?", re.MULTILINE)
 
 

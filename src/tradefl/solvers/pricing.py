@@ -1,7 +1,7 @@
 r"""What organizations choose at a price for data: the Lagrangian of the scalar coupling.
 
 In ``(w, v)`` space, ``w = u_i d_i`` being what i adds to Omega and ``v`` what it adds to the
-potential besides P, each level is a segment and the potential is
+potential in addition to P, each level is a segment and the potential is
 
     U = P( sum_i w_i ) + sum_i v_i.
 

@@ -65,7 +65,7 @@ class Rows:
     Attributes
     ----------
     count
-        How many equal organizations a row stands for.
+        How many equal organizations a row represents.
     weight
         ``w``; ``Z`` in row 0.
     hulls
@@ -183,7 +183,7 @@ def respond(
 ) -> Response:
     """Return each row's best data, given Omega and M.
 
-    ``guess`` is ``passed`` of an answer nearby: only rows where it has changed are searched anew.
+    ``guess`` is ``passed`` of an answer nearby: only rows where it has changed are searched again.
     """
     hulls, envelope, weight = rows.hulls, rows.envelope, rows.weight
     at, last = at_rows(weight), hulls.slope.shape[1] - 1
@@ -556,7 +556,7 @@ def _meeting(
 
 
 def _newton(at: _Point) -> tuple[float, float]:
-    """Return Newton's step in Omega and M; NaN where there is none."""
+    """Return Newton's step in Omega and M; NaN where it does not exist."""
     det = (at.inside - 1.0) ** 2 - at.follows * at.bends
     if not (np.isfinite(det) and det > 0.0):
         return np.nan, np.nan

@@ -1,8 +1,8 @@
 r"""Dynamics over segments: each organization chooses one of its segments, and d on it.
 
 A segment is a level with a range of d that may be played at it, on which the organization adds
-``slope d + base`` to the potential besides P. GCA has one for each level, FIP one of length zero
-for each point of its grid. The loops run in plain Python, or compiled
+``slope d + base`` to the potential in addition to P. GCA has one for each level, FIP one of length
+zero for each point of its grid. The loops run in plain Python, or compiled
 (:mod:`tradefl.solvers.compiled`).
 """
 

@@ -147,7 +147,7 @@ def priced(
             first, one = value, i
         elif value > second:
             second, other = value, i
-    # At least two: whoever costs least to take in joins.
+    # At least two: the organization that costs least to take in joins.
     if count < 2 and one >= 0:
         total += first
         data += x[one]

@@ -2,7 +2,7 @@ r"""Could a coalition do better on its own? The largest excess over 2^N coalitio
 
 ``max over nonempty S != N of v(S) - x(S)`` in the literal reading, without enumeration: local
 search finds strong coalitions (:mod:`tradefl.stability.climbing`), and branch and bound proves that
-there is none stronger (:mod:`tradefl.stability.bounds`). The first outsider k, in the order of
+no coalition is stronger (:mod:`tradefl.stability.bounds`). The first outsider k, in the order of
 ``x/p``, splits the coalitions into N roots: all before k are in, k is out. A node is split on the
 free organization nearest to indifference, or its interval of Omega is halved where its width
 explains most of what is to be closed. A node without a free organization is one coalition, whose

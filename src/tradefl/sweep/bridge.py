@@ -57,7 +57,7 @@ def answers(address: str, seconds: float) -> bool:
 
 
 def resolved(address: str) -> str:
-    """Return the address of the head that ``auto`` stands for; an empty text if there is none."""
+    """Return the address of the head that ``auto`` means; an empty text without a head."""
     if address != "auto":
         return address
     said = os.environ.get("RAY_ADDRESS", "")

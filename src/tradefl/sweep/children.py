@@ -48,7 +48,7 @@ class Child:
     arguments
         What ``main`` finds in ``sys.argv[1:]``.
     environment
-        Variables besides the driver's.
+        Variables in addition to the driver's.
     keep_errors
         Keep what it prints on stderr, for :meth:`last_words`, instead of showing it.
     """

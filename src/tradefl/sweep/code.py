@@ -145,7 +145,7 @@ def _imports(name: str, source: Source, root: str) -> Iterator[tuple[str, Path]]
 
 
 def _file_of(name: str) -> str | None:
-    """Return the file of a module that would have to travel; None if there is none."""
+    """Return the file of a module that would have to travel; None without such a file."""
     top = name.partition(".")[0]
     if not top or top in {PACKAGE, "__main__"} or top in sys.stdlib_module_names:
         return None

@@ -62,7 +62,7 @@ class Failure:
     cause
         The kind of exception and its message, or how its process ended.
     trace
-        The traceback, as text; empty where there is none.
+        The traceback, as text; empty where nothing was raised.
     """
 
     unit: str

@@ -119,7 +119,7 @@ def _samples(values: Any, what: str, place: object) -> npt.NDArray[Any]:
         raise InputError.at(
             place, f"{what}: expected uint8 images or floating-point features, got {x.dtype}"
         )
-    with np.errstate(over="ignore"):  # what does not fit float32 becomes infinite, and is told
+    with np.errstate(over="ignore"):  # what does not fit float32 becomes infinite, and is reported
         x = np.ascontiguousarray(x, dtype=np.float32)
     wrong = ~np.isfinite(x)
     if wrong.any():

@@ -1,4 +1,4 @@
-"""What a model is: named arrays that train on samples, and how it is told to."""
+"""The interface of a model: named arrays that train on samples, and the settings of a training."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Parties:
         Raises
         ------
         ChainError
-            There is none, or its address is not the one that the user expects.
+            The key is missing, or its address is not the one that the user expects.
         """
         if contract is not None:
             require_derived(self.chain, self.agreement, contract)
@@ -144,7 +144,7 @@ def embedded(consortium: Consortium) -> Parties:
     notes = [f"{chain.place} lives in this process only; its accounts are stand-ins"]
     section = consortium.settlement
     if section is not None and section.chain_id not in (None, chain.chain_id):
-        notes.append(f"it stands in for chain {section.chain_id}, too: the agreement is another's")
+        notes.append(f"it replaces chain {section.chain_id}, so the agreement has another hash")
         section = section.model_copy(update={"chain_id": None})
     if section is not None and section.verifier is not None:
         section = section.model_copy(update={"verifier": chain.verifier})
@@ -247,7 +247,7 @@ def on_node(
 def _arbiter(consortium: Consortium, agreement: Agreement, here: Sequence[str]) -> str:
     """Return the arbiter's account; refuse where there is no arbiter, or not its key."""
     if not agreement.has_arbiter:
-        what = "is missing: the agreement has no arbiter, so reports stand"
+        what = "is missing: the agreement has no arbiter, so reports are final"
         raise InputError.at(f"{consortium.source}: settlement.arbiter", what)
     if agreement.arbiter not in here:
         what = f"no key of the arbiter {agreement.arbiter} here"
@@ -258,13 +258,13 @@ def _arbiter(consortium: Consortium, agreement: Agreement, here: Sequence[str]) 
 def _filled(
     consortium: Consortium, account: Callable[[str], str | None], expected: str
 ) -> list[str | None]:
-    """Return the file's addresses, and an account where there is none."""
+    """Return the file's addresses; an account of the chain where the file has no address."""
     addresses: list[str | None] = []
     problems = []
     for name, address in zip(consortium.names, consortium.organizations.addresses, strict=True):
         found = address if address is not None else account(name)
         if found is None:
-            what = f"has no address, and there is none for it here (expected {expected})"
+            what = f"has no address, and no account here fits it (expected {expected})"
             problems.append(Problem(f"{consortium.source}: {name}", what))
         addresses.append(found)
     if problems:

@@ -223,7 +223,7 @@ class Chain(ABC):
             ) from None
 
     def asked(self, contract: str, data: bytes, call: str) -> bytes:
-        """Return what a contract of others answers; empty where there is none.
+        """Return the answer of another contract; empty where there is no contract.
 
         Raises
         ------
@@ -331,7 +331,7 @@ def decoded(logs: Iterable[Log]) -> list[Event]:
 
 
 def refusal(call: str, data: bytes) -> RevertedError:
-    """Return the error that revert data stands for, whatever a node puts there."""
+    """Return the error that revert data encodes, whatever a node puts there."""
     try:
         found = reverted(call, data)
     except (DecodingError, ValueError):

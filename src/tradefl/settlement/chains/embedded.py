@@ -166,7 +166,7 @@ class EmbeddedChain(Chain):
         return self.transact(sender, to=to, data=data, value=value, call=call)
 
     def returned(self, account: str, agreement: str) -> None:
-        """Do nothing: this chain needs no memory besides itself."""
+        """Do nothing: this chain needs no other memory."""
 
     def pass_time(self, until: int) -> bool:
         """Move the clock to just after ``until``."""
@@ -197,7 +197,7 @@ class EmbeddedChain(Chain):
         return decoded_result(call, found)
 
     def _viewed(self, address: bytes, data: bytes) -> bytes:
-        """Return what the code at an address answers; nothing if it refuses or there is none."""
+        """Return what the code at an address answers; nothing if it refuses or has no code."""
         from eth.vm.message import Message
 
         chain = self._tester.backend.chain

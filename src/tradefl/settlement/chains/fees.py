@@ -29,7 +29,7 @@ class FeeCaps:
     max_fee
         The most that is offered per gas, wei.
     max_priority_fee
-        The most that is offered per gas to whoever makes the block, wei.
+        The most that is offered per gas to the maker of the block, wei.
     max_total_fee
         The most that all transactions of one run may cost together, wei.
     """
@@ -46,7 +46,7 @@ class FeeCaps:
 
     @property
     def sentence(self) -> str:
-        """The caps in words, for whoever is about to sign."""
+        """The caps in words, for the person about to sign."""
         return (
             f"at most {gwei(self.max_fee)} gwei per gas, of it {gwei(self.max_priority_fee)} as "
             f"priority fee, and {ether(self.max_total_fee)} in this run"

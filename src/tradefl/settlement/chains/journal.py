@@ -26,7 +26,7 @@ from tradefl.settlement.chains.fees import Offer
 from tradefl.settlement.contract import ChainError
 
 SCHEMA = "tradefl/journal/1"
-# The chain id of anvil and hardhat. Such a chain begins anew with the same accounts all the time,
+# The chain id of anvil and hardhat. Such a chain often restarts with the same accounts,
 # so there the first block is a part of the chain's identity. Elsewhere it is not: a node that
 # shows another first block must not make the journal forget a deposit.
 DEVELOPMENT = 31337

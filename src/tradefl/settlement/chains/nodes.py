@@ -67,7 +67,7 @@ class Address:
         Raises
         ------
         ChainError
-            The text is none of them.
+            The text is neither.
         """
         text = text.strip()
         if "://" not in text and _HOST_AND_PORT.fullmatch(text):

@@ -499,7 +499,7 @@ class RpcChain(Chain):
             raise ChainError(
                 self.place,
                 f"shows another chain {self.chain_id} than when {sender} signed its deposit "
-                f"({signed}): its first block differs. If the chain was started anew, choose "
+                f"({signed}): its first block differs. If the chain was restarted, choose "
                 f"another folder as `state` or delete {book.place}",
             )
         before = self._require_idle(sender, book, wanted)

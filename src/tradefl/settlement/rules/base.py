@@ -118,7 +118,7 @@ class RuleTerms(ABC):
     score_limit: ClassVar[int] = UINT128
     # Events that the rule adds: one for each organization that is listed.
     listed_events: ClassVar[tuple[str, ...]] = ()
-    # What stands in front of the terms in what is hashed: the ABI types and values.
+    # What precedes the terms in the hashed bytes: the ABI types and values.
     hashed: ClassVar[tuple[tuple[str, bytes], ...]] = ()
 
     # --- from the file, from the chain, and back to the game --------------------------------------
@@ -287,7 +287,7 @@ def triangle_of(named: Any, names: Sequence[str]) -> tuple[int, ...]:
 
 
 def place(i: int, j: int, size: int) -> int:
-    """Return where the pair ``i < j`` stands in the upper triangle, row by row."""
+    """Return the place of the pair ``i < j`` in the upper triangle, row by row."""
     return i * size - i * (i + 1) // 2 + j - i - 1
 
 
@@ -311,5 +311,5 @@ def map_unique(
 
 
 def error_of(whole: int, value: float, factor: int) -> float:
-    """Return how far an integer is from the figure that it stands for, scaled."""
+    """Return how far an integer is from the figure that it represents, scaled."""
     return float(abs(whole - Fraction(value) * factor))

@@ -176,7 +176,7 @@ class EfficientTerms(RuleTerms):
     def share(self, i: int, data_ppb: Fraction) -> int:
         """Return the whole number of ppb: a breakpoint where one is within 1 ppb.
 
-        What is agreed on is a breakpoint, cut to what can be trained in time; solved anew it is
+        What is agreed on is a breakpoint, cut to what can be trained in time; solved again it is
         reached to rounding, and then it is what is meant.
         """
         near = [share for share, _ in self.schedules[i] if abs(share - data_ppb) < 1]
@@ -307,12 +307,12 @@ class EfficientTerms(RuleTerms):
 
 
 def unsuitable(points: arithmetic.Schedule, wei_per_payoff: int) -> str | None:
-    """Return why a schedule in wei is none of the game's; ``None`` if it is one.
+    """Return why a schedule in wei is not the game's; ``None`` if it is.
 
     The contract checks that it does not fall. That it is concave, up to rounding, is checked here.
     """
     if not arithmetic.is_schedule(points):
-        return "in wei it is none that the contract takes"
+        return "after rounding to wei, the contract would reject this schedule"
     shares, values = zip(*points, strict=True)
     try:
         Schedule(
