@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import hashlib
 import logging
 import resource
 import statistics
@@ -19,7 +18,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -155,17 +153,11 @@ def _recording() -> Iterator[list[float]]:
 
         return call
 
-    class Hash:
-        def __init__(self) -> None:
-            self._inner = hashlib.sha256()
-            self.update = timed(self._inner.update)
-            self.hexdigest = self._inner.hexdigest
-
     patches = [
         mock.patch.object(strategy, "measured", timed(strategy.measured)),
         mock.patch.object(strategy, "flags_of", timed(strategy.flags_of)),
         mock.patch.object(TradeFL, "_rises", timed(TradeFL._rises)),
-        mock.patch.object(updates, "hashlib", SimpleNamespace(sha256=Hash)),
+        mock.patch.object(updates, "_hashed", timed(updates._hashed)),
     ]
     with contextlib.ExitStack() as stack:
         for patch in patches:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tradefl.federation import inspection
+from tradefl.federation.medians import median_of_columns
 from tradefl.federation.updates import Update
 
 
@@ -26,11 +27,22 @@ def models_of(rng, n=6, scale=1.0, dtype=np.float32):
 def test_medians_and_cosines(n, scale):
     steps = np.random.default_rng(n).normal(size=(n, 500))
     middle = np.median(steps, axis=0)
-    assert np.allclose(inspection._median(steps), middle)
+    assert np.allclose(median_of_columns(steps), middle)
     expected = [
         float(step @ middle / np.linalg.norm(step) / np.linalg.norm(middle)) for step in steps
     ]
     assert np.allclose(inspection._cosines(steps * scale), expected)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_medians_are_numpys_to_the_last_bit_by_network_and_by_sorting(dtype):
+    rng = np.random.default_rng(3)
+    for n in range(1, 41):
+        for columns in (5, 64 * n):  # few columns are sorted, many go through the network
+            rows = rng.integers(-4, 5, (n, columns)) * rng.normal(size=(n, columns))
+            rows = rows.astype(dtype)
+            expected = np.median(rows.astype(np.float64), axis=0)
+            assert np.array_equal(median_of_columns(rows), expected), (n, columns)
 
 
 def test_what_is_usual_grows_with_the_samples():

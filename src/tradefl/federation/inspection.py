@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.federation.ledger import Confidence, Flag
+from tradefl.federation.medians import median_of_columns
 from tradefl.federation.updates import Update
 
 # How long is unusual. In 90 honest trainings (logistic and mlp on digits, logistic on
@@ -49,7 +49,7 @@ AT_ONCE = 1_000_000
 # Squares of single precision overflow above 1e19.
 MODERATE = 1e15
 
-Vector = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.floating[Any]]
 
 
 class Measures(NamedTuple):
@@ -106,11 +106,11 @@ def measured(
     norms, distances, steps = _lengths(updates, sent)
     unchanged = [moved == 0.0 for moved in distances]
     usual = _usual(distances, samples)
-    cosines = _cosines(steps)
+    cosines = _cosines(steps).tolist()
     twins = _twins(updates, steps, unchanged, distances)
     return [
-        Measures(norms[k], distances[k], float(cosines[k]), usual[k], unchanged[k], *twins[k])
-        for k in range(len(updates))
+        Measures(*figures, *twin)
+        for *figures, twin in zip(norms, distances, cosines, usual, unchanged, twins, strict=True)
     ]
 
 
@@ -119,39 +119,45 @@ def _lengths(
 ) -> tuple[list[float], list[float], Vector]:
     """Return the length of each update, that of its step, and the coordinates to compare."""
     names = _Names.of(sent)
+    size = sum(value.size for value in sent.values())
+    stride = _stride(size)
+    if not names.others and (len(updates) + 1) * size <= AT_ONCE:
+        models = [*(update.values for update in updates), sent]
+        arrays = [model[name].ravel() for model in models for name in names.single]
+        rows = np.concatenate(arrays).reshape(len(models), size)
+        lengths = _row_lengths(rows)
+        # No number of a row is larger than its length.
+        if max(lengths) < MODERATE:
+            moves = np.subtract(rows[:-1], rows[-1], out=rows[:-1])
+            return lengths[:-1], _row_lengths(moves), np.ascontiguousarray(moves[:, ::stride])
     start = names.flat(sent)
     top = _largest(start)
     norms, distances = [], []
-    stride = _stride(sum(value.size for value in sent.values()))
     steps = np.empty((len(updates), sum(-(-part.size // stride) for part in names.parts(sent))))
-    if not names.others and len(updates) * start.size <= AT_ONCE:
-        rows = np.empty((len(updates), start.size), np.float32)
-        for row, update in enumerate(updates):
-            np.concatenate([np.ravel(update.values[name]) for name in names.single], out=rows[row])
-        if max(_largest(rows), top) < MODERATE:
-            norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)).tolist()
-            rows -= start
-            moves = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64)).tolist()
-            steps[:] = rows[:, ::stride]
-            return norms, moves, steps
     for row, update in enumerate(updates):
         after = names.flat(update.values)
         high = _largest(after)
         step = _step(after, start, max(high, top))
-        lengths, moves = [_length(after, high)], [_length(step)]
+        sizes, ways = [_length(after, high)], [_length(step)]
         at = -(-step.size // stride)
         steps[row, :at] = step[::stride]
         for name in names.others:
             own, before = np.ravel(update.values[name]), np.ravel(sent[name])
             step = _step(own, before)
-            lengths.append(_length(own))
-            moves.append(_length(step))
+            sizes.append(_length(own))
+            ways.append(_length(step))
             some = step[::stride]
             steps[row, at : at + len(some)] = some
             at += len(some)
-        norms.append(_finite(math.hypot(*lengths)))
-        distances.append(_finite(math.hypot(*moves)))
+        norms.append(_finite(math.hypot(*sizes)))
+        distances.append(_finite(math.hypot(*ways)))
     return norms, distances, steps
+
+
+def _row_lengths(rows: npt.NDArray[np.float32]) -> list[float]:
+    """Return the Euclidean length of each row; no square of single precision overflows double."""
+    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return [math.sqrt(square) for square in squares.tolist()]
 
 
 def distance(
@@ -218,7 +224,7 @@ class _Names(NamedTuple):
     @classmethod
     def of(cls, model: Mapping[str, npt.NDArray[Any]]) -> _Names:
         single = [name for name, value in model.items() if value.dtype == np.float32]
-        return cls(single, [name for name in model if name not in set(single)])
+        return cls(single, [name for name, value in model.items() if value.dtype != np.float32])
 
     def flat(self, model: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
         arrays = [np.ravel(model[name]) for name in self.single]
@@ -277,26 +283,33 @@ def _finite(value: float) -> float:
 def _usual(distances: Sequence[float], samples: Sequence[float]) -> list[float]:
     """Return each step's length over the length that is usual for its number of samples."""
     moved = [distance for distance in distances if distance > 0.0]
-    middle = statistics.median(moved) if moved else 0.0
+    middle = _middle(moved) if moved else 0.0
     if len(distances) < FEWEST or not 0.0 < middle < math.inf:
         return [math.nan] * len(distances)
-    usual = max(1.0, statistics.median(samples))
+    usual = max(1.0, _middle(samples))
     return [
         _finite(distance / middle / max(1.0, count / usual))
         for distance, count in zip(distances, samples, strict=True)
     ]
 
 
-def _cosines(steps: Vector) -> Vector:
+def _middle(values: Sequence[float]) -> float:
+    """Return the median; the standard library's takes several times as long."""
+    ordered, half = sorted(values), len(values) // 2
+    return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _cosines(steps: Vector) -> npt.NDArray[np.float64]:
     """Return the cosine of each step with the coordinate-wise median of all."""
     if len(steps) < FEWEST:
         return np.full(len(steps), math.nan)
-    middle = _median(steps)
-    if _largest(steps) < MODERATE and _largest(np.abs(middle)) > 1.0 / MODERATE:
+    middle = median_of_columns(steps)
+    steps = steps.astype(np.float64, copy=False)
+    if _largest(steps) < MODERATE and _largest(middle) > 1.0 / MODERATE:
         lengths = np.sqrt(np.einsum("ij,ij->i", steps, steps)) * math.sqrt(float(middle @ middle))
         with np.errstate(invalid="ignore", divide="ignore"):
-            direct: Vector = np.clip(steps @ middle / lengths, -1.0, 1.0)
-        return direct
+            direct: npt.NDArray[np.float64] = steps @ middle / lengths
+        return direct.clip(-1.0, 1.0)
     # Scaled, so that no square of a finite step overflows.
     largest = np.max(np.abs(steps), axis=1, keepdims=True, initial=0.0)
     scale = float(np.max(np.abs(middle), initial=0.0))
@@ -305,16 +318,8 @@ def _cosines(steps: Vector) -> Vector:
         middle = middle / scale
         dots = units @ middle
         lengths = np.linalg.norm(units, axis=1) * float(np.linalg.norm(middle))
-        cosines: Vector = np.clip(dots / lengths, -1.0, 1.0)
+        cosines: npt.NDArray[np.float64] = np.clip(dots / lengths, -1.0, 1.0)
     return cosines
-
-
-def _median(rows: Vector) -> Vector:
-    """Return the median of each column; NumPy's own takes three times as long."""
-    ordered, half = np.sort(rows, axis=0), len(rows) // 2
-    upper: Vector = ordered[half]
-    # Halves: the sum alone may overflow.
-    return upper if len(rows) % 2 else 0.5 * ordered[half - 1] + 0.5 * upper
 
 
 def _twins(
@@ -326,6 +331,11 @@ def _twins(
     """Return for each update the first other one that is equal or nearly equal."""
     twins: list[tuple[int | None, bool]] = [(None, False)] * len(updates)
     candidates = [k for k, same in enumerate(unchanged) if not same]
+    # Equal steps have equal lengths, and nearly equal steps nearly equal ones: mostly nobody's are.
+    limit = 1.0 + 2.0 * NEARLY
+    ordered = sorted([distances[k] for k in candidates])
+    if all(long > short * limit for short, long in itertools.pairwise(ordered)):
+        return twins
     by_hash: dict[str, list[int]] = {}
     for k in candidates:
         by_hash.setdefault(updates[k].sha256, []).append(k)
@@ -334,14 +344,10 @@ def _twins(
             if len(group) > 1:
                 twins[k] = (group[1] if k == group[0] else group[0], True)
     # A model of a few numbers has updates that are nearly equal by chance.
-    if steps.shape[1] < 64 or len(candidates) < 2:
-        return twins
-    # Whose steps are nearly equal have steps of nearly equal length: mostly nobody.
-    ordered = sorted(distances[k] for k in candidates)
-    if all(long > short * (1.0 + 2.0 * NEARLY) for short, long in itertools.pairwise(ordered)):
+    if steps.shape[1] < 64:
         return twins
     stride = max(1, math.ceil(steps.shape[1] / COPY_COORDINATES))
-    some = steps[candidates][:, ::stride]
+    some = steps[candidates][:, ::stride].astype(np.float64)
     largest = np.max(np.abs(some), axis=1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         units = some / largest

@@ -115,11 +115,9 @@ def checked_update(
     if number is not None and answered is not None and answered != number:
         raise UnusableUpdateError(f"it answers round {_shown(answered)}, this is round {number}")
     claimed = _claim(metrics.get(weight_key), weight_key)
-    digest = hashlib.sha256()
     cast, values, infinite = {}, {}, None
     for key, like in sent.items():
         raw = _values(key, arrays[key], like)
-        digest.update(arrays[key].data)
         cast[key], values[key] = _as_sent(arrays[key], raw, np.dtype(like.dtype))
         if infinite is None and not all_finite(values[key]):
             infinite = f"array {key!r} holds what is no finite number"
@@ -133,11 +131,19 @@ def checked_update(
         claimed=claimed,
         seconds=_number(receipt.get("seconds")) or 0.0,
         cpu_hz=_number(receipt.get("cpu-hz")),
-        sha256=digest.hexdigest(),
+        sha256=_hashed([arrays[key].data for key in sent]),
     )
     if infinite is not None:
         raise NotFiniteError(infinite, update)
     return update
+
+
+def _hashed(parts: Sequence[bytes]) -> str:
+    """Return the SHA-256 of bytes, one after the other."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _as_sent(
