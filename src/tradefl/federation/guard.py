@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -27,10 +28,14 @@ FAR = 10.0
 # An outlier spoils a round if with it the loss is higher than without by this part of itself and of
 # the loss of a guess, ...
 WORSE_PART, WORSE_GUESS = 0.25, 0.1
-# ... if the model goes so many times as far: numbers so large swallow what the others learned, even
-# where they cancel in the loss, ...
+# ... if the model goes so many times as far as without it, as any organization usually went in this
+# training, and as the model is long, and the loss does not fall, ...
 FARTHER = 100.0
-# ... or if a moment of the strategy becomes so many times as large: it slows down all later rounds.
+# ... if it goes so many times as far, whatever the loss: numbers so large swallow what the others
+# learned, even where they cancel in the loss, ...
+SWALLOWED = 1e6
+# ... or if a moment of the strategy becomes so many times as large as it has ever been: it slows
+# down all later rounds.
 MOMENT = 50.0
 
 
@@ -96,6 +101,8 @@ def decide(
     *,
     before: float,
     chance: float,
+    former: float = 0.0,
+    peak: float = 0.0,
 ) -> Decision:
     """Aggregate the updates of a round, without those that spoil it.
 
@@ -107,6 +114,17 @@ def decide(
         The figures of all updates.
     before, chance
         The validation loss of the model that was sent, and of a guess; both 0 without validation.
+    former
+        How far a usual update went in that round of the training in which it went farthest.
+    peak
+        The largest moment that the strategy has had before this round.
+
+    Notes
+    -----
+    A training slows down as it converges. An organization that brings what the model lacks, or
+    comes back after some rounds, then goes thousands of times as far as the others, and is honest:
+    so its step is compared with former rounds and with the model too, and what improves the model
+    is accused of nothing short of numbers that no training produces.
     """
     everybody = tuple(range(len(measures)))
     first = aggregate(everybody)
@@ -118,11 +136,15 @@ def decide(
     def spoiled(one: Attempt, without: Attempt) -> bool:
         base = min(before, without.loss)
         worse = base + WORSE_PART * base + WORSE_GUESS * chance
+        better = one.loss < base
+        length = statistics.median(measures[k].norm for k in without.members)
+        usual = max(without.step, former, length)
         return (
             hopeless(one)
             or not one.loss <= worse
-            or one.step > FARTHER * without.step > 0.0
-            or one.moment > MOMENT * without.moment > 0.0
+            or (one.step > FARTHER * usual > 0.0 and not better)
+            or one.step > SWALLOWED * max(1.0, usual)
+            or one.moment > MOMENT * max(without.moment, peak) > 0.0
         )
 
     if first.arrays is None and first.finite:

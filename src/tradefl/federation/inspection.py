@@ -32,11 +32,18 @@ from tradefl.federation.updates import Update
 # breast-cancer; even and uneven splits; ten seeds) updates stayed below 7, and below 3 against the
 # median's direction. tests/federation/test_honest_runs.py tries 200 more.
 OUTLIER_RATIO = 20.0
+# What is certain: so many times as long as is usual in any round so far, and so many times as long
+# as the model. Where the others have converged, an honest organization that brings what the model
+# lacks goes thousands of times as far as they do in that round.
 CERTAIN_RATIO = 1000.0
+CERTAIN_LENGTHS = 50.0
 OPPOSED_RATIO = 5.0
 OPPOSED_COSINE = -0.3
 # The loss must rise on every class by this much before a step counts as no descent.
 RISE = 0.05
+# A class with a lower loss is learned: the gradient of its samples may be zero in single precision.
+LEARNED = 1e-4
+FITTED = "so is honest training on a class that the model has learned completely, as it has one"
 # Two updates are nearly equal if their steps differ by less than this part of their length.
 NEARLY = 1e-3
 # Fewer updates have no median that a single one could not move.
@@ -59,6 +66,10 @@ class Measures(NamedTuple):
     ----------
     norm, distance, cosine, ratio
         As in this module's description.
+    lasting
+        ``ratio``, against the longest median of all rounds so far.
+    certain
+        Whether the step is longer than any honest training explains.
     unchanged
         Whether the update equals the model that was sent, to the last bit.
     twin
@@ -73,6 +84,8 @@ class Measures(NamedTuple):
     cosine: float
     ratio: float
     unchanged: bool
+    lasting: float = math.nan
+    certain: bool = False
     twin: int | None = None
     exact: bool = False
 
@@ -88,7 +101,10 @@ class Measures(NamedTuple):
 
 
 def measured(
-    updates: Sequence[Update], sent: Mapping[str, npt.NDArray[Any]], samples: Sequence[float]
+    updates: Sequence[Update],
+    sent: Mapping[str, npt.NDArray[Any]],
+    samples: Sequence[float],
+    former: float = 0.0,
 ) -> list[Measures]:
     """Return the figures of the updates of a round.
 
@@ -100,17 +116,33 @@ def measured(
         The model that was sent, by name.
     samples
         How many samples each update was trained on, for the length that is usual.
+    former
+        The longest median step of the rounds before this one.
     """
     if not updates:
         return []
     norms, distances, steps = _lengths(updates, sent)
     unchanged = [moved == 0.0 for moved in distances]
     usual = _usual(distances, samples)
+    middle = median_step(distances)
+    slower = 1.0 if middle >= former else middle / former
+    lasting = [ratio * slower for ratio in usual]
+    far = [ratio >= CERTAIN_RATIO for ratio in lasting]
+    least = CERTAIN_LENGTHS * _model_length(sent) if any(far) else math.inf
     cosines = _cosines(steps).tolist()
     twins = _twins(updates, steps, unchanged, distances)
     return [
-        Measures(*figures, *twin)
-        for *figures, twin in zip(norms, distances, cosines, usual, unchanged, twins, strict=True)
+        Measures(
+            norms[k],
+            distances[k],
+            cosines[k],
+            usual[k],
+            unchanged[k],
+            lasting[k],
+            far[k] and distances[k] >= least,
+            *twins[k],
+        )
+        for k in range(len(updates))
     ]
 
 
@@ -169,8 +201,16 @@ def distance(
     return _finite(math.hypot(*(_length(_step(new, old)) for new, old in pairs)))
 
 
+def _model_length(model: Mapping[str, npt.NDArray[Any]]) -> float:
+    """Return the Euclidean length of a model, without overflow."""
+    return _finite(math.hypot(*(_length(part) for part in _Names.of(model).parts(model))))
+
+
 def flags_of(
-    measures: Sequence[Measures], names: Sequence[str], rises: Mapping[int, float]
+    measures: Sequence[Measures],
+    names: Sequence[str],
+    rises: Mapping[int, float],
+    fitted: bool = False,
 ) -> list[tuple[Flag, ...]]:
     """Return what is unusual about each update.
 
@@ -181,16 +221,26 @@ def flags_of(
     rises
         By index, for updates that were tried on the server's validation part: the least rise of
         the loss over its classes.
+    fitted
+        Whether the model that was sent has learned some class of samples so well that training on
+        them may leave it as it is.
     """
-    return [_flags(measures, names, k, rises.get(k)) for k in range(len(measures))]
+    return [_flags(measures, names, k, rises.get(k), fitted) for k in range(len(measures))]
 
 
 def _flags(
-    measures: Sequence[Measures], names: Sequence[str], k: int, rise: float | None
+    measures: Sequence[Measures],
+    names: Sequence[str],
+    k: int,
+    rise: float | None,
+    fitted: bool,
 ) -> tuple[Flag, ...]:
     one = measures[k]
     if one.unchanged:
-        return (Flag("unchanged", "certain", "equal to the model that was sent, to the last bit"),)
+        text = "equal to the model that was sent, to the last bit"
+        if not fitted:
+            return (Flag("unchanged", "certain", text),)
+        return (Flag("unchanged", "possible", f"{text}; {FITTED}"),)
     found = []
     if one.twin is not None:
         how = "equal" if one.exact else f"equal within {NEARLY:g} of its length"
@@ -199,12 +249,13 @@ def _flags(
         found.append(Flag("copied", sure, text))
     if one.outlier:
         limit = OPPOSED_RATIO if one.opposed else OUTLIER_RATIO
-        if one.ratio >= CERTAIN_RATIO:
+        sure = "likely" if one.lasting >= 2.0 * limit else "possible"
+        if one.certain:
             sure = "certain"
-        else:
-            sure = "likely" if one.ratio >= 2.0 * limit else "possible"
         against = f", at cosine {one.cosine:.2f} to their median direction" * one.opposed
         text = f"{one.ratio:.3g} times as long as is usual in its round{against}; limit {limit:g}"
+        if one.lasting < one.ratio:
+            text += f"; {one.lasting:.3g} times what was usual in an earlier round"
         found.append(Flag("outlier", sure, text))
     if rise is not None and rise > RISE:
         text = f"raises the validation loss of every class, by {rise:.3g} at least; limit {RISE:g}"
@@ -282,8 +333,7 @@ def _finite(value: float) -> float:
 
 def _usual(distances: Sequence[float], samples: Sequence[float]) -> list[float]:
     """Return each step's length over the length that is usual for its number of samples."""
-    moved = [distance for distance in distances if distance > 0.0]
-    middle = _middle(moved) if moved else 0.0
+    middle = median_step(distances)
     if len(distances) < FEWEST or not 0.0 < middle < math.inf:
         return [math.nan] * len(distances)
     usual = max(1.0, _middle(samples))
@@ -291,6 +341,12 @@ def _usual(distances: Sequence[float], samples: Sequence[float]) -> list[float]:
         _finite(distance / middle / max(1.0, count / usual))
         for distance, count in zip(distances, samples, strict=True)
     ]
+
+
+def median_step(distances: Sequence[float]) -> float:
+    """Return the median length of the steps that lead anywhere; 0 if there are none."""
+    moved = [distance for distance in distances if distance > 0.0]
+    return _middle(moved) if moved else 0.0
 
 
 def _middle(values: Sequence[float]) -> float:

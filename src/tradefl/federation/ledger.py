@@ -59,6 +59,11 @@ class Flag:
     detail: str
 
 
+def suspicious(flags: Iterable[Flag]) -> bool:
+    """Tell whether a reader should look at an update: not for what honest training explains."""
+    return any(flag.kind != "unchanged" or flag.confidence != "possible" for flag in flags)
+
+
 @dataclasses.dataclass(frozen=True)
 class Evidence:
     """Why an update was attributed: losses on the server's validation part.

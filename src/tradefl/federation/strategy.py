@@ -47,14 +47,16 @@ from tradefl.federation.aggregations import (
 from tradefl.federation.guard import Attempt, Decision, decide
 from tradefl.federation.inspection import (
     FEWEST,
+    LEARNED,
     OPPOSED_COSINE,
     Measures,
     distance,
     flags_of,
     measured,
+    median_step,
 )
 from tradefl.federation.judgement import CLIENT_APP_FAILED, Judgement, judged, short
-from tradefl.federation.ledger import Entry, Ledger
+from tradefl.federation.ledger import Entry, Ledger, suspicious
 from tradefl.federation.pledge import PROFILE, PROFILE_QUERY, own_code
 from tradefl.federation.terms import Deadline, Terms
 from tradefl.federation.updates import (
@@ -187,6 +189,7 @@ class TradeFL(Strategy):
         self._sent: ArrayRecord = ArrayRecord()
         self._question = ConfigRecord()
         self._loss: float | None = None  # of the model that was sent
+        self._looked_at, self._longest, self._moment = 0, 0.0, 0.0  # of former rounds
         self._result: ArrayRecord | None = None  # the model that has this loss
 
     def summary(self) -> None:
@@ -486,24 +489,34 @@ class TradeFL(Strategy):
         updates = [update for i in counted if (update := judgements[i].update) is not None]
         weights = [judgements[i].weight for i in counted]
         sent = parameters_of(self._sent)
-        measures = measured(updates, sent, [float(weight) for weight in weights])
-        if left := self._unpaid(measures, entries, counted):
+        former = self._former()
+        measures = measured(updates, sent, [float(weight) for weight in weights], former)
+        fitted = any(one.unchanged for one in measures) and self._fitted(sent)
+        if left := self._unpaid(measures, entries, counted, fitted):
             # Without them the round has another median.
             return self._aggregated(number, judgements, entries, left)
         before = Snapshot(self.strategy)
+        self._moment = max(self._moment, largest_moment(self.strategy))
 
         def attempt(members: Sequence[int]) -> Attempt:
             before.restore()
             return self._attempt(number, [(k, updates[k], weights[k]) for k in members], measures)
 
-        decision = decide(attempt, measures, before=self._loss_before(sent), chance=self._chance)
+        decision = decide(
+            attempt,
+            measures,
+            before=self._loss_before(sent),
+            chance=self._chance,
+            former=former,
+            peak=self._moment,
+        )
         (before if decision.attempt is None else decision.attempt.state).restore()
         self._enter(decision, entries, counted, weights)
         names = [self.terms.names[i] for i in counted]
-        flags = flags_of(measures, names, self._rises(measures, updates, sent))
+        flags = flags_of(measures, names, self._rises(measures, updates, sent), fitted)
         for k, i in enumerate(counted):
             one = measures[k]
-            verdict = entries[i].verdict or ("suspicious" if flags[k] else "")
+            verdict = entries[i].verdict or ("suspicious" if suspicious(flags[k]) else "")
             entries[i] = dataclasses.replace(
                 entries[i],
                 norm=one.norm,
@@ -520,7 +533,11 @@ class TradeFL(Strategy):
         return decision.attempt.arrays, decision.attempt.metrics
 
     def _unpaid(
-        self, measures: Sequence[Measures], entries: list[Entry], counted: Sequence[int]
+        self,
+        measures: Sequence[Measures],
+        entries: list[Entry],
+        counted: Sequence[int],
+        fitted: bool,
     ) -> list[int]:
         """Reject what the partners have agreed not to pay; return who is left, if that is news.
 
@@ -528,7 +545,7 @@ class TradeFL(Strategy):
         """
         if not self.unpaid_flags:
             return []
-        flags = flags_of(measures, [self.terms.names[i] for i in counted], {})
+        flags = flags_of(measures, [self.terms.names[i] for i in counted], {}, fitted)
         found = {
             k: flag
             for k, own in enumerate(flags)
@@ -685,6 +702,23 @@ class TradeFL(Strategy):
             return 0.0
         with np.errstate(all="ignore"):
             return float(self.validation.loss(values))
+
+    def _former(self) -> float:
+        """Return the longest median step of the rounds so far, of updates that are in the model."""
+        steps: dict[int, list[float]] = {}
+        for entry in self.ledger.entries[self._looked_at :]:
+            if entry.distance is not None and entry.outcome == "aggregated":
+                steps.setdefault(entry.round, []).append(entry.distance)
+        self._looked_at = len(self.ledger.entries)
+        self._longest = max([self._longest, *map(median_step, steps.values())])
+        return self._longest
+
+    def _fitted(self, sent: Mapping[str, Any]) -> bool:
+        """Tell whether a model has learned a class of the validation part completely."""
+        if self.validation is None:
+            return False
+        with np.errstate(all="ignore"):
+            return bool(np.min(self.validation.by_class(sent)) < LEARNED)
 
     def _rises(
         self,

@@ -1,0 +1,118 @@
+"""Honest organizations among others that have converged: neither accused nor unpaid."""
+
+import numpy as np
+import pytest
+from tests.federation.hostile import CONSORTIUM, NAMES, Hostile
+
+from tradefl.federation import Plan, make_server_app
+from tradefl.federation.client import pledge_of
+from tradefl.federation.grid import quiet, run_in_process
+from tradefl.federation.pledge import PROFILE_QUERY
+
+ROUNDS = 7
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Three classes far apart: nine organizations hold two of them, Kappa alone the third."""
+    root, rng = tmp_path_factory.mktemp("apart"), np.random.default_rng(0)
+    centres = 3.0 * rng.normal(size=(3, 8))
+
+    def samples(n, classes):
+        labels = rng.choice(classes, n)
+        return (centres[labels] + 0.3 * rng.normal(size=(n, 8))).astype(np.float32), labels
+
+    x_test, y_test = samples(400, [0, 1, 2])
+    found = {}
+    for name in ("server", *NAMES):
+        held = {"server": [0, 1, 2], "Kappa": [2]}.get(name, [0, 1])
+        x, y = samples(200, held)
+        (root / name).mkdir()
+        np.savez(root / name / "assays.npz", x_train=x, y_train=y, x_test=x_test, y_test=y_test)
+        found[name] = str(root / name)
+    return found
+
+
+class Late(Hostile):
+    """Kappa's app fails in the first rounds; everybody is honest."""
+
+    def __init__(self, rounds):
+        super().__init__("unchanged", ())
+        self.rounds = rounds
+
+    def __call__(self, message, context):
+        if message.metadata.message_type != PROFILE_QUERY:
+            number = message.content["config"]["server-round"]
+            if pledge_of(message).organization == "Kappa" and number <= self.rounds:
+                raise RuntimeError("not there yet")
+        return super().__call__(message, context)
+
+
+def trained(folders, late=0, section="", tmp_path=None, hostile=None, **settings):
+    consortium = CONSORTIUM
+    if section:
+        consortium = tmp_path / "apart.toml"
+        consortium.write_text(f"{CONSORTIUM.read_text()}\n[training]\n{section}\n")
+    results = []
+    plan = Plan(
+        consortium=str(consortium),
+        data="assays",
+        data_dir=folders["server"],
+        partition="own",
+        rounds=ROUNDS,
+        **settings,
+    )
+    nodes = [{"organization": name, "data-dir": folders[name]} for name in NAMES]
+    with quiet():
+        run_in_process(make_server_app(plan, done=results.append), hostile or Late(late), nodes, {})
+    return results[0]
+
+
+def kappas(training, first=1):
+    return [e for e in training.ledger.entries if e.organization == "Kappa" and e.round >= first]
+
+
+@pytest.mark.parametrize("aggregation", ["fedavg", "fedadam"])
+@pytest.mark.parametrize("late", [0, 3])
+@pytest.mark.parametrize("rate", [0.1, 1.0, 10.0])
+def test_what_the_model_lacks_is_never_attributed(folders, rate, late, aggregation):
+    training = trained(folders, late, learning_rate=rate, aggregation=aggregation)
+    for entry in kappas(training, late + 1):
+        assert entry.outcome in ("aggregated", "rolled back"), entry.reason
+        assert entry.verdict != "attributed"
+        assert all(flag.confidence != "certain" for flag in entry.flags)
+    assert all(one.verdict == "" for one in training.ledger.entries if one.organization != "Kappa")
+    if aggregation == "fedavg" and rate == 1.0:
+        # The evidence of the fault: the accuracy stayed at 0.64 for ever.
+        assert training.accuracy[-1] > 0.99
+        steps = [entry.distance for entry in training.ledger.of_round(late + 2)]
+        assert steps[-1] > 1000.0 * np.median(steps)
+
+
+@pytest.mark.parametrize("flag", ["unchanged", "outlier"])
+def test_a_learned_class_and_a_late_one_are_paid_whatever_flags_are_not(folders, flag, tmp_path):
+    section = f'unpaid_flags = ["{flag}"]'
+    rate = {"unchanged": 10.0, "outlier": 1.0}[flag]
+    training = trained(folders, section=section, tmp_path=tmp_path, learning_rate=rate)
+    found = [one for entry in kappas(training) for one in entry.flags if one.kind == flag]
+    assert found  # otherwise nothing is tried
+    assert {one.confidence for one in found} == {"possible"}
+    assert all(entry.credited for entry in kappas(training))
+    if flag == "unchanged":
+        assert all(entry.verdict == "" for entry in kappas(training))
+        assert "so is honest training on a class" in found[0].detail
+
+
+def test_numbers_beyond_any_training_are_attributed_although_the_loss_falls(folders):
+    """Kappa trains, and adds to every class alike what swallows single precision."""
+
+    def shifted(trained, sent, rng):
+        huge = {key: np.float32(1e12) * np.ones_like(value) for key, value in trained.items()}
+        return {key: trained[key] + huge[key] for key in trained}
+
+    hostile = Hostile(shifted, ["Kappa"])
+    training = trained(folders, hostile=hostile, learning_rate=1.0)
+    assert {entry.outcome for entry in kappas(training)} == {"rejected"}
+    assert {entry.verdict for entry in kappas(training)} == {"attributed"}
+    [kind] = {flag.confidence for entry in kappas(training) for flag in entry.flags}
+    assert kind == "certain"
