@@ -304,8 +304,17 @@ class Design(Shown):
             bonds_without_robust=float(self.usual_bonds.sum()),
             starts=[StartOfDynamics.of(**dataclasses.asdict(start)) for start in self.starts],
             starts_that_reach_the_optimum=self.reached,
+            **self._payee(),
             **money_keys(game),
         )
+
+    def _payee(self) -> dict[str, Any]:
+        from tradefl.documents.design import DesignedPayee
+
+        if self.rule.payee is None:
+            return {}
+        left = self.agreed.terms.paid_out
+        return {"payee": DesignedPayee(name=self.rule.payee, redistribution=float(left), bond=0.0)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return :meth:`document` as plain values."""
@@ -318,6 +327,7 @@ def design(
     *,
     robust: float = 0.0,
     split: Array | None = None,
+    payee: str | None = None,
     breakpoints: int = MAX_BREAKPOINTS,
     wei_per_payoff: int | None = None,
     seed: int = 0,
@@ -348,7 +358,9 @@ def design(
         off by at most this share, in [0, 1) (:mod:`tradefl.incentives.robust`).
     split
         Shape ``(N,)``, payoff, with sum 0: what each receives at the optimum, instead of what a
-        target says.
+        target says. With a payee the sum may be negative: the payee receives the rest.
+    payee
+        With ``split``: the name of an account that contributes nothing and settles with everybody.
     breakpoints
         Of each schedule, at most; 4 to 32. ``d_i*`` and the ends are always among them, then
         D_min and where the levels end.
@@ -407,6 +419,8 @@ def design(
     before = without.payoffs
     at_optimum = payoffs_without_redistribution(game, profile)
     core = None
+    if payee is not None and split is None:
+        raise ValueError("payee: needs a split, as the truthful design computes it")
     if split is None:
         if target is None or target == "stable":
             watch("coalitions")
@@ -414,8 +428,8 @@ def design(
         constants, extra = constants_of(target, before, at_optimum, game, core)
     else:
         target = target or "equal-gain"
-        constants, extra = split - split.mean(), ()
-    rule = EfficientRule(schedules, constants, extra)
+        constants, extra = split if payee else split - split.mean(), ()
+    rule = EfficientRule(schedules, constants, extra, payee)
     usual_bonds = rule.bonds
     if robust > 0.0:
         steep = zip(
@@ -505,7 +519,7 @@ def in_wei(rule: EfficientRule, wei_per_payoff: int) -> EfficientRule:
             f"wei_per_payoff: {wei_per_payoff:,} wei are too coarse for the schedules; take more"
         ) from None
     extra = tuple((i, j, float(rounded(np.array(amount)))) for i, j, amount in rule.extra)
-    return EfficientRule(schedules, rounded(rule.constants), extra)
+    return EfficientRule(schedules, rounded(rule.constants), extra, rule.payee)
 
 
 # --- schedules -----------------------------------------------------------------------------------

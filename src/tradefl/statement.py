@@ -666,15 +666,17 @@ def _linear_terms(figures: Figures, i: int) -> Terms:
 def _efficient_terms(figures: Figures, i: int) -> Terms:
     game, phi = figures.game, figures.scores
     others, _, constant = game.rule.pair(game, i)
+    counted = others.size + 1
+    phi = [*phi, *[0.0] * (counted - game.size)]  # a payee's
     for j, k_ij in zip(others.tolist(), constant.tolist(), strict=True):
         phi_i, phi_j = phi[i], phi[j]
         with decimal.localcontext(prec=_PRECISION):
-            share = (exactly(phi_i) - exactly(phi_j)) / (game.size - 1)
+            share = (exactly(phi_i) - exactly(phi_j)) / (counted - 1)
             exact = share + exactly(k_ij)
         yield (
             "(phi_i - phi_j) / (N - 1) + k_ij",
-            {"phi_i": phi_i, "phi_j": phi_j, "N": float(game.size), "k_ij": k_ij},
-            f"({number(phi_i)} - {number(phi_j)}) / ({game.size} - 1) + {number(k_ij)}",
+            {"phi_i": phi_i, "phi_j": phi_j, "N": float(counted), "k_ij": k_ij},
+            f"({number(phi_i)} - {number(phi_j)}) / ({counted} - 1) + {number(k_ij)}",
             exact,
         )
 

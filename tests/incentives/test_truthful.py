@@ -380,6 +380,11 @@ def test_a_range_that_needs_money_is_refused_with_the_widest_that_does_not(tmp_p
     assert ran.code == 1
     assert "outside money" in ran.err
     assert not out.exists()
+    refused = ("design", path, "--truthful", 0.8, "--residual", "Alpha", "--quiet", "--starts", 0)
+    quiet = run(*refused)
+    assert quiet.code == 1
+    assert "outside money" in quiet.err  # the answer, not a remark
+    assert "menus were written" not in quiet.err
 
 
 def test_a_menu_box_in_which_somebody_has_no_game_is_refused():

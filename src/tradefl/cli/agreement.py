@@ -45,7 +45,7 @@ def agreement(
 
     with progress(f"reading {file}"):
         consortium = load(file)
-        addresses = consortium.organizations.addresses
+        addresses = consortium.accounts
         filled = addresses_or_stand_ins(addresses)
         signed = Agreement.of(consortium, filled, chain_id=chain_id)
         bounds = quantization_bounds(consortium, signed)
@@ -54,7 +54,7 @@ def agreement(
         document = signed.document(bounds, (call, longest), training).to_dict()
     if None in addresses:
         note(
-            f"{file} names no address for {addresses.count(None):,} of {len(consortium):,} "
+            f"{file} names no address for {addresses.count(None):,} of {len(addresses):,} "
             "organizations: stand-ins take their place, and the hash with them"
         )
     section = consortium.settlement
@@ -137,11 +137,15 @@ def agreement(
                 f"({longest.name})",
             ),
             *_training(document["training"]),
+            *([] if signed.payee is None else [("payee", f"{signed.payee}: {PAYEE}")]),
             *_honesty(signed),
             ("negotiation", f"turns of {signed.turn_seconds:,} s at most"),
             ("annex", f"{len(signed.annex):,} bytes: names, samples, accuracy model, deadline"),
         ]
     )
+
+
+PAYEE = "contributes nothing, deposits no bond, and receives what the organizations leave"
 
 
 def _honesty(signed: Agreement) -> list[tuple[str, str]]:
@@ -152,7 +156,7 @@ def _honesty(signed: Agreement) -> list[tuple[str, str]]:
     promise = promise_of(read_annex(signed.annex))
     if promise is None:
         return []
-    first, *rest = words(promise)
+    first, *rest = words(promise, signed.payee)
     return [("honesty", first), *(("", sentence) for sentence in rest)]
 
 

@@ -196,8 +196,8 @@ def signed(
     if chain is not None:
         chain_id = chain.chain_id
         published = contract and published_agreement(chain, contract, from_block)
-        if published and published.names == consortium.names:
-            given = consortium.organizations.addresses
+        if published and published.names == consortium.settling:
+            given = consortium.accounts
             both = zip(given, published.addresses, strict=True)
             addresses = [theirs if mine is None else mine for mine, theirs in both]
         if published:

@@ -125,7 +125,7 @@ def _print_negotiation(replayed: Verification) -> None:
     agreement, standing = replayed.agreement, replayed.standing
     say("The negotiation, replayed\n")
     if standing is not None:
-        size = len(agreement)
+        size = agreement.players
         print_table(
             ["round", "organization", "", "d (ppb)", "f (Hz)", "block"],
             [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -13,6 +15,7 @@ from tradefl.cli.options import File, Json, OneOf, Seed
 from tradefl.cli.output import (
     TABLE_ROWS,
     amounts_in,
+    answer,
     note,
     print_facts,
     print_json,
@@ -26,10 +29,11 @@ from tradefl.cli.output import (
 )
 from tradefl.cli.solve import better_than_alone
 from tradefl.consortium import Consortium, load, write
-from tradefl.consortium.schema import Settlement, suggestion
+from tradefl.consortium.schema import Payee, Settlement, suggestion
 from tradefl.design import RANDOM_STARTS, TARGETS, Design
 from tradefl.design import design as design_game
 from tradefl.errors import InputError
+from tradefl.foreign.names import skeleton
 from tradefl.game.rules import MAX_BREAKPOINTS
 from tradefl.incentives.promise import agreed_menus, section, written
 from tradefl.incentives.radius import radius_words
@@ -71,7 +75,8 @@ def design(
         Option(
             "--truthful",
             help="Make honesty pay: nobody gains by misreporting within this share of its figure "
-            "(0.1 is 10 %). The file's menus count, where it has some. Needs --residual.",
+            "(0.1 is 10 %). The file's menus count, where it has some. Needs --residual or "
+            "--payee.",
         ),
     ] = None,
     residual: Annotated[
@@ -80,6 +85,15 @@ def design(
             "--residual",
             help="With --truthful: the member that is not asked, and receives what is left. Its "
             "figures are audited.",
+        ),
+    ] = None,
+    payee: Annotated[
+        str | None,
+        Option(
+            "--payee",
+            help="With --truthful, in place of --residual: the account (0x...) that contributes "
+            "nothing, deposits nothing, and receives what is left.",
+            show_default=False,
         ),
     ] = None,
     figure: Annotated[
@@ -106,11 +120,17 @@ def design(
 
     Example: tradefl design examples/drug_discovery.toml -o designed.toml
     """
-    if truthful is None and (residual is not None or figure):
-        raise InputError.at("--residual" if residual else "--figure", "needs --truthful")
-    if truthful is not None and residual is None:
-        what = "needs --residual NAME: a member that is not asked, and receives what is left"
+    for flag, given in {"--residual": residual, "--payee": payee, "--figure": figure}.items():
+        if given and truthful is None:
+            raise InputError.at(flag, "needs --truthful")
+    if truthful is not None and residual is None and payee is None:
+        what = (
+            "needs --residual NAME: a member that is not asked, and receives what is left; or "
+            "--payee ADDRESS: an account that contributes nothing, and receives it"
+        )
         raise InputError.at("--truthful", what)
+    if residual is not None and payee is not None:
+        raise InputError.at("--payee", "cannot be combined with --residual: one receives the rest")
     if truthful is not None and target not in (None, "equal-gain"):
         raise InputError.at("--target", "cannot be combined with --truthful, which sets the split")
     if output is not None:
@@ -127,7 +147,10 @@ def design(
             "random_starts": starts,
             "watch": lambda what: show(f"designing {file}: {what}"),
         }
-        proof = None
+        proof, account = None, None
+        if payee is not None:
+            account = _payee(payee, consortium)
+            options["payee"] = account.name
         try:
             if truthful is None:
                 chosen: Any = target  # one of them: the option sees to it
@@ -158,7 +181,10 @@ def design(
     if as_json:
         document = found.to_dict()
         if proof is not None:
-            document["truthful"] = section(proof, consortium.game).model_dump(exclude_none=True)
+            promise = section(proof, consortium.game, found.rule.payee)
+            document["truthful"] = promise.model_dump(exclude_none=True)
+            if account is not None:
+                document["payee"]["address"] = account.address
         print_json(document)
     else:
         print_design(found)
@@ -170,7 +196,7 @@ def design(
             "agreed and figures are reported afresh"
         )
     if not found.verified():
-        note(
+        answer(
             "no split is stable: whatever is agreed, a coalition would do better on its own; "
             "not written"
             if found.core is not None and found.core.margin < 0.0
@@ -182,7 +208,7 @@ def design(
         if proof is None:
             write(consortium.designed(found.rule, found.target), output)
         else:
-            write(written(consortium, found, proof), output)
+            write(written(consortium, found, proof, account), output)
         note(f"wrote {output}; try: tradefl compare {quote(str(output))}")
 
 
@@ -196,6 +222,27 @@ def _loaded(file: Path) -> tuple[Consortium, str | None]:
     return load(file, ignore_compensation=True), (
         f"the efficient rule in {file} is for other organizations; designed again from the start"
     )
+
+
+def _payee(text: str, consortium: Consortium) -> Payee:
+    """Return the payee of an address: a name that no organization has, and the account."""
+    if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text) or int(text, 16) == 0:
+        what = f"expected 0x and 40 hexadecimal digits, not all zero, got {text[:50]!r}"
+        raise InputError.at("--payee", what)
+    from tradefl.settlement.agreement import settlement_extra
+
+    with settlement_extra("--payee"):
+        from tradefl.settlement.ethereum import parsed_address
+
+        text = parsed_address("--payee", text)
+    for name, address in zip(consortium.names, consortium.organizations.addresses, strict=True):
+        if address is not None and address.lower() == text.lower():
+            what = f"is the account of {name}; expected one that contributes nothing"
+            raise InputError.at("--payee", what)
+    taken = set(map(skeleton, consortium.names))
+    names = itertools.chain(["payee"], (f"payee {k}" for k in itertools.count(2)))
+    free = next(name for name in names if skeleton(name) not in taken)
+    return Payee(name=free, address=text)
 
 
 def _truthful(
@@ -214,7 +261,7 @@ def _truthful(
             raise InputError.at(flag, what)
         return names.index(name)
 
-    claimant = index("--residual", residual or "")
+    claimant = None if residual is None else index("--residual", residual)
     fields: dict[int, str] = {}
     for entry in figures:
         name, equals, field = entry.rpartition("=")
@@ -232,18 +279,23 @@ def _truthful(
 
 def refuse(error: NeedsMoneyError) -> None:
     """Say that a range would need outside money, and which does not."""
-    note(f"refused: {error}; nothing is written")
+    answer(f"refused: {error}; nothing is written")
     if error.widest is not None:
-        note(f"the widest range found that needs none: --truthful {error.widest:.4g}")
+        answer(f"the widest range found that needs none: --truthful {error.widest:.4g}")
     else:
-        note("no narrower range was found that needs none")
+        answer("no narrower range was found that needs none")
 
 
 def print_proof(proof: Proof, found: Design) -> None:
     """Print what may be reported, what honesty earns, and what was tried."""
     game, menus = found.agreed.game, proof.menus
     digits = shown_digits(found.agreed.payoffs, game)
-    say(f"\nHonesty pays: {game.name_of(menus.claimant)} is not asked, and receives what is left\n")
+    if menus.claimant is None:
+        left = found.agreed.terms.paid_out
+        who = f"all are asked; {game.rule.payee} receives what is left, {left:,.{digits}f}"
+    else:
+        who = f"{game.name_of(menus.claimant)} is not asked, and receives what is left"
+    say(f"\nHonesty pays: {who}\n")
     print_table(
         ["organization", "reports", "menu from", "to", "points", "rent", "rebate"],
         [
@@ -331,6 +383,9 @@ def print_design(found: Design) -> None:
         agreed.gain_over_alone,
         found.rule.net_constants,
     )
+    left = float(agreed.terms.paid_out)
+    paid = money(left, digits)
+    payee = [[game.rule.payee, "", "", "", "", paid, paid, "", paid]] if game.rule.payee else []
     print_table(
         [
             *("organization", "data d", "without", "CPU GHz"),
@@ -345,15 +400,19 @@ def print_design(found: Design) -> None:
                 *(money(float(column[i]), digits) for column in columns),
             ]
             for i in range(min(game.size, TABLE_ROWS))
-        ],
+        ]
+        + payee,
         footer=[
             "sum",
             f"{agreed.profile.data_fraction.sum():.6f}",
             f"{found.without.profile.data_fraction.sum():.6f}",
             "",
-            *(money(float(column.sum()), digits) for column in columns),
+            *(
+                money(float(column.sum()) + more, digits)
+                for column, more in zip(columns, (0.0, left, left, 0.0, left), strict=True)
+            ),
         ],
-        total=game.size,
+        total=game.size + len(payee),
     )
     scale = agreed.certificate.payoff_scale
     bound = found.optimum.welfare_bound

@@ -10,7 +10,7 @@ import click
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method
-from tradefl.cli.output import amounts_in, note, print_json, print_table, progress, say
+from tradefl.cli.output import amounts_in, answer, note, print_json, print_table, progress, say
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.schema import Settlement, shown, suggestion
 from tradefl.errors import InputError, Problem
@@ -88,6 +88,7 @@ def explain(
     else:
         _print(shown, [shown.statement(i) for i in who], in_wei, who, consortium)
     if solution.status == "iteration_limit":
+        answer(f"no equilibrium within {solution.iterations:,} iterations")
         raise click.exceptions.Exit(1)
 
 
@@ -125,8 +126,7 @@ def _in_wei(consortium: Consortium, solution: Solution, who: list[int]) -> list[
     from tradefl.settlement import Agreement, quantization_bounds, wei_statement
     from tradefl.settlement.stand_ins import addresses_or_stand_ins
 
-    addresses = addresses_or_stand_ins(consortium.organizations.addresses)
-    agreement = Agreement.of(consortium, addresses)
+    agreement = Agreement.of(consortium, addresses_or_stand_ins(consortium.accounts))
     reports = agreement.reports(solution.profile)
     bounds = quantization_bounds(consortium, agreement)
     return [

@@ -14,6 +14,7 @@ import click
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import (
+    answer,
     live_table,
     note,
     print_json,
@@ -78,7 +79,7 @@ def negotiate(
     else:
         print_solution(solution)
     if not solution.is_equilibrium:
-        note(solution.shortfall)
+        answer(solution.shortfall)
         raise click.exceptions.Exit(1)
 
 
@@ -149,21 +150,21 @@ def _rows(agreement: Agreement, standing: Standing) -> list[list[str]]:
             name,
             f"{report.data_ppb / 1e9:.9f}",
             f"{report.cpu_hz / 1e9:g}",
-            f"round {last[i].turn // len(agreement) + 1}: {last[i].kind}" if i in last else "",
+            f"round {last[i].turn // agreement.players + 1}: {last[i].kind}" if i in last else "",
             f"round {standing.round}" if i == standing.whose and not standing.over else "",
         ]
-        for i, (name, report) in enumerate(zip(agreement.names, standing.reports, strict=True))
+        for i, (name, report) in enumerate(zip(agreement.names, standing.reports, strict=False))
     ]
 
 
 def _line(agreement: Agreement, ruling: Ruling) -> str:
     """Return a proposal in words."""
-    report, name = ruling.proposal.report, agreement.names[ruling.turn % len(agreement)]
+    report, name = ruling.proposal.report, agreement.names[ruling.turn % agreement.players]
     if ruling.kind == "rejected":
         known = dict(zip(agreement.addresses, agreement.names, strict=True))
         who = known.get(ruling.proposal.account, ruling.proposal.account)
         return f"a proposal of {who} did not count: {ruling.reason}"
     return (
-        f"round {ruling.turn // len(agreement) + 1}: {name} {ruling.kind}: "
+        f"round {ruling.turn // agreement.players + 1}: {name} {ruling.kind}: "
         f"d = {report.data_ppb / 1e9:.9f}, f = {report.cpu_hz / 1e9:g} GHz"
     )

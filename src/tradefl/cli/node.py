@@ -24,7 +24,7 @@ from tradefl.cli.options import (
     fee_caps,
     password_prompt,
 )
-from tradefl.cli.output import note, require_writable, say, status, warn
+from tradefl.cli.output import answer, require_writable, say, status, warn
 from tradefl.errors import InputError
 
 INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
@@ -109,5 +109,5 @@ def node(
         say(f"{who}: stopped; the same command continues from the state of the chain")
         raise click.exceptions.Exit(INTERRUPTED) from None
     if not ended:
-        note(f"{who}: cancelled: not everybody joined in time; the deposit is back")
+        answer(f"{who}: cancelled: not everybody joined in time; the deposit is back")
         raise click.exceptions.Exit(1)

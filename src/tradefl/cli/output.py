@@ -90,7 +90,20 @@ def warn(text: str) -> None:
 
     It stays one line, whatever a node or a partner has put into it.
     """
-    if sys.stderr is not None and not _quiet:
+    if not _quiet:
+        _warn(text)
+
+
+def answer(text: str) -> None:
+    """Print a line on stderr, with ``--quiet`` too: what is to be known of a result, or why none.
+
+    Where a command ends with status 1, this says what the answer is.
+    """
+    _warn(f"note: {text}")
+
+
+def _warn(text: str) -> None:
+    if sys.stderr is not None:
         sys.stderr.write(printable(text) + "\n")
         sys.stderr.flush()
 

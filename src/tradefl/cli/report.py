@@ -9,7 +9,7 @@ import click
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Method, NoTune, OneOf
-from tradefl.cli.output import note, require_distinct, require_writable, status
+from tradefl.cli.output import answer, note, require_distinct, require_writable, status
 from tradefl.comparison import Comparison, compare
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
@@ -161,4 +161,5 @@ def _compared(consortium: Consortium, tuning: Tuning | None) -> Comparison | Non
 
 def _exit_with(solution: Solution) -> None:
     if solution.status == "iteration_limit":
+        answer(f"no equilibrium within {solution.iterations:,} iterations")
         raise click.exceptions.Exit(1)

@@ -33,6 +33,7 @@ from tradefl.cli.options import (
     password_prompt,
 )
 from tradefl.cli.output import (
+    answer,
     note,
     print_facts,
     print_json,
@@ -263,10 +264,10 @@ def _finished(settlement: Settlement, state: State) -> bool:
     if state.phase == Phase.CANCELLED:
         everybody = state.consents == len(settlement.agreement)
         why = "everybody has consented" if everybody else "not everybody joined in time"
-        note(f"cancelled: {why}; the deposits go back")
+        answer(f"cancelled: {why}; the deposits go back")
         return False
-    note(_waiting(settlement, deadline(settlement.agreement, state), state))
-    note("run the same command again: it continues from the state of the chain")
+    answer(_waiting(settlement, deadline(settlement.agreement, state), state))
+    answer("run the same command again: it continues from the state of the chain")
     return False
 
 

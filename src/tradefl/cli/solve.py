@@ -14,6 +14,7 @@ from tradefl.cli.options import File, Json, Method, OneOf
 from tradefl.cli.output import (
     TABLE_ROWS,
     amounts_in,
+    answer,
     note,
     print_facts,
     print_json,
@@ -158,10 +159,10 @@ def solve(
         print_solution(solution)
     if solution.status == "iteration_limit":
         unit = "iterations" if isinstance(solution.trace, BoundTrace) else "moves"
-        note(f"no equilibrium within {solution.iterations:,} {unit}; a higher limit may help")
+        answer(f"no equilibrium within {solution.iterations:,} {unit}; a higher limit may help")
         raise click.exceptions.Exit(1)
     if strict and not solution.certificate.individually_rational:
-        note("not individually rational: some payoff is negative")
+        answer("not individually rational: some payoff is negative")
         raise click.exceptions.Exit(1)
 
 
@@ -217,7 +218,13 @@ def print_solution(solution: Solution) -> None:
         f"{game.title}: {game.size:,} organizations, method {solution.method}{rule}"
         f"{amounts_in(game)}\n"
     )
-    totals = cells([float(column.sum()) for column in columns])
+    sums, payee = [float(column.sum()) for column in columns], []
+    if game.rule.payee is not None:
+        left = float(terms.paid_out)
+        sums[5], sums[6] = sums[5] + left, sums[6] + left
+        paid = money(left, digits)
+        payee = [[game.rule.payee, *[""] * 5, paid, paid, "", "", "the payee"]]
+    totals = cells(sums)
     totals[1], totals[-1] = "", f"{certificate.max_regret:.3g}"
     print_table(
         [
@@ -236,9 +243,10 @@ def print_solution(solution: Solution) -> None:
         [
             [game.name_of(i), *cells([float(column[i]) for column in columns]), solution.binds[i]]
             for i in range(min(game.size, TABLE_ROWS))
-        ],
+        ]
+        + payee,
         footer=["sum (regret: max)", *totals, ""],
-        total=game.size,
+        total=game.size + len(payee),
     )
     bound = "none proven"
     if solution.upper_bound is not None:

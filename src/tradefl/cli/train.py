@@ -36,6 +36,7 @@ from tradefl.cli.options import (
     plan_of,
 )
 from tradefl.cli.output import (
+    answer,
     note,
     print_facts,
     print_json,
@@ -282,7 +283,7 @@ def require_contributions(training: Training) -> bool:
     """Tell whether any update has ever counted; say so if none has."""
     if any(one.rounds_credited for one in training.ledger.measured()):
         return True
-    note("no update was ever usable: the model is untrained, and nobody has contributed anything")
+    answer("no update was ever usable: the model is untrained, and nobody has contributed anything")
     return False
 
 
@@ -301,7 +302,7 @@ def show_round(report: RoundReport) -> None:
 def require_converged(training: Training) -> bool:
     """Tell whether the model is worth something; say so if it is not."""
     if training.diverged:
-        note(f"the training diverged: {training.diverged}")
+        answer(f"the training diverged: {training.diverged}")
     return not training.diverged
 
 

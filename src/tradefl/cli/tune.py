@@ -10,6 +10,7 @@ from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method, OneOf
 from tradefl.cli.output import (
     amounts_in,
+    answer,
     note,
     print_facts,
     print_json,
@@ -80,7 +81,7 @@ def tune(
     else:
         _print(tuning)
     if tuning.best is None:
-        note(
+        answer(
             "at every gamma some organization would earn more alone; --participation zero asks "
             "for payoffs of at least 0, --no-ir for nothing"
             if participation == "alone"

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tradefl.consortium.schema import Compensation, Truthful, shown, suggestion
+from tradefl.consortium.schema import Compensation, Payee, Truthful, shown, suggestion
 from tradefl.errors import InputError, Problem
-from tradefl.foreign import normalized
+from tradefl.foreign import look_alikes, normalized
 from tradefl.game import (
     CoopetitionGame,
     EfficientRule,
@@ -39,10 +39,16 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
     if section.truthful is not None:
         place = f"{file}: compensation.truthful"
         others = [name for name in names if name != section.truthful.claimant]
-        if section.truthful.claimant not in names:
+        payee = None if section.payee is None else section.payee.name
+        if payee is not None and section.truthful.claimant != payee:
+            what = f"expected the payee {payee!r}, got {section.truthful.claimant!r}"
+            problems.append(Problem(f"{place}.claimant", what))
+        elif section.truthful.claimant not in (*names, payee):
             what = f"no organization {section.truthful.claimant!r}"
             problems.append(Problem(f"{place}.claimant", what))
         problems += _misnamed(section.truthful.organizations, others, f"{place}.organizations")
+    if section.payee is not None:
+        problems += _payee_problems(section.payee, names, f"{file}: compensation.payee")
     if len(names) < 2:
         what = "expected at least two organizations for the efficient rule"
         problems.append(Problem(f"{file}: organization", what))
@@ -56,11 +62,12 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
             schedules.append(Schedule(shares, values))  # type: ignore[arg-type]
         except InvalidScheduleError as error:
             problems.append(Problem(f"{file}: compensation.schedules.{name}", str(error)))
+    every = [*names, *([] if section.payee is None else [section.payee.name])]
     extra, seen = [], set()
     for k, entry in enumerate(section.pairs):
-        problem = _pair_problem(entry, names)
+        problem = _pair_problem(entry, every)
         if problem is None:
-            i, j = (names.index(normalized(one)) for one in entry[:2])
+            i, j = (every.index(normalized(one)) for one in entry[:2])
             if frozenset((i, j)) in seen:
                 problem = f"{entry[0]!r} and {entry[1]!r} occur twice"
             seen.add(frozenset((i, j)))
@@ -70,7 +77,12 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
     if problems:
         raise InputError(problems)
     constants = [section.constants[name] for name in names]
-    return EfficientRule(tuple(schedules), constants, tuple(extra))  # type: ignore[arg-type]
+    return EfficientRule(
+        tuple(schedules),
+        constants,  # type: ignore[arg-type]
+        tuple(extra),
+        None if section.payee is None else section.payee.name,
+    )
 
 
 def require_moderate(rule: EfficientRule, game: CoopetitionGame, file: str) -> None:
@@ -106,13 +118,17 @@ def compensation_section(
     names: Sequence[str],
     target: str | None,
     truthful: Truthful | None = None,
+    payee: Payee | None = None,
 ) -> Compensation:
-    """Return the section that describes a rule."""
-    optional = {"target": target, "truthful": truthful}
+    """Return the section that describes a rule; with a payee, its account where it is known."""
+    if rule.payee is not None and payee is None:
+        payee = Payee(name=rule.payee)
+    optional = {"target": target, "truthful": truthful, "payee": payee}
+    every = [*names, *([] if rule.payee is None else [rule.payee])]
     given: dict[str, Any] = {key: value for key, value in optional.items() if value is not None}
     return Compensation(
         **given,
-        pairs=[[names[i], names[j], amount] for i, j, amount in rule.extra],
+        pairs=[[every[i], every[j], amount] for i, j, amount in rule.extra],
         constants=dict(zip(names, rule.constants.tolist(), strict=True)),
         schedules={
             name: [
@@ -121,6 +137,14 @@ def compensation_section(
             for name, one in zip(names, rule.schedules, strict=True)
         },
     )
+
+
+def _payee_problems(payee: Payee, names: Sequence[str], place: str) -> list[Problem]:
+    if payee.name in names:
+        what = f"{payee.name!r} is an organization; expected another name"
+        return [Problem(f"{place}.name", what)]
+    alike = look_alikes([*names, payee.name])
+    return [Problem(f"{place}.name", f"{two!r} looks like {one!r}") for one, two in alike]
 
 
 def _misnamed(table: Mapping[str, Any], names: Sequence[str], place: str) -> list[Problem]:

@@ -23,6 +23,7 @@ from tradefl.consortium.schema import (
     EmpiricalAccuracy,
     Energy,
     Mechanism,
+    Payee,
     PowerLawAccuracy,
     Settlement,
     Training,
@@ -271,6 +272,36 @@ class Consortium:
         """The organizations' names, in order."""
         return self.organizations.names
 
+    @property
+    def payee(self) -> Payee | None:
+        """Who settles with all and contributes nothing; ``None`` without one, or another rule."""
+        section = RULES[self.mechanism.rule].section
+        if section != "compensation" or self.compensation is None:
+            return None
+        return self.compensation.payee
+
+    @property
+    def settling(self) -> tuple[str, ...]:
+        """The names of all who settle: the organizations, then the payee."""
+        return self.names if self.payee is None else (*self.names, self.payee.name)
+
+    @property
+    def accounts(self) -> tuple[str | None, ...]:
+        """The accounts of all who settle, in order; ``None`` where the file names none."""
+        own = tuple(self.organizations.addresses)
+        return own if self.payee is None else (*own, self.payee.address)
+
+    def with_accounts(self, accounts: Sequence[str | None]) -> Consortium:
+        """Return the same consortium with these accounts, in the order of :attr:`settling`."""
+        who = dataclasses.replace(
+            self.organizations, addresses=tuple(accounts[: len(self.organizations)])
+        )
+        if self.payee is None or self.compensation is None:
+            return dataclasses.replace(self, organizations=who)
+        payee = self.payee.model_copy(update={"address": accounts[-1]})
+        compensation = self.compensation.model_copy(update={"payee": payee})
+        return dataclasses.replace(self, organizations=who, compensation=compensation)
+
     @cached_property
     def competition_factor(self) -> float:
         """What ``competition.rescale`` multiplied rho by; 1 if nothing."""
@@ -328,13 +359,20 @@ class Consortium:
         return efficient_rule(self.compensation, self.names, str(self.source))
 
     def designed(
-        self, rule: EfficientRule, target: str | None = None, truthful: Truthful | None = None
+        self,
+        rule: EfficientRule,
+        target: str | None = None,
+        truthful: Truthful | None = None,
+        payee: Payee | None = None,
     ) -> Consortium:
-        """Return the same consortium under the efficient rule, perhaps with a promise of truth."""
+        """Return the same consortium under the efficient rule, perhaps with a promise of truth.
+
+        ``payee`` is the account of the rule's payee; by default it has none yet.
+        """
         return dataclasses.replace(
             self,
             mechanism=self.mechanism.model_copy(update={"rule": "efficient"}),
-            compensation=compensation_section(rule, self.names, target, truthful),
+            compensation=compensation_section(rule, self.names, target, truthful, payee),
         )
 
     def in_currency(self) -> Consortium:
@@ -351,9 +389,11 @@ class Consortium:
         compensation = None
         if rule is not None:
             scaled = in_currency(dataclasses.replace(self.game, compensation=rule)).compensation
-            target = None if self.compensation is None else self.compensation.target
+            section = self.compensation
+            target = None if section is None else section.target
+            payee = None if section is None else section.payee
             amounts = scaled if isinstance(scaled, EfficientRule) else rule
-            compensation = compensation_section(amounts, self.names, target)
+            compensation = compensation_section(amounts, self.names, target, payee=payee)
         return dataclasses.replace(
             self,
             payoff_unit=1.0,

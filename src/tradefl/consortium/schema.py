@@ -226,6 +226,13 @@ class Truthful(Section):
     organizations: Annotated[dict[str, TruthfulOrganization], BeforeValidator(_by_name)]
 
 
+class Payee(Section):
+    """``[compensation.payee]``: an account that receives what is left, and contributes nothing."""
+
+    name: Name = "payee"
+    address: Address | None = None
+
+
 class Compensation(Section):
     """``[compensation]``: the efficient rule's figures, as ``tradefl design`` writes them."""
 
@@ -236,6 +243,7 @@ class Compensation(Section):
         dict[str, Points], BeforeValidator(_by_name)
     ]  # phi_i by name: [share, payoff], ascending
     truthful: Truthful | None = None  # why nobody gains by misreporting
+    payee: Payee | None = None  # settles with all; its constant is what theirs leave
 
 
 MENU = Field(min_length=2, max_length=50)
@@ -420,6 +428,7 @@ __all__ = [
     "Mechanism",
     "Money",
     "Organization",
+    "Payee",
     "PowerLawAccuracy",
     "Section",
     "Settlement",

@@ -37,6 +37,15 @@ class StartOfDynamics(Part):
     settled: bool
 
 
+class DesignedPayee(Part):
+    """An account that contributes nothing and receives what the organizations leave."""
+
+    name: str
+    address: str | None = None
+    redistribution: float
+    bond: float
+
+
 class DesignDocument(Document):
     """What ``tradefl design`` prints."""
 
@@ -66,5 +75,6 @@ class DesignDocument(Document):
     starts: list[StartOfDynamics]
     starts_that_reach_the_optimum: int
     truthful: Truthful | None = None
+    payee: DesignedPayee | None = None
     currency: str | None = None
     payoff_unit: float | None = None

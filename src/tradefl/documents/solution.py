@@ -39,6 +39,13 @@ class SolvedOrganization(Part):
     binds: str
 
 
+class PaidOut(Part):
+    """What the rule's payee receives: an account that contributes nothing."""
+
+    name: str
+    redistribution: float
+
+
 class SolutionDocument(Document):
     """A solution: what ``tradefl solve`` and ``tradefl negotiate`` print."""
 
@@ -64,5 +71,6 @@ class SolutionDocument(Document):
     remarks: list[str]
     organizations: list[SolvedOrganization]
     transfers: list[Transfer] | None
+    payee: PaidOut | None = None
     currency: str | None = None
     payoff_unit: float | None = None

@@ -423,7 +423,9 @@ class CoopetitionGame:
         return StrategyProfile(np.full(self.size, self.min_data_fraction), fastest)
 
     def name_of(self, i: int) -> str:
-        """Return the name of organization ``i``, counted from 0."""
+        """Return the name of organization ``i``, counted from 0; ``size`` is the rule's payee."""
+        if i == self.size and self.rule.payee is not None:
+            return self.rule.payee
         return self.names[i] if self.names is not None else str(i + 1)
 
     def index_of(self, name: str) -> int:

@@ -43,7 +43,7 @@ class Certificate:
     feasible
         Whether every strategy satisfies Eq. (13).
     budget_imbalance
-        ``|sum_i R_i|``: zero up to rounding.
+        ``|sum_i R_i|``, with what a payee receives: zero up to rounding.
     individually_rational
         Whether no payoff is negative (Definition 3).
     """
@@ -79,7 +79,7 @@ def certify(
         regret=regret(game, profile),
         payoff_scale=np.maximum(scale, np.finfo(float).tiny),
         feasible=bool(game.is_feasible(profile).all()),
-        budget_imbalance=abs(math.fsum(terms.redistribution)),
+        budget_imbalance=abs(math.fsum([*terms.redistribution.tolist(), terms.paid_out])),
         individually_rational=bool((terms.payoff >= 0.0).all()),
     )
 

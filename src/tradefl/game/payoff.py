@@ -17,6 +17,7 @@ in payoff units, unless it says otherwise. The two costs of the second line are 
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -96,13 +97,17 @@ def redistribution(game: CoopetitionGame, profile: StrategyProfile) -> Array:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Payoffs:
-    """All terms of Eq. (11) for one profile, each of shape ``(N,)``, in payoff units."""
+    """All terms of Eq. (11) for one profile, each of shape ``(N,)``, in payoff units.
+
+    ``paid_out`` is what the rule's payee receives, who is no organization; 0 without one.
+    """
 
     performance: float
     revenue: Array
     overhead: Array
     damage: Array
     redistribution: Array
+    paid_out: Any = 0.0
 
     @property
     def payoff(self) -> Array:
@@ -111,8 +116,8 @@ class Payoffs:
 
     @property
     def social_welfare(self) -> float:
-        """``sum_i C_i``."""
-        return float(self.payoff.sum())
+        """``sum_i C_i``, and what a payee receives."""
+        return float(self.payoff.sum() + self.paid_out)
 
 
 def payoffs(game: CoopetitionGame, profile: StrategyProfile) -> Payoffs:
@@ -123,4 +128,5 @@ def payoffs(game: CoopetitionGame, profile: StrategyProfile) -> Payoffs:
         overhead=overhead(game, profile),
         damage=damage(game, profile),
         redistribution=redistribution(game, profile),
+        paid_out=game.rule.paid_out(game, profile),
     )

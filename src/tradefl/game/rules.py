@@ -95,6 +95,9 @@ class Rule(ABC):
     # Whether the game's incentive intensity, gamma, is the price that the rule pays.
     uses_gamma: ClassVar[bool] = False
 
+    # Who settles with all organizations and contributes nothing; it is their number N, from 0.
+    payee: str | None = None
+
     def misfit(self, size: int) -> str:
         """Return why the rule does not fit so many organizations; empty if it does."""
         del size
@@ -117,6 +120,15 @@ class Rule(ABC):
     @abstractmethod
     def score(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return what is compared between two organizations, shape ``(N,)``."""
+
+    def settled_scores(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return the score of everybody that settles: of all organizations, and of a payee."""
+        return self.score(game, profile)
+
+    def paid_out(self, game: CoopetitionGame, profile: StrategyProfile) -> Any:
+        """Return what a payee receives of all organizations together, payoff; 0 without one."""
+        del game, profile
+        return 0.0
 
     @abstractmethod
     def pair(self, game: CoopetitionGame, i: int) -> Pair:
@@ -154,7 +166,7 @@ class Rule(ABC):
         self, game: CoopetitionGame, profile: StrategyProfile, i: int
     ) -> tuple[Indices, Array]:
         """Return whom i settles with and ``r_ij``, what i receives from each, Eq. (9)."""
-        score, (others, weight, constant) = self.score(game, profile), self.pair(game, i)
+        score, (others, weight, constant) = self.settled_scores(game, profile), self.pair(game, i)
         return others, weight * (score[i] - score[others]) + constant
 
 
@@ -307,6 +319,9 @@ class EfficientRule(Rule):
     ``phi_i`` is what i's data is worth to all others, counted from what they have agreed on:
     ``phi_i(d_i*) = 0``. So at the agreed profile the payments are the constants alone.
 
+    A *payee* contributes nothing and settles with everybody: N counts it here, its schedule is 0
+    everywhere, and its constant is what the others' leave, ``k_payee = - sum_i k_i``.
+
     Parameters
     ----------
     schedules
@@ -314,7 +329,10 @@ class EfficientRule(Rule):
     constants
         ``k_i``, shape ``(N,)``, payoff: what i receives in addition, once ``sum_i k_i = 0``.
     extra
-        ``(i, j, amount)``: what i receives from j in addition; each pair at most once.
+        ``(i, j, amount)``: what i receives from j in addition; each pair at most once. A payee's
+        number is that of organizations.
+    payee
+        The payee's name; ``None``: there is no payee.
 
     Raises
     ------
@@ -325,6 +343,7 @@ class EfficientRule(Rule):
     schedules: tuple[Schedule, ...]
     constants: Array
     extra: tuple[tuple[int, int, float], ...] = ()
+    payee: str | None = None
 
     name = "efficient"
     equation = "Eq. (9e)"
@@ -339,7 +358,8 @@ class EfficientRule(Rule):
             raise ValueError(f"constants: expected {n} finite numbers")
         seen: set[tuple[int, int]] = set()
         for i, j, amount in self.extra:
-            if not (0 <= i < n and 0 <= j < n and i != j and np.isfinite(amount)):
+            m = n + (self.payee is not None)
+            if not (0 <= i < m and 0 <= j < m and i != j and np.isfinite(amount)):
                 raise ValueError(f"extra: expected two organizations and a number, got {(i, j)}")
             if (min(i, j), max(i, j)) in seen:
                 raise ValueError(f"extra: the pair {(i, j)} occurs twice")
@@ -351,6 +371,18 @@ class EfficientRule(Rule):
     def size(self) -> int:
         """N, the number of organizations."""
         return len(self.schedules)
+
+    @property
+    def counted(self) -> int:
+        """How many settle with each other: the organizations, and a payee."""
+        return self.size + (self.payee is not None)
+
+    @cached_property
+    def _all_constants(self) -> Array:
+        """``k_i`` of everybody that settles, shape ``(counted,)``; with a payee their sum is 0."""
+        if self.payee is None:
+            return self.constants
+        return np.append(self.constants, -self.constants.sum())
 
     def misfit(self, size: int) -> str:
         """Return that there are more or fewer schedules than organizations."""
@@ -415,6 +447,18 @@ class EfficientRule(Rule):
         who = np.broadcast_to(np.arange(self.size), d.shape)
         return self.phi(who.ravel(), d.ravel()).reshape(d.shape)
 
+    def settled_scores(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
+        """Return ``phi_i(d_i)``, and 0 for a payee, shape ``(counted,)``, payoff."""
+        scores = self.score(game, profile)
+        return scores if self.payee is None else np.append(scores, 0.0)
+
+    def paid_out(self, game: CoopetitionGame, profile: StrategyProfile) -> Any:
+        """Return what a payee receives, payoff: ``k_payee`` less the mean of all ``phi_j``."""
+        if self.payee is None:
+            return 0.0
+        phi = self.score(game, profile)
+        return self._all_net[-1] - phi.sum(axis=-1) / (self.counted - 1)
+
     @cached_property
     def _extra(self) -> dict[int, dict[int, float]]:
         rows: dict[int, dict[int, float]] = {}
@@ -428,8 +472,9 @@ class EfficientRule(Rule):
         return float(self.constants_row(i)[j])
 
     def constants_row(self, i: int) -> Array:
-        """Return ``k_ij`` for every j, shape ``(N,)``; 0 at i itself."""
-        row = (self.constants[i] - self.constants) / self.size + 0.0  # 0 has no sign
+        """Return ``k_ij`` for everybody that settles, shape ``(counted,)``; 0 at i itself."""
+        every = self._all_constants
+        row = (every[i] - every) / every.size + 0.0  # 0 has no sign
         for j, amount in self._extra.get(i, {}).items():
             row[j] += amount
         return np.asarray(row)
@@ -437,18 +482,23 @@ class EfficientRule(Rule):
     def pair(self, game: CoopetitionGame, i: int) -> Pair:
         """Return everybody else, ``1 / (N - 1)`` and ``k_ij``."""
         del game
-        others = np.delete(np.arange(self.size), i)
-        weight = np.full(others.size, 1.0 / (self.size - 1))
+        others = np.delete(np.arange(self.counted), i)
+        weight = np.full(others.size, 1.0 / others.size)
         return Pair(others, weight, self.constants_row(i)[others])
 
     @cached_property
-    def net_constants(self) -> Array:
-        """``sum_j k_ij``, shape ``(N,)``, payoff: what each receives at the agreed profile."""
-        net = np.asarray(self.constants - self.constants.mean())
+    def _all_net(self) -> Array:
+        every = self._all_constants
+        net = np.asarray(every - every.mean())
         for i, j, amount in self.extra:
             net[i] += amount
             net[j] -= amount
         return net
+
+    @property
+    def net_constants(self) -> Array:
+        """``sum_j k_ij``, shape ``(N,)``, payoff: what each receives at the agreed profile."""
+        return self._all_net[: self.size]
 
     @cached_property
     def bonds(self) -> Array:
@@ -458,29 +508,30 @@ class EfficientRule(Rule):
         then.
         """
         least, most = (np.array([one.values[k] for one in self.schedules]) for k in (0, -1))
-        worst = least - (most.sum() - most) / (self.size - 1) + self.net_constants
+        worst = least - (most.sum() - most) / (self.counted - 1) + self.net_constants
         return np.asarray(np.maximum(-worst, 0.0))
 
     def redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``R_i``, shape ``(N,)``: phi_i minus the mean of the others', and constants."""
         phi = self.score(game, profile)
-        others = (phi.sum(axis=-1, keepdims=True) - phi) / (self.size - 1)
+        others = (phi.sum(axis=-1, keepdims=True) - phi) / (self.counted - 1)
         return np.asarray(phi - others + self.net_constants)
 
     def received_from(self, game: CoopetitionGame, profile: StrategyProfile, some: Array) -> Array:
         """Return the sum of ``r_ij`` over some j, shape ``(N,)``."""
         phi = self.score(game, profile)
-        net = (phi * some.sum() - some @ phi) / (self.size - 1)
-        constants = (self.constants * some.sum() - some @ self.constants) / self.size
+        net = (phi * some.sum() - some @ phi) / (self.counted - 1)
+        constants = (self.constants * some.sum() - some @ self.constants) / self.counted
         for i, j, amount in self.extra:
-            constants[i] += some[j] * amount
-            constants[j] -= some[i] * amount
+            if max(i, j) < self.size:
+                constants[i] += some[j] * amount
+                constants[j] -= some[i] * amount
         return np.asarray(net + constants)
 
     def gross_redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``|phi_i| + mean |phi_j| + sum_j |k_ij|``, shape ``(N,)``."""
         phi = np.abs(self.score(game, profile))
-        others = (phi.sum(axis=-1, keepdims=True) - phi) / (self.size - 1)
+        others = (phi.sum(axis=-1, keepdims=True) - phi) / (self.counted - 1)
         constants = [np.abs(self.constants_row(i)).sum() for i in range(self.size)]
         return np.asarray(phi + others + constants)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tradefl.consortium.schema import Truthful, TruthfulOrganization
+from tradefl.consortium.schema import Payee, Truthful, TruthfulOrganization
 from tradefl.errors import InputError
 from tradefl.game import CoopetitionGame
 from tradefl.incentives.optima import Optima, Reports
@@ -42,8 +42,8 @@ class Check(NamedTuple):
         return abs(self.expected - self.found) <= self.tolerance
 
 
-def section(proof: Proof, game: CoopetitionGame) -> Truthful:
-    """Return ``[compensation.truthful]`` of a proof."""
+def section(proof: Proof, game: CoopetitionGame, payee: str | None = None) -> Truthful:
+    """Return ``[compensation.truthful]`` of a proof; ``payee`` is the name of the rule's payee."""
     menus, names = proof.menus, [game.name_of(i) for i in range(game.size)]
     organizations = {}
     for i in menus.asked:
@@ -61,7 +61,7 @@ def section(proof: Proof, game: CoopetitionGame) -> Truthful:
             redistribution=float(proof.redistribution[i]),
         )
     return Truthful(
-        claimant=names[menus.claimant],
+        claimant=(payee or "payee") if menus.claimant is None else names[menus.claimant],
         menus=menus.origin,
         **({} if proof.range is None else {"range": proof.range}),
         surplus=proof.surplus,
@@ -72,15 +72,20 @@ def section(proof: Proof, game: CoopetitionGame) -> Truthful:
     )
 
 
-def words(promise: Truthful) -> list[str]:
-    """Return what a promise covers, whom it asks for what, and what has to be audited."""
+def words(promise: Truthful, payee: str | None = None) -> list[str]:
+    """Return what a promise covers, whom it asks for what, and what has to be audited.
+
+    ``payee`` is the name of the rule's payee, ``None`` without one.
+    """
     asked: dict[str, list[str]] = {}
     for name, one in promise.organizations.items():
         asked.setdefault(one.figure, []).append(name)
     covered = "; ".join(f"{figure} of {', '.join(names)}" for figure, names in asked.items())
     sentences = [
         f"No report from the menus gains while the others are honest: {covered}.",
-        f"{promise.claimant} is not asked and receives what is left; its figures have to be "
+        f"{promise.claimant} receives what is left; it contributes nothing and reports no figure."
+        if promise.claimant == payee
+        else f"{promise.claimant} is not asked and receives what is left; its figures have to be "
         "audited.",
         "All other figures have to be measured or audited: sizes, samples, levels, effort, link "
         "times, quality, rho, and costs that are not asked.",
@@ -93,8 +98,13 @@ def words(promise: Truthful) -> list[str]:
     return sentences
 
 
-def written(consortium: Consortium, designed: Design, proof: Proof) -> Consortium:
-    """Return the consortium under the rule, with its menus and the proof."""
+def written(
+    consortium: Consortium, designed: Design, proof: Proof, payee: Payee | None = None
+) -> Consortium:
+    """Return the consortium under the rule, with its menus and the proof.
+
+    ``payee`` is the account of the rule's payee.
+    """
     menus, names = proof.menus, consortium.names
     lists: dict[str, list[tuple[float, ...] | None]] = {}
     for i in menus.asked:
@@ -104,11 +114,14 @@ def written(consortium: Consortium, designed: Design, proof: Proof) -> Consortiu
         consortium.organizations, menus={key: tuple(value) for key, value in lists.items()}
     )
     found = dataclasses.replace(consortium, organizations=organizations)
-    return found.designed(designed.rule, "truthful", section(proof, consortium.game))
+    promise = section(proof, consortium.game, designed.rule.payee)
+    return found.designed(designed.rule, "truthful", promise, payee)
 
 
-def agreed_menus(consortium: Consortium, claimant: int) -> Menus | None:
+def agreed_menus(consortium: Consortium, claimant: int | None) -> Menus | None:
     """Return the menus of a file, ``None`` if it has none.
+
+    ``claimant`` is the organization that is not asked; ``None`` with a payee.
 
     Raises
     ------
@@ -173,7 +186,8 @@ def recomputed(consortium: Consortium) -> Iterator[Check]:
     if promise is None:
         return
     names, game = consortium.names, consortium.game
-    menus = agreed_menus(consortium, names.index(promise.claimant))
+    claimant = names.index(promise.claimant) if promise.claimant in names else None
+    menus = agreed_menus(consortium, claimant)
     if menus is None:
         raise InputError.at(
             f"{consortium.source}: organization", "expected the menus of compensation.truthful"

@@ -1,8 +1,10 @@
 r"""A rule under which nobody gains by misreporting: menus, rents, rebates and a residual claimant.
 
 Every organization but one, the claimant c, reports one private figure from a menu
-``s_1 < ... < s_M`` that was agreed before. Everything else is public or measured. For reports r the
-planner's optimum ``pi*(r)`` is carried out, and i receives ``T_i(r) + R_i(r_-i)``:
+``s_1 < ... < s_M`` that was agreed before. In place of a claimant a *payee*, an account that
+contributes nothing, may receive what is left; then all organizations report. Everything else is
+public or measured. For reports r the planner's optimum ``pi*(r)`` is carried out, and i receives
+``T_i(r) + R_i(r_-i)``:
 
     U_i(s_m) = U_i(s_1) + steps up to m                       (the others' reports fixed)
     U_i(s_1) = max_m [ O_i(s_m) - (U_i(s_m) - U_i(s_1)) ]     O_i: payoff without compensation
@@ -10,7 +12,8 @@ planner's optimum ``pi*(r)`` is carried out, and i receives ``T_i(r) + R_i(r_-i)
     S(r)     = W(pi*(r); r) - sum_{i != c} U_i(r) - O_c(r)    what is left
     R_i      = min_m S(s_m, r_-i) / (N - 1)                   rebate, independent of i's report
 
-The claimant receives ``- sum_{i != c} (T_i + R_i)``: the budget balances at every profile.
+The claimant receives ``- sum_{i != c} (T_i + R_i)``: the budget balances at every profile. With a
+payee, S has no ``O_c``, the rebate divides by N, and the payee receives that sum.
 
 *Profitability* (theorem B1). A step is ``(s_{l+1} - s_l) (a_l + a_{l+1}) / 2`` with
 ``a = P(Omega*)``. If every ``a_i`` is nondecreasing in i's own report, honest reporting is an
@@ -65,7 +68,8 @@ class Menus:
     Attributes
     ----------
     claimant
-        The index of the residual claimant, which is not asked.
+        The index of the residual claimant, which is not asked; ``None`` where a payee takes its
+        place.
     fields
         Which figure each reports; ``None`` for the claimant.
     points
@@ -76,7 +80,7 @@ class Menus:
         ``agreed`` if they were fixed before anybody reported, ``from reports`` otherwise.
     """
 
-    claimant: int
+    claimant: int | None
     fields: tuple[str | None, ...]
     points: tuple[Array, ...]
     reports: Array
@@ -123,7 +127,7 @@ class Proof:
         Of each that is asked, S along its own axis.
     rebates, redistribution
         ``R_i`` and ``T_i + R_i``, shape ``(N,)``, payoff; those of the claimant are 0 and minus the
-        sum of the others'.
+        sum of the others'. A payee receives minus the sum of all.
     surplus
         S at the present reports.
     least_surplus, least_gain
@@ -235,7 +239,7 @@ class Mechanism:
 
     def rebate(self, reports: Array, i: int) -> float:
         """Return ``R_i``, payoff units."""
-        return float(self.surplus_on_axis(reports, i).min()) / (self.game.size - 1)
+        return float(self.surplus_on_axis(reports, i).min()) / len(self.menus.asked)
 
     def redistribution(self, reports: Array) -> tuple[Array, Array]:
         """Return ``T_i + R_i`` and ``R_i``, shape ``(N,)`` each; they and nothing else are paid."""
@@ -244,8 +248,9 @@ class Mechanism:
         for i in self.menus.asked:
             rebates[i] = self.rebate(reports, i)
         paid = self.utilities(reports) - found.payoffs[0] + rebates
-        paid[self.menus.claimant] = 0.0
-        paid[self.menus.claimant] = -paid.sum()
+        if self.menus.claimant is not None:
+            paid[self.menus.claimant] = 0.0
+            paid[self.menus.claimant] = -paid.sum()
         return paid, rebates
 
     def falls(self, reports: Array) -> tuple[int, float] | None:
@@ -263,7 +268,7 @@ class Mechanism:
 
 def menus_around(
     game: CoopetitionGame,
-    claimant: int,
+    claimant: int | None,
     width: float,
     fields: Mapping[int, str] | None = None,
     points: int = POINTS,
@@ -294,7 +299,7 @@ def menus_around(
 
 
 def fields_of(
-    game: CoopetitionGame, claimant: int, fields: Mapping[int, str]
+    game: CoopetitionGame, claimant: int | None, fields: Mapping[int, str]
 ) -> tuple[str | None, ...]:
     """Return which figure each organization is asked for.
 
@@ -417,8 +422,9 @@ def proven(
 
 def truthful(
     game: CoopetitionGame,
-    claimant: int,
+    claimant: int | None,
     *,
+    payee: str | None = None,
     width: float | None = None,
     fields: Mapping[int, str] | None = None,
     menus: Menus | None = None,
@@ -435,7 +441,10 @@ def truthful(
         The game with today's figures; its own rule does not matter.
     claimant
         The index of the residual claimant: a member whose figures are audited, not reported. It
-        receives what the others leave.
+        receives what the others leave. ``None`` with a payee.
+    payee
+        The name of an account that contributes nothing and receives what is left, in place of a
+        claimant.
     width
         Write menus within this share of today's figures, in (0, 1).
     fields
@@ -460,11 +469,14 @@ def truthful(
         An option is out of range, a figure cannot be asked, or a profile of the menu box is no
         game.
     """
-    if not 0 <= claimant < game.size:
+    if (claimant is None) == (payee is None):
+        raise ValueError("residual: expected a residual claimant or a payee, and not both")
+    if claimant is not None and not 0 <= claimant < game.size:
         raise ValueError(f"residual: expected an organization, got {claimant!r}")
-    if game.size < 3:
+    if claimant is not None and game.size < 3:
         raise ValueError(
-            "residual: expected at least three organizations: two that report and a claimant"
+            "residual: expected at least three organizations: two that report and a claimant; "
+            "or a payee that contributes nothing"
         )
     if menus is None:
         if width is None:
@@ -499,6 +511,7 @@ def truthful(
     designed = design(
         game,
         split=found.redistribution,
+        payee=payee,
         optimum=best,
         without=solve(bare, "dbr"),  # as utilities are measured
         watch=watch,
@@ -509,7 +522,7 @@ def truthful(
 
 def widest_range(
     game: CoopetitionGame,
-    claimant: int,
+    claimant: int | None,
     width: float,
     fields: Mapping[int, str],
     optima: Optima,

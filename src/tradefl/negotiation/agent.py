@@ -187,7 +187,7 @@ class OrganizationAgent:
         d, f = best_response(game, profile, me)
         answer = self.agreement.report(me, max(d, game.min_data_fraction), f)
         # A proposal has nine digits, and the last must not be beyond the deadline.
-        levels = np.full(len(self.agreement), f)
+        levels = np.full(game.size, f)
         most = math.floor(float(game.max_data_fraction(levels)[me]) * PPB)
         if self.agreement.min_data_ppb <= most < answer.data_ppb:
             answer = dataclasses.replace(answer, data_ppb=most)

@@ -79,7 +79,7 @@ def agents_of(
     ]
     return [
         OrganizationAgent(agreement, private, Seat(board, account))
-        for private, account in zip(privates, agreement.addresses, strict=True)
+        for private, account in zip(privates, agreement.addresses[: agreement.players], strict=True)
     ]
 
 

@@ -141,10 +141,17 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
         or no level meets the deadline.
     """
     place = place or private.organization
-    if private.organization not in agreement.names:
+    n = agreement.players
+    names = agreement.names[:n]
+    if private.organization not in names:
         what = f"no organization {shown(private.organization)} in the agreement"
+        if private.organization == agreement.payee:
+            what = (
+                f"{shown(private.organization)} is the payee of the agreement, which does not "
+                "negotiate; tradefl settle does its part"
+            )
         raise InputError.at(
-            f"{place}: organization", what + suggestion(private.organization, agreement.names)
+            f"{place}: organization", what + suggestion(private.organization, names)
         )
     me = agreement.names.index(private.organization)
     levels = list(agreement.cpu_levels_hz[me])
@@ -156,7 +163,6 @@ def known_game(agreement: Agreement, private: PrivateFigures, place: object = ""
         raise InputError.at(
             f"{place}: competitors_weight", what + f"got {private.competitors_weight:g}"
         )
-    n = len(agreement)
 
     def real(own: float, stand_in: float) -> Array:
         values = np.full(n, stand_in)

@@ -41,7 +41,13 @@ from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import Standing
 from tradefl.settlement.accounts import PASSWORD_VARIABLE
 from tradefl.settlement.agreement import Agreement
-from tradefl.settlement.chains import NoAnswerError, NodeSigner, RpcChain, StateChangedError
+from tradefl.settlement.chains import (
+    KeySigner,
+    NoAnswerError,
+    NodeSigner,
+    RpcChain,
+    StateChangedError,
+)
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import Settlement
 
@@ -104,7 +110,7 @@ def negotiate(
         deployed(contract, hidden_secrets(url))
         agents = [
             stack.enter_context(_agent(folder, i, url, contract, password))
-            for i in range(len(agreement))
+            for i in range(agreement.players)
         ]
         return _watched(chain, contract, agreement, agents, folder, own, watch), agreement
 
@@ -258,7 +264,7 @@ def _deploy(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Agre
         )
     operator = unlocked[0]
     chain.signers = {operator: NodeSigner(operator)}
-    keys = [Account.create() for _ in consortium.names]
+    keys = [Account.create() for _ in consortium.settling]
     accounts = [key.address for key in keys]
     agreement = Agreement.of(unhurried(consortium), accounts, chain_id=chain.chain_id)
     password = secrets.token_urlsafe(16)
@@ -270,6 +276,9 @@ def _deploy(consortium: Consortium, chain: RpcChain, folder: Path) -> tuple[Agre
             value=agreement.deposits[i] + GAS_MONEY,
             call="funding",
         )
+        if i == agreement.players:  # a payee has no agent; this process does its part
+            chain.signers[key.address] = KeySigner(key)
+            continue
         own = folder / str(i)
         own.mkdir(mode=0o700)
         # Keys of a demonstration: an hour's secret needs no slow derivation.
@@ -313,6 +322,9 @@ def _watched(
         if standing is not None:
             watch(agreement, standing)
             if standing.over and all(code == 0 for code in codes):
+                if agreement.payee is not None:
+                    payee = ChainBoard(chain, contract, agreement, agreement.players)
+                    payee.contribute(agreement.with_payee(standing.reports)[-1])
                 return standing
         time.sleep(POLL_SECONDS)
 

@@ -191,10 +191,10 @@ class Standing:
 
 
 def initial_reports(agreement: Agreement) -> tuple[Report, ...]:
-    """Return where DBR starts: ``d = D_min``, ``f = F^(m)``."""
+    """Return where DBR starts: ``d = D_min``, ``f = F^(m)``; a payee does not negotiate."""
     return tuple(
         Report(data_ppb=agreement.min_data_ppb, cpu_hz=levels[-1])
-        for levels in agreement.cpu_levels_hz
+        for levels in agreement.cpu_levels_hz[: agreement.players]
     )
 
 
@@ -234,8 +234,8 @@ def replay(
         if blocks is None or not wait
         else _ByBlocks(agreement, opened, now, blocks, wait)
     )
-    size = len(agreement)
-    places = {account: i for i, account in enumerate(agreement.addresses)}
+    size = agreement.players
+    places = {account: i for i, account in enumerate(agreement.addresses[:size])}
     reports = list(initial_reports(agreement))
     turn, quiet = 0, 0
     rulings: list[Ruling] = []

@@ -50,7 +50,7 @@ class Negotiation(Solution):
         skipped = self.standing.skipped
         if not skipped:
             return "not an equilibrium: the negotiation ended before everybody had stopped moving"
-        size = len(self.agreement)
+        size = self.agreement.players
         names = ", ".join(
             self.agreement.names[i] for i in sorted({turn % size for turn in skipped})
         )
@@ -96,7 +96,7 @@ def negotiate(
     if processes:
         standing, agreement = in_processes(consortium, rpc, deployed=deployed, watch=watch)
     else:
-        addresses = addresses_or_stand_ins(consortium.organizations.addresses)
+        addresses = addresses_or_stand_ins(consortium.accounts)
         agreement = Agreement.of(unhurried(consortium), addresses)
         standing, _ = in_process(consortium, agreement)
     return Negotiation.certified(

@@ -92,7 +92,7 @@ class Verification:
                 NegotiatedContribution(
                     name=name, data_ppb=report.data_ppb, cpu_hz=str(report.cpu_hz)
                 )
-                for name, report in zip(self.agreement.names, standing.reports, strict=True)
+                for name, report in zip(self.agreement.names, standing.reports, strict=False)
             ],
         )
 
@@ -144,9 +144,10 @@ def verify(
     if not standing.over:
         whose = agreement.names[standing.whose]
         findings.append(f"it is not over: round {standing.round}, turn of {whose}")
+    n = agreement.players
     for name, place, negotiated in zip(
-        agreement.names,
-        state.places,
+        agreement.names[:n],
+        state.places[:n],
         standing.reports,
         strict=True,
     ):
@@ -157,7 +158,7 @@ def verify(
             else:  # the verifier has measured it
                 notes.append(text)
     regret = None
-    if consortium is None or consortium.names != agreement.names:
+    if consortium is None or consortium.settling != agreement.names:
         notes.append(
             "whether a proposal is a best response depends on private figures: only the whole "
             "file can tell"
@@ -180,13 +181,13 @@ def _answers(game: CoopetitionGame, agreement: Agreement, standing: Standing) ->
     for ruling in standing.rulings:
         if ruling.kind == "rejected":
             continue
-        i = ruling.turn % len(agreement)
+        i = ruling.turn % agreement.players
         reports[i] = ruling.proposal.report
         certificate = certify(game, profile_of(reports))
         gain = float(certificate.regret[i])
         if gain > TOLERANCE * float(certificate.payoff_scale[i]):
             findings.append(
-                f"round {ruling.turn // len(agreement) + 1}: {agreement.names[i]} proposed "
+                f"round {ruling.turn // agreement.players + 1}: {agreement.names[i]} proposed "
                 f"{_words(ruling.proposal.report)}; by the file's figures another answer was "
                 f"worth {gain:.6g} more to it"
             )
@@ -198,7 +199,7 @@ def _odd(ruling: Ruling) -> bool:
 
 
 def _sentence(agreement: Agreement, ruling: Ruling) -> str:
-    proposal, size = ruling.proposal, len(agreement)
+    proposal, size = ruling.proposal, agreement.players
     if ruling.kind != "rejected":
         before = [agreement.names[(ruling.turn - k) % size] for k in range(ruling.skipped, 0, -1)]
         shown = ", ".join(before[:size])
@@ -218,7 +219,7 @@ def _entry(agreement: Agreement, ruling: Ruling) -> ReplayedProposal:
 
     known = dict(zip(agreement.addresses, agreement.names, strict=True))
     return ReplayedProposal(
-        round=ruling.turn // len(agreement) + 1,
+        round=ruling.turn // agreement.players + 1,
         turn=ruling.turn,
         organization=known.get(ruling.proposal.account),
         account=ruling.proposal.account,

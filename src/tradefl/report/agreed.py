@@ -54,7 +54,17 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
     section = consortium.compensation
     if section is not None and section.truthful is not None and not game.rule.uses_gamma:
         blocks.append(
-            Text("Could somebody misstate its figures? " + " ".join(honesty(section.truthful)))
+            Text(
+                "Could somebody misstate its figures? "
+                + " ".join(honesty(section.truthful, game.rule.payee))
+            )
+        )
+    if game.rule.payee is not None:
+        blocks.append(
+            Text(
+                f"{game.rule.payee} is the payee: an account that contributes nothing, deposits no "
+                "bond, and receives what the organizations leave."
+            )
         )
     if sectors:
         among = f": {listed(sectors)}" if len(sectors) <= 12 else ""

@@ -278,9 +278,11 @@ def net_payments(solution: Solution, drawn: pd.DataFrame) -> pd.DataFrame:
     ``organization``, ``amount``, ``label``: for :func:`tradefl.charts.payment_network`.
     """
     game, received = solution.game, solution.terms.redistribution
+    if game.rule.payee is not None:
+        received = np.append(received, solution.terms.paid_out)
     taking_part = {*drawn["payer"], *drawn["receiver"]}
     if game.size <= SHOWN_ORGANIZATIONS:
-        taking_part = {game.name_of(i) for i in range(game.size)}
+        taking_part = {game.name_of(i) for i in range(received.size)}
     order: npt.NDArray[np.intp] = np.argsort(-received, kind="stable")
     who = [int(i) for i in order if game.name_of(int(i)) in taking_part]
     digits = max(digits_of(received[who]) - 3, 0) if who else 2

@@ -132,7 +132,7 @@ def require_agreement_of(
     from tradefl.settlement import Agreement
 
     account = {one.name: one.address for one in settlement.organizations}
-    expected = Agreement.of(consortium, [account[name] for name in consortium.names]).hash
+    expected = Agreement.of(consortium, [account[name] for name in consortium.settling]).hash
     if settlement.agreement_hash != expected:
         what = f"expected that of {consortium.source}, {expected}, got {settlement.agreement_hash}"
         raise InputError.at(f"{path}: agreement_hash", f"{what}: other terms were settled")
@@ -140,8 +140,10 @@ def require_agreement_of(
 
 def _checked(content: Any, path: object, kind: type[Read], consortium: Consortium) -> Read:
     members = content.get("organizations") if isinstance(content, dict) else None
-    if isinstance(members, list) and len(members) != len(consortium):
-        what = f"expected {len(consortium):,} of them, got {len(members):,}"
+    # Who settles may be one more than who trains: a payee.
+    named = consortium.settling if kind is SettlementDocument else consortium.names
+    if isinstance(members, list) and len(members) != len(named):
+        what = f"expected {len(named):,} of them, got {len(members):,}"
         raise InputError.at(f"{path}: organizations", what)
     document = parsed(content, kind, path)
     if document.consortium != consortium.name:
@@ -149,7 +151,7 @@ def _checked(content: Any, path: object, kind: type[Read], consortium: Consortiu
             f"{path}: consortium", f"expected {consortium.name!r}, got {shown(document.consortium)}"
         )
     names = tuple(one.name for one in document.organizations)
-    if sorted(names) != sorted(consortium.names):
+    if sorted(names) != sorted(named):
         raise InputError.at(
             f"{path}: organizations", f"expected those of the consortium, got {shown(list(names))}"
         )
@@ -276,7 +278,15 @@ def settlement_section(
     game, terms = solution.game, solution.terms
     unit = 1.0 if game.currency is None else game.payoff_unit
     name = game.currency or "payoff"
-    here = [float(terms.redistribution[game.index_of(one.name)]) * unit for one in members]
+    here = [
+        float(
+            terms.paid_out
+            if one.name == game.rule.payee
+            else terms.redistribution[game.index_of(one.name)]
+        )
+        * unit
+        for one in members
+    ]
     there = [int(one.redistribution_wei) / wei * unit for one in members]
     digits = digits_of([*here, *there])
     verdict = (

@@ -71,7 +71,7 @@ def agreed_game(consortium: Consortium, agreement: Agreement) -> AgreedGame:
     consortium
         The whole file, private figures included.
     agreement
-        The agreement of the same organizations, in the same order.
+        The agreement of the same organizations, in the same order, and of the payee.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def agreed_game(consortium: Consortium, agreement: Agreement) -> AgreedGame:
     InputError
         After rounding, an organization has no feasible level.
     """
-    if consortium.names != agreement.names:
+    if consortium.settling != agreement.names:
         raise ValueError("agreement: expected the organizations of the consortium, in its order")
     who, own = consortium.organizations, consortium.game
     try:
@@ -147,12 +147,13 @@ def public_terms(agreement: Agreement, competition: Competition | None = None) -
     InputError
         A schedule that the contract accepts is not concave, so no game has it.
     """
-    n = len(agreement)
+    n = agreement.players
     document = read_annex(agreement.annex)
     accuracy, points = accuracy_of(document)
-    measured = agreement.data_bits if accuracy.measure == "bits" else samples_of(document, n)
+    bits = agreement.data_bits[:n]
+    measured = bits if accuracy.measure == "bits" else samples_of(document, n)
     return {
-        "data_bits": np.array(agreement.data_bits, dtype=float),
+        "data_bits": np.array(bits, dtype=float),
         "cpu_levels_hz": _levels(agreement),
         "accuracy": accuracy_model(accuracy, None if points is None else np.array(points)),
         "data_units": np.array(measured, dtype=float) / accuracy.unit,
@@ -162,10 +163,11 @@ def public_terms(agreement: Agreement, competition: Competition | None = None) -
         "deadline_seconds": number_of(document, "deadline_seconds"),
         **energy_of(document),
         **agreement.rule.parameters(agreement, competition),
-        "names": agreement.names,
+        "names": agreement.names[:n],
         "title": agreement.consortium,
     }
 
 
 def _levels(agreement: Agreement) -> Array:
-    return padded([list(map(float, own)) for own in agreement.cpu_levels_hz])
+    own_levels = agreement.cpu_levels_hz[: agreement.players]
+    return padded([list(map(float, own)) for own in own_levels])

@@ -277,6 +277,16 @@ class Agreement:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def payee(self) -> str | None:
+        """Who settles with all and contributes nothing, the last of the names; ``None``: nobody."""
+        return self._annex.get("payee") if self.annex else None
+
+    @property
+    def players(self) -> int:
+        """How many organizations the game has: all who settle but the payee."""
+        return len(self) - (self.payee is not None)
+
     @cached_property
     def _annex(self) -> dict[str, Any]:
         document: dict[str, Any] = parse_json(self.annex, "annex")
@@ -413,7 +423,13 @@ class Agreement:
             A frequency is not one of the organization's levels, or a share is outside [D_min, 1].
         """
         rows = zip(profile.data_fraction.tolist(), profile.cpu_hz.tolist(), strict=True)
-        return [self.report(i, d, f) for i, (d, f) in enumerate(rows)]
+        return self.with_payee([self.report(i, d, f) for i, (d, f) in enumerate(rows)])
+
+    def with_payee(self, reports: Sequence[Report]) -> list[Report]:
+        """Return the organizations' reports, and that of the payee: its one bit at its level."""
+        if self.payee is None:
+            return list(reports)
+        return [*reports, Report(data_ppb=PPB, cpu_hz=self.cpu_levels_hz[-1][0])]
 
     def report(self, i: int, data_fraction: float, cpu_hz: float) -> Report:
         """Return one organization's contribution in the contract's integers; 0 is silence.

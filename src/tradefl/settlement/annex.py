@@ -40,6 +40,7 @@ def read_annex(annex: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InputError.at(PLACE, "expected a JSON object")
     _require_names(document)
+    _require_payee(document)
     _require_turns(document)
     _require_chain(document)
     return document
@@ -175,6 +176,15 @@ def _require_names(document: Mapping[str, Any]) -> None:
         raise InputError.at(f"{PLACE}: organizations", f"{second!r} looks like {first!r}")
     if len(set(names)) != len(names):
         raise InputError.at(f"{PLACE}: organizations", "names an organization twice")
+
+
+def _require_payee(document: Mapping[str, Any]) -> None:
+    payee, names = document.get("payee"), document["organizations"]
+    if payee is None:
+        return
+    if len(names) < 3 or payee != names[-1] or document.get("rule") != "efficient":
+        what = "expected the last of at least three names, under the efficient rule"
+        raise InputError.at(f"{PLACE}: payee", what)
 
 
 def _require_turns(document: Mapping[str, Any]) -> None:

@@ -333,7 +333,7 @@ class _Book:
         if consortium is None:
             return
         source = consortium.source
-        if any(address is None for address in consortium.organizations.addresses):
+        if any(address is None for address in consortium.accounts):
             self.notes.append(
                 f"{source} does not name every organization's address, so the hash could not be "
                 "compared yet; the terms were"
@@ -341,7 +341,7 @@ class _Book:
             # Stand-ins for the missing accounts: they are in the lists, not in the terms.
             filled = [
                 f"0x{i + 1:040x}" if address is None else address
-                for i, address in enumerate(consortium.organizations.addresses)
+                for i, address in enumerate(consortium.accounts)
             ]
             expected = Agreement.of(consortium, filled, chain_id=self.chain.chain_id)
             hash_is_known = False
@@ -361,9 +361,10 @@ class _Book:
 
     def _against_file(self, agreement: Agreement, consortium: Consortium) -> None:
         """Compare the agreement with a file, figure by figure."""
-        given = consortium.organizations.addresses
-        if consortium.names != agreement.names:
-            self.compare("organizations", ", ".join(consortium.names), ", ".join(agreement.names))
+        given = consortium.accounts
+        if consortium.settling != agreement.names:
+            names = ", ".join(consortium.settling)
+            self.compare("organizations", names, ", ".join(agreement.names))
             return
         for name, mine, theirs in zip(agreement.names, given, agreement.addresses, strict=True):
             if mine is not None:
@@ -410,9 +411,10 @@ class _Book:
         if self.by_file is None or any(report.silent for report in reports):
             return
         game = agreed_game(consortium, self.by_file)
+        own = reports[: self.by_file.players]
         profile = StrategyProfile(
-            np.array([report.data_ppb / 1e9 for report in reports]),
-            np.array([float(report.cpu_hz) for report in reports]),
+            np.array([report.data_ppb / 1e9 for report in own]),
+            np.array([float(report.cpu_hz) for report in own]),
         )
         certificate = certify(game, profile)
         if not certificate.feasible:

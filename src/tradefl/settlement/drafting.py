@@ -67,14 +67,14 @@ class _Quantized:
         consortium = self.consortium
         who, mechanism = consortium.organizations, consortium.mechanism
         section = consortium.settlement or Settlement()
-        n = len(consortium)
+        n, paid = len(consortium), consortium.payee is not None
         if not 2 <= n <= arithmetic.MAX_SIZE:
             self.problem(
                 "organization",
                 f"expected 2 to {arithmetic.MAX_SIZE:,} organizations for a settlement, got {n:,}",
             )
             raise InputError(self.problems)
-        accounts = self._addresses(who.addresses if addresses is None else addresses)
+        accounts = self._addresses(consortium.accounts if addresses is None else addresses)
         rule = self._rule(section.wei_per_payoff)
         if not section.arbiter and section.dispute_stake_wei:
             self.problem(
@@ -83,13 +83,17 @@ class _Quantized:
                 "without an arbiter nothing can be disputed",
             )
         agreement = of(
-            names=consortium.names,
+            names=consortium.settling,
             addresses=accounts,
-            data_bits=tuple(
-                self.integer(f"{name}: data_bits", float(s), 1, 1, UINT64)
-                for name, s in zip(consortium.names, who.data_bits, strict=True)
+            # A payee holds one bit at one level: the contract takes nobody who has nothing.
+            data_bits=(
+                *(
+                    self.integer(f"{name}: data_bits", float(s), 1, 1, UINT64)
+                    for name, s in zip(consortium.names, who.data_bits, strict=True)
+                ),
+                *[1] * paid,
             ),
-            cpu_levels_hz=tuple(self._levels(i) for i in range(n)),
+            cpu_levels_hz=(*map(self._levels, range(n)), *[(1,)] * paid),
             rule=rule,
             min_data_ppb=self.integer(
                 "mechanism.min_data_fraction", mechanism.min_data_fraction, PPB, 1, PPB + 1
@@ -160,7 +164,7 @@ class _Quantized:
     def _addresses(self, addresses: Sequence[str | None]) -> tuple[str, ...]:
         seen: dict[str, str] = {}
         accounts = []
-        for name, address in zip(self.consortium.names, addresses, strict=True):
+        for name, address in zip(self.consortium.settling, addresses, strict=True):
             if address is None or int(address, 16) == 0:
                 self.problem(f"{name}: address", "expected an account for the settlement")
                 continue
@@ -220,11 +224,11 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
         accuracy["points"] = consortium.points.tolist()
     mechanism = consortium.mechanism
     factory = default_factory() if section.factory is None else checksum(section.factory)
-    own_series = default_series(chain_id, factory, consortium.names, accounts)
+    own_series = default_series(chain_id, factory, consortium.settling, accounts)
     document = {
         "schema": "tradefl/annex/1",
         "consortium": consortium.name,
-        "organizations": list(consortium.names),
+        "organizations": list(consortium.settling),
         "samples": consortium.organizations.samples.tolist(),
         "accuracy": accuracy,
         "deadline_seconds": mechanism.deadline_seconds,
@@ -239,6 +243,8 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
         "series": section.series.lower() if section.series else own_series,
         **rule.annex(consortium),
     }
+    if consortium.payee is not None:
+        document["payee"] = consortium.payee.name
     quality = consortium.organizations.quality
     if np.any(quality != 1.0):
         document["quality"] = quality.tolist()

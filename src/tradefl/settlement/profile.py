@@ -79,9 +79,9 @@ def reports_for(
     if isinstance(contributions, Solution):
         contributions = contributions.profile
     if isinstance(contributions, StrategyProfile):
-        if contributions.data_fraction.size != len(agreement):
+        if contributions.data_fraction.size != agreement.players:
             what = (
-                f"expected {len(agreement):,} organizations, "
+                f"expected {agreement.players:,} organizations, "
                 f"got {contributions.data_fraction.size:,}"
             )
             raise InputError.at(Parameter("profile"), what)
@@ -110,9 +110,8 @@ def settled_solution(
     InputError
         They do not fit the consortium.
     """
-    addresses = addresses_or_stand_ins(consortium.organizations.addresses)
-    agreement = Agreement.of(consortium, addresses)
-    reports = reports_for(agreement, consortium, contributions, note=note)
+    agreement = Agreement.of(consortium, addresses_or_stand_ins(consortium.accounts))
+    reports = reports_for(agreement, consortium, contributions, note=note)[: agreement.players]
     return Solution.certified(
         game_on_agreed_strategies(consortium, agreement),
         StrategyProfile(
@@ -174,23 +173,24 @@ def reports_of(
     if consortium is not None:
         require_terms(document, consortium, place)
     entries = _entries(document, place, agreement)
-    if len(entries) > 2 * len(agreement.names):  # a few too many are named one by one below
-        what = f"expected the {len(agreement.names)} of the consortium, got {len(entries):,}"
+    members = agreement.names[: agreement.players]
+    if len(entries) > 2 * len(members):  # a few too many are named one by one below
+        what = f"expected the {len(members)} of the consortium, got {len(entries):,}"
         raise InputError.at(f"{place}: organizations", what)
     names = [entry.get("name") for entry in entries]
     problems = [
-        Problem(f"{place}: organizations[{k}].name", _unknown(name, agreement.names))
+        Problem(f"{place}: organizations[{k}].name", _unknown(name, members))
         for k, name in enumerate(names)
-        if name not in agreement.names
+        if name not in members
     ]
     problems += [
         Problem(f"{place}: organizations", f"{name!r} is missing")
-        for name in agreement.names
+        for name in members
         if name not in names
     ]
     problems += [
         Problem(f"{place}: organizations", f"{name!r} occurs twice")
-        for name in agreement.names
+        for name in members
         if names.count(name) > 1
     ]
     if problems:
@@ -198,7 +198,7 @@ def reports_of(
 
     solved: Sequence[float] | None = None
     reports = []
-    for i, name in enumerate(agreement.names):
+    for i, name in enumerate(members):
         entry = entries[names.index(name)]
         key = next((key for key in FRACTIONS if key in entry), FRACTIONS[1])
         before = len(problems)
@@ -223,7 +223,7 @@ def reports_of(
             problems += [Problem(f"{place}: {one.place}", one.message) for one in error.problems]
     if problems:
         raise InputError(problems)
-    return reports
+    return agreement.with_payee(reports)
 
 
 def _require_fit(place: object, document: dict[str, Any], agreement: Agreement) -> None:

@@ -101,6 +101,8 @@ class ManySolutions:
         Shape ``(K,)``: single moves until everybody stayed.
     settled
         Shape ``(K,)``: whether the dynamics ended by themselves rather than at the limit.
+    paid_out
+        Shape ``(K,)``: what the rule's payee receives, who is no organization; 0 without one.
     optimum
         The highest social welfare of each game, where it was asked for.
     """
@@ -118,6 +120,7 @@ class ManySolutions:
     regret: Array
     moves: Counts
     settled: Flags
+    paid_out: Array
     optimum: ManyOptima | None = None
 
     def __len__(self) -> int:
@@ -135,8 +138,8 @@ class ManySolutions:
 
     @cached_property
     def social_welfare(self) -> Array:
-        """``sum_i C_i``, shape ``(K,)``."""
-        return np.asarray(self.payoffs.sum(axis=1))
+        """``sum_i C_i``, and what a payee receives, shape ``(K,)``."""
+        return np.asarray(self.payoffs.sum(axis=1) + self.paid_out)
 
     @cached_property
     def total_data_fraction(self) -> Array:
@@ -302,6 +305,7 @@ def _empty(games: Games, method: Method, valid: Flags, optimum: bool) -> ManySol
         performance=np.full(k, np.nan),
         moves=np.zeros(k, dtype=np.int64),
         settled=np.zeros(k, dtype=bool),
+        paid_out=np.zeros(k),
         optimum=optima,
         **{name: np.full((k, n), np.nan) for name in wide},
     )
@@ -373,6 +377,7 @@ def _solve_chunk(
     found.payoff_scale[at] = np.maximum(scale, np.finfo(float).tiny)
     found.regret[at] = regret * game.potential_weights
     found.moves[at], found.settled[at] = moves, settled
+    found.paid_out[at] = terms.paid_out
     if found.optimum is not None:
         _optima(games, found.optimum, at)
 

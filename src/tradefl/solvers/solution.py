@@ -253,10 +253,11 @@ class Solution(Shown):
         """Return ``(payer, receiver, amount > 0)`` for each pair that settles anything.
 
         All pairs, or those of one organization. Scores that agree to twelve digits are equal:
-        what remains of their difference is rounding, which nobody pays.
+        what remains of their difference is rounding, which nobody pays. The rule's payee has the
+        number N.
         """
         rule = self.game.rule
-        score = rule.score(self.game, self.profile)
+        score = rule.settled_scores(self.game, self.profile)
         settled = []
         for i in range(self.game.size) if organization is None else (organization,):
             others, weight, constant = rule.pair(self.game, i)
@@ -327,8 +328,9 @@ class Solution(Shown):
     def document(self) -> SolutionDocument:
         """Return the JSON document ``tradefl/solution/1``."""
         from tradefl.documents.base import money_keys
-        from tradefl.documents.solution import SolutionDocument, Transfer
+        from tradefl.documents.solution import PaidOut, SolutionDocument, Transfer
 
+        payee = self.game.rule.payee
         name_of, certificate = self.game.name_of, self.certificate
         transfers = None
         if self.game.size <= MAX_TRANSFERS_ORGANIZATIONS:
@@ -336,7 +338,11 @@ class Solution(Shown):
                 Transfer(payer=name_of(payer), receiver=name_of(receiver), amount=amount)
                 for payer, receiver, amount in self.transfers()
             ]
+        given: dict[str, Any] = {}
+        if payee is not None:
+            given["payee"] = PaidOut(name=payee, redistribution=float(self.terms.paid_out))
         return SolutionDocument(
+            **given,
             document="tradefl/solution/1",
             consortium=self.game.title,
             rule=self.game.rule.name,

@@ -135,7 +135,7 @@ def embedded(consortium: Consortium) -> Parties:
     InputError
         A figure of the consortium does not fit the contract's integers.
     """
-    n = len(consortium)
+    n = len(consortium.settling)
     # Before the chain starts: an agreement that does not fit should not wait for it.
     named = None if consortium.settlement is None else consortium.settlement.chain_id
     Agreement.of(consortium, [f"0x{i + 1:040x}" for i in range(n)], chain_id=named)
@@ -149,8 +149,7 @@ def embedded(consortium: Consortium) -> Parties:
     if section is not None and section.verifier is not None:
         section = section.model_copy(update={"verifier": chain.verifier})
         notes.append(f"a stand-in signs for the verifier too: {chain.verifier}")
-    who = dataclasses.replace(consortium.organizations, addresses=tuple(addresses))
-    settled = dataclasses.replace(consortium, organizations=who, settlement=section)
+    settled = dataclasses.replace(consortium.with_accounts(addresses), settlement=section)
     agreement = Agreement.of(settled)
     return Parties(chain, agreement, chain.operator, settled, tuple(notes), agreement.addresses)
 
@@ -200,14 +199,14 @@ def on_node(
             chain.place, "the node signs for no account; give `keystore` with the keys"
         )
     published = None if contract is None else published_agreement(chain, contract, first_block)
-    if published is not None and published.names == consortium.names:
+    if published is not None and published.names == consortium.settling:
         theirs = dict(zip(published.names, published.addresses, strict=True))
         addresses = _filled(consortium, theirs.get, "that of the contract")
     elif keystore is not None:
         by_name = {path.stem: address for address, path in files.items()}
         addresses = _filled(consortium, by_name.get, f"{keystore}/<name>.json")
     else:
-        used = {one.lower() for one in consortium.organizations.addresses if one is not None}
+        used = {one.lower() for one in consortium.accounts if one is not None}
         free = iter([one for one in here if one.lower() not in used])
         addresses = _filled(consortium, lambda _: next(free, None), "an unlocked account")
     agreement = Agreement.of(consortium, addresses, chain_id=chain.chain_id)
@@ -261,7 +260,7 @@ def _filled(
     """Return the file's addresses; an account of the chain where the file has no address."""
     addresses: list[str | None] = []
     problems = []
-    for name, address in zip(consortium.names, consortium.organizations.addresses, strict=True):
+    for name, address in zip(consortium.settling, consortium.accounts, strict=True):
         found = address if address is not None else account(name)
         if found is None:
             what = f"has no address, and no account here fits it (expected {expected})"

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
 
 
+# The schedule of a payee: whatever it reports counts for nothing.
+FLAT: tuple[tuple[int, int], ...] = ((0, 0), (PPB, 0))
+
+
 @dataclasses.dataclass(frozen=True)
 class EfficientTerms(RuleTerms):
     """The efficient rule in integers.
@@ -70,20 +74,21 @@ class EfficientTerms(RuleTerms):
         for i in range(rule.size):
             row = rule.constants_row(i)[i + 1 :]
             constants += map_unique(lambda k: rounded(k, wei_per_payoff), row)
-        terms = cls(
-            schedules=tuple(
-                tuple(
-                    (rounded(share, PPB), rounded(value, wei_per_payoff))
-                    for share, value in zip(
-                        schedule.shares.tolist(), schedule.values.tolist(), strict=True
-                    )
+        schedules = [
+            tuple(
+                (rounded(share, PPB), rounded(value, wei_per_payoff))
+                for share, value in zip(
+                    schedule.shares.tolist(), schedule.values.tolist(), strict=True
                 )
-                for schedule in rule.schedules
-            ),
-            constants=tuple(constants),
-        )
+            )
+            for schedule in rule.schedules
+        ]
+        if rule.payee is not None:
+            cls._require_payee(rule, draft, schedules, constants, wei_per_payoff)
+            schedules.append(FLAT)
+        terms = cls(schedules=tuple(schedules), constants=tuple(constants))
         limit = "in magnitude, got %s; a smaller settlement.wei_per_payoff helps"
-        for name, points in zip(draft.consortium.names, terms.schedules, strict=True):
+        for name, points in zip(draft.consortium.settling, terms.schedules, strict=True):
             where = f"compensation.schedules.{name}"
             largest = max(abs(value) for _, value in points)
             if largest >= arithmetic.LIMIT:
@@ -114,13 +119,14 @@ class EfficientTerms(RuleTerms):
 
     def parameters(self, agreement: Agreement, competition: Competition | None) -> dict[str, Any]:
         """Return the rule in payoff; payments do not depend on rho, so the agreement has none."""
-        n = len(agreement)
+        n, size = agreement.players, len(agreement)
 
         def payoff(wei: int) -> float:
             return float(Fraction(wei, agreement.wei_per_payoff))
 
         schedules, problems = [], []
-        for name, points in zip(agreement.names, self.schedules, strict=True):
+        own = self.schedules[:n]
+        for name, points in zip(agreement.names[:n], own, strict=True):
             shares, values = zip(*points, strict=True)
             try:
                 schedules.append(
@@ -130,11 +136,15 @@ class EfficientTerms(RuleTerms):
                 problems.append(Problem(f"{agreement.consortium}: schedule of {name}", str(error)))
         if problems:
             raise InputError(problems)
-        constants = zip(arithmetic.pairs(n), self.constants, strict=True)
+        if n < size and self.schedules[-1] != FLAT:
+            what = "expected the schedule 0 of one who contributes nothing"
+            raise InputError.at(f"{agreement.consortium}: schedule of {agreement.payee}", what)
+        constants = zip(arithmetic.pairs(size), self.constants, strict=True)
         rule = EfficientRule(
             tuple(schedules),
             np.zeros(n),
             tuple((i, j, payoff(wei)) for (i, j), wei in constants if wei),
+            agreement.payee,
         )
         nobody = DenseCompetition(np.zeros((n, n)))
         return {
@@ -277,10 +287,42 @@ class EfficientTerms(RuleTerms):
             return {"rule": self.name}
         return {"rule": self.name, "truthful": section.truthful.model_dump(exclude_none=True)}
 
+    @staticmethod
+    def _require_payee(
+        rule: EfficientRule,
+        draft: Drafting,
+        schedules: list[tuple[tuple[int, int], ...]],
+        constants: list[int],
+        wei_per_payoff: int,
+    ) -> None:
+        """Require that a payee never owes anything; take the rounding of its constants from it.
+
+        Its bond is 0, so its constants must add up to something that is not negative: where
+        rounding leaves a few wei below 0, the last pair carries them.
+        """
+        n = rule.size
+        places = [place(i, n, n + 1) for i in range(n)]
+        owed = sum(constants[k] for k in places)  # what the organizations receive from it
+        if 0 < owed <= n:
+            constants[places[-1]] -= owed
+        elif owed > n:
+            amount = owed / wei_per_payoff
+            draft.problem(
+                "compensation.constants",
+                f"leave the payee {amount:.6g} short, and it deposits nothing; expected constants "
+                "whose sum is not positive",
+            )
+        for name, points in zip(draft.consortium.names, schedules, strict=True):
+            if points[-1][1] > 0:
+                draft.problem(
+                    f"compensation.schedules.{name}",
+                    "expected no value above 0, where there is a payee: it would have to pay",
+                )
+
     def bounds(self, consortium: Consortium, agreement: Agreement) -> Array:
         """Return the bounds from the rounding of values, constants and shares."""
         del consortium
-        n = len(agreement)
+        n = len(agreement)  # a payee has a schedule too
         largest, error = np.zeros(n), np.zeros(n)
         for i, points in enumerate(self.schedules):
             shares, values = (np.array(part, dtype=float) for part in zip(*points, strict=True))
