@@ -105,8 +105,8 @@ def test_a_stranger_does_not_count() -> None:
         (Report(data_ppb=AGREEMENT.min_data_ppb - 1, cpu_hz=FIRST[0].cpu_hz), "is not in"),
         (Report(data_ppb=0, cpu_hz=FIRST[0].cpu_hz), "is not in"),
         (Report(data_ppb=10**9 + 1, cpu_hz=FIRST[0].cpu_hz), "is not in"),
-        (Report(data_ppb=10**9, cpu_hz=FIRST[0].cpu_hz + 1), "none of its levels"),
-        (Report(data_ppb=10**9, cpu_hz=0), "none of its levels"),
+        (Report(data_ppb=10**9, cpu_hz=FIRST[0].cpu_hz + 1), "not one of its levels"),
+        (Report(data_ppb=10**9, cpu_hz=0), "not one of its levels"),
     ],
 )
 def test_outside_the_feasible_set_does_not_count(report: Report, reason: str) -> None:
