@@ -1,11 +1,12 @@
 """``tradefl audit``: what it prints, and what it refuses."""
 
+import contextlib
 import json
 
 import pytest
 from tests.cli.command import run
 from tests.consortium.documents import NAMES, document, save
-from tests.settlement.nodes import node, settle_on, shared_node
+from tests.settlement.nodes import Proxy, anvil, node, settle_on, shared_node
 
 __all__ = ["node", "shared_node"]
 ADDRESS = "0x" + "11" * 20
@@ -64,6 +65,47 @@ def test_yes_and_no(node, tmp_path):
     assert "checks fail" in no.out
     assert run("audit", *where).code == 0
     assert run("audit", *where, "--json").json["schema"] == "tradefl/audit/1"
+
+
+def test_every_node_that_is_named_is_asked(node, tmp_path):
+    path = save(tmp_path, document())
+    contract = settle_on(node.url, path)["contract"]
+    with (
+        contextlib.closing(Proxy(node)) as proxy,
+        anvil() as empty,
+        anvil("--chain-id", 5) as foreign,
+    ):
+
+        def both(*urls):
+            nodes = [word for url in urls for word in ("--rpc", url)]
+            return run("audit", path, "--contract", contract, *nodes)
+
+        assert both(node.url, proxy.url).code == 0
+        assert proxy.asked  # the second node, too
+        proxy.asked.clear()
+        assert both(proxy.url, node.url).code == 0
+        assert proxy.asked
+        empty.mine(node.height)
+        for other in (empty, foreign):
+            for urls in ((other.url, node.url), (node.url, other.url)):
+                ran = both(*urls)
+                assert (ran.code, ran.out) == (2, "")
+                assert other.url in ran.err
+
+        # A node with the same blocks that answers one figure otherwise.
+        def rule(method, params, forward):
+            answer = forward()
+            return answer[:-1] if method == "eth_getLogs" else answer
+
+        proxy.rule = rule
+        for urls in ((proxy.url, node.url), (node.url, proxy.url)):
+            ran = both(*urls)
+            assert (ran.code, ran.out) == (2, "")
+            assert "differs from" in ran.err
+            ran = run("audit", path, "--contract", contract, "--negotiation",
+                      *[word for url in urls for word in ("--rpc", url)])  # fmt: skip
+            assert (ran.code, ran.out) == (2, "")
+            assert "differs from" in ran.err
 
 
 def test_an_address_without_capitals_is_one_and_wrong_capitals_are_none(node, tmp_path):

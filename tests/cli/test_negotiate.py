@@ -293,6 +293,9 @@ def test_the_checkout_s_anvil_is_found_from_any_folder(tmp_path, monkeypatch):
 def test_a_node_without_processes_is_refused():
     err = refused(HOSPITALS, "--rpc", "http://127.0.0.1:1")
     assert err == "error: --rpc: needs --processes\n"
+    several = ["--rpc", "http://127.0.0.1:1", "--rpc", "http://127.0.0.1:2"]
+    err = refused(HOSPITALS, "--processes", *several)
+    assert err.startswith("error: --rpc: expected one development node, got 2")
 
 
 def test_a_node_that_is_not_there_is_named():

@@ -1,9 +1,11 @@
 """The command line as a whole: version, help, and what is no command."""
 
+import click
 import pytest
 from tests.cli.command import run
 
 import tradefl
+from tradefl.cli import app
 
 COMMANDS = ["init", "check", "solve", "explain"]
 
@@ -28,6 +30,17 @@ def test_the_help_of_every_command_shows_an_example(command, flag):
     ran = run(command, flag)
     assert (ran.code, ran.err) == (0, "")
     assert f"Example: tradefl {command} " in " ".join(ran.out.split())
+
+
+def test_no_command_drops_a_node_that_is_named():
+    """Of an option that takes one value Click keeps the last, without a word."""
+    found, context = [], click.Context(app)
+    for name in app.list_commands(context):
+        for option in app.get_command(context, name).params:
+            if "--rpc" in option.opts:
+                assert option.multiple, name
+                found.append(name)
+    assert {"audit", "settle", "node", "attest", "train", "negotiate"} <= set(found)
 
 
 def test_no_command_is_wrong_usage_that_shows_the_help():

@@ -1,5 +1,7 @@
 """Public keys from files, as a SuperLink reports them."""
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import (
@@ -37,6 +39,17 @@ def test_keys_are_read_in_the_format_that_flower_compares(tmp_path):
 
     for name, key in keys.items():
         assert read[name] == public_key_to_bytes(key.public_key())
+
+
+def test_a_compressed_point_is_no_key_of_openssh(tmp_path):
+    """The library that reads keys does not call it a wrong value."""
+    whole = base64.b64decode(ssh(new_key()).split()[1])
+    at = whole.index(b"nistp384", 25) + len("nistp384") + 4
+    assert whole[at] == 4  # uncompressed
+    content = base64.b64encode(whole[:at] + b"\x02" + whole[at + 1 :])
+    (tmp_path / "Alpha.pub").write_bytes(b"ecdsa-sha2-nistp384 " + content)
+    with pytest.raises(InputError, match="expected a public key of OpenSSH: .*uncompressed point"):
+        public_keys(tmp_path, ["Alpha"])
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path):

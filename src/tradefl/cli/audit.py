@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import click
 
 from tradefl.cli.declaring import Argument, Option
-from tradefl.cli.options import ContractAddress, FromBlock, Json, Rpc
+from tradefl.cli.options import ContractAddress, FromBlock, Json, Nodes
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
 from tradefl.errors import InputError
@@ -25,7 +25,7 @@ def audit(
         Path | None,
         Argument(help="The consortium file to compare with.", show_default=False),
     ] = None,
-    rpc: Rpc = None,
+    rpc: Nodes = None,
     contract: ContractAddress = None,
     from_block: FromBlock = 0,
     negotiation: Annotated[

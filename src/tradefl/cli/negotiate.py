@@ -40,7 +40,7 @@ def negotiate(
         Option("--processes", help="A process for each organization, on a real chain."),
     ] = False,
     rpc: Annotated[
-        str | None,
+        list[str] | None,
         Option("--rpc", help="A development node to do it on; default: an anvil of its own."),
     ] = None,
     as_json: Json = False,
@@ -58,6 +58,9 @@ def negotiate(
     """
     if rpc is not None and not processes:
         raise InputError.at("--rpc", "needs --processes")
+    if rpc is not None and len(rpc) > 1:
+        what = f"expected one development node, got {len(rpc)}: the accounts are one node's"
+        raise InputError.at("--rpc", what)
     if output is not None:
         require_writable(output)
     from tradefl.settlement.agreement import settlement_extra
@@ -67,7 +70,7 @@ def negotiate(
 
     consortium = load(file)
     if processes:
-        solution = _with_processes(consortium, rpc)
+        solution = _with_processes(consortium, rpc[0] if rpc else None)
     else:
         with status(f"negotiating {file}"):
             solution = negotiated(consortium)

@@ -42,10 +42,6 @@ NoTune = Annotated[
     bool,
     Option("--no-tune", help="Leave the curve of welfare over gamma out of the report."),
 ]
-Rpc = Annotated[
-    str | None,
-    Option("--rpc", help="An Ethereum JSON-RPC node: http(s)://..., or an IPC path."),
-]
 Nodes = Annotated[
     list[str] | None,
     Option(

@@ -27,10 +27,10 @@ from tradefl.cli.options import (
     LearningRate,
     LocalEpochs,
     ModelName,
+    Nodes,
     OneOf,
     PasswordFile,
     Rounds,
-    Rpc,
     Seed,
     Width,
     plan_of,
@@ -163,7 +163,7 @@ def train(
     keystore: Keystore = None,
     password_file: PasswordFile = None,
     contract: ContractAddress = None,
-    rpc: Rpc = None,
+    rpc: Nodes = None,
 ) -> None:
     """Train one model on everybody's pledged data, and measure who contributed what.
 

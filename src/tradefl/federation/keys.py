@@ -47,7 +47,8 @@ def public_keys(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
             what = "no such file: expected the organization's key" if lacks else problem.message
             problems.append(Problem(str(path), what))
             continue
-        except (ValueError, UnsupportedAlgorithm) as error:
+        except (ValueError, UnsupportedAlgorithm, NotImplementedError) as error:
+            # The last: a compressed point, which the format does not have.
             problems.append(
                 Problem(str(path), f"expected a public key of OpenSSH: {printable(error, 200)}")
             )
