@@ -48,7 +48,7 @@ def test_a_compressed_point_is_no_key_of_openssh(tmp_path):
     assert whole[at] == 4  # uncompressed
     content = base64.b64encode(whole[:at] + b"\x02" + whole[at + 1 :])
     (tmp_path / "Alpha.pub").write_bytes(b"ecdsa-sha2-nistp384 " + content)
-    with pytest.raises(InputError, match="expected a public key of OpenSSH: .*uncompressed point"):
+    with pytest.raises(InputError, match=r"expected a public key of OpenSSH: .*uncompressed point"):
         public_keys(tmp_path, ["Alpha"])
 
 
