@@ -702,7 +702,7 @@ def _starts(
     fastest = game.initial_profile()
     everything = StrategyProfile(game.max_data_fraction(fastest.cpu_hz), fastest.cpu_hz)
     named = {
-        "what is agreed on": agreed,
+        "the agreed point": agreed,
         "the least data": fastest,
         "all data": everything,
         "no compensation": without,

@@ -184,7 +184,7 @@ def _changed(old: Consortium, new: Consortium, k: int, i: int) -> tuple[str, ...
     changed = []
     for field in dataclasses.fields(new.organizations):
         one, other = getattr(old.organizations, field.name), getattr(new.organizations, field.name)
-        if field.name == "names" or isinstance(one, Mapping):  # ranges and menus are no figures
+        if field.name == "names" or isinstance(one, Mapping):  # ranges and menus are not figures
             continue
         if _entry(one[k]) != _entry(other[i]):
             changed.append(field.name)

@@ -184,7 +184,7 @@ def _contradictions(document: Any, place: str) -> Iterator[Problem]:
 
 
 def _malformed(entries: list[Any], place: str) -> Iterator[Problem]:
-    """Yield what is no entry; what is added up must be numbers."""
+    """Yield each invalid entry; sums need numbers."""
     for k, one in enumerate(entries):
         where = f"{place}[{k}]"
         if not isinstance(one, Mapping):

@@ -104,15 +104,15 @@ def test_an_option_is_taken_by_its_methods_and_refused_by_the_others(tmp_path, m
         assert ran.json["method"] == method
     else:
         assert (ran.code, ran.out) == (2, "")
-        assert ran.err == f"error: {flag(option)}: is no option of method {method}\n"
+        assert ran.err == f"error: {flag(option)}: is not an option of method {method}\n"
 
 
 def test_every_option_that_is_refused_is_named_at_once(tmp_path):
     ran = run("solve", save(tmp_path, document()), "-m", "tos", "--seed", 1, "--master", "milp")
     assert (ran.code, ran.out) == (2, "")
     assert sorted(ran.err.splitlines()) == [
-        "error: --master: is no option of method tos",
-        "error: --seed: is no option of method tos",
+        "error: --master: is not an option of method tos",
+        "error: --seed: is not an option of method tos",
     ]
 
 

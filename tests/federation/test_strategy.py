@@ -610,9 +610,9 @@ def npy_header(text):
 
 GOOD = npy(np.ones(2, np.float32))
 WRONG_ARRAYS = {
-    "nan": ({"w": np.float32([1, np.nan])}, "array 'w' holds what is no finite number"),
-    "inf": ({"w": np.float32([np.inf, 1])}, "array 'w' holds what is no finite number"),
-    "-inf": ({"w": np.float64([-np.inf, 1])}, "array 'w' holds what is no finite number"),
+    "nan": ({"w": np.float32([1, np.nan])}, "array 'w' holds a number that is not finite"),
+    "inf": ({"w": np.float32([np.inf, 1])}, "array 'w' holds a number that is not finite"),
+    "-inf": ({"w": np.float64([-np.inf, 1])}, "array 'w' holds a number that is not finite"),
     "longer": ({"w": np.ones(3, np.float32)}, r"array 'w' has shape \(3,\), expected \(2,\)"),
     "shorter": ({"w": np.ones(1, np.float32)}, r"array 'w' has shape \(1,\), expected \(2,\)"),
     "scalar": ({"w": np.float32(1)}, r"array 'w' has shape \(\), expected \(2,\)"),
@@ -1180,7 +1180,7 @@ def test_what_is_not_finite_in_a_round_that_is_undone_is_charged_to_nobody():
     assert fed.end([bad, *(fed.reply(i, w(50.0 + i, 1.0), 4) for i in range(4))]) is None
     for i in range(5):
         assert (fed.entry(i).outcome, fed.entry(i).samples_used) == ("rolled back", 4)
-    assert fed.entry(4).reason.startswith("array 'w' holds what is no finite number; the round was")
+    assert fed.entry(4).reason.startswith("array 'w' holds a number that is not finite; the")
 
 
 def test_a_round_that_is_a_little_worse_stands():

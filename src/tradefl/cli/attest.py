@@ -215,7 +215,7 @@ def signed(
     wanted = [parsed_address("--signer", one) for one in accounts]
     if not is_contract:
         if wanted and set(wanted) != {agreement.verifier}:
-            what = f"expected the verifier {agreement.verifier}, which is no contract on this chain"
+            what = f"expected the verifier {agreement.verifier}; it is not a contract here"
             if chain is None:
                 what = "needs --rpc: whether the verifier is a contract is asked on the chain"
             raise InputError.at("--signer", what)

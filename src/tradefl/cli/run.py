@@ -163,7 +163,7 @@ def run(
 
 
 def _require_folder(path: Path) -> bool:
-    """Refuse what is no place for a folder; return whether a report can be drawn, say if not."""
+    """Refuse a place that cannot be a folder; return whether a report can be drawn."""
     if path.exists() and not path.is_dir():
         raise InputError.at(path, "expected a folder")
     if not path.exists():

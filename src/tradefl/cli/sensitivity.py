@@ -93,7 +93,7 @@ def sensitivity(
     else:
         print_sensitivity(found)
     for reason, count in found.without_game.items():
-        note(f"{count:,} of {found.draws:,} draws are no game: {reason}")
+        note(f"{count:,} of {found.draws:,} draws do not give a game: {reason}")
 
 
 def _draw(found: Sensitivity, place: Path) -> None:

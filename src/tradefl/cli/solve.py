@@ -178,7 +178,7 @@ def solved(consortium: Consortium, method: str, given: dict[str, Any]) -> Soluti
     unknown = [name for name in options if name not in options_of(method)]
     if unknown:
         raise InputError(
-            Problem(_option(name), f"is no option of method {method}") for name in unknown
+            Problem(_option(name), f"is not an option of method {method}") for name in unknown
         )
     # The game is valid by now, so what a solver refuses is an option.
     try:

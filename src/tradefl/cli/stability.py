@@ -79,7 +79,7 @@ def stability(
         Option(
             "--time-limit",
             type=click.FloatRange(0.0, 1e9, min_open=True),
-            help="Seconds after which the search stops with what it has proven.",
+            help="Seconds after which the search stops and reports its bounds.",
         ),
     ] = 60.0,
     as_json: Json = False,

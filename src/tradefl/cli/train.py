@@ -156,8 +156,8 @@ def train(
         Path | None,
         Option(
             "--attestations",
-            help="Sign what was measured, as the verifier, into this file; needs -o, --keystore, "
-            "--contract and --rpc.",
+            help="Sign the measured contributions, as the verifier, into this file; needs -o, "
+            "--keystore, --contract and --rpc.",
         ),
     ] = None,
     keystore: Keystore = None,

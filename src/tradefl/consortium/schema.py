@@ -361,7 +361,7 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
     if kind == "too_long" and context["max_length"] > 2:
         return f"expected at most {context['max_length']:,} values"
     if kind == "too_short" and context.get("min_length", 1) > 1:
-        kind = "too_long"  # either way it is no pair
+        kind = "too_long"  # either way it is not a pair
     if kind in ("too_short", "string_too_short"):
         return f"must not be empty, got {got}"
     expected = _EXPECTED.get(kind, error["msg"])

@@ -85,7 +85,7 @@ def chart(summed: pd.DataFrame) -> alt.ConcatChart:
         axis("gain", "payments (% of welfare)", zero=True),
         axis("share", "consortia that pay no more (%)", zero=True),
         series="which",
-        title="What is paid in all",
+        title="Sum of all payments",
         legend="consortia and rule",
     )
     return panels([beside, payments, *of_each])

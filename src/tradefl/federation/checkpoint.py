@@ -90,13 +90,13 @@ class Checkpoint:
             if problem.message == "no such file":
                 what = "no such file: there is no checkpoint to resume from"
             else:
-                what = f"is no checkpoint that can be read: {problem.message}"
+                what = f"is not a readable checkpoint: {problem.message}"
             raise InputError.at(path, what) from None
         try:
             return cls._parsed(content)
         # Whatever the readers of zip, NumPy and JSON raise means that it is no checkpoint.
         except Exception:
-            raise InputError.at(path, f"is no checkpoint of this version ({SCHEMA})") from None
+            raise InputError.at(path, f"is not a checkpoint of this version ({SCHEMA})") from None
 
     @classmethod
     def _parsed(cls, content: bytes) -> Checkpoint:

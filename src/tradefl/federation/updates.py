@@ -120,7 +120,7 @@ def checked_update(
         raw = _values(key, arrays[key], like)
         cast[key], values[key] = _as_sent(arrays[key], raw, np.dtype(like.dtype))
         if infinite is None and not all_finite(values[key]):
-            infinite = f"array {key!r} holds what is no finite number"
+            infinite = f"array {key!r} holds a number that is not finite"
             if all_finite(raw):
                 infinite = f"array {key!r} holds numbers beyond {np.dtype(like.dtype)}"
     update = Update(

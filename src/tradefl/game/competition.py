@@ -46,7 +46,7 @@ class Competition(Protocol):
 
 
 class InvalidCompetitionError(ValueError):
-    """Intensities that are no competition matrix; ``problems`` holds ``(i, j, what)``."""
+    """Intensities that are not a competition matrix; ``problems`` holds ``(i, j, what)``."""
 
     def __init__(self, problems: list[tuple[int, int, str]]) -> None:
         self.problems = problems

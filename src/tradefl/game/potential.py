@@ -94,7 +94,7 @@ def potential(game: CoopetitionGame, profile: StrategyProfile) -> float:
 
 
 def potential_as_printed(game: CoopetitionGame, profile: StrategyProfile) -> float:
-    """Return Eq. (15) as the paper prints it. For comparison only: it is no potential.
+    """Return Eq. (15) as the paper prints it. For comparison only: it is not a potential.
 
     Its redistribution term misses that ``r_ji`` changes too when i deviates; with equal
     weights and symmetric rho it even cancels to zero.

@@ -132,7 +132,7 @@ class Sensitivity:
 
     @property
     def draws(self) -> int:
-        """K and the draws that are no game."""
+        """K and the draws that do not give a game."""
         return int(self.welfare.size) + sum(self.without_game.values())
 
     def label(self, swing: Swing) -> str:
@@ -265,7 +265,7 @@ def sensitivity(
             "table with the columns NAME_low and NAME_high",
         )
     model = _Model(consortium, figures)
-    watch("what is agreed on")
+    watch("the agreed point")
     agreed = solve(consortium.game)
     watch("one figure at a time")
     tornado = model.tornado()

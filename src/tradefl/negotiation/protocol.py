@@ -256,7 +256,7 @@ def replay(
 
         i = places.get(proposal.account)
         if i is None:
-            ruled("rejected", "is no organization of the agreement")
+            ruled("rejected", "is not an organization of the agreement")
         elif proposal.seconds < opened:
             ruled("rejected", "not everybody had joined")
         elif quiet >= QUIET_ROUNDS * size or clock.ended(place):

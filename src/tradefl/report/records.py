@@ -212,8 +212,7 @@ def training_section(training: TrainingDocument) -> Section:
         ),
         Table(
             "trained",
-            "What each pledged, and what it was seen to use"
-            + _of_many(len(training.organizations)),
+            "Pledged and measured contributions" + _of_many(len(training.organizations)),
             (
                 Column("organization", text=True),
                 Column("pledged d", "Eq. (13)"),
@@ -316,7 +315,7 @@ def settlement_section(
         ),
         Table(
             "settled",
-            "What was settled" + _of_many(len(members)),
+            "The settlement" + _of_many(len(members)),
             (
                 Column("organization", text=True),
                 Column("reported d", "Eq. (13)"),

@@ -356,7 +356,7 @@ class Intensities:
         return self.matrix.strides[0] == 0
 
     def conditions(self) -> Iterator[tuple[str, Flags, Any]]:
-        """Yield where rho is no competition matrix, as :meth:`Games.problems` asks."""
+        """Yield where rho is not a competition matrix, as :meth:`Games.problems` asks."""
         rho = self.matrix[:1] if self._shared else self.matrix
 
         def whole(wrong: Flags) -> Flags:
