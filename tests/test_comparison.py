@@ -178,7 +178,7 @@ def test_a_rule_of_other_figures_that_leaves_a_loser_is_told():
     other = dataclasses.replace(stale, constants=moved)
     [remark] = compare(game(), rule=other).remarks
     assert remark.startswith("1 of 5 organizations lose under the efficient rule of the file")
-    assert "design it anew" in remark
+    assert "design it again" in remark
 
 
 def test_where_nothing_is_missing_no_share_of_it_is_told():

@@ -415,7 +415,7 @@ def test_a_level_that_it_does_not_have_is_rejected(level):
     liar = fed.reply(0, w(99.0, 99.0), 4, receipt={"cpu-hz": level})
     model = fed.end([liar, fed.reply(1, w(1.0, 1.0), 2)])
     assert fed.entry(0).outcome == "rejected"
-    assert "none of its levels" in fed.entry(0).reason
+    assert "not one of its levels" in fed.entry(0).reason
     assert fed.entry(0).samples_used == 0
     assert model["w"].tolist() == [1.0, 1.0]
 

@@ -421,7 +421,7 @@ def test_a_dispute_and_a_ruling(node, consortium):
     assert "Beta: its report is disputed already" in ran.err
     ran = act(node, path, "dispute", "Beta", "--organization", "Beta", "--against", "Beta")
     assert ran.code == 2
-    assert "its own report stands" in ran.err
+    assert "cannot dispute its own report" in ran.err
     node.travel(601)  # once nobody may dispute any more
     node.mine(9)
     ran = act(node, path, "rule", "arbiter", "--report", "Beta", "--data", 0.01, "--hz", 1e9)
