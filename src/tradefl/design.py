@@ -702,7 +702,7 @@ def _starts(
     fastest = game.initial_profile()
     everything = StrategyProfile(game.max_data_fraction(fastest.cpu_hz), fastest.cpu_hz)
     named = {
-        "the agreed point": agreed,
+        "what is agreed on": agreed,
         "the least data": fastest,
         "all data": everything,
         "no compensation": without,

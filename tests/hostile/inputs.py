@@ -507,7 +507,7 @@ INPUTS = [
     ),
     _checkpoint("a pipe that nobody writes to", "is a pipe", os.mkfifo),
     _checkpoint("no end", "is a device", lambda path: path.symlink_to("/dev/zero")),
-    _checkpoint("unpacks to a thousand times as much", "is no checkpoint", _bomb),
+    _checkpoint("unpacks to a thousand times as much", "is not a", _bomb),
     _document("no training", "expected", "[1, 2]", "report", "--training"),
     _document(
         "a million organizations",

@@ -96,7 +96,7 @@ def test_a_stranger_does_not_count() -> None:
     stranger = Proposal(1, 0, START + 5, "0x" + 40 * "9", moved(0))
     after = standing(stranger)
     assert (after.turn, after.reports) == (0, FIRST)
-    assert "no organization" in after.rulings[0].reason
+    assert "not an organization" in after.rulings[0].reason
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def node(
         with status(who) as show:
             ended = agent.negotiate(Watcher(show, tell, log))
     except KeyboardInterrupt:
-        say(f"{who}: stopped; the same command continues from the state of the chain")
+        say(f"{who}: stopped; the same command goes on from the state of the chain")
         raise click.exceptions.Exit(INTERRUPTED) from None
     if not ended:
         answer(f"{who}: cancelled: not everybody joined in time; the deposit is back")

@@ -265,7 +265,7 @@ def sensitivity(
             "table with the columns NAME_low and NAME_high",
         )
     model = _Model(consortium, figures)
-    watch("the agreed point")
+    watch("what is agreed on")
     agreed = solve(consortium.game)
     watch("one figure at a time")
     tornado = model.tornado()
