@@ -199,7 +199,7 @@ def test_another_array_file_a_folder_and_a_pickle_are_input_errors(tmp_path):
     pickled = tmp_path / "state.npz"
     pickled.write_bytes(pickle.dumps(Trap(sprung)))
     for path in (plain, folder, pickled):
-        with pytest.raises(InputError, match="is not a (readable )?checkpoint"):
+        with pytest.raises(InputError, match=r"is not a (readable )?checkpoint"):
             Checkpoint.read(path)
     # A checkpoint in which an array is a pickled object.
     stream = io.BytesIO()
@@ -207,7 +207,7 @@ def test_another_array_file_a_folder_and_a_pickle_are_input_errors(tmp_path):
     with zipfile.ZipFile(io.BytesIO(meta())) as good, zipfile.ZipFile(pickled, "w") as forged:
         forged.writestr("meta.npy", good.read("meta.npy"))
         forged.writestr("array.0.npy", stream.getvalue())
-    with pytest.raises(InputError, match="is not a (readable )?checkpoint"):
+    with pytest.raises(InputError, match=r"is not a (readable )?checkpoint"):
         Checkpoint.read(pickled)
     assert not sprung.exists()
 
@@ -218,7 +218,7 @@ def test_wherever_a_checkpoint_is_cut_off_it_is_refused(tmp_path):
     whole = path.read_bytes()
     for length in [*range(40), *range(40, len(whole), 37), len(whole) - 1]:
         path.write_bytes(whole[:length])
-        with pytest.raises(InputError, match="is not a (readable )?checkpoint"):
+        with pytest.raises(InputError, match=r"is not a (readable )?checkpoint"):
             Checkpoint.read(path)
 
 

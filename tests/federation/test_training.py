@@ -524,7 +524,7 @@ def test_a_checkpoint_that_is_broken_or_missing_is_an_input_error(begun, tmp_pat
     with pytest.raises(InputError, match="there is no checkpoint to resume from"):
         train(asked)
     path.write_bytes(begun.read_bytes()[:-100])
-    with pytest.raises(InputError, match="is not a (readable )?checkpoint"):
+    with pytest.raises(InputError, match=r"is not a (readable )?checkpoint"):
         train(asked)
     assert len(path.read_bytes()) == len(begun.read_bytes()) - 100
 

@@ -83,7 +83,7 @@ def design(
         str | None,
         Option(
             "--residual",
-            help="With --truthful: the member that is not asked, and receives what is left. Its "
+            help="With --truthful: the member that is not asked and receives the remainder. Its "
             "figures are audited.",
         ),
     ] = None,
@@ -92,7 +92,7 @@ def design(
         Option(
             "--payee",
             help="With --truthful, in place of --residual: the account (0x...) that contributes "
-            "nothing, deposits nothing, and receives what is left.",
+            "nothing, deposits nothing, and receives the remainder.",
             show_default=False,
         ),
     ] = None,
@@ -125,7 +125,7 @@ def design(
             raise InputError.at(flag, "needs --truthful")
     if truthful is not None and residual is None and payee is None:
         what = (
-            "needs --residual NAME: a member that is not asked, and receives what is left; or "
+            "needs --residual NAME: a member that is not asked and receives the remainder; or "
             "--payee ADDRESS: an account that contributes nothing, and receives it"
         )
         raise InputError.at("--truthful", what)
@@ -294,7 +294,7 @@ def print_proof(proof: Proof, found: Design) -> None:
         left = found.agreed.terms.paid_out
         who = f"all are asked; {game.rule.payee} receives what is left, {left:,.{digits}f}"
     else:
-        who = f"{game.name_of(menus.claimant)} is not asked, and receives what is left"
+        who = f"{game.name_of(menus.claimant)} is not asked and receives the remainder"
     say(f"\nHonesty pays: {who}\n")
     print_table(
         ["organization", "reports", "menu from", "to", "points", "rent", "rebate"],

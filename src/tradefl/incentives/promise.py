@@ -85,7 +85,7 @@ def words(promise: Truthful, payee: str | None = None) -> list[str]:
         f"No report from the menus gains while the others are honest: {covered}.",
         f"{promise.claimant} receives what is left; it contributes nothing and reports no figure."
         if promise.claimant == payee
-        else f"{promise.claimant} is not asked and receives what is left; its figures have to be "
+        else f"{promise.claimant} is not asked and receives the remainder; its figures have to be "
         "audited.",
         "All other figures have to be measured or audited: sizes, samples, levels, effort, link "
         "times, quality, rho, and costs that are not asked.",
