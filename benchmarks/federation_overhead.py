@@ -40,7 +40,8 @@ from tradefl.federation import (
 from tradefl.federation.datasets import load_dataset
 from tradefl.federation.grid import run_in_process
 from tradefl.federation.models import LocalTraining, Model, make_model
-from tradefl.federation.partition import partition, shares
+from tradefl.federation.partition import partition
+from tradefl.training_document.holdings import shares
 
 ORGANIZATIONS, ROUNDS = 10, 5
 EXAMPLE = Path(__file__).parents[1] / "examples" / "drug_discovery.toml"

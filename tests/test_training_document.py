@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import dataclasses
+import functools
 import json
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from tradefl.training_document import (
     require_terms,
     review,
     terms_sha256,
+    warnings_of,
 )
 
 FILE = Path(__file__).parents[1] / "examples" / "drug_discovery.toml"
@@ -181,6 +183,121 @@ def test_what_an_outcome_pays_is_said_once():
         r"(?m)^\| `([a-z ]+)` \| .* \| (?:yes|no) \| (the samples used|nothing) \|$", page
     )
     assert dict(rows) == PAYS
+
+
+def whole():
+    """Return a real training's document: five organizations' shape of every field."""
+    pytest.importorskip("flwr")
+    return json.loads(json.dumps(_whole()))
+
+
+@functools.cache
+def _whole():
+    from tests.federation.hostile import attacked
+
+    return attacked("huge", ("Kappa",), rounds=2).to_dict()
+
+
+def edited(path, value):
+    changed = whole()
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place"),
+    [
+        (["entries", 0, "samples_claimed"], 3, "entries[0].samples_claimed"),
+        (["entries", 0, "cpu_hz"], 1.0, "organizations[0].cpu_hz"),
+        (["organizations", 0, "cpu_hz"], 4e9, "organizations[0].cpu_hz"),
+        (["organizations", 0, "modelled_seconds"], 1.0, "organizations[0].modelled_seconds"),
+        (["organizations", 0, "seconds"], 1e6, "organizations[0].seconds"),
+        (["organizations", 0, "pledged_fraction"], 1.5, "organizations[0].pledged_fraction"),
+        (["entries", 9, "outcome"], "idle", "entries[9].outcome"),
+        (["entries", 0, "weight"], None, "entries[0].weight"),
+        (["aggregation_weights"], None, "aggregation_weights"),
+        (["aggregation_weights"], [1], "aggregation_weights"),
+        (["aggregation_weights", "Zorro"], 0.0, "aggregation_weights"),
+        (["diverged"], "bad", "diverged"),
+        (["loss", 1], None, "diverged"),
+        (["accuracy"], [7, 8], "accuracy[0]"),
+        (["accuracy"], "x", "accuracy"),
+        (["rounds"], "3", "rounds"),
+        (["rounds"], None, "rounds"),
+        (["settings"], 5, "settings"),
+        (["validation"], 5, "validation"),
+        (["validation", "samples"], -3, "validation.samples"),
+        (["notices"], 5, "notices"),
+        (["model"], 5, "model"),
+        (["entries", 0, "verdict"], "guilty", "entries[0].verdict"),
+        (["entries", 0, "verdict"], "suspicious", "entries[0].verdict"),
+        (["entries", 0, "verdict"], "attributed", "entries[0].evidence"),
+        (["entries", 9, "verdict"], "", "entries[9].evidence"),
+        (["entries", 0, "evidence"], 5, "entries[0].evidence"),
+        (["entries", 0, "cosine"], 5.0, "entries[0].cosine"),
+        (["entries", 0, "norm"], -1.0, "entries[0].norm"),
+        (["entries", 0, "seconds"], -5.0, "entries[0].seconds"),
+        (["entries", 0, "update_sha256"], "zz", "entries[0].update_sha256"),
+        (["entries", 0, "update_sha256"], "", "entries[0].update_sha256"),
+        (
+            ["entries", 0, "flags"],
+            [{"kind": "x", "confidence": "certain", "detail": ""}],
+            "entries[0].flags[0].kind",
+        ),
+        (
+            ["entries", 0, "flags"],
+            [{"kind": "copied", "confidence": "certain", "detail": ""}],
+            "entries[0].verdict",
+        ),
+    ],
+    ids=str,
+)
+def test_every_figure_of_a_real_training_is_checked(path, value, place):
+    consortium = tradefl.load(FILE)
+    require_consistent(whole(), "t.json")
+    require_terms(whole(), consortium, "t.json")
+    with pytest.raises(InputError) as error:
+        require_consistent(edited(path, value), "t.json")
+    assert f"t.json: {place}" in [problem.place for problem in error.value.problems]
+
+
+def test_holdings_and_levels_are_those_of_the_file():
+    consortium, changed = tradefl.load(FILE), whole()
+    alpha = changed["organizations"][0]
+    used = changed["entries"][0]["samples_used"]
+    alpha |= {
+        "samples_held": alpha["samples_held"] // 2,
+        "pledged_fraction": 1.0,
+        "measured_fraction": used / (alpha["samples_held"] // 2),
+    }
+    require_consistent(changed, "t.json")  # it agrees with itself
+    with pytest.raises(InputError, match=r"organizations\[0\].samples_held: expected"):
+        require_terms(changed, consortium, "t.json")
+    changed = whole()
+    for one in (changed["organizations"][0], *changed["entries"][::10]):
+        one["cpu_hz"] = 1.7e9
+    require_consistent(changed, "t.json")
+    with pytest.raises(InputError, match=r"entries\[0\].cpu_hz: expected a level of Alpha"):
+        require_terms(changed, consortium, "t.json")
+
+
+def test_a_document_of_this_version_keeps_its_terms_whatever_else_is_cut_off():
+    cut = whole()
+    for key in ("terms_sha256", "validation", "test_samples", "classes", "diverged"):
+        del cut[key]
+    with pytest.raises(InputError, match="terms_sha256: is missing"):
+        require_consistent(cut, "t.json")
+
+
+def test_what_is_paid_for_a_training_that_came_to_nothing_is_said():
+    assert warnings_of(whole()) == []
+    [line] = warnings_of(whole() | {"diverged": "the loss of the final model is not finite"})
+    assert "came to nothing: the loss of the final model is not finite" in line
+    assert any("before 0.2.0" in line for line in warnings_of(document()))
+    assert warnings_of({"schema": "tradefl/solution/1"}) == []
 
 
 def test_a_review_counts_outcomes_and_flags():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from flwr.app import Array, ArrayRecord
 from tests.federation.hostile import CONSORTIUM, NAMES, Hostile
 
 from tradefl.federation import Plan, make_server_app
@@ -116,3 +117,24 @@ def test_numbers_beyond_any_training_are_attributed_although_the_loss_falls(fold
     assert {entry.verdict for entry in kappas(training)} == {"attributed"}
     [kind] = {flag.confidence for entry in kappas(training) for flag in entry.flags}
     assert kind == "certain"
+
+
+def test_who_alone_answers_with_numbers_that_are_not_finite_is_not_excused(folders):
+    """The others fail; the server's own training from this model is finite."""
+
+    class Alone(Late):
+        def __call__(self, message, context):
+            asked = message.metadata.message_type != PROFILE_QUERY
+            if asked and pledge_of(message).organization != "Kappa":
+                raise RuntimeError("out of memory")
+            reply = super().__call__(message, context)
+            if asked:
+                arrays = {
+                    k: v.numpy() * np.float32("nan") for k, v in reply.content["arrays"].items()
+                }
+                reply.content["arrays"] = ArrayRecord({k: Array(v) for k, v in arrays.items()})
+            return reply
+
+    training = trained(folders, hostile=Alone(0))
+    assert {entry.outcome for entry in kappas(training)} == {"rejected"}
+    assert training.ledger.measured()[-1].measured_fraction == 0.0

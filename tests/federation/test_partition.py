@@ -9,7 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tradefl.errors import InputError, MissingExtraError
-from tradefl.federation.partition import partition, permutation, shares, stratified_split
+from tradefl.federation.partition import partition, permutation, stratified_split
+from tradefl.training_document.holdings import shares
 
 SAMPLES = st.lists(st.integers(1, 10_000), min_size=1, max_size=12)
 LABELS = np.arange(600) % 10

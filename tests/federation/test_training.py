@@ -21,11 +21,12 @@ from tradefl.federation.client import round_seed
 from tradefl.federation.datasets import load_dataset
 from tradefl.federation.grid import run_in_process
 from tradefl.federation.models import LocalTraining, make_model
-from tradefl.federation.partition import partition, shares
+from tradefl.federation.partition import partition
 from tradefl.federation.pledge import PLEDGE, chosen_samples
 from tradefl.federation.training import train_pledges
 from tradefl.federation.validation import split_test
 from tradefl.solvers import solve
+from tradefl.training_document.holdings import shares
 
 CONSORTIUM = Path(__file__).parents[2] / "examples" / "drug_discovery.toml"
 NAMES = ("Alpha", "Beta", "Gamma", "Delta", "Epsilon", "Zeta", "Eta", "Theta", "Iota", "Kappa")

@@ -347,6 +347,8 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
         return f"expected a finite number, got {got}"
     if kind == "string_pattern_mismatch" and "[A-Z]{3}" in context["pattern"]:
         return f"expected a currency of three capital letters, such as 'EUR', got {got}"
+    if kind == "string_pattern_mismatch" and "0x" not in context["pattern"]:
+        return f"expected text of the form {context['pattern']}, got {got}"
     if kind == "string_pattern_mismatch":
         digits = re.search(r"\{(\d+)\}", context["pattern"])
         count = "40" if digits is None else digits[1]
@@ -369,6 +371,7 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
 
 
 _EXPECTED = {
+    "dataclass_type": "a table",
     "float_type": "a number",
     "float_parsing": "a number",
     "int_type": "a whole number",

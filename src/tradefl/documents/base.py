@@ -95,11 +95,12 @@ def parsed(content: Any, kind: type[Read], place: object) -> Read:
         return kind.model_validate(content)
     except ValidationError as error:
         raise InputError(
-            Problem(_place(place, entry["loc"]), described(entry))
+            Problem(placed(place, entry["loc"]), described(entry))
             for entry in error.errors(include_url=False)
         ) from None
 
 
-def _place(place: object, location: Sequence[int | str]) -> str:
+def placed(place: object, location: Sequence[int | str]) -> str:
+    """Return the place of a value in a document, as people write it."""
     keys = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in location)
     return f"{place}: {keys.lstrip('.')}" if keys else str(place)

@@ -43,8 +43,8 @@ def compute(
     """
     from tradefl.federation import Plan, Pledge
     from tradefl.federation.datasets import load_dataset
-    from tradefl.federation.partition import shares
     from tradefl.federation.training import train_pledges
+    from tradefl.training_document.holdings import shares
 
     plan = Plan(
         consortium="",

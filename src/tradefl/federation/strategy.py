@@ -68,7 +68,7 @@ from tradefl.federation.updates import (
     parameters_of,
     with_pledge,
 )
-from tradefl.federation.validation import Validation
+from tradefl.federation.validation import LossOnly, Validation
 
 log = getLogger("flwr").log
 DEFAULT_WEIGHT = "num-examples"
@@ -184,6 +184,7 @@ class TradeFL(Strategy):
         self._nodes: dict[int, int] = {}  # node id -> organization
         self._refused: dict[int, str] = {}  # node id -> why it speaks for nobody
         self._waiting: dict[int, int] = {}  # node id -> organization that another node speaks for
+        self._refused_for: dict[int, str] = {}  # organization -> why its node was refused
         self._connected: set[int] = set()
         self._asked: dict[int, Metadata] = {}  # organization -> of its message in this round
         self._sent: ArrayRecord = ArrayRecord()
@@ -316,12 +317,16 @@ class TradeFL(Strategy):
                 continue  # the SuperLink's, for a node that is gone: if it comes back, we ask again
             if reply.has_error() and reply.error.code != CLIENT_APP_FAILED:
                 continue  # it was starting or going: ask again
+            who: int | None = None
             try:
-                i = self._organization(reply)
-                self._confirm(i, config_of(reply, PROFILE))
-                self._admit(node, i, bytes(nodes[node].public_key))
+                who = self._organization(reply)
+                self._confirm(who, config_of(reply, PROFILE))
+                self._admit(node, who, bytes(nodes[node].public_key))
             except UnusableUpdateError as error:
                 self._refused[node] = str(error)
+                if who is not None:
+                    name = self.terms.names[who]
+                    self._refused_for[who] = str(error).removeprefix(f"{name}: ")
                 self.refusals.append(f"node {node} was refused: {error}")
                 log(WARNING, "node %d is refused: %s", node, error)
 
@@ -452,20 +457,20 @@ class TradeFL(Strategy):
     def _excused(self, judgements: Sequence[Judgement]) -> list[Judgement]:
         """Charge nobody for numbers that are not finite if the model that was sent causes them.
 
-        A correct client that starts from the model shows that: the server's own, or most of those
-        that answered.
+        A correct client that starts from the model shows that: the server's own, or, where the
+        server cannot train, most of those that were asked.
         """
         infinite = sum(one.excused is not None for one in judgements)
         finite = sum(one.update is not None for one in judgements)
         if not infinite:
             return list(judgements)
         why = ""
-        if infinite > finite:
-            why = "so do most updates of the round"
-        elif self.validation is not None:
+        if self.validation is not None and not isinstance(self.validation, LossOnly):
             with np.errstate(all="ignore"):
                 if not self.validation.trains(parameters_of(self._sent)):
                     why = "so does the server's own training from this model"
+        elif infinite > finite and 2 * infinite > len(self._asked):
+            why = "so do most updates of the round"
         if not why:
             return list(judgements)
         return [
@@ -767,9 +772,13 @@ class TradeFL(Strategy):
                 weight_key=self._weight_key,
                 deadline=self.deadline,
             )
-        if self._is_connected(i):
-            return Judgement.out(self.terms, i, number, "idle", "")
-        return Judgement.out(self.terms, i, number, "absent", "not connected")
+        if not self._is_connected(i):
+            why = self._refused_for.get(i)
+            why = "not connected" if why is None else f"its node was refused: {why}"
+            return Judgement.out(self.terms, i, number, "absent", why)
+        if getattr(innermost(self.strategy), "fraction_train", 0.0) >= 1.0:  # it asks everybody
+            return Judgement.out(self.terms, i, number, "absent", "left as the round began")
+        return Judgement.out(self.terms, i, number, "idle", "")
 
     def _rewritten(self, counted: Sequence[tuple[Update, int | float, float]]) -> list[Message]:
         """Return the replies as the wrapped strategy may take them at their word."""

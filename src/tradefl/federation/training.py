@@ -36,7 +36,7 @@ from tradefl.federation.keys import public_keys
 from tradefl.federation.ledger import Ledger, Measured
 from tradefl.federation.models import Factory, LocalTraining, Model, Parameters, make_model
 from tradefl.federation.objects import named, plain
-from tradefl.federation.partition import partition, shares
+from tradefl.federation.partition import partition
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
 from tradefl.federation.strategy import UNREGISTERED, TradeFL, reaches_others
@@ -47,6 +47,8 @@ from tradefl.game import CoopetitionGame, StrategyProfile
 from tradefl.notebook import Shown
 from tradefl.solvers import Solution, solve
 from tradefl.training_document import deviations, terms_sha256
+from tradefl.training_document.divergence import divergence
+from tradefl.training_document.holdings import shares
 
 if TYPE_CHECKING:
     from tradefl.documents.training import TrainedOrganization, TrainingDocument
@@ -125,21 +127,13 @@ class Training(Shown):
     @property
     def diverged(self) -> str:
         """Why the model is worth nothing, in words; empty if it is not so."""
-        entries = self.ledger.entries
-        if any(one.credited for one in entries) and not any(
-            one.outcome == "aggregated" for one in entries
-        ):
-            return "no round could be aggregated; the model is untrained"
-        if not math.isfinite(self.loss[-1]):
-            return "the loss of the final model is not finite"
-        chance = 1.0 / self.classes
-        noise = 2.0 * math.sqrt(chance * (1.0 - chance) / self.test_samples)
-        if len(self.accuracy) > 1 and self.accuracy[-1] < chance - noise:
-            return (
-                f"the final accuracy {self.accuracy[-1]:.4f} is below that of a guess among "
-                f"{self.classes} classes"
-            )
-        return ""
+        return divergence(
+            [one.outcome for one in self.ledger.entries],
+            self.accuracy,
+            self.loss[-1],
+            classes=self.classes,
+            test_samples=self.test_samples,
+        )
 
     def _title(self) -> str:
         return f"of {self.plan.model} on {self.plan.data} for {self.consortium.name}"
@@ -153,7 +147,7 @@ class Training(Shown):
 
     def document(self) -> TrainingDocument:
         """Return the JSON document ``tradefl/training/1``."""
-        from tradefl.documents.training import TrainingDocument, TrainingEntry, ValidationPart
+        from tradefl.documents.training import TrainingDocument, ValidationPart
 
         plan, measured = self.plan, self.ledger.measured()
         accuracy, loss = list(map(_finite, self.accuracy)), list(map(_finite, self.loss))
@@ -182,7 +176,7 @@ class Training(Shown):
             test_samples=self.test_samples,
             classes=self.classes,
             diverged=self.diverged or None,
-            entries=[TrainingEntry.model_validate(entry) for entry in self.ledger.to_list()],
+            entries=list(self.ledger.entries),
             notices=list(self.notices),
             runtime_seconds=self.runtime_seconds,
         )

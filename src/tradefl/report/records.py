@@ -249,7 +249,7 @@ def _incidents(training: TrainingDocument) -> list[Block]:
     if not found:
         return []
     rows = [
-        (str(entry.round), entry.organization, *entry_in_words(entry.model_dump()))
+        (str(entry.round), entry.organization, *entry_in_words(entry.to_dict()))
         for entry in found[:ROWS]
     ]
     return [

@@ -22,7 +22,7 @@ from tradefl.settlement.rules import Report
 from tradefl.settlement.stand_ins import addresses_or_stand_ins
 from tradefl.solvers import DEFAULT_METHOD, Solution, solve
 from tradefl.training_document import SCHEMA as TRAINING
-from tradefl.training_document import require_consistent, require_terms
+from tradefl.training_document import require_consistent, require_terms, warnings_of
 
 SCHEMAS = ("tradefl/solution/1", TRAINING)
 # Where a document says how much of its data an organization used: measured before pledged.
@@ -159,7 +159,8 @@ def reports_of(
     levels
         Returns the CPU frequencies for organizations whose entry has no ``cpu_hz``.
     note
-        Told whose measured contribution is below D_min.
+        Called with each organization whose measured contribution is below D_min, and with what a
+        training says against itself: that it diverged, or that its terms cannot be checked.
     consortium
         Whose public terms a training document must have been measured under.
 
@@ -173,6 +174,8 @@ def reports_of(
     if consortium is not None:
         require_terms(document, consortium, place)
     entries = _entries(document, place, agreement)
+    for line in warnings_of(document):
+        note(f"{place}: {line}")
     members = agreement.names[: agreement.players]
     if len(entries) > 2 * len(members):  # a few too many are named one by one below
         what = f"expected the {len(members)} of the consortium, got {len(entries):,}"

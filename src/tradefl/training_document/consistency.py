@@ -1,132 +1,39 @@
-"""A training document checked against itself and against the consortium that it is settled for.
+"""A training document against itself: its tables, its entries, and what follows from them.
 
-Payment follows ``measured_fraction``. Every reader of the document (settle, attest, explain,
-report) computes it again from the entries, round by round, and refuses a document that contradicts
-itself. Documents of earlier versions have other words for outcomes and fewer fields; they are read
-too.
+Payment follows ``measured_fraction``. Whatever reads the document (settle, attest, explain, report)
+computes it again from the entries, round by round, and refuses a document that contradicts itself.
+Documents of earlier versions have other words for outcomes and fewer fields; they are read too.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tradefl.consortium import Consortium
-from tradefl.consortium.schema import Training, shown
-from tradefl.errors import InputError, Problem
+from pydantic import ValidationError
 
-SCHEMA = "tradefl/training/1"
-# What became of an update, and what it is worth to the organization that sent it: the samples that
-# it used, of the data that measured_fraction counts, or nothing. The agreement states it.
-PAYS = {
-    "aggregated": "the samples used",
-    "excluded": "the samples used",
-    "rolled back": "the samples used",
-    "rejected": "nothing",
-    "late": "nothing",
-    "absent": "nothing",
-}
+from tradefl.consortium.schema import described, shown
+from tradefl.documents.base import placed
+from tradefl.documents.entries import CREDITED as CREDITED_NOW
+from tradefl.documents.entries import EARLIER_WORDS
+from tradefl.documents.entries import OUTCOMES as OUTCOMES_NOW
+from tradefl.documents.training import TrainingDocument
+from tradefl.errors import InputError, Problem
+from tradefl.training_document.contradictions import (
+    contradictory_entries,
+    contradictory_outcome,
+    since_0_2,
+)
+from tradefl.training_document.terms import SCHEMA
+
 # present, failed and empty are words of versions before 0.2.0.
 INSIDE = frozenset({"aggregated", "present"})
-CREDITED = INSIDE | {outcome for outcome, worth in PAYS.items() if worth != "nothing"}
-EARLIER_WORDS = {"present": "aggregated", "failed": "rejected", "empty": "rejected"}
-OUTCOMES = CREDITED | set(PAYS) | {"idle", *EARLIER_WORDS}
+CREDITED = INSIDE | CREDITED_NOW
+OUTCOMES = set(OUTCOMES_NOW) | set(EARLIER_WORDS)
 TOLERANCE = 1e-9
 LARGEST = 2**63
-# Keys that documents have since 0.2.0; they then also have the terms' hash and the entries.
-SINCE_0_2 = ("validation", "test_samples", "classes", "diverged")
 FLAG = ("kind", "confidence", "detail")
-
-
-def terms_sha256(consortium: Consortium) -> str:
-    """Return the hash of the public terms that pledges and contributions are counted by.
-
-    Names, sizes, samples, CPU levels, competition, the mechanism's constants and ``[training]``:
-    what all partners have alike. Accounts and windows of the settlement, and private figures, are
-    not in it.
-    """
-    who, mechanism = consortium.organizations, consortium.mechanism
-    digest = hashlib.sha256()
-    head = [
-        consortium.name,
-        list(consortium.names),
-        who.data_bits.tolist(),
-        who.samples.tolist(),
-        [list(who.levels(i)) for i in range(len(who))],
-        mechanism.incentive_intensity,
-        mechanism.compute_weight,
-        mechanism.min_data_fraction,
-        mechanism.deadline_seconds,
-        None if consortium.training is None else consortium.training.model_dump(),
-    ]
-    digest.update(json.dumps(head, ensure_ascii=False).encode())
-    for i in range(len(who)):
-        competitors, rho = consortium.rho.row(i)
-        pairs = sorted(zip(competitors.tolist(), rho.tolist(), strict=True))
-        digest.update(json.dumps([pair for pair in pairs if pair[1] != 0.0]).encode())
-    return digest.hexdigest()
-
-
-def training_terms(consortium: Consortium) -> dict[str, Any]:
-    """Return how updates become a model, and what each outcome pays, as everybody signs it."""
-    section = consortium.training or Training()
-    return {**section.model_dump(), "pays": dict(PAYS)}
-
-
-def deviations(settings: Mapping[str, Any], consortium: Consortium) -> Iterator[tuple[str, str]]:
-    """Yield where a training's settings are not those that the consortium has agreed on.
-
-    Parameters
-    ----------
-    settings
-        Of a training document, or a plan's.
-    consortium
-        Without ``[training]`` nothing is agreed.
-
-    Yields
-    ------
-    The key, and what was expected and found.
-    """
-    if consortium.training is None:
-        return
-    agreed = consortium.training.model_dump()
-    kind = agreed["aggregation"]
-    for key, applies in (
-        ("aggregation", True),
-        ("clip_norm", True),
-        ("proximal_mu", kind == "fedprox"),
-        ("assumed_hostile", agreed["assumed_hostile"] is not None),
-    ):
-        if applies and key in settings and settings[key] != agreed[key]:
-            what = f"expected {shown(agreed[key])}, as [training] of {consortium.source} says"
-            yield key, f"{what}, got {shown(settings[key])}"
-
-
-def require_terms(document: Any, consortium: Consortium, place: object) -> None:
-    """Refuse the document of a training under other public terms.
-
-    Raises
-    ------
-    InputError
-        The terms differ, or updates became a model otherwise than agreed. A document without the
-        terms' hash (of an earlier version) passes.
-    """
-    settings = document.get("settings") if isinstance(document, Mapping) else None
-    if isinstance(settings, Mapping):
-        found = list(deviations(settings, consortium))
-        if found:
-            raise InputError(Problem(f"{place}: settings.{key}", what) for key, what in found)
-    stated = document.get("terms_sha256") if isinstance(document, Mapping) else None
-    if stated is None:
-        return
-    expected = terms_sha256(consortium)
-    if stated != expected:
-        what = f"expected that of {consortium.source}, {expected}, got {shown(stated)}"
-        raise InputError.at(f"{place}: terms_sha256", f"{what}: trained under other terms")
 
 
 def require_consistent(document: Any, place: object) -> None:
@@ -147,11 +54,12 @@ def _contradictions(document: Any, place: str) -> Iterator[Problem]:
     if not isinstance(document, Mapping):
         return
     organizations, entries = document.get("organizations"), document.get("entries")
-    if any(key in document for key in SINCE_0_2):
-        for key in ("terms_sha256", "entries"):
+    if since_0_2(document):
+        for key in ("terms_sha256", "entries", "rounds"):
             if document.get(key) is None:
                 yield Problem(f"{place}: {key}", "is missing: every training since 0.2.0 has it")
     if not isinstance(organizations, list) or entries is None:
+        yield from _mistyped(document, place)
         return
     for k, one in enumerate(organizations):
         if isinstance(one, Mapping) and not isinstance(one.get("name"), str):
@@ -162,13 +70,26 @@ def _contradictions(document: Any, place: str) -> Iterator[Problem]:
         yield Problem(f"{place}: entries", f"expected a list, got {shown(entries)}")
         return
     malformed = list(_malformed(entries, f"{place}: entries"))
+    places = {str(problem.place) for problem in malformed}
+    malformed += [
+        problem
+        for problem in _mistyped(document, place)
+        if not any(str(problem.place).startswith(known) for known in places)
+    ]
     yield from malformed
     if malformed:
         return
+    if document.get("schema") == SCHEMA:
+        yield from contradictory_entries(document, entries, place)
+        yield from contradictory_outcome(document, entries, place)
     yield from _rounds(document, organizations, entries, place)
     yield from _weights(entries, f"{place}: entries")
     inside = sum(one["samples_used"] for one in entries if one["outcome"] in INSIDE)
     weights = document.get("aggregation_weights")
+    names = {one.get("name") for one in organizations if isinstance(one, Mapping)}
+    for name in weights if isinstance(weights, Mapping) else ():
+        if name not in names:
+            yield Problem(f"{place}: aggregation_weights", f"no organization {shown(name)}")
     for k, one in enumerate(organizations):
         if not isinstance(one, Mapping) or "measured_fraction" not in one:
             continue
@@ -181,6 +102,25 @@ def _contradictions(document: Any, place: str) -> Iterator[Problem]:
             if not _equal(weights.get(name), expected):
                 what = f"the entries give {expected:.9g}, got {shown(weights.get(name))}"
                 yield Problem(f"{place}: aggregation_weights.{name}", what)
+
+
+def _mistyped(document: Mapping[str, Any], place: str) -> Iterator[Problem]:
+    """Yield what has another type or range than in the document's schema.
+
+    Keys may be missing from the document and from its organizations: earlier versions wrote fewer,
+    and a record of contributions by other software may hold only what is paid for.
+    """
+    if document.get("schema") != SCHEMA:
+        return  # a solution, or a document that is refused for what it is
+    try:
+        TrainingDocument.model_validate(document)
+    except ValidationError as error:
+        for one in error.errors(include_url=False):
+            # A whole number may be text, as in other documents: who settles it reads it.
+            as_text = one["loc"][-1] == "cpu_hz" and isinstance(one["input"], str)
+            missing = one["type"] == "missing" and "entries" not in one["loc"]
+            if not missing and not (as_text and "organizations" in one["loc"]):
+                yield Problem(placed(place, one["loc"]), described(one))
 
 
 def _malformed(entries: list[Any], place: str) -> Iterator[Problem]:
@@ -281,6 +221,15 @@ def _figures(one: Mapping[str, Any], own: list[Any], where: str) -> Iterator[Pro
     for key, expected in counted.items():
         if key in one and one[key] != expected:
             yield Problem(f"{where}.{key}", f"the entries give {expected}, got {shown(one[key])}")
+    levels = [hz for entry in credited if isinstance(hz := entry.get("cpu_hz"), int | float)]
+    if "cpu_hz" in one and levels and str(one["cpu_hz"]) not in _written(min(levels)):
+        what = f"the entries give {min(levels):.10g}, their lowest, got {shown(one['cpu_hz'])}"
+        yield Problem(f"{where}.cpu_hz", what)
+    for key, combined in (("seconds", math.fsum), ("modelled_seconds", max)):
+        parts = [part for entry in asked if isinstance(part := entry.get(key), int | float)]
+        if key in one and parts and not _equal(one[key], combined(parts)):
+            what = f"the entries give {combined(parts):.9g}, got {shown(one[key])}"
+            yield Problem(f"{where}.{key}", what)
     fraction = sum(used) / (held * len(asked)) if asked else 0.0
     if not _equal(one["measured_fraction"], fraction):
         what = f"the entries give {fraction:.9g}, got {shown(one['measured_fraction'])}"
@@ -294,69 +243,12 @@ def _figures(one: Mapping[str, Any], own: list[Any], where: str) -> Iterator[Pro
         yield Problem(f"{where}.samples_used", what)
 
 
+def _written(hz: float) -> set[str]:
+    """Return the ways to write a CPU frequency in JSON, as a number or as text."""
+    return {str(float(hz)), str(int(hz))} if float(hz).is_integer() else {str(hz)}
+
+
 def _equal(value: Any, expected: float) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e18 < value < 1e18:
         return False
     return math.isclose(value, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-
-
-# --- in words -------------------------------------------------------------------------------------
-
-
-def entry_in_words(entry: Mapping[str, Any]) -> tuple[str, str]:
-    """Return what became of an update, with the verdict, and why, with its flags."""
-    outcome = EARLIER_WORDS.get(entry["outcome"], entry["outcome"])
-    flags = [
-        f"{flag['kind']} ({flag['confidence']}): {flag['detail']}"
-        for flag in entry.get("flags") or ()
-    ]
-    verdict = entry.get("verdict")
-    story = "; ".join(filter(None, (entry.get("reason"), *flags)))
-    return f"{outcome}, {verdict}" if verdict else outcome, story
-
-
-@dataclasses.dataclass(frozen=True)
-class Review:
-    """What a verifier should see of a training before it signs.
-
-    Attributes
-    ----------
-    outcomes
-        By organization: how often each outcome occurred, ``idle`` left out.
-    flags
-        By organization: in how many rounds each kind of flag was found; ``suspicious`` and
-        ``attributed`` are among them.
-    incidents
-        Round, organization, outcome and story of every update that was not as it should be.
-    """
-
-    outcomes: dict[str, dict[str, int]]
-    flags: dict[str, dict[str, int]]
-    incidents: list[tuple[int, str, str, str]]
-
-
-def review(document: Mapping[str, Any], place: object) -> Review:
-    """Return what became of everybody's updates, and what was noticed about them.
-
-    Raises
-    ------
-    InputError
-        The document contradicts itself.
-    """
-    require_consistent(document, place)
-    names = [one["name"] for one in document.get("organizations") or ()]
-    outcomes: dict[str, dict[str, int]] = {name: {} for name in names}
-    flags: dict[str, dict[str, int]] = {name: {} for name in names}
-    incidents = []
-    for entry in document.get("entries") or ():
-        name = str(entry["organization"])
-        outcome = EARLIER_WORDS.get(entry["outcome"], str(entry["outcome"]))
-        if outcome != "idle":
-            outcomes[name][outcome] = outcomes[name].get(outcome, 0) + 1
-        found = {flag["kind"] for flag in entry.get("flags") or ()} | {entry.get("verdict") or ""}
-        for kind in sorted(found - {""}):
-            flags[name][kind] = flags[name].get(kind, 0) + 1
-        words, story = entry_in_words(entry)
-        if story:
-            incidents.append((entry["round"], name, words, story))
-    return Review(outcomes, flags, incidents)
