@@ -40,7 +40,7 @@ def test_a_board_reads_money_gains_and_assumptions_first() -> None:
     assert "Proven, given the figures: nobody gains" in text
     assert "0.1 (conduct)" in text
     assert "the efficient rule, equal-gain: welfare" in text
-    assert re.search(r"gamma\* = [^:]+: welfare [0-9,]+ EUR; \w+ loses", text)
+    assert re.search(r"γ\* = [^:]+: welfare [0-9,]+ EUR; \w+ loses", text)
 
 
 def test_who_would_rather_not_join_is_named(tmp_path: Path) -> None:

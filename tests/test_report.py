@@ -19,6 +19,7 @@ from tradefl.errors import InputError
 from tradefl.game import StrategyProfile
 from tradefl.report import equations, frames, read_settlement, read_training, report
 from tradefl.report.blocks import counted, listed, quantity, signed
+from tradefl.report.symbols import symbols_of
 from tradefl.solvers import Solution
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
 from tradefl.tuning import tune
@@ -230,8 +231,12 @@ def test_every_payoff_is_that_of_the_library(three):
         "damage Eq. (6)-(7)",
         "redistribution Eq. (10)",
         "payoff Eq. (11)",
+        "alone",
+        "gain over alone",
     ]
     terms = solution.terms
+    assert [number(row[6]) for row in rows] == pytest.approx(solution.alone, rel=1e-3)
+    assert [number(row[7]) for row in rows] == pytest.approx(solution.gain_over_alone, rel=1e-3)
     for k, name in enumerate(("revenue", "overhead", "damage", "redistribution", "payoff"), 1):
         column = getattr(terms, name)
         assert [number(row[k]) for row in rows] == pytest.approx(column, rel=1e-3, abs=1e-6)
@@ -274,7 +279,8 @@ def test_a_statement_has_every_line_of_the_library(three):
         sums = [number(row[3]) for row in rows if row[0].endswith(", all lines")]
         assert sum(sums) == pytest.approx(statement.payoff, abs=1e-5)
         quantities = {row[0] for row in page.tables[f"statement-{i + 1}-quantities"][1:]}
-        assert quantities == {symbol for symbol, _, _ in statement.quantities}
+        symbols = symbols_of(three.names)
+        assert quantities == {symbols(symbol) for symbol, _, _ in statement.quantities}
 
 
 def test_every_equation_that_is_named_is_explained(full):
@@ -418,7 +424,7 @@ def test_a_negative_payoff_is_told_with_its_name(tmp_path):
     assert number(row[3]) == pytest.approx(solution.payoffs.min(), rel=1e-5)
     assert consortium.names[int(solution.payoffs.argmin())] in row[4]
     assert "somebody would lose by taking part" in page.words
-    assert "At each gamma that was tried, some organization would earn more alone." in page.words
+    assert "At each γ that was tried, some organization would earn more alone." in page.words
 
 
 def test_the_gamma_section_has_the_tuning_of_the_library(three):
@@ -439,7 +445,7 @@ def test_without_competition_nobody_pays_and_gamma_has_no_effect(tmp_path):
     consortium = tradefl.load(save(tmp_path, document({"competition": {"default": 0.0}})))
     page = page_of(consortium, tuning=tune(consortium.game, method="dbr"))
     assert "Nobody pays anybody." in page.words
-    assert "Nobody competes, so gamma has no effect." in page.words
+    assert "Nobody competes, so γ has no effect." in page.words
     assert "transfers" not in page.tables
 
 
@@ -461,7 +467,7 @@ def test_the_rule_in_force_is_the_one_in_words(three):
         assert words not in efficient
     for words in (
         "everybody is paid what its data is worth to the others, as far as",
-        "phi_i takes the place",
+        "φᵢ takes the place",
     ):
         assert words in efficient
     assert "This rule pays for data alone" in efficient

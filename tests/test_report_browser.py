@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,42 @@ def test_it_prints_whole(chromium: Any, report: str) -> None:
     """Nothing is wider than the paper, nothing stays folded, and black stands on white."""
     with opened(chromium, report, "dark", viewport=A4) as page:
         page.emulate_media(media="print", color_scheme="dark")
-        assert page.get_by_role("navigation").count() == 0
+        assert page.get_by_role("navigation").count() == 1  # the contents
         assert page.evaluate("() => getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
         assert page.evaluate(WIDER) == []
         assert page.evaluate(HIDDEN) == []
         printed = page.pdf(format="A4", prefer_css_page_size=True)
         assert printed.startswith(b"%PDF")
+        # Ten organizations, training and settlement included.
+        assert 2 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 12
+
+
+def test_every_figure_of_the_first_table_leads_to_its_line(chromium: Any, report: str) -> None:
+    with opened(chromium, report) as page:
+        cells = page.locator("#table-decision td.number")
+        links = page.locator("#table-decision td.number a.line")
+        # Ten organizations and their sum, which has no share of data.
+        assert links.count() == cells.count() - 1 == 5 * 11 - 1
+        for link in links.all():
+            place = str(link.get_attribute("href"))
+            assert page.locator(place).count() == 1
+        # An organization's payoff is the last line of its statement, with the same amount.
+        row = page.locator("#table-decision tbody tr").first
+        shown = row.locator("td.number").nth(2)
+        amount = float(str(shown.text_content()).replace(",", ""))
+        target = page.locator(str(shown.locator("a").get_attribute("href")))
+        line = float(str(target.locator("td").last.text_content()).replace(",", ""))
+        assert abs(amount - line) <= 0.5
+
+
+def test_symbols_are_those_of_the_paper(chromium: Any, report: str) -> None:
+    with opened(chromium, report) as page:
+        text = page.locator("main").text_content()
+        assert "ϖₑ" in text
+        assert "Dₘᵢₙ" in text
+        assert "rᵢⱼ = γ ρᵢⱼ (xᵢ - xⱼ)" in text
+        assert "varpi" not in text
+        assert "Omega" not in text
 
 
 WIDER = """() => [...document.querySelectorAll('table, figure, svg, p, dl, h1, h2, h3')]

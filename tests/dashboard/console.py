@@ -13,7 +13,10 @@ from tradefl.dashboard import settings
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "drug_discovery.toml"
 APP = Path(tradefl.dashboard.__file__).with_name("app.py")
-PAGES = ("consortium", "equilibrium", "payments", "incentive", "settlement", "training")
+PAGES = (
+    *("decision", "consortium", "equilibrium", "payments", "incentive", "uncertainty"),
+    *("settlement", "training"),
+)
 
 
 def opened(page: str = "consortium", file: Path = EXAMPLE, **files: Any) -> AppTest:
@@ -21,7 +24,7 @@ def opened(page: str = "consortium", file: Path = EXAMPLE, **files: Any) -> AppT
     settings.use(settings.Settings(file, **files))
     app = AppTest.from_file(str(APP), default_timeout=600)
     app.run()
-    return turned(app, page) if page != "consortium" else checked(app)
+    return turned(app, page) if page != PAGES[0] else checked(app)
 
 
 def turned(app: AppTest, page: str) -> AppTest:

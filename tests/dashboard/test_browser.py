@@ -24,6 +24,7 @@ from tradefl.statement import money
 
 # How the text of a chart begins, on the pages and in the tabs that have one.
 CHARTS = {
+    "decision": "Gain over training alone",
     "consortium": "Competition intensity rho",
     "equilibrium": "Three bars",
     "payments": "Who pays whom",
@@ -49,7 +50,8 @@ def first_page(console: tuple[Any, str], scheme: str = "light") -> Iterator[Any]
     """Open the console in a new tab and wait until its first page is drawn."""
     started, url = console
     with opened(started, url, scheme) as page:
-        arrive(page, "consortium")
+        arrive(page, PAGES[0])
+        turn(page, "consortium")
         yield page
 
 

@@ -26,6 +26,7 @@ from tests.dashboard.console import (
 from tests.settlement import nodes  # noqa: F401  web3 with its warnings silenced
 
 from tradefl.consortium import load
+from tradefl.consortium.ranges import uncertain
 from tradefl.dashboard import sidebar
 from tradefl.dashboard.editing import Terms, adjusted
 from tradefl.dashboard.parts import csv_of, plain, safe
@@ -354,3 +355,49 @@ def test_the_address_of_a_node_is_shown_without_what_is_secret() -> None:
     assert "127.0.0.1:1" in errors(app)
     assert "k3y" not in errors(app)
     assert "t0ken" not in errors(app)
+
+
+# --- decision and uncertainty ---------------------------------------------------------------------
+
+
+def test_the_first_page_is_the_boards() -> None:
+    app = opened("decision")
+    assert app.title[0].value == "Decision"
+    solution = solution_of()
+    text = "\n".join(one.value for one in app.markdown).replace("\\", "")
+    assert f"{solution.game.size} organizations train one model together" in text
+    gain = float(solution.gain_over_alone.sum())
+    assert f"Together they gain {gain:,.0f}" in text
+    table = app.table[0].value
+    shown = [float(cell.replace("\\", "").replace(",", "")) for cell in table.iloc[:-1, -1]]
+    np.testing.assert_allclose(shown, solution.gain_over_alone, atol=6e-4)
+
+
+def test_ranges_are_sliders_that_move_payments() -> None:
+    app = opened("uncertainty", EXAMPLE.with_name("hospitals_ranges.toml"))
+    consortium = load(EXAMPLE.with_name("hospitals_ranges.toml"))
+    figures = [one for one in uncertain(consortium) if one.low < one.high]
+    sliders = [one for one in app.slider if str(one.key).startswith("range ")]
+    assert len(sliders) == min(len(figures), 12)
+    before = app.table[0].value["moved by"].tolist()
+    assert {float(cell) for cell in before} == {0.0}
+    rivalry = next(one for one in sliders if "rho" in str(one.key))
+    checked(rivalry.set_value(rivalry.max).run())
+    moved = [float(cell.replace(",", "")) for cell in app.table[0].value["moved by"]]
+    assert max(map(abs, moved)) > 0.0
+    assert sum(moved) == pytest.approx(0.0, abs=1e-3)
+    assert "still an equilibrium" in metrics(app)
+
+
+def test_without_ranges_the_page_says_how_to_write_one() -> None:
+    app = opened("uncertainty")
+    assert "No figure of the file has a range" in "\n".join(one.value for one in app.markdown)
+
+
+def test_misreports_are_searched_when_asked_for() -> None:
+    app = opened("uncertainty", EXAMPLE.with_name("hospitals.toml"))
+    assert not app.dataframe
+    checked(next(one for one in app.button if one.label == "Search misreports").click().run())
+    table = app.dataframe[0].value
+    assert set(table["organization"]) == set(load(EXAMPLE.with_name("hospitals.toml")).names)
+    assert {"profitability", "competition"} <= set(table["figure"])

@@ -24,7 +24,7 @@ from tradefl.charts.consortium import (
 from tradefl.charts.distributions import histogram, marked, scatter
 from tradefl.charts.drawing import html, inline_svg, png, save, svg
 from tradefl.charts.figures import bars, dots, fitted, grouped_bars, heat_map, lines, panels
-from tradefl.charts.sensitivity import bands, tornado
+from tradefl.charts.sensitivity import bands, gains, tornado
 from tradefl.charts.theme import FAINT, INK, PALETTE, SCHEMES, axis, colours
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "contributions",
     "dots",
     "fitted",
+    "gains",
     "gamma_curve",
     "grouped_bars",
     "heat_map",

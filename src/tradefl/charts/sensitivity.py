@@ -35,6 +35,27 @@ def tornado(rows: pd.DataFrame, *, title: str = "") -> alt.LayerChart:
     return sized(cast(alt.LayerChart, alt.layer(bars, names)), title)
 
 
+def gains(rows: pd.DataFrame, *, x: str = "gain over training alone") -> alt.LayerChart:
+    """Return what each organization gains over training alone, as bars with their amounts.
+
+    Parameters
+    ----------
+    rows
+        Columns ``organization``, ``gain`` and ``label``.
+    x
+        The title of the axis.
+    """
+    order = rows["organization"].tolist()
+    base = alt.Chart(rows).encode(y=alt.Y("organization:N", sort=order, title=None))
+    bars = base.mark_bar(height=14).encode(
+        x=alt.X("gain:Q", title=x),
+        color=alt.condition("datum.gain >= 0", alt.value(PALETTE[0]), alt.value(PALETTE[1])),
+        tooltip=["organization:N", "gain:Q"],
+    )
+    words = base.mark_text(align="left", dx=5, color=INK).encode(x=alt.X("gain:Q"), text="label:N")
+    return sized(cast(alt.LayerChart, alt.layer(bars, words)), "")
+
+
 def bands(rows: pd.DataFrame, *, x: str, title: str = "") -> alt.LayerChart:
     """Return for each organization the 5 to 95 % band of the draws and its median.
 

@@ -31,6 +31,14 @@ def incentives(
     points: Annotated[
         int, Option("--points", min=2, help="Reports to try for each figure.")
     ] = POINTS,
+    workers: Annotated[
+        int | None,
+        Option("--workers", min=1, max=1024, help="Processes; default: this one alone."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        Option("--ray", help="Work on this Ray cluster: HOST:PORT, auto; local: start one here."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Search what each organization could gain by misreporting a figure.
@@ -48,10 +56,18 @@ def incentives(
                 range,
                 figures=figure or (),
                 points=points,
+                workers=workers,
+                ray=ray,
                 watch=lambda what: show(f"trying misreports of {file}: {what}"),
             )
         except InputError as error:
-            flags = {"range": "--range", "points": "--points", "figure": "--figure"}
+            flags = {
+                "range": "--range",
+                "points": "--points",
+                "figure": "--figure",
+                "workers": "--workers",
+                "ray": "--ray",
+            }
             raise InputError(
                 Problem(flags.get(one.place, one.place), one.message) for one in error.problems
             ) from None

@@ -51,6 +51,14 @@ def sensitivity(
     chart: Annotated[
         Path | None, Option("--chart", help="Draw the tornado here: .svg, .png or .html.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        Option("--workers", min=1, max=1024, help="Processes; default: this one alone."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        Option("--ray", help="Work on this Ray cluster: HOST:PORT, auto; local: start one here."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Draw uncertain figures from their ranges, to see how sure the answers are.
@@ -76,10 +84,12 @@ def sensitivity(
                 draws,
                 seed=seed,
                 redesign=redesign,
+                workers=workers,
+                ray=ray,
                 watch=lambda what: show(f"drawing the figures of {file}: {what}"),
             )
         except InputError as error:
-            flags = {"draws": "--draws", "seed": "--seed"}
+            flags = {"draws": "--draws", "seed": "--seed", "workers": "--workers", "ray": "--ray"}
             raise InputError(
                 Problem(flags.get(one.place, one.place), one.message) for one in error.problems
             ) from None

@@ -13,7 +13,11 @@ from tradefl.dashboard import settings, sidebar, state
 from tradefl.dashboard.parts import show_problems
 
 HERE = Path(__file__).parent
-PAGES = ("consortium", "equilibrium", "payments", "incentive", "settlement", "training")
+# The first is the board's.
+PAGES = (
+    *("decision", "consortium", "equilibrium", "payments", "incentive", "uncertainty"),
+    *("settlement", "training"),
+)
 
 
 SECONDS_A_LOOK = 2.0
@@ -30,7 +34,7 @@ def console() -> None:
         st.stop()
     page = st.navigation(
         [
-            st.Page(HERE / f"{name}.py", title=name.capitalize(), default=name == "consortium")
+            st.Page(HERE / f"{name}.py", title=name.capitalize(), default=name == PAGES[0])
             for name in PAGES
         ]
     )

@@ -31,6 +31,8 @@ def incentives(
     figures: Sequence[str] = (),
     points: int = 10,
     all_rules: bool = True,
+    workers: int | None = None,
+    ray: str | None = None,
     watch: Callable[[str], None] = lambda _: None,
 ) -> Incentives:
     """Return what each organization could gain by misreporting.
@@ -51,6 +53,8 @@ def incentives(
         figures=figures,
         points=points,
         all_rules=all_rules,
+        workers=workers,
+        ray=ray,
         watch=watch,
     )
 
@@ -61,6 +65,8 @@ def sensitivity(
     *,
     seed: int = 0,
     redesign: bool = False,
+    workers: int | None = None,
+    ray: str | None = None,
     watch: Callable[[str], None] = lambda _: None,
 ) -> Sensitivity:
     """Return what the ranges of a file's figures do.
@@ -74,4 +80,6 @@ def sensitivity(
     """
     from tradefl.incentives import uncertainty
 
-    return uncertainty.sensitivity(consortium, draws, seed=seed, redesign=redesign, watch=watch)
+    return uncertainty.sensitivity(
+        consortium, draws, seed=seed, redesign=redesign, workers=workers, ray=ray, watch=watch
+    )

@@ -44,6 +44,7 @@ from tradefl.game import (
 from tradefl.game.externality import Externality
 from tradefl.game.rules import MAX_BREAKPOINTS
 from tradefl.game.welfare import payoffs_without_redistribution
+from tradefl.incentives import sharing
 from tradefl.solvers import Solution, solve
 from tradefl.solvers.games import Games
 from tradefl.solvers.many import solve_many
@@ -212,6 +213,8 @@ def incentives(
     figures: Sequence[str] = (),
     points: int = POINTS,
     all_rules: bool = True,
+    workers: int | None = None,
+    ray: str | None = None,
     watch: Callable[[str], None] = lambda _: None,
 ) -> Incentives:
     """Return what each organization could gain by misreporting.
@@ -229,6 +232,9 @@ def incentives(
     all_rules
         Whether the rules that the file does not use are tried too: gamma* and the efficient rule
         with each target.
+    workers, ray
+        Processes on this machine, or the address of a Ray cluster; default: this process alone.
+        The result does not depend on them.
     watch
         Called with the name of each stage as it starts.
 
@@ -246,8 +252,14 @@ def incentives(
             raise InputError.at(
                 "figure", f"expected one of {', '.join(CHECKED_BY)}, got {figure!r}"
             )
-    search = _Search(consortium, range, tuple(figures), points, watch)
     game = consortium.game
+    if sharing.shared(workers, ray):
+        wanted = tuple(dict.fromkeys(figures)) or tuple(CHECKED_BY)
+        found_elsewhere = sharing.misreports(
+            consortium, wanted, range, points, all_rules, workers, ray, watch
+        )
+        return Incentives(game, range, points, found_elsewhere, over_reporting(solve(game)))
+    search = _Search(consortium, range, tuple(figures), points, watch)
     rules: dict[str, tuple[Misreport, ...]] = {}
     efficient = game.compensation is not None
     target = consortium.compensation.target if consortium.compensation is not None else None

@@ -30,6 +30,7 @@ from tradefl.errors import InputError
 from tradefl.game import CoopetitionGame, EfficientRule, SectorCompetition, StrategyProfile, regret
 from tradefl.game.externality import Externality
 from tradefl.game.participation import alone
+from tradefl.incentives import sharing
 from tradefl.incentives.radius import radius
 from tradefl.solvers import Solution, solve
 from tradefl.solvers.games import Games
@@ -232,6 +233,8 @@ def sensitivity(
     *,
     seed: int = 0,
     redesign: bool = False,
+    workers: int | None = None,
+    ray: str | None = None,
     watch: Callable[[str], None] = lambda _: None,
 ) -> Sensitivity:
     """Return what the ranges of a file's figures do.
@@ -246,6 +249,9 @@ def sensitivity(
         Of the draws: the same seed gives the same draws.
     redesign
         Work everything out again for each draw, instead of keeping the agreement.
+    workers, ray
+        Processes on this machine, or the address of a Ray cluster; default: this process alone.
+        The result does not depend on them.
     watch
         Called with the name of each stage as it starts.
 
@@ -257,6 +263,7 @@ def sensitivity(
     for name, value, least in (("draws", draws, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError.at(name, f"expected an integer >= {least}, got {value!r}")
+    elsewhere = sharing.shared(workers, ray)
     figures = tuple(uncertain(consortium))
     if not figures:
         raise InputError.at(
@@ -272,11 +279,10 @@ def sensitivity(
     watch(f"{draws:,} draws")
     rng = np.random.default_rng(seed)
     values = np.column_stack([_drawn(rng, one, draws) for one in figures])
-    games, _, reasons = model.games(values)
-    found = model.redesigned(games) if redesign else model.kept(games, agreed)
-    by_itself = model.alone(games)
-    solved = found.pop("solved")
-    rounding = ROUNDING * solved.payoff_scale
+    if elsewhere:
+        found, reasons = sharing.outcomes(consortium, values, redesign, workers, ray, watch)
+    else:
+        found, reasons = outcomes_of(consortium, figures, values, redesign, agreed)
     return Sensitivity(
         consortium=consortium,
         agreed=agreed,
@@ -284,11 +290,55 @@ def sensitivity(
         seed=seed,
         redesign=redesign,
         without_game=reasons,
-        alone=by_itself,
-        better=found["payoff"] >= by_itself - rounding,
         tornado=tornado,
         **found,
     )
+
+
+def outcomes_of(
+    consortium: Consortium,
+    figures: Sequence[Uncertain],
+    values: Array,
+    redesign: bool,
+    agreed: Solution,
+) -> tuple[dict[str, Any], dict[str, int]]:
+    """Return what becomes of draws of shape ``(K, F)``, and how many are no game, by reason.
+
+    The arrays of :class:`Sensitivity` by name; ``agreed`` is the solution in the middle.
+    """
+    model = _Model(consortium, figures)
+    games, _, reasons = model.games(values)
+    found = model.redesigned(games) if redesign else model.kept(games, agreed)
+    found["alone"] = model.alone(games)
+    rounding = ROUNDING * found.pop("solved").payoff_scale
+    found["better"] = found["payoff"] >= found["alone"] - rounding
+    return found, reasons
+
+
+def reworked(consortium: Consortium, values: Sequence[float]) -> tuple[Array, Array] | None:
+    """Return everybody's payment and payoff if the uncertain figures have these values.
+
+    Everything is worked out again: contributions, payments, and the design under the efficient
+    rule.
+
+    Parameters
+    ----------
+    consortium
+        A consortium with ranges.
+    values
+        One for each figure, in the order of :func:`~tradefl.consortium.ranges.uncertain`.
+
+    Returns
+    -------
+    tuple or None
+        Two arrays of shape ``(N,)``, payoff; ``None`` where the values are no game.
+    """
+    model = _Model(consortium, tuple(uncertain(consortium)))
+    games, valid, _ = model.games(np.array([values], dtype=float))
+    if not valid[0]:
+        return None
+    found = model.redesigned(games)
+    return found["payment"][0], found["payoff"][0]
 
 
 def _drawn(rng: np.random.Generator, one: Uncertain, draws: int) -> Array:

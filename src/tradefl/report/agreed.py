@@ -355,6 +355,7 @@ def contributions_section(solution: Solution, who: Sequence[int]) -> Section:
                     who, given.itertuples(index=False), strict=True
                 )
             ],
+            anchors=[f"contributed-{i + 1}" for i in who],
         ),
     ]
     return Section("contributions", "What each contributes", blocks)

@@ -25,7 +25,11 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table; the first cell of a row is its heading. ``folded``: only shown when asked for."""
+    """A table; the first cell of a row is its heading. ``folded``: only shown when asked for.
+
+    ``links`` has for each row, and then for the footer, the anchor that each cell leads to, empty
+    for none; ``anchors`` the anchor of each row, and then of the footer.
+    """
 
     name: str
     caption: str
@@ -33,6 +37,8 @@ class Table:
     rows: Sequence[Sequence[str]]
     footer: Sequence[str] | None = None
     folded: bool = False
+    links: Sequence[Sequence[str]] = ()
+    anchors: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +52,13 @@ class Figure:
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """A number with its name, its equation, and what it means."""
+    """A number with its name, its equation, what it means, and the anchor of its lines."""
 
     name: str
     value: str
     equation: str = ""
     meaning: str = ""
+    link: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +94,17 @@ class Section:
     heading: str
     blocks: Sequence[Block]
     parts: Sequence[Section] = ()
+
+
+def anchors_of(sections: Iterable[Section]) -> set[str]:
+    """Return every anchor that a link may lead to."""
+    found = set()
+    for section in sections:
+        found |= {section.anchor, *anchors_of(section.parts)}
+        for block in section.blocks:
+            if isinstance(block, Table):
+                found |= {f"table-{block.name}", *filter(None, block.anchors)}
+    return found
 
 
 def kind(block: Block) -> str:

@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
+from tradefl import charts
 from tradefl.comparison import Comparison, Outcome
 from tradefl.consortium import Consortium
 from tradefl.game import alone
-from tradefl.report.blocks import Block, Column, Fact, Facts, Listing, Section, Table, Text, counted
+from tradefl.report import frames
+from tradefl.report.blocks import (
+    Block,
+    Column,
+    Fact,
+    Facts,
+    Figure,
+    Listing,
+    Section,
+    Table,
+    Text,
+    counted,
+)
 from tradefl.solvers import Solution
 from tradefl.statement import money
 
@@ -41,8 +55,18 @@ def decision_section(
         ),
         Facts(
             (
-                Fact("gain over training alone", _amount(float(gain.sum()), code), "Eq. (11)"),
-                Fact("money that changes hands", _amount(moved, code), "Eq. (10)"),
+                Fact(
+                    "gain over training alone",
+                    _amount(float(gain.sum()), code),
+                    "Eq. (11)",
+                    link="table-payoffs",
+                ),
+                Fact(
+                    "money that changes hands",
+                    _amount(moved, code),
+                    "Eq. (10)",
+                    link="table-transfers payments",
+                ),
                 Fact(
                     "costs of data and of joining",
                     _amount(
@@ -51,6 +75,7 @@ def decision_section(
                         code,
                     ),
                     "added",
+                    link="statements payoffs",
                 ),
             )
         ),
@@ -87,14 +112,50 @@ def decision_section(
                     for one in (received, solution.payoffs, outside, gain)
                 ),
             ),
+            links=[*map(_lines_of, who), ("", "", "", "payments", "payoffs", "payoffs", "payoffs")],
         ),
     ]
+    gains = frames.gains_over_alone(solution, who)
+    words = chart_words(gains)
+    blocks.append(
+        Figure(
+            "gains",
+            charts.inline_svg(
+                charts.gains(gains, x=f"gain over training alone, {code}"),
+                name="gains",
+                label="What each gains over training alone",
+                description=words,
+            ),
+            f"What each organization gains over training alone, {code}.",
+        )
+    )
     if comparison is not None:
         blocks.append(Text("Under the alternatives, against no compensation:"))
         blocks.append(Listing([_alternative(one) for one in comparison.outcomes]))
     blocks.append(Text("What is proven, and what is assumed:"))
     blocks.append(Listing([*_proven(solution), *_assumed(consortium), *notes]))
     return Section("decision", "The decision", blocks)
+
+
+def chart_words(gains: pd.DataFrame) -> str:
+    """Return the chart of gains as a text."""
+    rows = zip(gains["organization"], gains["label"], strict=True)
+    return "Gain over training alone: " + ", ".join(f"{who} {label}" for who, label in rows) + "."
+
+
+def _lines_of(i: int) -> tuple[str, ...]:
+    """Return where each figure of an organization's row is worked out: the first that is there."""
+    statement = f"statement-{i + 1}"
+    row = f"payoff-{i + 1}"
+    return (
+        f"{statement} {row}",
+        f"contributed-{i + 1}",
+        f"contributed-{i + 1}",
+        f"{statement}-redistribution {row}",
+        f"{statement}-payoff {row}",
+        row,
+        row,
+    )
 
 
 def _digits(currency: str | None) -> int:

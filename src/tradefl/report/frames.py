@@ -57,6 +57,16 @@ def competition_pairs(game: CoopetitionGame, who: Sequence[int]) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["first", "second", "intensity"])
 
 
+def gains_over_alone(solution: Solution, who: Sequence[int]) -> pd.DataFrame:
+    """Return ``organization``, ``gain``, ``label``: what each gains over training alone."""
+    gain = solution.gain_over_alone
+    digits = 0 if solution.game.currency else max(digits_of([float(g) for g in gain]) - 3, 0)
+    return pd.DataFrame(
+        [(solution.game.name_of(i), float(gain[i]), signed(float(gain[i]), digits)) for i in who],
+        columns=["organization", "gain", "label"],
+    )
+
+
 def tornado(found: Sensitivity, most: int = SHOWN_ORGANIZATIONS) -> pd.DataFrame:
     """Return ``figure``, ``payment_of``, ``low``, ``high``, ``right`` of the widest bars."""
     rows = [

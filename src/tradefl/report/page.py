@@ -14,7 +14,7 @@ from tradefl.game import CoopetitionGame
 from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
-from tradefl.report.blocks import Fact, Section, amounts, counted, kind
+from tradefl.report.blocks import Fact, Section, amounts, anchors_of, counted, kind
 from tradefl.report.decision import decision_section
 from tradefl.report.frames import chosen
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
@@ -28,6 +28,7 @@ from tradefl.report.records import (
     training_section,
 )
 from tradefl.report.rules import rules_section
+from tradefl.report.symbols import in_svg, symbols_of
 from tradefl.solvers import Solution, solve
 from tradefl.solvers.cautions import cautions
 from tradefl.tuning import Tuning
@@ -157,13 +158,18 @@ def _rendered(name: str, solution: Solution, sections: list[Section]) -> str:
         lstrip_blocks=True,
     )
     style = (resources.files("tradefl.report") / "templates" / "report.css").read_text("utf-8")
+    game = solution.game
+    shown = symbols_of([name, *(game.name_of(i) for i in range(game.size))])
+    environment.filters["symbols"] = shown
     return environment.get_template("report.html.j2").render(
         name=name,
         summary=_summary(solution),
         status=status_words(solution),
         sections=sections,
         style=Markup(style),  # noqa: S704  the package's own file
-        markup=Markup,  # for the charts, whose texts are escaped where they are drawn
+        # The charts, whose texts are escaped where they are drawn.
+        markup=lambda svg: Markup(in_svg(svg, shown)),  # noqa: S704
+        targets=anchors_of(sections),
         kind=kind,
         anchor=equations.anchor,
         known=equations.EQUATIONS,

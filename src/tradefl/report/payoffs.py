@@ -95,6 +95,7 @@ def payoffs_section(solution: Solution, who: Sequence[int]) -> Section:
         ),
     ]
     columns = [getattr(terms, name) for name in TERMS]
+    columns += [solution.alone, solution.gain_over_alone]
     chosen = np.asarray(who, dtype=np.intp)
     # Four digits of the smallest term, seven of the largest.
     digits = max(
@@ -105,16 +106,20 @@ def payoffs_section(solution: Solution, who: Sequence[int]) -> Section:
     blocks.append(
         Table(
             "payoffs",
-            "Every payoff, term by term: revenue - overhead - damage + redistribution",
+            "Every payoff, term by term: revenue - overhead - damage + redistribution; and what "
+            "training alone would earn",
             (
                 Column("organization", text=True),
                 *(Column(name, equation) for name, equation in TERMS.items()),
+                Column("alone"),
+                Column("gain over alone"),
             ),
             [
                 (game.name_of(i), *amounts((float(column[i]) for column in columns), digits))
                 for i in who
             ],
             footer=(total, *amounts((float(column.sum()) for column in columns), digits)),
+            anchors=[f"payoff-{i + 1}" for i in who],
         )
     )
     return Section("payoffs", "What each earns", blocks)
@@ -303,6 +308,7 @@ def statements_section(solution: Solution, who: Sequence[int]) -> Section:
 def _statement(statement: Statement, anchor: str) -> Section:
     digits = statement.decimals
     rows: list[tuple[str, str, str, str]] = []
+    anchors: list[str] = []
     for section, equation in TERMS.items():
         if section == "payoff":
             continue
@@ -323,6 +329,7 @@ def _statement(statement: Statement, anchor: str) -> Section:
             rows.append((item, equation, "together", money(rest, digits)))
         total = SIGNS[section] * statement.printed_totals[section]
         rows.append((f"{section}, all lines", equation, "", money(total, digits)))
+        anchors += [""] * (len(rows) - len(anchors) - 1) + [f"{anchor}-{section}"]
     return Section(
         anchor,
         statement.organization,
@@ -352,6 +359,7 @@ def _statement(statement: Statement, anchor: str) -> Section:
                     "the four sums",
                     money(statement.printed_totals["payoff"], digits),
                 ),
+                anchors=[*anchors, f"{anchor}-payoff"],
             ),
         ),
     )
