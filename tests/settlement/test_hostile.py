@@ -94,3 +94,27 @@ def test_a_node_that_hides_the_factory_gets_little_for_it(node, proxy, consortiu
     spent = 10**20 - node.balance(KEYS["Alpha"].address)
     assert spent < 2 * FACTORY_GAS * 10**10
     assert NAMES[0] == "Alpha"
+
+
+def test_fees_that_rise_after_the_factory_was_paid_for(node, proxy, consortium):
+    """What its account needs then is sent once more, and what was sent before is not lost."""
+    path = consortium()
+    sent = []
+
+    def rule(method, params, forward):
+        answer = forward()
+        if method == "eth_sendRawTransaction":
+            sent.append(params[0])
+            if len(sent) == 1:  # the first money for the factory
+                latest = node.rpc("eth_getBlockByNumber", "latest", False)
+                risen = 5 * int(latest["baseFeePerGas"], 16)
+                node.rpc("anvil_setNextBlockBaseFeePerGas", hex(risen))
+                node.rpc("evm_mine")
+        return answer
+
+    proxy.rule = rule
+    ran = settle(proxy, path, "Alpha", "--no-report")
+    assert ran.code == 1, ran.err
+    calls = [one["call"] for one in ran.json["other_transactions"]]
+    assert calls.count("funding of the factory") == 2
+    assert node.rpc("eth_getCode", agreed_in(path).factory, "latest") != "0x"

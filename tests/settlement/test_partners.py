@@ -72,14 +72,14 @@ class Partners:
     def err(self, name) -> Path:
         return self.folder / f"err-{name}"
 
-    def all_at_once(self, node, seed, who=None):
+    def all_at_once(self, node, seed, who=None, options=()):
         """Start everybody within a second; return code, document and stderr of each."""
         rng = random.Random(seed)  # noqa: S311
         names = self.names if who is None else who
         running = []
         try:
             for name in names:
-                running.append(self.start(node, name))
+                running.append(self.start(node, name, *options))
                 time.sleep(rng.uniform(0.0, 1.0 / len(self.names)))
             wait_for(running, transactions(node, [key.address for key in self.keys]))
         except StalledError as error:

@@ -27,8 +27,9 @@ from tradefl.settlement.settle import MAX_ATTEMPTS, PATIENCE, is_derived, publis
 from tradefl.settlement.state import read_phase
 
 OFFLINE_ATTEMPTS = 100  # that an address without a node may be of
-FUNDINGS = 2  # of the factory in one run: fees may have risen after the first
-FACTORY_GAS = 500_000  # more than the factory costs
+LOSSES = 2  # how often money for the factory may be gone again, by reorganizations
+FACTORY_OFFERED = 250_000  # gas: more than its deployment is offered
+FACTORY_GAS = 500_000  # what is paid for in advance: fees may rise before it is in a block
 ALL = "all"
 
 
@@ -547,7 +548,8 @@ def _create_factory(
         )
     key = KeySigner(Account.from_key(factory_deployer_key()))
     code, call = artifacts.creation_bytecode(artifacts.FACTORY), "deployment of the factory"
-    added, funded = key.address not in chain.signers, 0
+    added = key.address not in chain.signers
+    sent = lost = 0
     chain.signers[key.address] = key
     try:
         for _ in range(PATIENCE):
@@ -561,19 +563,23 @@ def _create_factory(
                     "the factory from another account and name it in settlement.factory",
                 )
             try:
-                missing = chain.fee_of(FACTORY_GAS) - chain.balance(key.address)
-                if missing > 0:
-                    funded += 1
-                    if funded > FUNDINGS:
+                held = chain.balance(key.address)
+                if held < sent:  # and it has sent nothing
+                    sent, lost = 0, lost + 1
+                    if lost == LOSSES:
                         raise ChainError(
                             chain.place,
                             f"does not show what {key.address} was sent for the factory; use "
                             "another node",
                         )
+                if held < chain.fee_of(FACTORY_OFFERED):
+                    value = chain.fee_of(FACTORY_GAS) - held
                     funding = chain.transact(
-                        operator, to=key.address, data=b"", value=missing, call="funding"
+                        operator, to=key.address, data=b"", value=value, call="funding"
                     )
                     watch("funding of the factory", funding)
+                    sent += value if funding.succeeded else 0
+                    continue  # fees may have risen further meanwhile
                 watch(call, chain.transact(key.address, to=None, data=code, call=call))
             except (StateChangedError, RevertedError):
                 continue  # another client was faster
