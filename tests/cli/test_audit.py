@@ -67,6 +67,19 @@ def test_yes_and_no(node, tmp_path):
     assert run("audit", *where, "--json").json["schema"] == "tradefl/audit/1"
 
 
+def test_who_never_negotiated_is_not_accused_of_leaving_the_result(node, tmp_path):
+    path = save(tmp_path, document())
+    where = ["--rpc", node.url, "--contract", settle_on(node.url, path)["contract"]]
+    ran = run("audit", path, *where, "--negotiation")
+    assert ran.code == 1  # there is nothing that could agree
+    assert "nobody negotiated: the contract has no proposal" in ran.out
+    for name in NAMES:
+        assert f"{name} contributed" not in ran.out
+    replayed = run("audit", path, *where, "--negotiation", "--json").json["negotiation"]
+    assert (replayed["agrees"], len(replayed["findings"])) == (False, 1)
+    assert replayed["proposals"] == []
+
+
 def test_every_node_that_is_named_is_asked(node, tmp_path):
     path = save(tmp_path, document())
     contract = settle_on(node.url, path)["contract"]

@@ -295,6 +295,25 @@ def test_a_hash_as_people_write_it(three, node):
     assert "--agreement: expected a consortium file" in refused(three, node, agreement="")
 
 
+def test_a_document_that_reads_otherwise_than_its_hash(three, node):
+    """What follows from the hash is what a person looks at."""
+    path = three.folder / "reads.json"
+    document = json.loads((three.folder / "agreement.json").read_text())
+    bonds = [one | {"bond_wei": "1"} for one in document["organizations"]]
+    for change, where in (
+        ({"vault": "0x" + 40 * "5"}, "vault: expected '0x"),
+        ({"settlement": "0x" + 40 * "5"}, "settlement: expected '0x"),
+        ({"consortium": "another"}, "consortium: expected"),
+        ({"organizations": bonds}, "organizations.0.bond_wei: expected"),
+    ):
+        path.write_text(json.dumps(document | change))
+        assert f"{path}: {where}" in refused(three, node, agreement=path)
+    small = {key: value for key, value in document.items() if key not in ("vault", "settlement")}
+    path.write_text(json.dumps(small | {"remark": "of a later version"}))
+    assert "--max-deposit" in refused(three, node, agreement=path, max_deposit=0)
+    spent_nothing(node, three)
+
+
 def test_a_document_that_lacks_a_field(three, node):
     path = three.folder / "less.json"
     document = json.loads((three.folder / "agreement.json").read_text())

@@ -725,3 +725,10 @@ def test_a_negotiation_leaves_blocks_in_which_to_contribute(tmp_path):
         (problem,) = error.value.problems
         assert str(problem.place).endswith("settlement.turn_blocks")
         assert "expected fewer than closing_blocks" in problem.message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_contribution_that_is_no_number(awkward, value):
+    for figures, field in (((value, 1e9), "data_fraction"), ((0.5, value), "cpu_hz")):
+        with pytest.raises(InputError, match=rf"{field}: expected a finite number"):
+            awkward.report(0, *figures)

@@ -106,14 +106,15 @@ def test_fees_that_rise_after_the_factory_was_paid_for(node, proxy, consortium):
         if method == "eth_sendRawTransaction":
             sent.append(params[0])
             if len(sent) == 1:  # the first money for the factory
-                latest = node.rpc("eth_getBlockByNumber", "latest", False)
-                risen = 5 * int(latest["baseFeePerGas"], 16)
-                node.rpc("anvil_setNextBlockBaseFeePerGas", hex(risen))
+                node.rpc("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
                 node.rpc("evm_mine")
         return answer
 
     proxy.rule = rule
+    before = node.rpc("eth_getBlockByNumber", "latest", False)["baseFeePerGas"]
     ran = settle(proxy, path, "Alpha", "--no-report")
+    node.rpc("anvil_setNextBlockBaseFeePerGas", before)  # other tests share the node
+    node.rpc("evm_mine")
     assert ran.code == 1, ran.err
     calls = [one["call"] for one in ran.json["other_transactions"]]
     assert calls.count("funding of the factory") == 2

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
+
+import click
 
 from tradefl.cli.acting import existing_settlement, place_of
 from tradefl.cli.declaring import Option
@@ -30,11 +33,21 @@ def rule(
     strike: Annotated[bool, Option("--strike", help="The report counts as silence.")] = False,
     data: Annotated[
         float | None,
-        Option("--data", help="The share of its data from now on.", show_default=False),
+        Option(
+            "--data",
+            help="The share of its data from now on.",
+            type=click.FloatRange(0.0, 1.0),
+            show_default=False,
+        ),
     ] = None,
     hz: Annotated[
         float | None,
-        Option("--hz", help="Its CPU frequency from now on, Hz.", show_default=False),
+        Option(
+            "--hz",
+            help="Its CPU frequency from now on, Hz.",
+            type=click.FloatRange(0.0, 1e19, min_open=True),
+            show_default=False,
+        ),
     ] = None,
     rpc: Nodes = None,
     keystore: Keystore = None,
@@ -55,6 +68,9 @@ def rule(
     if uphold + strike + corrected != 1 or (corrected and (data is None or hz is None)):
         what = "expected exactly one of --uphold, --strike, or --data with --hz"
         raise InputError.at("--uphold", what)
+    for option, value in (("--data", data), ("--hz", hz)):
+        if value is not None and math.isnan(value):  # it is within every range
+            raise InputError.at(option, "expected a number, got nan")
     settlement, _ = existing_settlement(
         file,
         rpc,

@@ -75,12 +75,13 @@ def skeleton(name: str) -> str:
 
     Compatibility forms (full width, ligatures, other spaces) are replaced by the plain ones,
     Cyrillic, Greek, Armenian and Cherokee letters by the Latin letter of the same shape, and
-    ``I``, ``l``, ``|``, ``1`` by each other, likewise ``O`` and ``0``. Upper and lower case,
+    ``I``, ``l``, ``|``, ``1`` by each other, likewise ``O`` and ``0``, ``m`` and ``rn``, ``w`` and
+    ``vv``. Several spaces count as one: tables and pages show them so. Upper and lower case,
     accents, and all other letters differ.
     """
     if not name.isascii():
         name = unicodedata.normalize("NFKD", name).translate(_SHAPES)
-    return name.translate(_ALIKE)
+    return " ".join(name.split()).translate(_ALIKE)
 
 
 # Each row: the letters of another script, and under them the Latin letters of the same shape.
@@ -99,4 +100,4 @@ _ROWS = (
 _SHAPES = str.maketrans(
     {ord(c): latin for letters, shapes in _ROWS for c, latin in zip(letters, shapes, strict=True)}
 )
-_ALIKE = str.maketrans("I1|0`", "lllO'")
+_ALIKE = str.maketrans({"I": "l", "1": "l", "|": "l", "0": "O", "`": "'", "m": "rn", "w": "vv"})

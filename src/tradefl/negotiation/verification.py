@@ -44,7 +44,7 @@ class Verification:
     agreement
         Who negotiated.
     standing
-        Its state; ``None`` before everybody had joined.
+        Its state; ``None`` before everybody had joined, and where nobody has proposed anything.
     findings
         What is not as it must be, in words.
     notes
@@ -140,6 +140,9 @@ def verify(
         standing = board.look().standing(agreement)
     if standing is None:
         return Verification(agreement, None, ("nobody could negotiate: not all have joined",), ())
+    if not standing.rulings:  # everybody's silence is nobody's fault: they may not have tried
+        what = "nobody negotiated: the contract has no proposal, so there is nothing to replay"
+        return Verification(agreement, None, (what,), ())
     findings, notes = [], [_sentence(agreement, one) for one in standing.rulings if _odd(one)]
     if not standing.over:
         whose = agreement.names[standing.whose]

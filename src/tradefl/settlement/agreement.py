@@ -9,7 +9,8 @@ are in neither.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -238,6 +239,17 @@ class Agreement:
                 f"expected {own}, which is the hash of the document's figures, got {got}; ask its "
                 "sender for the unchanged document",
             )
+        # They follow from what is hashed, and are what a person reads.
+        problems = [
+            Problem(
+                f"{place}: {where}",
+                f"expected {str(expected)[:80]!r}, which the hash stands for, got "
+                f"{str(got)[:80]!r}; ask its sender for the unchanged document",
+            )
+            for where, expected, got in _differing(agreement.to_dict(), document)
+        ]
+        if problems:
+            raise InputError(problems)
         return agreement
 
     @classmethod
@@ -439,6 +451,10 @@ class Agreement:
         InputError
             The frequency is not one of its levels, or the share is neither 0 nor in [D_min, 1].
         """
+        for field, value in (("data_fraction", data_fraction), ("cpu_hz", cpu_hz)):
+            if not math.isfinite(value):
+                what = f"expected a finite number, got {value}"
+                raise InputError.at(f"{self.names[i]}: {field}", what)
         if data_fraction == 0.0:
             return Report(data_ppb=0, cpu_hz=0)
         report = Report(
@@ -621,3 +637,18 @@ class Agreement:
     def to_dict(self) -> dict[str, Any]:
         """Return :meth:`document` as plain values."""
         return self.document().to_dict()
+
+
+def _differing(expected: Any, given: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where a document that somebody sent differs from what its hash stands for.
+
+    A key that it lacks says nothing; those that it has beyond ours are of a later version.
+    """
+    if isinstance(expected, dict) and isinstance(given, dict):
+        for key in expected.keys() & given.keys():
+            yield from _differing(expected[key], given[key], f"{place}.{key}" if place else key)
+    elif isinstance(expected, list) and isinstance(given, list) and len(expected) == len(given):
+        for i, (own, theirs) in enumerate(zip(expected, given, strict=True)):
+            yield from _differing(own, theirs, f"{place}.{i}")
+    elif expected != given and str(expected).lower() != str(given).lower():
+        yield place, expected, given

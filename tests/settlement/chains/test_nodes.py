@@ -300,5 +300,8 @@ def test_a_node_that_lags_behind_an_own_transaction_is_waited_for(monkeypatch):
 def test_no_node_is_an_error(monkeypatch):
     from tradefl.settlement.chains import RpcChain
 
+    for seconds in (float("nan"), float("inf"), 0.0, -1.0):
+        with pytest.raises(ChainError, match="timeout: expected seconds above 0"):
+            RpcChain("http://127.0.0.1:1", timeout=seconds)
     with pytest.raises(ChainError, match="rpc: expected the address of a node"):
         RpcChain([])

@@ -125,6 +125,8 @@ class RpcChain(Chain):
         caps: FeeCaps | None = None,
         journal: Journal | None = None,
     ) -> None:
+        if not 0.0 < timeout < float("inf"):
+            raise ChainError(Parameter("timeout"), f"expected seconds above 0, got {timeout}")
         self.confirmations, self.timeout, self.bump_after = confirmations, timeout, bump_after
         self.caps = FeeCaps() if caps is None else caps
         self.spending = self.caps.sentence
