@@ -4,7 +4,8 @@ Four equilibria of one consortium: without compensation, under the paper's rule 
 the file, under the paper's rule with the gamma that serves welfare best, and under the efficient
 rule; each against the social optimum and against the one without compensation. On request also
 ways to split what is earned at the optimum: the Shapley value, leave-one-out, in proportion to
-data, and Clarke payments (VCG), which need money from outside.
+data, and Clarke payments (VCG), which need money from outside. And on request the equilibrium under
+any mechanism (:mod:`tradefl.mechanisms`), where contributions answer to what is paid for them.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.consortium.schema import suggestion
 from tradefl.design import AGAINST_ALONE, ROUNDING, Target, design
-from tradefl.game import CoopetitionGame, EfficientRule
+from tradefl.game import CoopetitionGame, EfficientRule, Mechanism
 from tradefl.game.welfare import payoffs_without_redistribution, price_of_anarchy
+from tradefl.mechanisms import known, make_mechanism, title_of
 from tradefl.notebook import Shown, drawn
 from tradefl.solvers import DEFAULT_METHOD, Solution, game_of, solve
 from tradefl.stability.separation import TOLERANCE as STABLE
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-# Ways to split what is earned at the social optimum, besides the efficient rule's.
+# Ways to split what is earned at the social optimum, whoever contributed what.
 MECHANISMS = {
     "shapley": "the Shapley value of the coalitions",
     "leave-one-out": "in proportion to what each brings",
@@ -52,8 +55,8 @@ class Outcome:
     Attributes
     ----------
     rule
-        ``none``, ``linear`` (the file's gamma), ``tuned`` (gamma*), ``efficient``, or one of
-        :data:`MECHANISMS`.
+        ``none``, ``linear`` (the file's gamma), ``tuned`` (gamma*), ``efficient``, one of
+        :data:`MECHANISMS`, or the name of a mechanism.
     title
         The rule in words.
     solution
@@ -271,7 +274,7 @@ def compare(
     target: Target | None = None,
     tuning: Tuning | None = None,
     participation: Participation = "alone",
-    mechanisms: Sequence[str] = (),
+    mechanisms: Sequence[str | Mechanism] = (),
     test_stability: bool = False,
     watch: Callable[[str], None] = lambda _: None,
     tolerance: float | None = None,
@@ -294,7 +297,8 @@ def compare(
     participation
         What a payoff at gamma* must be at least: see :func:`~tradefl.tuning.tune`.
     mechanisms
-        Other ways to split, each a row: of :data:`MECHANISMS`.
+        Each a row: ways to split what is earned at the optimum, of :data:`MECHANISMS`, and
+        mechanisms at their equilibrium, by name (:func:`tradefl.mechanisms.known`) or as objects.
     test_stability
         Whether to find out for each row if a coalition would do better on its own.
     watch
@@ -309,10 +313,12 @@ def compare(
     """
     if rule is None and target is None:
         rule = getattr(game, "efficient_rule", None)
-    unknown = [name for name in mechanisms if name not in MECHANISMS]
+    names = (*MECHANISMS, *(name for name in known() if name not in MECHANISMS))
+    unknown = [name for name in mechanisms if isinstance(name, str) and name not in names]
     if unknown:
         raise ValueError(
-            f"mechanisms: expected some of {', '.join(MECHANISMS)}, got {unknown[0]!r}"
+            f"mechanisms: expected some of {', '.join(names)}, got {unknown[0]!r}"
+            + suggestion(unknown[0], names)
         )
     section = getattr(game, "compensation", None)
     against_alone = getattr(section, "target", None) in AGAINST_ALONE
@@ -376,9 +382,21 @@ def compare(
     losers = rows[-1].losers
     if game.size > 1 and (mechanisms or test_stability):
         values = Values(game)
-        for name in mechanisms:
-            watch(MECHANISMS[name])
-            rows.append(_split(name, game, values, optimum, without))
+        shown = {row.rule for row in rows}
+        for name in dict.fromkeys(mechanisms):
+            if name in shown:
+                continue  # the paper's rule and the efficient one are there already
+            if isinstance(name, str) and name in MECHANISMS:
+                watch(MECHANISMS[name])
+                rows.append(_split(name, game, values, optimum, without))
+                continue
+            watch(f"the equilibrium under {name if isinstance(name, str) else name.name}")
+            rows.append(_played(name, game, optimum, without))
+            if rows[-1].solution.status not in ("equilibrium", "optimal"):
+                remarks.append(
+                    f"{rows[-1].rule}: no equilibrium was found; regret "
+                    f"{rows[-1].solution.certificate.max_regret:.3g}"
+                )
         if test_stability:
             for k, row in enumerate(rows):
                 watch(f"could a coalition do better than under {row.title}?")
@@ -398,6 +416,16 @@ def compare(
         outcomes=outcomes,
         remarks=tuple(remarks),
     )
+
+
+def _played(
+    name: str | Mechanism, game: CoopetitionGame, optimum: Solution, without: Solution
+) -> Outcome:
+    """Return the equilibrium under a mechanism, by name or as it is."""
+    mechanism = make_mechanism(name, game) if isinstance(name, str) else name
+    called = name if isinstance(name, str) else mechanism.name
+    solution = solve(game.with_compensation(mechanism))
+    return Outcome(called, title_of(called, mechanism), solution, optimum, without)
 
 
 def _split(

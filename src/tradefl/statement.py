@@ -26,7 +26,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tradefl.game import CoopetitionGame, EfficientRule, Payoffs, StrategyProfile, payoffs
+from tradefl.game import (
+    CoopetitionGame,
+    EfficientRule,
+    Mechanism,
+    Payoffs,
+    StrategyProfile,
+    payoffs,
+)
 from tradefl.game.accuracy import shortest
 from tradefl.game.payoff import compute_joules, damage_by_competitor, data_costs
 from tradefl.notebook import Shown
@@ -428,14 +435,14 @@ class Figures:
     def scores(self) -> list[float]:
         """What the rule compares: ``x`` or ``phi`` of every organization."""
         scores = []
-        for i, score in enumerate(self.game.rule.score(self.game, self.profile).tolist()):
+        for i, score in enumerate(self.game.mechanism.score(self.game, self.profile).tolist()):
             value = calculated(self.score_calculation(i)[1])
             scores.append(carried(exactly(score) if value is None else value))
         return scores
 
     def score_calculation(self, i: int) -> tuple[str, str]:
         """Return how the score of organization ``i`` is calculated, in symbols and in numbers."""
-        return RULES[self.game.rule.name].score(self, i)
+        return _lines_of(self.game.mechanism).score(self, i)
 
 
 def _quantities(figures: Figures, i: int) -> tuple[tuple[str, str, float], ...]:
@@ -476,7 +483,7 @@ def _quantities(figures: Figures, i: int) -> tuple[tuple[str, str, float], ...]:
             figures.performance_at(without),
         ),
         row(
-            RULES[game.rule.name].symbol,
+            _lines_of(game.mechanism).symbol,
             f"{symbols} = {numbers}",
             figures.scores[i],
         ),
@@ -620,6 +627,8 @@ def _damage_lines(figures: Figures, i: int) -> list[Line]:
 
 def _redistribution_lines(figures: Figures, i: int) -> list[Line]:
     game = figures.game
+    if not game.mechanism.pairwise:
+        return [_transfer_line(figures, i)]
     others, amounts = game.rule.received(game, figures.profile, i)
     terms = RULES[game.rule.name].terms
     lines = []
@@ -641,6 +650,23 @@ def _redistribution_lines(figures: Figures, i: int) -> list[Line]:
             )
         )
     return lines
+
+
+def _transfer_line(figures: Figures, i: int) -> Line:
+    """Return the one line of a mechanism that does not settle pair by pair: what it transfers."""
+    game = figures.game
+    amount = float(game.mechanism.redistribution(game, figures.profile)[i])
+    return Line(
+        section="redistribution",
+        equation=game.mechanism.equation,
+        item=f"{'from' if amount >= 0.0 else 'to'} the mechanism {game.mechanism.name}",
+        counterparty=None,
+        formula="t_i(d, f)",
+        inputs={"t_i": amount},
+        calculation=number(amount),
+        amount=amount,
+        exact=exactly(amount),
+    )
 
 
 # The formula, the inputs by symbol, the calculation of each r_ij, and what it gives.
@@ -729,3 +755,21 @@ RULES: dict[str, RuleLines] = {
     "linear": RuleLines("x", _linear_score, _linear_terms),
     "efficient": RuleLines("phi(d)", _efficient_score, _efficient_terms),
 }
+
+
+def _data_score(figures: Figures, i: int) -> tuple[str, str]:
+    d, u = float(figures.profile.data_fraction[i]), float(figures.game.data_units[i])
+    return "d u", f"{number(d)} * {number(u)}"
+
+
+def _no_terms(figures: Figures, i: int) -> Terms:
+    del figures, i
+    return iter(())
+
+
+# Of mechanisms that do not settle pair by pair: their data, and one line of what they transfer.
+TRANSFER = RuleLines("data", _data_score, _no_terms)
+
+
+def _lines_of(mechanism: Mechanism) -> RuleLines:
+    return RULES[mechanism.name] if mechanism.pairwise else TRANSFER

@@ -25,6 +25,7 @@ from tradefl.consortium import load
 from tradefl.consortium.files import atomic_write
 from tradefl.design import TARGETS
 from tradefl.errors import InputError
+from tradefl.mechanisms import BUILT_IN
 from tradefl.statement import money
 
 DRAWN = (".svg", ".png", ".html")
@@ -48,8 +49,11 @@ def compare(
         str | None,
         Option(
             "--mechanisms",
-            help=f"Other ways to split, with commas between: {', '.join(MECHANISMS)}; none for "
-            f"none. Default: all up to {AT_ONCE} organizations, none beyond.",
+            help="Other mechanisms, separated by commas. Splits of what is earned at the optimum: "
+            f"{', '.join(MECHANISMS)}. At their equilibrium: "
+            f"{', '.join(name for name in BUILT_IN if name not in MECHANISMS)}, and those of other "
+            f"packages; none for none. Default: all splits up to {AT_ONCE} organizations, none "
+            "beyond.",
         ),
     ] = None,
     as_json: Json = False,

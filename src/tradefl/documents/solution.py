@@ -58,7 +58,7 @@ class SolutionDocument(Document):
     status: str
     iterations: int
     runtime_seconds: float
-    potential: float
+    potential: float | None
     upper_bound: float | None
     social_welfare: float
     social_welfare_upper_bound: float | None

@@ -23,15 +23,19 @@ from tradefl.game.competition import (
 )
 from tradefl.game.coopetition import CoopetitionGame, InvalidGameError
 from tradefl.game.equilibrium import Certificate, certify, deviation_gain, regret
+from tradefl.game.mechanism import Mechanism, Parts
 from tradefl.game.money import in_currency
 from tradefl.game.participation import alone
 from tradefl.game.payoff import Payoffs, payoffs
 from tradefl.game.potential import OwnTerm, own_term, potential, potential_as_printed
 from tradefl.game.rules import EfficientRule, InvalidScheduleError, LinearRule, Rule, Schedule
+from tradefl.game.search import BestResponses, best_responses
+from tradefl.game.separable import Pieces, Separable
 from tradefl.game.strategy import StrategyProfile
 
 __all__ = [
     "AccuracyModel",
+    "BestResponses",
     "Binding",
     "Certificate",
     "Competition",
@@ -43,17 +47,22 @@ __all__ = [
     "InvalidGameError",
     "InvalidScheduleError",
     "LinearRule",
+    "Mechanism",
     "OwnTerm",
+    "Parts",
     "Payoffs",
+    "Pieces",
     "PowerLaw",
     "Rule",
     "Schedule",
     "SectorCompetition",
+    "Separable",
     "SparseCompetition",
     "SqrtLoss",
     "StrategyProfile",
     "alone",
     "as_competition",
+    "best_responses",
     "binds",
     "certify",
     "deviation_gain",

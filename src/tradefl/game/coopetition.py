@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from tradefl.game.arrays import floats
 from tradefl.game.competition import as_competition
+from tradefl.game.mechanism import Mechanism
 from tradefl.game.rules import LinearRule, Rule
+from tradefl.game.separable import Separable
 from tradefl.game.strategy import StrategyProfile
 from tradefl.game.user_accuracy import UserAccuracy, complete, violation_of_eq5
 
@@ -148,7 +150,8 @@ class CoopetitionGame:
         The weight of each organization's data in ``Omega``, shape ``(N,)`` or a number, > 0. It
         multiplies ``data_units``, and the game keeps the product.
     compensation
-        The efficient rule with its schedules; without one the rule is the paper's, with gamma.
+        The efficient rule with its schedules, or any :class:`~tradefl.game.Mechanism`; without one
+        the rule is the paper's, with gamma.
     names
         A name for each organization; ``"1" .. "N"`` when absent.
     title
@@ -185,7 +188,7 @@ class CoopetitionGame:
     data_cost: Any = 0.0  # an Array once constructed
     joining_cost: Any = 0.0  # likewise
     quality: dataclasses.InitVar[Any] = 1.0
-    compensation: Rule | None = None
+    compensation: Mechanism | None = None
     names: Sequence[str] | None = None
     title: str = "consortium"
     currency: str | None = None
@@ -193,7 +196,8 @@ class CoopetitionGame:
 
     def __repr__(self) -> str:
         """Return one line, however many organizations there are."""
-        return f"<CoopetitionGame {self.title}: {self.size:,} organizations, {self.rule.name} rule>"
+        rule = self.mechanism.name
+        return f"<CoopetitionGame {self.title}: {self.size:,} organizations, {rule} rule>"
 
     def __post_init__(self, quality: Any) -> None:
         n = int(np.size(self.profitability))
@@ -353,11 +357,43 @@ class CoopetitionGame:
         return int(self.profitability.size)
 
     @cached_property
-    def rule(self) -> Rule:
-        """The redistribution rule: the paper's, Eq. (9), or the efficient one."""
+    def mechanism(self) -> Mechanism:
+        """Who receives how much: the paper's rule, Eq. (9), unless there is a ``compensation``."""
         if self.compensation is not None:
             return self.compensation
         return LinearRule(self.incentive_intensity, self.compute_weight)
+
+    @property
+    def separable(self) -> Separable:
+        """The mechanism, if it declares its own part in straight pieces.
+
+        Raises
+        ------
+        ValueError
+            It does not, so the game has no known potential.
+        """
+        if not isinstance(self.mechanism, Separable):
+            raise ValueError(
+                f"mechanism: {self.mechanism.name} declares no separable structure, so there is no "
+                "potential; solve it without naming a method, which searches best responses"
+            )
+        return self.mechanism
+
+    @property
+    def rule(self) -> Rule:
+        """The redistribution rule, which settles pair by pair: the paper's or the efficient one.
+
+        Raises
+        ------
+        ValueError
+            The mechanism is a transfer function, which does not settle pair by pair.
+        """
+        if not isinstance(self.mechanism, Rule):
+            raise ValueError(
+                f"mechanism: {self.mechanism.name} is a transfer function; agreements, the ledger "
+                "and the report need a rule that settles pair by pair (linear or efficient)"
+            )
+        return self.mechanism
 
     @cached_property
     def competitors_profitability(self) -> Array:
@@ -424,8 +460,8 @@ class CoopetitionGame:
 
     def name_of(self, i: int) -> str:
         """Return the name of organization ``i``, counted from 0; ``size`` is the rule's payee."""
-        if i == self.size and self.rule.payee is not None:
-            return self.rule.payee
+        if i == self.size and self.mechanism.payee is not None:
+            return self.mechanism.payee
         return self.names[i] if self.names is not None else str(i + 1)
 
     def index_of(self, name: str) -> int:
@@ -440,6 +476,6 @@ class CoopetitionGame:
         """Return the same game under the paper's rule with another ``gamma``, payoff per bit."""
         return dataclasses.replace(self, incentive_intensity=gamma, compensation=None)
 
-    def with_compensation(self, rule: Rule) -> CoopetitionGame:
-        """Return the same game under the efficient rule."""
+    def with_compensation(self, rule: Mechanism) -> CoopetitionGame:
+        """Return the same game under the efficient rule, or any other mechanism."""
         return dataclasses.replace(self, compensation=rule)

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.payoff import Payoffs, payoffs
 from tradefl.game.rules import Incentive
+from tradefl.game.search import CERTIFYING_POINTS, Deviations, best_responses
 from tradefl.game.strategy import StrategyProfile
 
 Array = npt.NDArray[np.float64]
@@ -46,6 +47,9 @@ class Certificate:
         ``|sum_i R_i|``, with what a payee receives: zero up to rounding.
     individually_rational
         Whether no payoff is negative (Definition 3).
+    proven
+        Whether no deviation gains more than the regret, beyond rounding. ``False``: the mechanism
+        declares no structure, and the regret is the most that a grid of deviations, refined, gains.
     """
 
     regret: Array
@@ -53,6 +57,7 @@ class Certificate:
     feasible: bool
     budget_imbalance: float
     individually_rational: bool
+    proven: bool = True
 
     @property
     def max_regret(self) -> float:
@@ -73,14 +78,16 @@ def certify(
         terms.revenue
         + terms.overhead
         + terms.damage
-        + game.rule.gross_redistribution(game, profile)
+        + game.mechanism.gross_redistribution(game, profile)
     )
+    found, proven = _regret_of(game, profile)
     return Certificate(
-        regret=regret(game, profile),
+        regret=found,
         payoff_scale=np.maximum(scale, np.finfo(float).tiny),
         feasible=bool(game.is_feasible(profile).all()),
         budget_imbalance=abs(math.fsum([*terms.redistribution.tolist(), terms.paid_out])),
         individually_rational=bool((terms.payoff >= 0.0).all()),
+        proven=proven,
     )
 
 
@@ -155,8 +162,18 @@ def deviation_gain(
 
     ``payoff_i(d, f; pi_-i) - payoff_i(pi)`` of Eq. (11). All arrays have shape ``(K,)``.
     """
-    deviators = Deviators.of(game, profile, np.asarray(i), game.rule)
-    return deviators.gain(np.asarray(d), np.asarray(f))
+    who, data, hz = np.asarray(i), np.asarray(d), np.asarray(f)
+    if not game.mechanism.separable:
+        return Deviations(game, profile).gain(who, data, hz)
+    return Deviators.of(game, profile, who, game.separable).gain(data, hz)
+
+
+def _regret_of(game: CoopetitionGame, profile: StrategyProfile) -> tuple[Array, bool]:
+    """Return everybody's regret under the game's mechanism, and whether it is proven."""
+    if game.mechanism.separable:
+        return regret(game, profile), True
+    found = best_responses(game, profile, points=CERTIFYING_POINTS)
+    return found.bound, found.proven
 
 
 def regret(
@@ -177,13 +194,16 @@ def regret(
     game, profile
         The game, and what everybody contributes.
     incentive
-        What each one's own strategy adds to what it receives; default: the game's rule. One
-        that is not concave is searched between its corners.
+        What each one's own strategy adds to what it receives; default: the game's mechanism. One
+        that is not concave is searched between its corners. A mechanism without separable structure
+        is searched as :mod:`tradefl.game.search` says.
     who
         Whose regret, shape ``(K,)``, as is the result then; default: everybody's.
     """
     chosen = np.arange(game.size) if who is None else np.asarray(who, dtype=np.intp)
-    rule = game.rule if incentive is None else incentive
+    if incentive is None and not game.mechanism.separable:
+        return best_responses(game, profile, chosen, points=CERTIFYING_POINTS).bound
+    rule = game.separable if incentive is None else incentive
     everyone = Deviators.of(game, profile, chosen, rule)
     # In blocks that stay in the processor's cache: several times faster for a million.
     return np.concatenate([_regret(everyone[k : k + BLOCK]) for k in range(0, chosen.size, BLOCK)])

@@ -17,6 +17,7 @@ in payoff units, unless it says otherwise. The two costs of the second line are 
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,9 @@ from tradefl.game.strategy import StrategyProfile
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
+
+# A budget balances if its sum is within this share of all that is paid and received.
+BALANCED = 1e-9
 
 
 def performance(game: CoopetitionGame, profile: StrategyProfile) -> float:
@@ -92,7 +96,7 @@ def damage_by_competitor(
 
 def redistribution(game: CoopetitionGame, profile: StrategyProfile) -> Array:
     """Return ``R_i = sum_j r_ij``, Eq. (9) and (10)."""
-    return game.rule.redistribution(game, profile)
+    return game.mechanism.redistribution(game, profile)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -115,9 +119,16 @@ class Payoffs:
         return self.revenue - self.overhead - self.damage + self.redistribution
 
     @property
+    def deficit(self) -> float:
+        """``sum_i R_i`` with a payee: what comes from outside; 0 where the budget balances."""
+        needed = math.fsum([*self.redistribution.ravel().tolist(), float(np.sum(self.paid_out))])
+        size = float(np.abs(self.redistribution).sum())
+        return needed if abs(needed) > BALANCED * size else 0.0
+
+    @property
     def social_welfare(self) -> float:
-        """``sum_i C_i``, and what a payee receives."""
-        return float(self.payoff.sum() + self.paid_out)
+        """``sum_i C_i`` and what a payee receives, without money from outside."""
+        return float(self.payoff.sum() + self.paid_out) - self.deficit
 
 
 def payoffs(game: CoopetitionGame, profile: StrategyProfile) -> Payoffs:
@@ -128,5 +139,5 @@ def payoffs(game: CoopetitionGame, profile: StrategyProfile) -> Payoffs:
         overhead=overhead(game, profile),
         damage=damage(game, profile),
         redistribution=redistribution(game, profile),
-        paid_out=game.rule.paid_out(game, profile),
+        paid_out=game.mechanism.paid_out(game, profile),
     )

@@ -76,7 +76,7 @@ class OwnTerm:
 def own_term(game: CoopetitionGame) -> OwnTerm:
     """Return the coefficients of what each organization adds to the potential."""
     z = game.potential_weights
-    pieces = game.rule.pieces(game)
+    pieces = game.separable.pieces(game)
     cycles = game.cycles_per_bit * game.data_bits
     return OwnTerm(
         low=np.maximum(pieces.low, np.asarray(game.min_data_fraction)[..., None]),

@@ -23,7 +23,7 @@ efficient  phi_i(d_i)          1 / (N - 1)                              agreed
 from __future__ import annotations
 
 import dataclasses
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
@@ -32,10 +32,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.game.arrays import floats
+from tradefl.game.separable import Pieces, Separable
+from tradefl.game.strategy import StrategyProfile
 
 if TYPE_CHECKING:
     from tradefl.game.coopetition import CoopetitionGame
-    from tradefl.game.strategy import StrategyProfile
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
@@ -73,35 +74,10 @@ class Pair(NamedTuple):
     constant: Array
 
 
-class Pieces(NamedTuple):
-    """``own_i = constant + gain d + per_hz f`` for ``low <= d <= high``, piece by piece.
+class Rule(Separable):
+    """A mechanism that settles pair by pair: what both rules share but for score and terms."""
 
-    ``per_hz`` has shape ``(N,)``, the others ``(N, K)``; pieces ascend and join.
-    """
-
-    low: Array
-    high: Array
-    gain: Array
-    constant: Array
-    per_hz: Array
-
-
-class Rule(ABC):
-    """What both rules share: everything but the score, the weights and the constants."""
-
-    name: ClassVar[str]
-    equation: ClassVar[str]  # of r_ij, as statements name it
-    score_name: ClassVar[str]  # with its unit
-    # Whether the game's incentive intensity, gamma, is the price that the rule pays.
-    uses_gamma: ClassVar[bool] = False
-
-    # Who settles with all organizations and contributes nothing; it is their number N, from 0.
-    payee: str | None = None
-
-    def misfit(self, size: int) -> str:
-        """Return why the rule does not fit so many organizations; empty if it does."""
-        del size
-        return ""
+    pairwise: ClassVar[bool] = True
 
     @abstractmethod
     def scaled(self, unit: float) -> Rule:
@@ -125,11 +101,6 @@ class Rule(ABC):
         """Return the score of everybody that settles: of all organizations, and of a payee."""
         return self.score(game, profile)
 
-    def paid_out(self, game: CoopetitionGame, profile: StrategyProfile) -> Any:
-        """Return what a payee receives of all organizations together, payoff; 0 without one."""
-        del game, profile
-        return 0.0
-
     @abstractmethod
     def pair(self, game: CoopetitionGame, i: int) -> Pair:
         """Return whom i settles with, and the terms of each of these pairs."""
@@ -137,6 +108,14 @@ class Rule(ABC):
     @abstractmethod
     def redistribution(self, game: CoopetitionGame, profile: StrategyProfile) -> Array:
         """Return ``R_i = sum_j r_ij``, shape ``(N,)``, Eq. (10)."""
+
+    def transfers(self, game: CoopetitionGame, d: Array, f: Array) -> Array:
+        """Return :meth:`redistribution` of each profile, shape ``(..., N)``."""
+        rows, hz = d.reshape(-1, game.size), f.reshape(-1, game.size)
+        paid = [
+            self.redistribution(game, StrategyProfile(*row)) for row in zip(rows, hz, strict=True)
+        ]
+        return np.array(paid).reshape(d.shape)
 
     @abstractmethod
     def received_from(self, game: CoopetitionGame, profile: StrategyProfile, some: Array) -> Array:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # A new solver is one file with solve(game, **options) -> Solution, and one name here.
 METHODS = ("exact", "cgbd", "cgbd-as-printed", "dbr", "fip", "gca", "wpr", "tos", "planner")
 DEFAULT_METHOD = "exact"
+# For mechanisms without a potential, which no file can name; it serves every other one too.
+SEARCH = "search"
 
 
 def solver(method: str) -> Callable[..., Solution]:
@@ -30,7 +32,7 @@ def solver(method: str) -> Callable[..., Solution]:
     ValueError
         There is no such method.
     """
-    if method not in METHODS:
+    if method not in (*METHODS, SEARCH):
         raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
     module = import_module(f"tradefl.solvers.{method.replace('-', '_')}")
     solve: Callable[..., Solution] = module.solve
@@ -59,7 +61,7 @@ def game_of(given: CoopetitionGame | Consortium) -> CoopetitionGame:
 
 def solve(
     game: CoopetitionGame | Consortium,
-    method: str = DEFAULT_METHOD,
+    method: str | None = None,
     *,
     tolerance: float | None = None,
     max_moves: int | None = None,
@@ -83,7 +85,8 @@ def solve(
     game
         A game or a consortium.
     method
-        One of :data:`METHODS`. An option that is ``None`` has the method's own default.
+        One of :data:`METHODS`, or ``search``; default: ``exact``, and ``search`` where the
+        mechanism declares no potential. An option that is ``None`` has the method's own default.
     tolerance
         exact, planner: the relative gap to prove; dbr, wpr, fip, gca: the change that counts as a
         move.
@@ -132,16 +135,20 @@ def solve(
         )
         if value is not None
     }
+    game = game_of(game)
+    if method is None:
+        method = DEFAULT_METHOD if game.mechanism.separable else SEARCH
     known = options_of(method)
     for name in options:
         if name not in known:
             raise ValueError(f"{name}: is not an option of method {method}")
-    return solver(method)(game_of(game), **options)
+    return solver(method)(game, **options)
 
 
 __all__ = [
     "DEFAULT_METHOD",
     "METHODS",
+    "SEARCH",
     "BoundTrace",
     "Solution",
     "Trace",

@@ -14,7 +14,7 @@ from tradefl.errors import MOST_PROBLEMS, InputError, Problem
 from tradefl.game.accuracy import AccuracyModel
 from tradefl.game.competition import Competition, DenseCompetition
 from tradefl.game.coopetition import _ARRAYS, _NONNEGATIVE, _NUMBERS, CoopetitionGame
-from tradefl.game.rules import Rule
+from tradefl.game.mechanism import Mechanism
 from tradefl.game.user_accuracy import complete
 from tradefl.solvers.accuracies import Accuracies
 
@@ -83,7 +83,7 @@ class Games:
     data_cost: Any = 0.0
     joining_cost: Any = 0.0
     quality: dataclasses.InitVar[Any] = 1.0
-    compensation: Rule | None = None
+    compensation: Mechanism | None = None
 
     def __post_init__(self, quality: Any) -> None:
         given = {name: _numbers(name, getattr(self, name)) for name in OF_A_GAME}
@@ -250,6 +250,8 @@ class Games:
 
     # The formulas of the game: written once, for arrays with or without a first axis of games.
     _formulas: ClassVar[Any] = CoopetitionGame
+    mechanism = _formulas.mechanism
+    separable = _formulas.separable
     rule = _formulas.rule
     competitors_profitability = _formulas.competitors_profitability
     total_intensity = _formulas.total_intensity

@@ -236,7 +236,7 @@ def solve_many(
     found = _empty(games, method, valid, optimum)
     strategies = games.size * games.cpu_levels_hz.shape[2]
     if games.compensation is not None:  # which cuts each level in pieces
-        strategies *= games.compensation.most_pieces
+        strategies *= games.separable.most_pieces
     if compiled is None:
         compiled = at.size * strategies >= COMPILE_FROM
     step = max(1, CHUNK // strategies)
@@ -369,7 +369,7 @@ def _solve_chunk(
     profile = cast(Any, Profiles(d, f))
     terms = payoffs(game, profile)
     scale = terms.revenue + terms.overhead + terms.damage
-    scale = scale + game.rule.gross_redistribution(game, profile)
+    scale = scale + game.mechanism.gross_redistribution(game, profile)
     found.data_fraction[at], found.cpu_hz[at] = d, f
     found.performance[at] = np.asarray(terms.performance)[:, 0]
     found.revenue[at], found.overhead[at] = terms.revenue, terms.overhead

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from tradefl.game.binding import Binding, binds
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.equilibrium import Certificate, certify
+from tradefl.game.mechanism import clearing
 from tradefl.game.money import in_currency
 from tradefl.game.participation import TOLERANCE as ALONE_TOLERANCE
 from tradefl.game.participation import alone
@@ -159,6 +160,12 @@ class Solution(Shown):
         """
         terms = payoffs(game, profile)
         certificate = certify(game, profile, terms)
+        if not certificate.proven:
+            what = (
+                f"regrets were searched on a grid of deviations, not proven: {game.mechanism.name} "
+                "declares no structure"
+            )
+            fields["remarks"] = (*fields.get("remarks", ()), what)
         status: Status = "feasible" if finished else "iteration_limit"
         if not certificate.feasible:
             status = "infeasible"
@@ -182,7 +189,7 @@ class Solution(Shown):
 
     @cached_property
     def potential(self) -> float:
-        """The corrected potential U (erratum E1)."""
+        """The corrected potential U (erratum E1); ``ValueError`` where the mechanism has none."""
         return potential(self.game, self.profile)
 
     @property
@@ -192,7 +199,7 @@ class Solution(Shown):
 
     @property
     def social_welfare(self) -> float:
-        """``sum_i C_i``."""
+        """``sum_i C_i``, without money from outside."""
         return self.terms.social_welfare
 
     @cached_property
@@ -254,8 +261,15 @@ class Solution(Shown):
 
         All pairs, or those of one organization. Scores that agree to twelve digits are equal:
         what remains of their difference is rounding, which nobody pays. The rule's payee has the
-        number N.
+        number N. Under a mechanism that does not settle pair by pair,
+        :func:`~tradefl.game.mechanism.clearing` of the net amounts.
         """
+        if not self.game.mechanism.pairwise:
+            return [
+                entry
+                for entry in clearing(self.terms.redistribution)
+                if organization is None or organization in entry[:2]
+            ]
         rule = self.game.rule
         score = rule.settled_scores(self.game, self.profile)
         settled = []
@@ -280,7 +294,7 @@ class Solution(Shown):
             "cpu_hz": self.profile.cpu_hz,
             "contribution_bits": self.profile.data_fraction * game.data_bits,
             "resource_bit_equivalents": game.resource(self.profile),
-            "score": game.rule.score(game, self.profile),
+            "score": game.mechanism.score(game, self.profile),
             "revenue": terms.revenue,
             "overhead": terms.overhead,
             "data_cost": data_costs(game, self.profile),
@@ -330,7 +344,7 @@ class Solution(Shown):
         from tradefl.documents.base import money_keys
         from tradefl.documents.solution import PaidOut, SolutionDocument, Transfer
 
-        payee = self.game.rule.payee
+        payee = self.game.mechanism.payee
         name_of, certificate = self.game.name_of, self.certificate
         transfers = None
         if self.game.size <= MAX_TRANSFERS_ORGANIZATIONS:
@@ -345,12 +359,12 @@ class Solution(Shown):
             **given,
             document="tradefl/solution/1",
             consortium=self.game.title,
-            rule=self.game.rule.name,
+            rule=self.game.mechanism.name,
             method=self.method,
             status=self.status,
             iterations=self.iterations,
             runtime_seconds=self.runtime_seconds,
-            potential=self.potential,
+            potential=self.potential if self.game.mechanism.separable else None,
             upper_bound=self.upper_bound,
             social_welfare=self.social_welfare,
             social_welfare_upper_bound=self.welfare_bound,
