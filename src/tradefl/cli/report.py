@@ -59,6 +59,14 @@ def report(
             type=OneOf(["board", "engineer", "auditor"]),
         ),
     ] = "engineer",
+    language: Annotated[
+        str,
+        Option(
+            "--language",
+            help="en, or zh for the board's report in Chinese.",
+            type=OneOf(["en", "zh"]),
+        ),
+    ] = "en",
     pdf: Annotated[
         Path | None,
         Option("--pdf", help="Print the page here, too, with an installed browser."),
@@ -79,6 +87,9 @@ def report(
         if path is not None:
             require_distinct({option: path, "--output": output})
     require_writable(output)
+    if language != "en" and (audience != "board" or settlement is not None):
+        what = "the Chinese report is the board's: add --audience board, without --settlement"
+        raise InputError.at("--language", what)
     if pdf is not None:
         require_distinct({"FILE": file, "--output": output, "--pdf": pdf})
         require_writable(pdf)
@@ -118,6 +129,7 @@ def report(
             settlement=settled,
             sensitivity=drawn,
             audience=audience,  # type: ignore[arg-type]  # one of them: the option sees to it
+            language=language,  # type: ignore[arg-type]  # likewise
         )
         atomic_write(output, page.encode(), private=True)
         if pdf is not None:

@@ -9,12 +9,13 @@ from tradefl._version import __version__
 from tradefl.comparison import Comparison
 from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
-from tradefl.errors import MissingExtraError
+from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.game import CoopetitionGame
 from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
 from tradefl.report.blocks import Fact, Section, amounts, anchors_of, counted, kind
+from tradefl.report.chinese import chinese_of
 from tradefl.report.decision import decision_section
 from tradefl.report.frames import chosen
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
@@ -40,6 +41,7 @@ except ImportError:
     raise MissingExtraError("report", "charts") from None
 
 Audience = Literal["board", "engineer", "auditor"]
+Language = Literal["en", "zh"]
 # The sections that each sees; None: all.
 AUDIENCES: dict[Audience, frozenset[str] | None] = {
     "board": frozenset({"decision", "payoffs", "payments", "rules", "settlement", "equations"}),
@@ -68,6 +70,7 @@ def report(
     settlement: Source | None = None,
     sensitivity: Sensitivity | None = None,
     audience: Audience = "engineer",
+    language: Language = "en",
 ) -> str:
     """Return the report of a consortium: one HTML page that needs nothing else.
 
@@ -89,12 +92,17 @@ def report(
     audience
         ``engineer``: everything; ``board``: the decision, payoffs, payments and the rules side by
         side; ``auditor``: the decision, payments, proof, settlement and every statement.
+    language
+        ``en``, or ``zh`` for the board.
 
     Raises
     ------
     InputError
-        A document is of another consortium.
+        A document is of another consortium, or the audience has no report in the language.
     """
+    if language != "en" and (audience != "board" or settlement is not None):
+        what = "the Chinese report is the board's, without a settlement; expected audience 'board'"
+        raise InputError.at(Parameter("language"), what)
     consortium = consortium_of(consortium)
     if solution is None:
         solution = solve(consortium)
@@ -128,7 +136,7 @@ def report(
     wanted = AUDIENCES[audience]
     if wanted is not None:
         sections = [section for section in sections if section.anchor in wanted]
-    return _rendered(consortium.name, solution, sections)
+    return _rendered(consortium.name, solution, sections, language)
 
 
 def _notes(consortium: Consortium, told: tuple[str, ...]) -> list[str]:
@@ -149,7 +157,7 @@ def _notes(consortium: Consortium, told: tuple[str, ...]) -> list[str]:
     return [*notes, *(f"Note: {text}." for text in told)]
 
 
-def _rendered(name: str, solution: Solution, sections: list[Section]) -> str:
+def _rendered(name: str, solution: Solution, sections: list[Section], language: Language) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tradefl.report"),
         autoescape=True,
@@ -159,10 +167,16 @@ def _rendered(name: str, solution: Solution, sections: list[Section]) -> str:
     )
     style = (resources.files("tradefl.report") / "templates" / "report.css").read_text("utf-8")
     game = solution.game
-    shown = symbols_of([name, *(game.name_of(i) for i in range(game.size))])
+    names = [name, *(game.name_of(i) for i in range(game.size)), game.rule.payee or ""]
+    symbols, translated = symbols_of(names), chinese_of(names)
+
+    def shown(text: str) -> str:
+        return symbols(translated(text) if language == "zh" else text)
+
     environment.filters["symbols"] = shown
     return environment.get_template("report.html.j2").render(
         name=name,
+        language="zh-CN" if language == "zh" else "en",
         summary=_summary(solution),
         status=status_words(solution),
         sections=sections,

@@ -6,6 +6,7 @@ where the page is rendered, as whole words and nowhere within the names of organ
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable, Iterable
 
@@ -51,7 +52,7 @@ def symbols_of(names: Iterable[str]) -> Callable[[str], str]:
 
 def in_svg(svg: str, with_symbols: Callable[[str], str]) -> str:
     """Return a chart with symbols in its texts; its markup stays."""
-    return _TEXT.sub(lambda found: f">{with_symbols(found[1])}<", svg)
+    return _TEXT.sub(lambda found: f">{html.escape(with_symbols(html.unescape(found[1])))}<", svg)
 
 
 def _symbol(found: re.Match[str]) -> str:
