@@ -296,6 +296,25 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "最优福利除以无支付时的福利（须为正）",
     ),
     (
+        r"no gamma is individually rational, so none is tuned",
+        "没有任何 gamma 满足个体理性，故未调优",
+    ),
+    (
+        r"at every gamma some organization would earn more alone, so none is tuned",
+        "在每个 gamma 下都有组织单独训练会得到更多，故未调优",
+    ),
+    (
+        r"the efficient rule's equilibrium is (\S+) below the optimum: if figures have changed "
+        r"since it was designed, design it again",
+        r"有效规则的均衡比最优低 \1：若设计后数据有变，请重新设计",
+    ),
+    (
+        r"([\d,]+) of ([\d,]+) organizations lose under the efficient rule of the file, which is "
+        r"designed to leave no loser: if figures have changed since, design it again",
+        r"\2 个组织中有 \1 个在文件的有效规则下受损，而该规则的设计不应使任何组织受损："
+        r"若数据有变，请重新设计",
+    ),
+    (
         r"welfare without compensation is not positive, so there is no price of anarchy",
         "无补偿时的福利不为正，故没有无政府代价",
     ),
