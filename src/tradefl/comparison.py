@@ -400,7 +400,7 @@ def compare(
         if test_stability:
             for k, row in enumerate(rows):
                 watch(f"could a coalition do better than under {row.title}?")
-                rows[k] = dataclasses.replace(row, stable=_stable(values, row.payoffs))
+                rows[k] = dataclasses.replace(row, stable=stable(values, row.payoffs))
     outcomes = tuple(rows)
     if given and losers and not against_alone:
         remarks.append(
@@ -440,8 +440,8 @@ def _split(
     return Outcome(name, MECHANISMS[name], solution, optimum, without, split=split)
 
 
-def _stable(values: Values, pay: Array) -> str:
-    """Return whether a coalition would do better than under a split."""
+def stable(values: Values, pay: Array) -> str:
+    """Return ``stable``, ``not stable`` or ``undecided``: whether coalitions accept payoffs."""
     tolerance = STABLE * abs(values.grand[0])
     until = time.perf_counter() + SECONDS_EACH
     found = separate(values, pay, tolerance=tolerance, until=until, first=True)

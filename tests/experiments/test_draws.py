@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tradefl.consortium import load
+from tradefl.experiments import draws
 from tradefl.experiments.draws import (
     ACROSS,
     GAMMA_STAR,
@@ -186,3 +187,43 @@ def test_the_same_seed_has_the_same_deviates_under_any_spread_and_rivalry():
 def test_what_no_heterogeneous_consortium_has(options, what):
     with pytest.raises(ValueError, match=what):
         draw_heterogeneous(0, **options)
+
+
+def test_consortia_for_everybody():
+    """The public draws are those of the studies, and take ranges and figures of their own."""
+    for seed in range(3):
+        same, ours = draws.table2(seed), draws.draw(seed)
+        np.testing.assert_array_equal(same.profitability, ours.profitability)
+        np.testing.assert_array_equal(same.data_bits, ours.data_bits)
+        np.testing.assert_array_equal(same.total_intensity, ours.total_intensity)
+        unequal = draws.heterogeneous(seed, 6, spread=0.4, rivalry=0.3)
+        other = draws.draw_heterogeneous(seed, spread=0.4, rivalry=0.3, organizations=6)
+        np.testing.assert_array_equal(unequal.data_bits, other.data_bits)
+    small = draws.table2(1, 4, mu=0.08, data_bits=(1e9, 2e9), deadline_seconds=10.0, levels=3)
+    assert small.size == 4
+    assert small.deadline_seconds == 10.0
+    assert small.cpu_levels_hz.shape == (4, 3)
+    assert ((small.data_bits >= 1e9) & (small.data_bits <= 2e9)).all()
+    # The same deviates: only where they lie differs.
+    np.testing.assert_allclose(
+        (small.data_bits - 1e9) / 1e9, (draws.table2(1, 4).data_bits - 15e9) / 10e9, rtol=1e-12
+    )
+    assert small.total_intensity.mean() == pytest.approx(3 * 0.08, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"n": 0}, "n: expected an integer >= 1"),
+        ({"n": 2.5}, "n: expected an integer >= 1"),
+        ({"mus": 0.1}, "mus: expected one of"),
+        ({"data_bits": 3.0}, "data_bits: expected a range"),
+        ({"data_bits": (3.0, 1.0)}, "data_bits: expected 0 < low <= high"),
+        ({"mu": float("nan")}, "mu: expected a number >= 0"),
+        ({"levels": 2.5}, "levels: expected an integer"),
+        ({"mu": 0.9}, "mean_intensity: no draw has every z_i > 0"),
+    ],
+)
+def test_bad_figures_of_draws_are_refused(options, what):
+    with pytest.raises(ValueError, match=what):
+        draws.table2(0, **options)

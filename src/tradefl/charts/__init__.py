@@ -24,6 +24,7 @@ from tradefl.charts.consortium import (
 from tradefl.charts.distributions import histogram, marked, scatter
 from tradefl.charts.drawing import html, inline_svg, png, save, svg
 from tradefl.charts.figures import bars, dots, fitted, grouped_bars, heat_map, lines, panels
+from tradefl.charts.ranges import ranges
 from tradefl.charts.sensitivity import bands, gains, tornado
 from tradefl.charts.theme import FAINT, INK, PALETTE, SCHEMES, axis, colours
 
@@ -54,6 +55,7 @@ __all__ = [
     "payment_network",
     "payoff_waterfall",
     "png",
+    "ranges",
     "rule_gains",
     "save",
     "scatter",

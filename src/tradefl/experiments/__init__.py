@@ -30,10 +30,13 @@ FURTHER = ("calibration",)
 FIGURES = (*SIMULATION, *TRAINING, *FURTHER)
 # Beyond the paper: the study of the efficient rule.
 COMPENSATION = ("price-of-anarchy", "gap-closed", "losers", "gains")
+# And that of mechanisms.
+MECHANISMS = ("mechanisms",)
 GROUPS = {
     "simulation": SIMULATION,
     "training": TRAINING,
     "compensation": COMPENSATION,
+    "mechanisms": MECHANISMS,
     "all": FIGURES,
 }
 
@@ -46,7 +49,7 @@ def figure(name: str) -> Figure:
     ValueError
         There is none.
     """
-    known = (*FIGURES, *COMPENSATION)
+    known = (*FIGURES, *COMPENSATION, *MECHANISMS)
     if name not in known:
         raise ValueError(f"figure: expected one of {', '.join(known)}, got {name!r}")
     found: Figure = import_module(f"tradefl.experiments.{name.replace('-', '_')}").FIGURE
@@ -57,6 +60,7 @@ __all__ = [
     "COMPENSATION",
     "FIGURES",
     "GROUPS",
+    "MECHANISMS",
     "SIMULATION",
     "TRAINING",
     "Figure",

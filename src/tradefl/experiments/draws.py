@@ -7,6 +7,7 @@ The heterogeneous ones are not: their sizes are log-normal, and rivals sit in th
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,12 @@ GAMMA_STAR = 5.12e-9
 SECTORS = 3
 ACROSS = 0.2
 INTENSITY_SPREAD = 0.2  # of the logarithms of the intensities
+# Table II: what is drawn uniformly, by the name of the game's array; levels by the fastest of them.
+TABLE_II: Mapping[str, tuple[float, float]] = {
+    "data_bits": (15e9, 25e9),
+    "fastest_hz": (3e9, 5e9),
+    "profitability": (500.0, 2500.0),
+}
 # After so many draws of profitabilities without z > 0 no further one is worth waiting for.
 DRAWS = 100_000
 
@@ -72,6 +79,7 @@ def draw(
     incentive_intensity: float = GAMMA_STAR,
     largest_mean_intensity: float | None = None,
     organizations: int = 10,
+    ranges: Mapping[str, tuple[float, float]] = TABLE_II,
 ) -> CoopetitionGame:
     """Return a consortium of Table II's ranges.
 
@@ -92,6 +100,8 @@ def draw(
         that varies ``mu`` gives its largest, so that all its points are of one consortium.
     organizations
         N.
+    ranges
+        What is drawn uniformly, as :data:`TABLE_II`.
 
     Raises
     ------
@@ -101,8 +111,8 @@ def draw(
     mu = calibration.mean_intensity
     largest = mu if largest_mean_intensity is None else largest_mean_intensity
     rng = np.random.default_rng(seed)
-    bits = rng.uniform(15e9, 25e9, organizations)
-    fastest = rng.uniform(3e9, 5e9, organizations)
+    bits = rng.uniform(*ranges["data_bits"], organizations)
+    fastest = rng.uniform(*ranges["fastest_hz"], organizations)
     noise = np.triu(rng.standard_normal((organizations, organizations)), 1)
     noise += noise.T
 
@@ -112,7 +122,7 @@ def draw(
         return rho
 
     for _ in range(DRAWS):
-        profitability = rng.uniform(500.0, 2500.0, organizations)
+        profitability = rng.uniform(*ranges["profitability"], organizations)
         if np.all(profitability > intensities(largest) @ profitability):
             break
     else:
@@ -189,6 +199,124 @@ def draw_heterogeneous(
         rho=rho,
         title=f"heterogeneous-{seed}",
     )
+
+
+def table2(
+    seed: int,
+    n: int = 10,
+    *,
+    incentive_intensity: float = GAMMA_STAR,
+    **changes: Any,
+) -> CoopetitionGame:
+    """Return a random consortium of Table II's ranges, or of others.
+
+    Parameters
+    ----------
+    seed
+        Seed of the draw. The same seed draws the same deviates under any ranges.
+    n
+        N, the number of organizations, at least 1.
+    incentive_intensity
+        gamma, payoff per bit.
+    **changes
+        A range ``(low, high)`` for ``data_bits``, ``fastest_hz`` or ``profitability``
+        (:data:`TABLE_II`), or a number for a field of :class:`Calibration`; ``mu`` is
+        ``mean_intensity``.
+
+    Raises
+    ------
+    ValueError
+        An option is unknown or out of range, or no draw has every ``z_i`` positive.
+
+    Examples
+    --------
+    >>> from tradefl.experiments import draws
+    >>> draws.table2(0, 5, mu=0.08, data_bits=(1e9, 2e9)).size
+    5
+    """
+    ranges, calibration = dict(TABLE_II), _calibration(changes, dict(TABLE_II))
+    for name in ranges:
+        if name in changes:
+            ranges[name] = _range(name, changes[name])
+    _require_organizations(n, 1)
+    return draw(
+        seed,
+        calibration,
+        incentive_intensity=incentive_intensity,
+        organizations=n,
+        ranges=ranges,
+    )
+
+
+def heterogeneous(
+    seed: int,
+    n: int = 10,
+    *,
+    spread: float = 0.8,
+    rivalry: float = 0.5,
+    incentive_intensity: float = GAMMA_STAR,
+    **changes: float,
+) -> CoopetitionGame:
+    """Return a random consortium of unequal organizations in sectors.
+
+    Parameters
+    ----------
+    seed, n, incentive_intensity
+        As in :func:`table2`; ``n`` is at least 2.
+    spread, rivalry
+        As in :func:`draw_heterogeneous`.
+    **changes
+        Numbers for fields of :class:`Calibration`; its mean intensity does not matter.
+
+    Raises
+    ------
+    ValueError
+        An option is unknown or out of range.
+    """
+    _require_organizations(n, 2)
+    return draw_heterogeneous(
+        seed,
+        _calibration(changes, {}),
+        spread=spread,
+        rivalry=rivalry,
+        incentive_intensity=incentive_intensity,
+        organizations=n,
+    )
+
+
+def _require_organizations(n: int, least: int) -> None:
+    if isinstance(n, bool) or not isinstance(n, int) or n < least:
+        raise ValueError(f"n: expected an integer >= {least}, got {n!r}")
+
+
+def _range(name: str, given: Any) -> tuple[float, float]:
+    try:
+        low, high = (float(end) for end in given)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: expected a range (low, high), got {given!r}") from None
+    if not 0.0 < low <= high < np.inf:
+        raise ValueError(f"{name}: expected 0 < low <= high, got {given!r}")
+    return low, high
+
+
+def _calibration(changes: Mapping[str, Any], ranges: Mapping[str, Any]) -> Calibration:
+    """Return our calibration with some fields changed; the names of ranges are left alone."""
+    fields = {field.name for field in dataclasses.fields(Calibration)}
+    changed: dict[str, Any] = {}
+    for given, value in changes.items():
+        name = "mean_intensity" if given == "mu" else given
+        if name in ranges:
+            continue
+        if name not in fields:
+            known = ", ".join(sorted({*fields, *ranges, "mu"}))
+            raise ValueError(f"{given}: expected one of {known}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not np.isfinite(value) or value < 0.0:
+            raise ValueError(f"{given}: expected a number >= 0, got {value!r}")
+        if name == "levels" and value != int(value):
+            raise ValueError(f"{given}: expected an integer, got {value!r}")
+        changed[name] = int(value) if name == "levels" else float(value)
+    return dataclasses.replace(OURS, **changed)
 
 
 def rivalry_of(rho: Any, profitability: Any) -> float:

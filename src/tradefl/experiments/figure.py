@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tradefl.experiments.training import TrainingSettings
 
-Group = Literal["simulation", "training", "compensation"]
+Group = Literal["simulation", "training", "compensation", "mechanisms"]
 # Of the paper's claims; the last two of what we say ourselves.
 Verdict = Literal[
     "reproduced",
@@ -108,8 +108,8 @@ class Figure:
     title
         What it shows.
     group
-        ``simulation`` needs the game alone, ``training`` trains models; ``compensation`` needs
-        the game alone and is no figure of the paper.
+        ``simulation`` needs the game alone, ``training`` trains models; ``compensation`` and
+        ``mechanisms`` need the game alone and are not figures of the paper.
     units
         The work for given settings.
     compute

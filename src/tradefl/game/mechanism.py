@@ -64,8 +64,9 @@ class Mechanism(ABC):
     uses_gamma
         Whether the game's incentive intensity, gamma, is a price that the mechanism pays.
     uses_compute
-        Whether a transfer depends on frequencies. If it does not, only the slowest level at which
-        an amount of data can be trained matters to an organization.
+        Whether a higher frequency at the same data may raise the own payoff. If it may not, because
+        transfers depend on data alone or share costs, only the slowest level at which an amount of
+        data can be trained matters to an organization.
     separable, pairwise
         Whether the own part is known in straight pieces (:class:`Separable`), and whether what
         one receives another pays, pair by pair (:class:`~tradefl.game.rules.Rule`).

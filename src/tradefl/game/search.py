@@ -171,6 +171,15 @@ class _Cells:
         return np.asarray(np.where(width > 0.0, np.maximum(inside, ends), ends))
 
 
+def certified_responses(
+    game: CoopetitionGame, profile: StrategyProfile, who: Indices | None = None
+) -> BestResponses:
+    """Return :func:`best_responses` for a certificate: a dense grid where nothing is proven."""
+    moves = Deviations(game, profile)
+    points = POINTS if moves.proven else CERTIFYING_POINTS
+    return best_responses(game, profile, who, points=points, deviations=moves)
+
+
 def best_responses(
     game: CoopetitionGame,
     profile: StrategyProfile,

@@ -28,6 +28,7 @@ class LeaveOneOut(Sharing):
     name = "leave-one-out-profile"
     equation = "W M_i / sum_j M_j - payoff0_i"
     title = TITLE
+    uses_compute = True  # where welfare is negative, a smaller share of it may be better
 
     def wanted(self, game: CoopetitionGame, d: Array, f: Array, bare: Array) -> Array:
         """Return ``W M_i / sum_j M_j``, shape ``(..., N)``, payoff units."""

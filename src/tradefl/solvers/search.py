@@ -14,6 +14,7 @@ says ``iteration_limit`` and its regret.
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,15 @@ from tradefl.solvers.solution import Solution
 TOLERANCE = 1e-11
 # Contributions that agree to so many decimals are the same, where cycles are looked for.
 SAME = 9
+
+
+class Path(NamedTuple):
+    """Where best responses led, in how many moves, and whether they ended or cycle."""
+
+    profile: StrategyProfile
+    moves: int
+    settled: bool
+    cycle: bool
 
 
 def solve(
@@ -74,8 +84,35 @@ def solve(
         raise ValueError("initial: expected a feasible profile, Eq. (13)")
 
     began = time.perf_counter()
-    profile = _start(game) if initial is None else initial
-    moves, settled, cycle = 0, False, False
+    path = play(
+        game,
+        _start(game) if initial is None else initial,
+        tolerance=tolerance,
+        max_moves=max_moves,
+        points=points,
+    )
+    remarks = ("best responses came back to where they were: they cycle",) if path.cycle else ()
+    return Solution.certified(
+        game,
+        path.profile,
+        finished=path.settled,
+        method="search",
+        iterations=path.moves,
+        runtime_seconds=time.perf_counter() - began,
+        remarks=remarks,
+    )
+
+
+def play(
+    game: CoopetitionGame,
+    start: StrategyProfile,
+    *,
+    tolerance: float = TOLERANCE,
+    max_moves: int,
+    points: int = POINTS,
+) -> Path:
+    """Let organizations move in turn from a profile; see :func:`solve`, which certifies the end."""
+    profile, moves, settled, cycle = start, 0, False, False
     seen: set[bytes] = set()
     while not settled and not cycle and moves < max_moves:
         before = moves
@@ -93,16 +130,7 @@ def solve(
         played = np.round(profile.data_fraction, SAME).tobytes() + profile.cpu_hz.tobytes()
         cycle = not settled and played in seen
         seen.add(played)
-    remarks = ("best responses came back to where they were: they cycle",) if cycle else ()
-    return Solution.certified(
-        game,
-        profile,
-        finished=settled,
-        method="search",
-        iterations=moves,
-        runtime_seconds=time.perf_counter() - began,
-        remarks=remarks,
-    )
+    return Path(profile, moves, settled, cycle)
 
 
 def _start(game: CoopetitionGame) -> StrategyProfile:
