@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord
-from tests.federation.hostile import CONSORTIUM, NAMES, Hostile
+from tests.federation.hostile import CONSORTIUM, NAMES, Hostile, attacked
 
 from tradefl.federation import Plan, make_server_app
 from tradefl.federation.client import pledge_of
@@ -138,3 +138,16 @@ def test_who_alone_answers_with_numbers_that_are_not_finite_is_not_excused(folde
     training = trained(folders, hostile=Alone(0))
     assert {entry.outcome for entry in kappas(training)} == {"rejected"}
     assert training.ledger.measured()[-1].measured_fraction == 0.0
+
+
+@pytest.mark.parametrize("move", [lambda value: np.nextafter(value, np.float32(2.0)), lambda v: v])
+def test_a_free_rider_that_moves_by_rounding_alone_is_flagged(move):
+    def still(trained, sent, rng):
+        return {key: move(value) for key, value in sent.items()}
+
+    training = attacked(still, ["Kappa"], rounds=2)
+    for entry in kappas(training):
+        [flag] = entry.flags
+        assert flag.kind == "unchanged"
+        assert entry.verdict == "suspicious"
+    assert all(not one.flags for one in training.ledger.entries if one.organization != "Kappa")

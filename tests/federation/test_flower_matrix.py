@@ -195,6 +195,120 @@ def test_a_mod_that_changes_the_number_of_arrays_is_one_line_and_the_others_trai
     assert {entry.outcome for entry in others} == {"aggregated"}
 
 
+def spoiling(change):
+    """Return a mod that changes Beta's metrics."""
+
+    def spoiling_mod(message, context, call_next):
+        reply = call_next(message, context)
+        if pledge_of(message).organization == "Beta":
+            metrics = dict(next(iter(reply.content.metric_records.values())))
+            for key, value in change.items():
+                metrics.pop(key, None)
+                if value is not None:
+                    metrics[key] = value
+            reply.content["metrics"] = MetricRecord(metrics)
+        return reply
+
+    return spoiling_mod
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("value", [None, [1.0, 2.0], NAN, -1.0, 1e300], ids=str)
+def test_a_bit_that_adaptive_clipping_needs_is_the_organizations_own_fault(value):
+    kind, mod = WRAPPERS["client adaptive"]
+    # The mod that is called last is the one next to the app: the bit is changed outside of it.
+    mods = [spoiling({"norm_bit": value}), mod]
+    own, result = train(wrapped(strategy("FedAvg"), kind), mods)
+    for entry in own.ledger.entries:
+        expected = "rejected" if entry.organization == "Beta" else "aggregated"
+        assert entry.outcome == expected
+        assert ("expected 0 to 1 as 'norm_bit', got" in entry.reason) == (expected == "rejected")
+    assert float(np.linalg.norm(result.arrays["w"].numpy())) > 0.01
+
+
+@pytest.mark.parametrize("value", [None, [1.0], NAN, float("inf"), -5.0], ids=str)
+def test_a_loss_that_qfedavg_needs_is_the_organizations_own_fault(value):
+    own, result = train(strategy("QFedAvg"), [spoiling({"loss": value})])
+    for entry in own.ledger.entries:
+        expected = "rejected" if entry.organization == "Beta" else "aggregated"
+        assert entry.outcome == expected
+        assert ("expected a number >= 0 as 'loss', got" in entry.reason) == (expected == "rejected")
+    assert float(np.linalg.norm(result.arrays["w"].numpy())) > 0.01
+
+
+@pytest.mark.parametrize(("value", "taken"), [(0.0, "0.1"), (1e300, "10")])
+def test_a_loss_beyond_belief_neither_stops_nor_takes_over_qfedavg(value, taken):
+    own, result = train(strategy("QFedAvg"), [spoiling({"loss": value})])
+    honest, expected = train(strategy("QFedAvg"))
+    assert outcomes(own) == outcomes(honest) == {"aggregated"}
+    beta = [entry for entry in own.ledger.entries if entry.organization == "Beta"]
+    assert all(
+        entry.reason.endswith(f"the median of the round is 1; counts as {taken}") for entry in beta
+    )
+    model, usual = result.arrays["w"].numpy(), expected.arrays["w"].numpy()
+    assert 0.4 < np.linalg.norm(model) / np.linalg.norm(usual) < 2.0
+
+
+def test_a_model_that_cannot_be_averaged_is_refused_before_the_first_round():
+    server, asked = ServerApp(), []
+
+    @server.main()
+    def main(grid, context):
+        own = TradeFL(strategy("FedAvg"), make_terms([8] * N, deadline=1e9), join_seconds=0.0)
+        asked.append(own)
+        own.start(grid, record({"w": np.zeros(4, np.float32), "e": np.zeros(2, bool)}))
+
+    configs = [{"organization": name} for name in NAMES[:N]]
+    with quiet(), pytest.raises(ValueError, match="initial_arrays: array 'e' holds bool"):
+        run_in_process(server, client(), configs, {})
+    assert asked[0].ledger.entries == []
+
+
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "QFedAvg"])
+def test_counters_stay_whole(name):
+    app = ContributingApp()
+
+    @app.train()
+    def counting(message, context):
+        own = NAMES.index(pledge_of(message).organization)
+        start = message.content["arrays"]
+        arrays = {
+            "w": start["w"].numpy() + np.float32(0.1 * (own + 1)),
+            "steps": start["steps"].numpy() + own + 1,
+        }
+        metrics = MetricRecord({"num-examples": pledge_of(message).samples_owed, "loss": 1.0})
+        content = RecordDict({"arrays": record(arrays), "metrics": metrics})
+        return Message(content, reply_to=message)
+
+    server, results = ServerApp(), []
+
+    @server.main()
+    def main(grid, context):
+        own = TradeFL(strategy(name), make_terms([8] * N, deadline=1e9), join_seconds=0.0)
+        model = record({"w": np.zeros(80, np.float32), "steps": np.array(3, np.int64)})
+        results.append(own.start(grid, model, num_rounds=2).arrays)
+
+    with quiet():
+        run_in_process(server, app, [{"organization": one} for one in NAMES[:N]], {})
+    [arrays] = results
+    assert arrays["steps"].dtype == "int64"
+    assert arrays["w"].dtype == "float32"
+
+
+def test_an_app_that_exits_ends_nobody_elses_training():
+    def leaving_mod(message, context, call_next):
+        if pledge_of(message).organization == "Beta":
+            raise SystemExit(3)
+        return call_next(message, context)
+
+    own, _ = train(strategy("FedAvg"), [leaving_mod])
+    for entry in own.ledger.entries:
+        assert (entry.outcome == "rejected") == (entry.organization == "Beta")
+    assert "SystemExit" in own.ledger.entries[1].reason
+
+
 def test_bulyan_with_too_few_replies_aggregates_nothing_and_charges_nobody():
     own, result = train(flower.Bulyan(**COMMON, num_malicious_nodes=2), rounds=1)
     assert outcomes(own) == {"rolled back"}

@@ -214,7 +214,8 @@ def answer(app: Callable[[Message, Context], Message], message: Message, context
     """Return an app's reply; whatever it raises becomes an error reply, as on a SuperNode."""
     try:
         return app(message, context)
-    except Exception as error:
+    # An app that exits ends its node's work in this round, not the process that all nodes share.
+    except (Exception, SystemExit) as error:
         reason = f"{type(error).__name__}: {error}"
         return Message(Error(code=CLIENT_APP_FAILED, reason=reason), reply_to=message)
 

@@ -32,6 +32,8 @@ from tradefl.federation.updates import Update
 # breast-cancer; even and uneven splits; ten seeds) updates stayed below 7, and below 3 against the
 # median's direction. tests/federation/test_honest_runs.py tries 200 more.
 OUTLIER_RATIO = 20.0
+# So short a step is as good as none: what rounding leaves of the model that was sent.
+IDLE_RATIO = 1e-6
 # What is certain: so many times as long as is usual in any round so far, and so many times as long
 # as the model. Where the others have converged, an honest organization that brings what the model
 # lacks goes thousands of times as far as they do in that round.
@@ -247,6 +249,9 @@ def _flags(
         sure: Confidence = "certain" if one.exact else "likely"
         text = f"{how} to the update of {names[one.twin]!r}; which of them is the copy is not known"
         found.append(Flag("copied", sure, text))
+    if 0.0 < one.lasting < IDLE_RATIO and one.twin is None:
+        text = f"{one.ratio:.3g} times as long as is usual in its round; limit {IDLE_RATIO:g}"
+        found.append(Flag("unchanged", "possible" if fitted else "likely", text))
     if one.outlier:
         limit = OPPOSED_RATIO if one.opposed else OUTLIER_RATIO
         sure = "likely" if one.lasting >= 2.0 * limit else "possible"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from flwr.app import ArrayRecord, Message
 
 from tradefl.federation.ledger import Entry, Outcome
+from tradefl.federation.metrics import Range, require_metrics
 from tradefl.federation.terms import Deadline, Terms
 from tradefl.federation.updates import (
     NotFiniteError,
@@ -61,6 +64,7 @@ def judged(
     sent: ArrayRecord,
     weight_key: str,
     deadline: Deadline,
+    read: Mapping[str, Range] | None = None,
 ) -> Judgement:
     """Judge the reply of an organization that was asked to train.
 
@@ -78,6 +82,8 @@ def judged(
         The metric that says how many samples it trained on.
     deadline
         Whether the time of Eq. (2) is enforced.
+    read
+        The metrics that the strategy aggregates by.
     """
     if reply is None:
         return Judgement.out(terms, i, number, "absent", "no reply in time")
@@ -89,6 +95,7 @@ def judged(
             update = checked_update(reply, sent, weight_key, number)
         except NotFiniteError as error:  # the rest of it decides what it counts if it is excused
             update, fault = error.update, str(error)
+        require_metrics(update.metrics, read or {})
         cpu_hz = _level(terms, i, update)
     except UnusableUpdateError as error:
         return Judgement.out(terms, i, number, "rejected", str(error))
@@ -97,7 +104,7 @@ def judged(
     weight = min(claim, pledge.samples_owed)
     used = math.floor(weight)
     modelled = terms.modelled_seconds(i, used, cpu_hz)
-    reasons = []
+    reasons = [update.remark] if update.remark else []
     if claim > pledge.samples_owed:
         held = f" and holds {pledge.samples_held:,}" * (claim > pledge.samples_held)
         owed = f"{pledge.samples_owed:,}"
@@ -157,6 +164,15 @@ def _failure(reply: Message) -> tuple[Outcome, str]:
 
 
 def short(text: str | None) -> str:
-    """Return the last line of what may be a traceback."""
-    lines = [line.strip() for line in (text or "").strip().splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "no reason given"
+    """Return in one line what may be a traceback: its exception, with all lines of its message."""
+    lines = [line for line in (text or "").strip().splitlines() if line.strip()]
+    if lines and lines[0].startswith("Traceback ("):
+        # The exception follows the last line of code; code is indented.
+        code = max((k for k, line in enumerate(lines) if line.startswith("  ")), default=0)
+        lines = lines[code + 1 :] or lines[-1:]
+    elif lines and not _EXCEPTION.match(lines[0]):
+        lines = lines[-1:]
+    return " ".join(line.strip() for line in lines)[:200] if lines else "no reason given"
+
+
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*: ")

@@ -21,6 +21,7 @@ from logging import INFO, WARNING, getLogger
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from flwr.app import (
     Array,
     ArrayRecord,
@@ -47,6 +48,7 @@ from tradefl.federation.aggregations import (
 from tradefl.federation.guard import Attempt, Decision, decide
 from tradefl.federation.inspection import (
     FEWEST,
+    IDLE_RATIO,
     LEARNED,
     OPPOSED_COSINE,
     Measures,
@@ -57,6 +59,7 @@ from tradefl.federation.inspection import (
 )
 from tradefl.federation.judgement import CLIENT_APP_FAILED, Judgement, judged, short
 from tradefl.federation.ledger import Entry, Ledger, suspicious
+from tradefl.federation.metrics import credible, metrics_read
 from tradefl.federation.pledge import PROFILE, PROFILE_QUERY, own_code
 from tradefl.federation.terms import Deadline, Terms
 from tradefl.federation.updates import (
@@ -241,6 +244,7 @@ class TradeFL(Strategy):
         """Return the wrapped strategy's messages, each with its organization's pledge."""
         if reaches_others(grid) and self.public_keys is None and not self.allow_unregistered:
             raise ValueError(f"public_keys: {UNREGISTERED}, or pass allow_unregistered=True")
+        _require_numbers(arrays)
         if not self._nodes:
             self._question = ConfigRecord(self._terms_of_the_run(arrays))
         self._await_organizations(grid)
@@ -493,10 +497,14 @@ class TradeFL(Strategy):
             return None, None
         updates = [update for i in counted if (update := judgements[i].update) is not None]
         weights = [judgements[i].weight for i in counted]
+        updates, changed = credible(updates, metrics_read(self.strategy, innermost(self.strategy)))
+        for k, why in changed.items():
+            entries[counted[k]] = _with_reason(judgements[counted[k]].entry, why)
         sent = parameters_of(self._sent)
         former = self._former()
         measures = measured(updates, sent, [float(weight) for weight in weights], former)
-        fitted = any(one.unchanged for one in measures) and self._fitted(sent)
+        idle = any(one.unchanged or one.lasting < IDLE_RATIO for one in measures)
+        fitted = idle and self._fitted(sent)
         if left := self._unpaid(measures, entries, counted, fitted):
             # Without them the round has another median.
             return self._aggregated(number, judgements, entries, left)
@@ -625,9 +633,9 @@ class TradeFL(Strategy):
         for key, array in arrays.items():
             like = self._sent.get(key)
             kind = None if like is None else np.dtype(like.dtype)
-            if kind is not None and kind.kind == "f" and np.dtype(array.dtype) != kind:
+            if kind is not None and kind.kind in "fiu" and np.dtype(array.dtype) != kind:
                 with np.errstate(over="ignore", invalid="ignore"):
-                    array = Array(np.asarray(array.numpy().astype(kind)))
+                    array = Array(_as_kind(array.numpy(), kind))
             cast[key] = array
         return ArrayRecord(cast)
 
@@ -771,6 +779,7 @@ class TradeFL(Strategy):
                 sent=self._sent,
                 weight_key=self._weight_key,
                 deadline=self.deadline,
+                read=metrics_read(self.strategy, innermost(self.strategy)),
             )
         if not self._is_connected(i):
             why = self._refused_for.get(i)
@@ -835,10 +844,32 @@ class TradeFL(Strategy):
         return self.strategy.aggregate_evaluate(server_round + self.rounds_done, replies)
 
 
+def _require_numbers(arrays: ArrayRecord) -> None:
+    """Refuse a model with arrays that no strategy can average, before anybody trains."""
+    for key, array in arrays.items():
+        if np.dtype(array.dtype).kind not in "fiu":
+            raise ValueError(
+                f"initial_arrays: array {key!r} holds {array.dtype}; expected real numbers: leave "
+                "it out of the model's parameters, or convert it"
+            )
+
+
 def reaches_others(grid: Grid) -> bool:
     """Tell whether a grid is Flower's own to other machines, and not one inside of a process."""
     kind = type(grid)
     return kind.__module__.partition(".")[0] == "flwr" and kind.__name__ != "InMemoryGrid"
+
+
+def _as_kind(values: npt.NDArray[Any], kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """Return an average in the precision of the model; counters are whole again."""
+    if kind.kind in "iu":  # such as those of batch normalization
+        if not all_finite(values):
+            return values  # which undoes the round
+        most = np.iinfo(kind)
+        high = float(most.max)
+        high = high if int(high) <= most.max else float(np.nextafter(high, 0.0))
+        values = np.clip(np.rint(values), most.min, high)
+    return np.asarray(values.astype(kind))
 
 
 def _with_reason(entry: Entry, reason: str) -> Entry:

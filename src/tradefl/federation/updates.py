@@ -58,6 +58,8 @@ class Update:
         Of its receipt: wall time (0 without one), and the CPU level that it says it ran at.
     sha256
         Of the arrays' bytes.
+    remark
+        What in its receipt is recorded otherwise than it says.
     """
 
     reply: Message
@@ -68,6 +70,7 @@ class Update:
     seconds: float
     cpu_hz: float | None
     sha256: str
+    remark: str = ""
 
 
 def checked_update(
@@ -113,8 +116,14 @@ def checked_update(
     receipt = config_of(reply, RECEIPT)
     answered = receipt.get("round")
     if number is not None and answered is not None and answered != number:
-        raise UnusableUpdateError(f"it answers round {_shown(answered)}, this is round {number}")
+        raise UnusableUpdateError(
+            f"it answers round {shown_briefly(answered)}, this is round {number}"
+        )
     claimed = _claim(metrics.get(weight_key), weight_key)
+    cpu_hz = _number(receipt.get("cpu-hz"))
+    if "cpu-hz" in receipt and cpu_hz is None:
+        got = shown_briefly(receipt["cpu-hz"])
+        raise UnusableUpdateError(f"expected one of its levels as 'cpu-hz', got {got}")
     cast, values, infinite = {}, {}, None
     for key, like in sent.items():
         raw = _values(key, arrays[key], like)
@@ -123,6 +132,9 @@ def checked_update(
             infinite = f"array {key!r} holds a number that is not finite"
             if all_finite(raw):
                 infinite = f"array {key!r} holds numbers beyond {np.dtype(like.dtype)}"
+    remark = ""
+    if "seconds" in receipt and _number(receipt["seconds"]) is None:
+        remark = f"reports {shown_briefly(receipt['seconds'])} as its 'seconds'; recorded as 0"
     update = Update(
         reply=reply,
         arrays=ArrayRecord(cast),
@@ -130,7 +142,8 @@ def checked_update(
         metrics=metrics,
         claimed=claimed,
         seconds=_number(receipt.get("seconds")) or 0.0,
-        cpu_hz=_number(receipt.get("cpu-hz")),
+        remark=remark,
+        cpu_hz=cpu_hz,
         sha256=_hashed([arrays[key].data for key in sent]),
     )
     if infinite is not None:
@@ -271,12 +284,12 @@ def _claim(claimed: object, weight_key: str) -> int | float:
         or not 0 <= claimed < math.inf
     ):
         raise UnusableUpdateError(
-            f"expected a number of samples >= 0 as {weight_key!r}, got {_shown(claimed)}"
+            f"expected a number of samples >= 0 as {weight_key!r}, got {shown_briefly(claimed)}"
         )
     return min(claimed, MOST_SAMPLES)
 
 
-def _shown(value: object) -> str:
+def shown_briefly(value: object) -> str:
     """Return a value as text that is not too long; an int of thousands of digits has none."""
     try:
         return repr(value)[:50]
