@@ -334,6 +334,21 @@ def test_updates_become_a_model_as_agreed(tmp_path):
         require_terms({"settings": good | {key: value}}, tradefl.load(FILE), "t.json")
 
 
+@pytest.mark.parametrize(
+    ("section", "problem"),
+    [
+        ('aggregation = "krum"\nassumed_hostile = 4', "training.assumed_hostile: krum bears 3"),
+        ('aggregation = "bulyan"\nassumed_hostile = 2', "training.assumed_hostile: bulyan bears 1"),
+        ('aggregation = "trimmed-mean"\nassumed_hostile = 5', "trimmed-mean bears 4 hostile"),
+    ],
+)
+def test_nobody_signs_an_aggregation_that_cannot_work(tmp_path, section, problem):
+    path = tmp_path / "agreed.toml"
+    path.write_text(f"{FILE.read_text()}\n[training]\n{section}\n")
+    with pytest.raises(InputError, match=problem):
+        tradefl.load(path)
+
+
 # --- of these terms -----------------------------------------------------------------------------
 
 

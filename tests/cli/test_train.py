@@ -143,6 +143,8 @@ def test_explain_itemizes_what_is_settled(trained: tuple[Path, Ran]) -> None:
         (["--seed", -1], "--seed", "from 0 to 2^63"),
         (["--clip-norm", -1], "--clip-norm", ">= 0"),
         (["--proximal-mu", "nan"], "--proximal-mu", ">= 0"),
+        (["--proximal-mu", 0.5], "--proximal-mu", "no effect with fedavg, only with fedprox"),
+        (["--assumed-hostile", 3], "--assumed-hostile", "no effect with fedavg"),
         (["--validation-fraction", 1], "--validation-fraction", "below 1"),
         (
             ["--aggregation", "krum", "--assumed-hostile", 4],
@@ -283,3 +285,16 @@ def test_ray_gives_the_same_bits(trained: tuple[Path, Ran]) -> None:
         one["update_sha256"] for one in first["entries"]
     ]
     assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("command", ["train", "run", "fit-accuracy"])
+def test_how_updates_become_a_model_is_set_alike_in_every_command(command):
+    page = run(command, "--help").out
+    for flag in ("--aggregation", "--proximal-mu", "--clip-norm", "--assumed-hostile"):
+        assert flag in page
+    ran = run(command, FILE, "--aggregation", "fedprox", "--proximal-mu", "-1")
+    assert (ran.code, ran.out) == (2, "")
+    assert "error: --proximal-mu: expected a number >= 0" in ran.err
+    ran = run(command, FILE, "--proximal-mu", 0.7)
+    assert (ran.code, ran.out) == (2, "")
+    assert "error: --proximal-mu: has no effect with fedavg" in ran.err

@@ -170,12 +170,14 @@ STRATEGIES = {
 
 
 def in_precision_of(model, theirs):
-    """Return Flower's aggregate in the precision of the run: FedAdam makes doubles."""
+    """Return Flower's aggregate in the precision of the run: FedAdam makes doubles.
+
+    Counters stay whole, where Flower averages them to fractions.
+    """
+    kinds = {key: np.asarray(value).dtype for key, value in model.items()}
     arrays = {key: value.numpy() for key, value in theirs.items()}
     return {
-        key: value.astype(np.asarray(model[key]).dtype)
-        if np.asarray(model[key]).dtype.kind == "f"
-        else value
+        key: (np.rint(value) if kinds[key].kind in "iu" else value).astype(kinds[key])
         for key, value in arrays.items()
     }
 

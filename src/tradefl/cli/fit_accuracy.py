@@ -22,6 +22,7 @@ from tradefl.cli.options import (
     LearningRate,
     LocalEpochs,
     ModelName,
+    ProximalMu,
     Rounds,
     Width,
     plan_of,
@@ -65,6 +66,7 @@ def fit_accuracy(
     learning_rate: LearningRate = None,
     batch_size: BatchSize = 32,
     aggregation: Aggregation = None,
+    proximal_mu: ProximalMu = None,
     clip_norm: ClipNorm = None,
     assumed_hostile: AssumedHostile = None,
     device: Device = "cpu",
@@ -121,6 +123,7 @@ def fit_accuracy(
         learning_rate=learning_rate,
         batch_size=batch_size,
         aggregation=aggregation,
+        proximal_mu=proximal_mu,
         clip_norm=clip_norm,
         assumed_hostile=assumed_hostile,
     )

@@ -215,6 +215,14 @@ Aggregation = Annotated[
         show_default=False,
     ),
 ]
+ProximalMu = Annotated[
+    float | None,
+    Option(
+        "--proximal-mu",
+        help="fedprox: the weight of staying close to the model; default: the file's, or 0.1.",
+        show_default=False,
+    ),
+]
 ClipNorm = Annotated[
     float | None,
     Option(

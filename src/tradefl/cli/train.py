@@ -30,6 +30,7 @@ from tradefl.cli.options import (
     Nodes,
     OneOf,
     PasswordFile,
+    ProximalMu,
     Rounds,
     Seed,
     Width,
@@ -79,14 +80,7 @@ def train(
         ),
     ] = DEFAULT_METHOD,
     aggregation: Aggregation = None,
-    proximal_mu: Annotated[
-        float | None,
-        Option(
-            "--proximal-mu",
-            help="fedprox: the weight of staying close; default: the file's, or 0.1.",
-            show_default=False,
-        ),
-    ] = None,
+    proximal_mu: ProximalMu = None,
     clip_norm: ClipNorm = None,
     assumed_hostile: AssumedHostile = None,
     validation_fraction: Annotated[

@@ -22,6 +22,7 @@ from tradefl.consortium.organizations import (
     identity_problems,
     read_organizations,
 )
+from tradefl.consortium.robust import require_bearable
 from tradefl.consortium.schema import described, shown, suggestion
 from tradefl.consortium.segments import Segments, read_segments
 from tradefl.consortium.tables import SUFFIXES, Marks, plain, read_columns
@@ -145,6 +146,9 @@ class _Reader:
             )
             self._problem("mechanism.rule", what)
 
+        if training is not None and organizations is not None:
+            section, count = training, len(organizations)
+            self._attempt(lambda: require_bearable(section, count, str(self.path)))
         money = self._money(document)
         points = matrix = rho = segments = None
         if isinstance(accuracy, schema.EmpiricalAccuracy):

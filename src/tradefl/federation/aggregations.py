@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,20 +31,10 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
+from tradefl.consortium.robust import BEARABLE, unbearable
 from tradefl.errors import InputError, Parameter
 from tradefl.federation.grid import quiet
 
-# As many hostile organizations as each can bear, of n; -1 in a plan means that number.
-BEARABLE: dict[str, Callable[[int], int]] = {
-    "trimmed-mean": lambda n: (n - 1) // 3,
-    "krum": lambda n: (n - 3) // 2,
-    "bulyan": lambda n: (n - 3) // 4,
-}
-MOST: dict[str, Callable[[int], int]] = {
-    "trimmed-mean": lambda n: (n - 1) // 2,
-    "krum": lambda n: (n - 3) // 2,
-    "bulyan": lambda n: (n - 3) // 4,
-}
 # Those whose aggregate is the weighted mean of the updates, or a step along it.
 _MEANS = (FedAvg, FedProx, FedAvgM, FedAdam, FedAdagrad, FedYogi, MultiKrum, Krum)
 _REFUSED = {
@@ -113,19 +103,10 @@ def assumed_hostile(name: str, organizations: int, hostile: int) -> int:
     InputError
         It cannot bear so many, or not even one.
     """
-    most = MOST[name](organizations)
-    if most < 1:
-        least = next(n for n in range(1, 100) if MOST[name](n) >= 1)
-        raise InputError.at(
-            Parameter("aggregation"),
-            f"{name} needs {least} organizations to bear a hostile one, got {organizations}; "
-            "use fedmedian",
-        )
-    if hostile > most:
-        raise InputError.at(
-            Parameter("assumed_hostile"),
-            f"{name} bears {most} hostile organizations of {organizations} at most, got {hostile}",
-        )
+    found = unbearable(name, organizations, None if hostile < 0 else hostile)
+    if found is not None:
+        key, what = found
+        raise InputError.at(Parameter(key), what)
     return BEARABLE[name](organizations) if hostile < 0 else hostile
 
 

@@ -249,7 +249,7 @@ def _flags(
         sure: Confidence = "certain" if one.exact else "likely"
         text = f"{how} to the update of {names[one.twin]!r}; which of them is the copy is not known"
         found.append(Flag("copied", sure, text))
-    if 0.0 < one.lasting < IDLE_RATIO and one.twin is None:
+    if 0.0 < one.ratio < IDLE_RATIO and one.twin is None:
         text = f"{one.ratio:.3g} times as long as is usual in its round; limit {IDLE_RATIO:g}"
         found.append(Flag("unchanged", "possible" if fitted else "likely", text))
     if one.outlier:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from tradefl.consortium.robust import BEARABLE
 from tradefl.consortium.schema import AGGREGATIONS, suggestion
 from tradefl.consortium.schema import Training as Agreed
 from tradefl.errors import InputError, Parameter, Problem
@@ -161,8 +162,22 @@ class Plan:
         return Path(self.data_dir) if self.data_dir else None
 
     def agreed(self, section: Agreed | None) -> Plan:
-        """Return the plan with the consortium's ``[training]`` where it says nothing itself."""
+        """Return the plan with the consortium's ``[training]`` where it says nothing itself.
+
+        Raises
+        ------
+        InputError
+            The plan sets what its aggregation does not use.
+        """
         own = Agreed() if section is None else section
+        kind = self.aggregation or own.aggregation
+        problems = [
+            Problem(Parameter(key), f"has no effect with {kind}, only with {', '.join(users)}")
+            for key, users in (("proximal_mu", ("fedprox",)), ("assumed_hostile", tuple(BEARABLE)))
+            if kind not in users and getattr(self, key) not in (AS_AGREED, getattr(own, key))
+        ]
+        if problems:
+            raise InputError(problems)
         return dataclasses.replace(
             self,
             aggregation=self.aggregation or own.aggregation,

@@ -503,7 +503,7 @@ class TradeFL(Strategy):
         sent = parameters_of(self._sent)
         former = self._former()
         measures = measured(updates, sent, [float(weight) for weight in weights], former)
-        idle = any(one.unchanged or one.lasting < IDLE_RATIO for one in measures)
+        idle = any(one.unchanged or one.ratio < IDLE_RATIO for one in measures)
         fitted = idle and self._fitted(sent)
         if left := self._unpaid(measures, entries, counted, fitted):
             # Without them the round has another median.

@@ -162,7 +162,7 @@ def _hashed(parts: Sequence[bytes]) -> str:
 def _as_sent(
     array: Array, values: npt.NDArray[Any], kind: np.dtype[Any]
 ) -> tuple[Array, npt.NDArray[Any]]:
-    """Return an array in the precision that was sent; whole numbers stay as Flower leaves them."""
+    """Return an array in the precision that was sent; whole numbers as they are, until the mean."""
     if kind.kind != "f" or values.dtype == kind:
         return array, values
     with np.errstate(over="ignore", invalid="ignore"):
