@@ -218,7 +218,6 @@ def edited(path, value):
         (["organizations", 0, "pledged_fraction"], 1.5, "organizations[0].pledged_fraction"),
         (["entries", 9, "outcome"], "idle", "entries[9].outcome"),
         (["entries", 0, "weight"], None, "entries[0].weight"),
-        (["aggregation_weights"], None, "aggregation_weights"),
         (["aggregation_weights"], [1], "aggregation_weights"),
         (["aggregation_weights", "Zorro"], 0.0, "aggregation_weights"),
         (["diverged"], "bad", "diverged"),

@@ -98,6 +98,8 @@ def test_who_was_measured_below_d_min_is_settled_as_silent(
 ) -> None:
     document = json.loads(trained[0].read_text())
     # Kappa delivers a little in each round; its entries say the same as its figures.
+    # What each holds is drawn, so the file does not say how many samples that are.
+    document["settings"]["partition"] = "dirichlet"
     kappa = document["organizations"][-1]
     kappa |= {"samples_held": 200, "samples_used": 1, "measured_fraction": 0.005}
     for one in document["entries"]:

@@ -80,10 +80,9 @@ def contradictory_outcome(
     inside = [one for one in entries if _outcome(one) == "aggregated" and "weight" in one]
     if inside and "aggregation_weights" in document:
         weighted = all(one["weight"] is not None for one in inside)
-        if weighted == (document["aggregation_weights"] is None):
-            expected = "the weight of each organization" if weighted else "null"
+        if not weighted and document["aggregation_weights"] is not None:
             got = shown(document["aggregation_weights"])
-            what = f"expected {expected}, as the entries have, got {got}"
+            what = f"expected null, as not all entries have a weight, got {got}"
             yield Problem(f"{place}: aggregation_weights", what)
     needed = ("diverged", "classes", "test_samples", "accuracy", "loss")
     if not all(document.get(key) not in (None, [], 0) for key in needed[1:]):
