@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tradefl import experiments
 from tradefl.charts import svg
 from tradefl.experiments import Figure, Settings, fig5, figure, gamma_surface, gamma_sweep
 from tradefl.experiments.draws import GAMMA_STAR, OURS, draw
@@ -454,3 +455,22 @@ def test_fig12_verdicts() -> None:
     less, number, _ = figure("fig12").findings(rows(0.5))
     assert less.verdict == number.verdict == "not reproduced"
     assert figure("fig12").findings(rows(1.64, tos=9.9))[2].verdict == "not reproduced"
+
+
+def test_the_data_of_a_figure_come_as_frames():
+    """In this process, the same rows as the runner's, and the chart is drawn from the summary."""
+    found = experiments.frames("fig6", Settings(seeds=2))
+    one = experiments.figure("fig6")
+    expected = pd.concat(
+        [
+            one.compute(**unit.arguments).assign(**unit.labels)
+            for unit in one.units(Settings(seeds=2))
+        ],
+        ignore_index=True,
+    )
+    pd.testing.assert_frame_equal(
+        found.rows[expected.columns.tolist()], expected, check_column_type=False
+    )
+    assert one.chart(found.summary).to_dict()
+    with pytest.raises(ValueError, match="figure: expected one of"):
+        experiments.frames("fig99")

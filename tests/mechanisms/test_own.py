@@ -209,6 +209,17 @@ def test_comparisons_hold_mechanisms():
     assert rows["bonus"].stable in ("stable", "not stable")
 
 
+def test_its_equilibrium_is_tested_for_stability():
+    game = heterogeneous_game(2, 4).with_compensation(make_mechanism("equal-split", None))
+    found = tradefl.stability(game)
+    solution = tradefl.solve(game)
+    np.testing.assert_allclose(found.payoff, solution.payoffs, rtol=1e-9)
+    # In equal parts the largest do better alone: v({i}) is more than a quarter of v(N).
+    assert found.verdict == "not stable"
+    assert (solution.payoffs < solution.alone).any()
+    assert set(solution.below_alone) == set(found.below_alone)
+
+
 def test_the_command_line_compares_them():
     ran = run("compare", FILE, "--mechanisms", "equal-split,shapley-profile", "--json")
     assert ran.code == 0, ran.err

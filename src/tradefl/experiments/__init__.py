@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, NamedTuple
 
 from tradefl.errors import MissingExtraError, require_docstrings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 if any(find_spec(name) is None for name in ("altair", "pandas", "vl_convert")):
     raise MissingExtraError("tradefl.experiments", "charts")
@@ -56,6 +60,46 @@ def figure(name: str) -> Figure:
     return found
 
 
+def frames(name: str, settings: Settings | None = None) -> Frames:
+    """Return the data of a figure as tidy frames, computed in this process.
+
+    ``figure(name).chart(frames(name).summary)`` is the chart; any other library can draw the same
+    frames.
+
+    Parameters
+    ----------
+    name
+        The figure's name.
+    settings
+        How many consortia, and which trainings; default: 50 consortia.
+
+    Raises
+    ------
+    ValueError
+        There is no such figure, or the settings ask for nothing of it.
+    """
+    import pandas as pd
+
+    drawn = figure(name)
+    parts = []
+    for unit in drawn.units(Settings() if settings is None else settings):
+        rows = drawn.compute(**unit.arguments)
+        for column, (label, value) in enumerate(unit.labels.items()):
+            rows.insert(column, label, value)
+        parts.append(rows)
+    if not parts:
+        raise ValueError(f"settings: nothing of {name} is asked for")
+    found = pd.concat(parts, ignore_index=True)
+    return Frames(found, drawn.summary(found))
+
+
+class Frames(NamedTuple):
+    """A figure's data: a row for each draw and case, and what its chart shows."""
+
+    rows: DataFrame
+    summary: DataFrame
+
+
 __all__ = [
     "COMPENSATION",
     "FIGURES",
@@ -65,7 +109,9 @@ __all__ = [
     "TRAINING",
     "Figure",
     "Finding",
+    "Frames",
     "Settings",
     "Unit",
     "figure",
+    "frames",
 ]
