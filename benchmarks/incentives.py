@@ -7,14 +7,22 @@ thread.
 
 from __future__ import annotations
 
+import dataclasses
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 import tradefl
+from benchmarks.consortia import sector_game
 from benchmarks.measure import keep, machine
+from tradefl.consortium import write
 from tradefl.design import design
 from tradefl.incentives.optima import Optima, Reports
 from tradefl.incentives.radius import radius
@@ -22,7 +30,14 @@ from tradefl.incentives.truthful import menus_around, truthful
 from tradefl.solvers.planner import Coalitions
 
 # What was asked: processor seconds.
-ASKED = {"truthful": 10.0, "incentives": 10.0, "sensitivity": 2.0, "radius": 0.1}
+ASKED = {
+    "truthful": 10.0,
+    "incentives": 10.0,
+    "sensitivity": 2.0,
+    "sensitivity_10_process": 2.0,
+    "sensitivity_100_process": 10.0,
+    "radius": 0.1,
+}
 REPORTS = 200
 EXAMPLE = "examples/drug_discovery.toml"
 
@@ -31,6 +46,22 @@ def _seconds(run: Callable[[], Any]) -> tuple[float, Any]:
     started = time.process_time()
     value = run()
     return time.process_time() - started, value
+
+
+def _process_seconds(organizations: int) -> float:
+    """Return what a whole process of ``tradefl sensitivity`` takes, user and system."""
+    consortium = tradefl.Consortium.from_game(sector_game(organizations), name="ranges")
+    who = consortium.organizations
+    ends = [{"profitability": (0.9 * p, 1.1 * p)} for p in who.profitability.tolist()]
+    consortium = dataclasses.replace(consortium, organizations=who.with_ranges(ends))
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "ranges.toml"
+        write(consortium, file)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-m", "tradefl", "sensitivity", str(file), "--json"]
+        subprocess.run(command, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
 
 def main() -> dict[str, Any]:
@@ -58,6 +89,8 @@ def main() -> dict[str, Any]:
         "truthful": _seconds(lambda: truthful(game, 0, width=0.1, random_starts=0))[0],
         "incentives": _seconds(lambda: tradefl.incentives(consortium, 0.1))[0],
         "sensitivity": _seconds(lambda: tradefl.sensitivity(ranges, 1_000))[0],
+        "sensitivity_10_process": _process_seconds(10),
+        "sensitivity_100_process": _process_seconds(100),
     }
     results = {
         "machine": machine(),
