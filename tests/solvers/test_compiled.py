@@ -359,3 +359,21 @@ def test_threads_that_compile_the_same_function_at_once(monkeypatch, tmp_path):
         found = list(pool.map(lambda x: compiling.compiled(_quarter)(8.0 * x), range(16)))
     assert found == [2.0 * x for x in range(16)]
     compiling._compiled.cache_clear()
+
+
+def test_machine_code_depends_on_the_constants_it_was_compiled_with(monkeypatch):
+    """A kept file must not outlive a change of a number that the code refers to by name."""
+    from tradefl.solvers import deviations, many
+
+    stand_ins = compiled_accuracy(random_game(0, 2, accuracy="sqrt-loss").accuracy)[1]
+
+    def directory():
+        return compiling._directory(many.deviations, stand_ins)
+
+    before = directory()
+    assert directory() == before
+    for name in ("ROUNDING", "SEARCH_STEPS", "GOLDEN"):
+        with monkeypatch.context() as patch:
+            patch.setattr(deviations, name, 2 * getattr(deviations, name))
+            assert directory() != before
+    assert directory() == before

@@ -203,9 +203,10 @@ def test_a_fixed_profile_is_paid_and_judged_as_it_is():
         assert found.moves[k] == 0
 
 
-def test_the_optimum_is_the_planners():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_optimum_is_the_planners(compiled):
     games = AT_GAMMAS[::11]
-    found = solve_many(games, optimum=True)
+    found = solve_many(games, optimum=True, compiled=compiled)
     best = found.optimum
     assert best is not None
     assert best.proven.all()

@@ -19,7 +19,7 @@ from tests.support import (
 )
 
 from tradefl.game import CoopetitionGame, Empirical, PowerLaw, SqrtLoss, StrategyProfile
-from tradefl.solvers import planner, solve
+from tradefl.solvers import planner, planning, solve
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -377,6 +377,22 @@ def test_two_runs_are_the_same_to_the_last_bit():
     assert json.dumps(one) == json.dumps(two)
     assert one["upper_bound"] is None
     assert one["social_welfare_upper_bound"] >= one["social_welfare"]
+
+
+def test_the_planner_finds_the_same_compiled_and_plain(monkeypatch):
+    for seed in range(12):
+        game = random_game(seed, 1 + seed % 9, accuracy="sqrt-loss", equal=seed % 5 == 0)
+        monkeypatch.setattr(planning, "_repays", lambda *_: False)
+        plain = planner.optimum(game)
+        monkeypatch.setattr(planning, "_repays", lambda *_: True)
+        fast = planner.optimum(game)
+        assert plain.proven
+        assert fast.proven
+        assert fast.nodes == plain.nodes
+        assert fast.welfare == pytest.approx(plain.welfare, rel=1e-12)
+        assert fast.bound == pytest.approx(plain.bound, rel=1e-12)
+        np.testing.assert_allclose(fast.data_fraction, plain.data_fraction, rtol=1e-9)
+        np.testing.assert_array_equal(fast.cpu_hz, plain.cpu_hz)
 
 
 # --- by hand ------------------------------------------------------------------------------------

@@ -17,13 +17,16 @@ from tests.support import (
 )
 
 from tradefl.game import CoopetitionGame
+from tradefl.game.inversion import inverse_derivative
 from tradefl.game.payoff import communication_joules
 from tradefl.game.welfare import social_welfare
-from tradefl.solvers import branching, planner, solve
-from tradefl.solvers.branching import Node, Problem, Tree
-from tradefl.solvers.envelope import Envelope, inverse_derivative
-from tradefl.solvers.hulls import Hulls, Menu
-from tradefl.solvers.relaxation import dual_bound, relax
+from tradefl.solvers import planner, planning, solve
+from tradefl.solvers.envelope import contact_of, slope_of, value_of
+from tradefl.solvers.hulls import Menu, hull_of
+from tradefl.solvers.placing import Problem, add_part, new_parts
+from tradefl.solvers.placing import rows_of as rows_of_parts
+from tradefl.solvers.relaxation import dual_bound
+from tradefl.solvers.saddle import relax
 
 # --- P and its envelopes ------------------------------------------------------------------------
 
@@ -49,16 +52,16 @@ def test_an_envelope_is_concave_above_p_and_no_higher_than_it_must_be(kind):
         rng = np.random.default_rng(seed)
         low = total * float(rng.uniform(0.0, 0.3)) + 1e-9 * total
         high = low + total * float(rng.uniform(0.1, 1.0))
-        envelope = Envelope.of(model, np.array([low]), np.array([high]))
+        contact, chord = contact_of(model, low, high)
         y = np.linspace(low, high, 2001)
-        value = np.concatenate([envelope.value(model, y[k : k + 1]) for k in range(y.size)])
+        value = np.array([value_of(model, low, contact, chord, at) for at in y])
         p = np.asarray(model.value(y), dtype=float)
         size = 1e-9 * max(float(np.max(p)), 1e-12)
         assert np.all(value >= p - size)
         assert np.all(np.diff(value, 2) <= size)
         assert value[0] == pytest.approx(p[0], abs=size)
         assert value[-1] == pytest.approx(p[-1], abs=size)
-        slope = np.concatenate([envelope.slope(model, y[k : k + 1]) for k in range(y.size)])
+        slope = np.array([slope_of(model, contact, chord, at) for at in y])
         assert np.all(np.diff(slope) <= 1e-9 * np.max(slope) + 1e-300)
         # Between two points that are on P it is straight.
         lifted = value > p + size
@@ -93,24 +96,24 @@ def test_a_hull_is_the_least_concave_function_above_the_levels(seed):
     fastest = np.array(
         [int(rng.integers(a, k + 1)) for a, k in zip(slowest, menu.last, strict=True)]
     )
-    hulls = Hulls.of(menu, slowest, fastest)
     for i in range(4):
         a, b = int(slowest[i]), int(fastest[i])
+        x, worth, slope = np.empty((3, menu.reach.shape[1] + 1))
+        last = hull_of(menu.least[i], menu.reach[i], menu.price[i], a, b, x, worth, slope)
+        x, worth, slope = x[: last + 1], worth[: last + 1], slope[:last]
         start = menu.least[i] if a == 0 else menu.reach[i, a - 1]
-        x, worth = hulls.x[i], hulls.worth[i]
         assert x[0] == start
         assert x[-1] == max(menu.reach[i, b], start)
-        assert np.all(np.diff(x) >= 0.0)
-        real = hulls.slope[i] > -np.inf
-        assert np.all(np.diff(hulls.slope[i][real]) < 0.0)
-        if not real.any():
+        assert np.all(np.diff(x) > 0.0)
+        assert np.all(np.diff(slope) < 0.0)
+        if last == 0:
             continue
         at = np.linspace(start, x[-1], 200)[1:]
         value = np.interp(at, x, worth)
         true = np.array([cheapest_worth(menu, i, one, a, b) for one in at])
         assert np.all(value >= true - 1e-9 * (1.0 + np.abs(true)))
         # Each vertex but the start is a strategy.
-        for k in range(1, int(real.sum()) + 1):
+        for k in range(1, last + 1):
             assert worth[k] == pytest.approx(cheapest_worth(menu, i, x[k], a, b), rel=1e-12)
 
 
@@ -118,18 +121,28 @@ def test_a_hull_is_the_least_concave_function_above_the_levels(seed):
 
 
 def rows_of(game):
-    """The relaxation's rows of a game, with its tree."""
-    coalitions = planner.Coalitions(game)
-    count = np.ones(game.size, dtype=np.intp)
+    """The relaxation's rows of a game."""
+    menu = planner.Coalitions(game).menu
     problem = Problem(
-        game.accuracy,
-        float(game.potential_weights.sum()),
+        np.array([game.potential_weights.sum()]),
         game.competitors_profitability,
-        count,
-        coalitions.menu,
+        np.ones(game.size, dtype=np.int64),
+        menu.least,
+        menu.reach,
+        menu.price,
+        menu.last,
     )
-    tree = Tree(problem, 1e-9, np.inf)
-    return tree._layout(Node(-np.inf, np.inf, {})).rows, problem
+    parts = new_parts(game.size)
+    for i in range(game.size):
+        add_part(parts, i, 1, 0, menu.last[i], 0)
+    rows, feasible = rows_of_parts(game.accuracy, problem, parts, -np.inf, np.inf)
+    assert feasible
+    return rows
+
+
+def saddle(game, rows):
+    """The relaxation's solution, without a limit."""
+    return relax(game.accuracy, rows, 0.0, 0.0, False, [False])
 
 
 @given(games(5, levels=3), seeds())
@@ -138,10 +151,10 @@ def test_the_bound_holds_wherever_it_is_taken(game, seed):
     """For any M and any nu, also absurd ones."""
     game = game.with_incentive_intensity(0.0)
     rng = np.random.default_rng(seed)
-    rows, _ = rows_of(game)
+    rows = rows_of(game)
     fixed = game.overhead_weight * float(communication_joules(game).sum())
     with np.errstate(all="ignore"):
-        best = relax(game.accuracy, rows)
+        best = saddle(game, rows)
         for k in range(6):
             price = best.price * float(np.exp(rng.normal(0.0, 0.1 * k)))
             nu = best.nu * np.exp(rng.normal(0.0, 0.1 * k, best.nu.size))
@@ -158,16 +171,21 @@ def test_the_bound_holds_wherever_it_is_taken(game, seed):
 def test_at_the_saddle_the_bound_is_the_relaxed_value(accuracy, start):
     for seed in range(6):
         game = random_game(seed, 6, levels=4, accuracy=accuracy, start=start)
-        rows, _ = rows_of(game)
+        rows = rows_of(game)
         with np.errstate(all="ignore"):
-            found = relax(game.accuracy, rows)
+            found = saddle(game, rows)
             assert found.met
             x = found.x[1:]
-            hull = rows.hulls
-            worth = sum(np.interp(x[i], hull.x[i + 1], hull.worth[i + 1]) for i in range(6))
+            hulls = [
+                (rows.x[r, : rows.last[r] + 1], rows.worth[r, : rows.last[r] + 1])
+                for r in range(1, 7)
+            ]
+            worth = sum(np.interp(x[i], *hull) for i, hull in enumerate(hulls))
             y = np.concatenate([[x.sum()], x.sum() - x])
-            y = np.minimum(np.maximum(y, rows.envelope.low), rows.envelope.high)
-            value = float(rows.weight @ rows.envelope.value(game.accuracy, y)) + worth
+            y = np.minimum(np.maximum(y, rows.low), rows.high)
+            above = zip(rows.low, rows.contact, rows.chord, y, strict=True)
+            values = np.array([value_of(game.accuracy, *numbers) for numbers in above])
+            value = float(rows.weight @ values) + worth
         size = float(rows.weight @ np.abs(np.asarray(game.accuracy.value(y)))) + abs(worth)
         assert found.bound >= value - 1e-12 * size
         assert found.bound <= value + 1e-9 * size
@@ -211,7 +229,7 @@ def test_nearly_equal_organizations_are_proven(n, spread):
 @pytest.mark.parametrize("seed", range(6))
 def test_the_bound_over_assignments_is_one(monkeypatch, seed):
     """From the first node on, where SCIP can tell."""
-    monkeypatch.setattr(branching, "FIRST_NODES", 1)
+    monkeypatch.setattr(planning, "FIRST_NODES", 1)
     spread = 10.0 ** -np.random.default_rng(seed).uniform(1.2, 4.0)
     game = look_alikes(seed, 4 + seed, spread, levels=4)
     solution = solve(game, "planner")
@@ -250,21 +268,16 @@ def test_two_kinds_of_look_alikes():
 
 
 def test_a_limit_in_the_middle_keeps_the_bound(monkeypatch):
-    """The clock is counted: whatever it stops at, the bound is one and the rest stays open."""
-    from tradefl.solvers import relaxation
-
+    """Looks at the clock are counted: wherever it stops, the bound is one, the rest stays open."""
     game = random_game(5, 30, levels=8, accuracy="sqrt-loss", start="concave", deadline="tight")
     full = planner.optimum(game)
     assert full.proven
-    for ticks in (1, 2, 5, 11, 23, 47):
-        clock = iter(range(10**9))
-        fake = type(
-            "Clock", (), {"perf_counter": staticmethod(lambda clock=clock: float(next(clock)))}
-        )
-        for module in (planner, branching, relaxation):
-            monkeypatch.setattr(module, "time", fake)
-        best = planner.Coalitions(game).optimum(time_limit=float(ticks))
-        monkeypatch.undo()
+    monkeypatch.setattr(planning, "_repays", lambda *_: False)
+    for looks in (1, 2, 5, 11, 23, 47):
+        left = iter(range(looks))
+        clock = type("Clock", (), {"__getitem__": lambda _, __, left=left: next(left, -1) < 0})
+        monkeypatch.setattr(planning, "Clock", lambda _, clock=clock: clock())
+        best = planner.optimum(game)
         assert np.isfinite(best.bound)
         assert best.bound >= full.welfare
         assert best.welfare <= full.bound

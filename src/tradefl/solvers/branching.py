@@ -9,435 +9,260 @@ levels, or some argument of P is where its envelope lies above it. Then the node
   members confined to the levels up to a, or above, and the others free.
 * *Onset.* Omega, or some members' ``y = Omega - x``, is at or below the onset of P, where P is
   zero, or at or above it, where it is concave.
+
+A node is kept as the split of its parent and which half of it: its parts are worked out again when
+it is solved.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import heapq
-import itertools
-import math
-import time
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.game.accuracy import InvertibleAccuracyModel
-from tradefl.solvers.envelope import Envelope
-from tradefl.solvers.hulls import Hulls, Menu
-from tradefl.solvers.relaxation import Relaxed, Rows, relax
+from tradefl.solvers.best_response import accuracy_onset, accuracy_value
+from tradefl.solvers.envelope import value_of
+from tradefl.solvers.placing import (
+    LOSS,
+    Parts,
+    Placement,
+    Problem,
+    add_part,
+    cheapest_of,
+    loss_of,
+    new_parts,
+    new_placement,
+    offer,
+    round_off,
+    rows_of,
+)
+from tradefl.solvers.relaxation import Rows
+from tradefl.solvers.saddle import relax
 
 Array = npt.NDArray[np.float64]
-Indices = npt.NDArray[np.intp]
+Indices = npt.NDArray[np.int64]
 
-# What a group loses at its relaxed point, as a share of the terms, before it counts as undecided.
-LOSS = 1e-15
-# Nodes after which nearly equal organizations are branched on together, and how many of these.
-FIRST_NODES = 60
-LOOKALIKE_NODES = 2000
-# While prices are tried, P is followed down to this share of what y can be.
-BELOW = 1e-3
+# How a node is split: not at all, by Omega at the onset, by level, by the side of the onset.
+WHOLE, BY_OMEGA, BY_LEVEL, BY_SIDE = 0, 1, 2, 3
+# How :func:`grow` ended: proven, at the limit of nodes or time, or without room for more nodes.
+DONE, LIMIT, FULL = 0, 1, 2
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """Some members of a group, confined to some of its levels, or to one side of the onset."""
-
-    count: int
-    slowest: int
-    fastest: int
-    side: int = 0  # -1: y at or below the onset; 1: at or above
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Problem:
-    """The welfare of groups of equal organizations.
+class Tree(NamedTuple):
+    """The search tree: what is open, and the best placement so far.
 
     Attributes
     ----------
-    accuracy
-        P.
-    together
-        ``Z = sum_j z_j``.
-    weight
-        ``w``, shape ``(G,)``.
-    count
-        The members of each group.
-    menu
-        The levels of one member of each group.
+    split
+        Shape ``(C, 8)``, for each node: its parent (-1 for the root), which half of the parent it
+        is, how it is split itself, the part (-1: Omega), how many members either half confines,
+        the level from which the second half begins, and which half is solved next (2: neither).
+    prices
+        Shape ``(C, 3)``: the bound of each node, Omega and M there.
+    limits
+        Shape ``(4,)``: what is proven of all that is neither open nor split further; what is proven
+        of everything; the rounding of bounds; the relative tolerance.
+    counts
+        Shape ``(2,)``: nodes kept; relaxations solved.
+    best
+        The best placement.
     """
 
-    accuracy: InvertibleAccuracyModel
-    together: float
-    weight: Array
-    count: Indices
-    menu: Menu
-
-    def value(self, group: Indices, count: Array, x: Array) -> float:
-        """Return W, without the transfers, where ``count`` members of each group provide x."""
-        omega = float(count @ x)
-        level = self.menu.cheapest_of(group, x)
-        weight = self.weight[group]
-        others = np.where(weight > 0.0, np.maximum(omega - x, 0.0), omega)
-        without = np.asarray(self.accuracy.value(others), dtype=float)
-        gained = self.together * float(self.accuracy.value(omega))
-        return gained + float(count @ (weight * without - self.menu.price[group, level] * x))
+    split: Indices
+    prices: Array
+    limits: Array
+    counts: Indices
+    best: Placement
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Node:
-    """A restriction of the problem: an interval of Omega, and the groups that are split."""
-
-    low: float
-    high: float
-    parts: dict[int, tuple[Part, ...]]
+PARENT, HALF, KIND, PART, FEW, MANY, LEVEL, NEXT = range(8)
+CLOSED, PROVEN, ROUNDING, TOLERANCE = range(4)
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Found:
-    """The best placement: rows of ``count`` members of a group at x each; and a proven bound.
-
-    ``rounding`` is what the bound was raised by for the sake of rounding.
-    """
-
-    value: float
-    group: Indices
-    count: Indices
-    x: Array
-    bound: float
-    rounding: float
-    nodes: int
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Layout:
-    """The rows of a node: which group and which part each one is; row 0 is Omega."""
-
-    group: Indices
-    count: Indices
-    slowest: Indices
-    fastest: Indices
-    side: npt.NDArray[np.int8]
-    rows: Rows
+def new_tree(accuracy: Any, problem: Problem, tolerance: float, capacity: int) -> Tree:
+    """Return a tree that has not grown, with room for so many nodes."""
+    groups = problem.members.size
+    # Each split adds a part at most, and rounding at most doubles the parts.
+    tree = Tree(
+        np.empty((capacity, 8), dtype=np.int64),
+        np.empty((capacity, 3)),
+        np.array([-np.inf, np.inf, 0.0, tolerance]),
+        np.zeros(2, dtype=np.int64),
+        new_placement(2 * (groups + capacity)),
+    )
+    offer(accuracy, problem, tree.best, np.arange(groups), problem.members, problem.least)
+    return tree
 
 
-def maximize(problem: Problem, tolerance: float, node_limit: int, until: float = math.inf) -> Found:
-    """Return the best placement, and a bound within the relative tolerance unless a limit came.
-
-    Where a few hundred nodes do not prove it, organizations that are nearly equal are branched on
-    together (:mod:`tradefl.solvers.lookalikes`).
-
-    Parameters
-    ----------
-    problem
-        The problem.
-    tolerance
-        Relative to the bound.
-    node_limit
-        The most relaxations of nodes.
-    until
-        The time of :func:`time.perf_counter` at which to stop.
-    """
-    from tradefl.solvers.lookalikes import Lookalikes
-
-    # Slopes of zero, and of padding, are inverted to infinity.
-    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
-        tree = Tree(problem, tolerance, until)
-        tree.grow(min(FIRST_NODES, node_limit))
-        if tree.open and tree.nodes < node_limit and not tree.late():
-            alike = Lookalikes.of(tree)
-            if alike is not None:
-                alike.grow(min(node_limit - tree.nodes, LOOKALIKE_NODES))
-                tree.learn(alike)
-            tree.grow(node_limit)
-        return tree.found()
+def is_closed(tree: Tree, bound: float) -> bool:
+    """Return whether a bound is as close to the best placement as is asked for."""
+    # Half of what is asked: the sum of the payoffs rounds in its own way.
+    allowed = max(0.5 * tree.limits[TOLERANCE] * abs(bound), tree.limits[ROUNDING])
+    return bool(bound - tree.best.value[0] <= allowed)
 
 
-class Open(NamedTuple):
-    """A node that is solved: its bound, and the nodes that it splits into."""
+def highest(tree: Tree) -> int:
+    """Return the open node of the highest bound, the oldest of equals; -1 if none is open."""
+    found, bound = -1, -np.inf
+    for node in range(tree.counts[0]):
+        if tree.split[node, NEXT] < 2 and tree.prices[node, 0] > bound:
+            found, bound = node, tree.prices[node, 0]
+    return found
 
-    bound: float
-    children: tuple[Node, ...]
-    guess: tuple[float, float]
+
+def bound_of(tree: Tree, top: int) -> float:
+    """Return what no placement exceeds; ``top`` is the open node of the highest bound."""
+    opened = tree.prices[top, 0] if top >= 0 else -np.inf
+    if tree.counts[1] == 0:
+        opened = np.inf
+    within = min(max(opened, tree.limits[CLOSED]), tree.limits[PROVEN])
+    return float(max(within, tree.best.value[0]))
 
 
-class Tree:
-    """The search tree: what is open, and the best placement so far."""
+def grow(accuracy: Any, problem: Problem, tree: Tree, node_limit: int, stop: Any) -> int:
+    """Split nodes, best bound first, until the bound is proven or a limit comes; return which."""
+    split, limits, counts = tree.split, tree.limits, tree.counts
+    if counts[1] == 0:
+        evaluate(accuracy, problem, tree, -1, 0, stop)
+    while True:
+        node = highest(tree)
+        if node < 0 or is_closed(tree, bound_of(tree, node)):
+            return DONE
+        if counts[1] >= node_limit or stop[0]:
+            return LIMIT
+        if split[node, KIND] == WHOLE:
+            # The relaxed solution is a profile: what is left is rounding, or no saddle.
+            limits[CLOSED] = max(limits[CLOSED], tree.prices[node, 0])
+            split[node, NEXT] = 2
+            continue
+        if counts[0] + 2 > split.shape[0]:
+            return FULL
+        while split[node, NEXT] < 2:
+            if stop[0]:  # what is left of the node stays open
+                return LIMIT
+            evaluate(accuracy, problem, tree, node, split[node, NEXT], stop)
+            split[node, NEXT] += 1
 
-    def __init__(self, problem: Problem, tolerance: float, until: float) -> None:
-        self.problem, self.tolerance, self.until = problem, tolerance, until
-        groups = problem.count.size
-        self.slowest = np.zeros(groups, dtype=np.intp)
-        self.hulls = Hulls.of(problem.menu, self.slowest, problem.menu.last).below_omega()
-        self.best, self.placed = -math.inf, (self.slowest, problem.count, problem.menu.least)
-        self.rounding = 0.0
-        self.nodes = 0
-        self.heap: list[tuple[float, int, Open]] = []
-        self.tickets = itertools.count()  # nodes of equal bounds: the oldest first
-        # What is proven of all that is neither open nor split further, and of everything.
-        self.closed, self.proven = -math.inf, math.inf
-        self.offer(np.arange(groups), problem.count, problem.menu.least)
 
-    def late(self) -> bool:
-        """Whether the time is over."""
-        return time.perf_counter() > self.until
+def evaluate(
+    accuracy: Any, problem: Problem, tree: Tree, parent: int, half: int, stop: Any
+) -> None:
+    """Solve a half of a node, offer what is near it, and keep it if it stays open."""
+    node, limits, best = tree.counts[0], tree.limits, tree.best
+    tree.split[node, PARENT], tree.split[node, HALF] = parent, half
+    parts, omega_low, omega_high = parts_of(accuracy, problem, tree, node)
+    rows, feasible = rows_of(accuracy, problem, parts, omega_low, omega_high)
+    if not feasible:
+        return
+    above, omega, price = np.inf, 0.0, 0.0
+    if parent >= 0:
+        known = tree.prices[parent]
+        above, omega, price = known[0], known[1], known[2]
+    found = relax(accuracy, rows, omega, price, parent >= 0, stop)
+    tree.counts[1] += 1
+    limits[ROUNDING] = max(limits[ROUNDING], found.rounding)
+    bound = found.bound + found.rounding
+    size = parts.size[0]
+    offer(accuracy, problem, best, parts.group[:size], parts.members[:size], found.x[1:])
+    if not is_closed(tree, bound) and not stop[0]:
+        numbers = (found.omega, found.price, found.bound)
+        round_off(accuracy, problem, parts, rows, found.x, numbers, best, stop)
+    within = min(above, bound)
+    if is_closed(tree, within):
+        limits[CLOSED] = max(limits[CLOSED], within)
+        return
+    prices = tree.prices[node]
+    prices[0], prices[1], prices[2] = within, found.omega, found.price
+    tree.split[node, NEXT] = 0
+    decide(accuracy, problem, parts, rows, found.omega, found.x, found.bound, tree.split[node])
+    tree.counts[0] = node + 1
 
-    @property
-    def bound(self) -> float:
-        """What no placement exceeds."""
-        opened = -self.heap[0][0] if self.heap else -math.inf
-        return max(min(max(opened, self.closed), self.proven), self.best)
 
-    @property
-    def open(self) -> bool:
-        """Whether there is more to do."""
-        return not self._close(self.bound)
-
-    def grow(self, node_limit: int) -> None:
-        """Split nodes, best bound first, until the bound is proven or a limit comes."""
-        if not self.nodes:
-            self._push(Node(-math.inf, math.inf, {}), math.inf, None)
-        while self.heap and self.open and self.nodes < node_limit and not self.late():
-            negated, _, node = heapq.heappop(self.heap)
-            children = node.children
-            if not children:
-                # The relaxed solution is a profile: what is left is rounding, or no saddle.
-                self.closed = max(self.closed, -negated)
-                continue
-            for k, child in enumerate(children):
-                if self.late():  # what is left of the node stays open
-                    rest = node._replace(children=children[k:])
-                    heapq.heappush(self.heap, (negated, next(self.tickets), rest))
-                    return
-                self._push(child, -negated, node.guess)
-
-    def found(self) -> Found:
-        """Return the best placement and the bound."""
-        group, count, x = self.placed
-        return Found(self.best, group, count, x, self.bound, self.rounding, self.nodes)
-
-    def learn(self, other: Tree) -> None:
-        """Take over what another tree over the same organizations has proven and found."""
-        self.nodes += other.nodes
-        self.proven = min(self.proven, other.bound)
-        if other.best > self.best:
-            self.best, self.placed = other.best, other.placed
-
-    def _push(self, node: Node, above: float, guess: tuple[float, float] | None) -> None:
-        found = self.evaluate(node, guess)
-        if found is None:  # no profile is there
-            return
-        bound = min(above, found.bound)
-        if self._close(bound):
-            self.closed = max(self.closed, bound)
+def parts_of(accuracy: Any, problem: Problem, tree: Tree, node: int) -> tuple[Parts, float, float]:
+    """Return the parts of a node, and the interval of Omega."""
+    depth, at = 0, node
+    while tree.split[at, PARENT] >= 0:
+        depth, at = depth + 1, tree.split[at, PARENT]
+    path = np.empty(depth + 1, dtype=np.int64)
+    at = node
+    for k in range(depth, -1, -1):
+        path[k], at = at, tree.split[at, PARENT]
+    groups = problem.members.size
+    parts = new_parts(groups + depth)
+    for g in range(groups):
+        add_part(parts, g, problem.members[g], 0, problem.last[g], 0)
+    low, high, onset = -np.inf, np.inf, accuracy_onset(accuracy)
+    for k in range(1, depth + 1):
+        above, half = tree.split[path[k - 1]], tree.split[path[k], HALF]
+        if above[KIND] == BY_OMEGA:
+            if half == 0:
+                high = min(high, onset)
+            else:
+                low = max(low, onset)
+            continue
+        p = above[PART]
+        rest = parts.members[p] - above[FEW + half]
+        if rest > 0:
+            add_part(parts, parts.group[p], rest, parts.slowest[p], parts.fastest[p], parts.side[p])
+        parts.members[p] = above[FEW + half]
+        if above[KIND] == BY_SIDE:
+            parts.side[p] = 2 * half - 1
+        elif half == 0:
+            parts.fastest[p] = above[LEVEL] - 1
         else:
-            heapq.heappush(self.heap, (-bound, next(self.tickets), found))
+            parts.slowest[p] = above[LEVEL]
+    return parts, low, high
 
-    def evaluate(self, node: Node, guess: tuple[float, float] | None) -> Open | None:
-        """Solve a node's relaxation, offer what is near it, and say how it is split."""
-        layout = self._layout(node)
-        if layout is None:
-            return None
-        relaxed = relax(self.problem.accuracy, layout.rows, guess, self.until)
-        self.nodes += 1
-        self.rounding = max(self.rounding, relaxed.rounding)
-        if not self.late():
-            self._round(layout, relaxed)
-        else:
-            self.offer(layout.group, layout.count, relaxed.x[1:])
-        bound = relaxed.bound + relaxed.rounding
-        children = () if self._close(bound) else tuple(self._branches(node, layout, relaxed))
-        return Open(bound, children, (relaxed.omega, relaxed.price))
 
-    def _close(self, bound: float) -> bool:
-        # Half of what is asked: the sum of the payoffs rounds in its own way.
-        return bound - self.best <= max(0.5 * self.tolerance * abs(bound), self.rounding)
-
-    def _layout(self, node: Node) -> Layout | None:
-        """Return the rows of a node; None if nothing feasible is left of it."""
-        problem = self.problem
-        menu, hulls = problem.menu, self.hulls
-        group = np.arange(problem.count.size)
-        count, slowest, fastest = problem.count, self.slowest, menu.last
-        side = np.zeros(group.size, dtype=np.int8)
-        if node.parts:
-            whole = np.ones(group.size, dtype=bool)
-            whole[list(node.parts)] = False
-            parts = [
-                (g, *dataclasses.astuple(part)) for g, some in node.parts.items() for part in some
-            ]
-            table = np.array(parts, dtype=np.intp)
-            own = Hulls.of(menu.some(table[:, 0]), table[:, 2], table[:, 3])
-            hulls = own.below(hulls.some(np.concatenate([[True], whole])))
-            group = np.concatenate([group[whole], table[:, 0]])
-            count = np.concatenate([count[whole], table[:, 1]])
-            slowest = np.concatenate([slowest[whole], table[:, 2]])
-            fastest = np.concatenate([fastest[whole], table[:, 3]])
-            side = np.concatenate([side[whole], table[:, 4].astype(np.int8)])
-        rows = self._rows(node, hulls, problem.weight[group], count.astype(float), side)
-        if rows is None:
-            return None
-        return Layout(group, count, slowest, fastest, side, rows)
-
-    def _rows(
-        self, node: Node, hulls: Hulls, weight: Array, count: Array, side: npt.NDArray[np.int8]
-    ) -> Rows | None:
-        onset = float(self.problem.accuracy.onset)
-        first, last = hulls.x[1:, 0], hulls.x[1:, -1]
-        least, most = float(count @ first), float(count @ last)
-        omega_low, omega_high = max(least, node.low), min(most, node.high)
-        low, high = np.maximum(least - first, 0.0), most - last
-        if side.any():
-            low = np.where(side > 0, np.maximum(low, onset), low)
-            high = np.where(side < 0, np.minimum(high, onset), high)
-            omega_low = max(omega_low, float((low + first)[side > 0].max(initial=-np.inf)))
-            omega_high = min(omega_high, float((high + last)[side < 0].min(initial=np.inf)))
-        if omega_low > omega_high:
-            if omega_low > omega_high * (1.0 + 1e-12):
-                return None
-            omega_low = omega_high
-        low = np.minimum(np.maximum(low, omega_low - last), omega_high)
-        high = np.maximum(np.minimum(high, omega_high - first), low)
-        # A group without rivals has no part in P but through Omega.
-        rivals = weight > 0.0
-        low, high = np.where(rivals, low, omega_high), np.where(rivals, high, omega_high)
-        envelope = Envelope.of(
-            self.problem.accuracy,
-            np.concatenate([[omega_low], low]),
-            np.concatenate([[omega_high], high]),
-        )
-        floor = np.maximum(onset, BELOW * envelope.low)
-        return Rows(
-            np.concatenate([[1.0], count]),
-            np.concatenate([[self.problem.together], weight]),
-            hulls,
-            envelope,
-            np.where(envelope.contact > -np.inf, envelope.low, floor),
-            np.concatenate([[0], side]).astype(np.int8) if side.any() else None,
-            omega_high,
-        )
-
-    def offer(self, group: Indices, count: Indices, x: Array) -> None:
-        """Keep a placement if it is the best so far."""
-        value = self.problem.value(group, count.astype(float), x)
-        if value > self.best:
-            self.best, self.placed = value, (group, count, x)
-
-    def _losses(self, layout: Layout, x: Array) -> tuple[Array, Indices, Array]:
-        """Return what each row's hull promises beyond its levels, its edge, and how far along."""
-        hulls = layout.rows.hulls
-        menu, group = self.problem.menu, layout.group
-        x, corners = x[1:], hulls.x[1:]
-        at = np.arange(x.size)
-        edge = np.minimum((corners[:, 1:] < x[:, None]).sum(axis=1), corners.shape[1] - 2)
-        left = corners[at, edge]
-        slope = np.where(x > left, hulls.slope[1:][at, edge], 0.0)
-        promised = hulls.worth[1:][at, edge] + slope * (x - left)
-        level = np.minimum(np.maximum(menu.cheapest_of(group, x), layout.slowest), layout.fastest)
-        loss = promised + menu.price[group, level] * x
-        run = corners[at, edge + 1] - left
-        share = np.divide(x - left, run, out=np.zeros_like(run), where=run > 0.0)
-        return loss * layout.count, edge, share
-
-    def _round(self, layout: Layout, relaxed: Relaxed) -> None:
-        """Offer profiles near the relaxed one."""
-        x = relaxed.x[1:]
-        self.offer(layout.group, layout.count, x)
-        loss, edge, share = self._losses(layout, relaxed.x)
-        open_ = np.flatnonzero(loss > LOSS * abs(relaxed.bound))
-        if not open_.size or self._close(relaxed.bound + relaxed.rounding):
+def decide(
+    accuracy: Any,
+    problem: Problem,
+    parts: Parts,
+    rows: Rows,
+    omega: float,
+    x: Array,
+    bound: float,
+    split: Indices,
+) -> None:
+    """Write how a node is split: where its relaxed solution promises most beyond a profile."""
+    split[KIND] = WHOLE
+    worst, k, share = 0.0, -1, 0.0
+    for part in range(parts.size[0]):
+        loss, _, along = loss_of(problem, parts, rows, part, x[part + 1])
+        if loss > worst and parts.slowest[part] < parts.fastest[part]:
+            worst, k, share = loss, part, along
+    lifted, j = most_lifted(accuracy, rows, omega, x)
+    if max(worst, lifted) <= LOSS * abs(bound):
+        return
+    if lifted >= worst:
+        if j == 0:
+            split[KIND] = BY_OMEGA
             return
-        corners = layout.rows.hulls.x[1:]
-        for bias in (-0.499999, 0.499999):
-            # Round one after the other; what one takes too much the next one takes less.
-            group, count, at = [], [], []
-            carry = 0.0
-            for r in open_.tolist():
-                left, right = corners[r, edge[r]], corners[r, edge[r] + 1]
-                n = int(layout.count[r])
-                wanted = share[r] * n + carry / (right - left)
-                ahead = min(max(math.floor(wanted + 0.5 + bias), 0), n)
-                carry = (wanted - ahead) * (right - left)
-                bias = 0.0
-                for members, corner in ((n - ahead, left), (ahead, right)):
-                    if members:
-                        group.append(layout.group[r])
-                        count.append(members)
-                        at.append(corner)
-            whole = np.ones(x.size, dtype=bool)
-            whole[open_] = False
-            groups = np.concatenate([layout.group[whole], np.array(group, dtype=np.intp)])
-            counts = np.concatenate([layout.count[whole], np.array(count, dtype=np.intp)])
-            start = np.concatenate([x[whole], np.array(at)])
-            self.offer(groups, counts, start)
-            self._polish(groups, counts, start, (relaxed.omega, relaxed.price))
+        y = min(max(omega - x[j], rows.low[j]), rows.high[j])
+        n, begin, end = parts.members[j - 1], rows.low[j], min(rows.contact[j], rows.high[j])
+        few = min(int(n * (y - begin) / (end - begin)), n - 1)
+        split[KIND], split[PART], split[FEW], split[MANY] = BY_SIDE, j - 1, n - few, few + 1
+        return
+    n, first, last = parts.members[k], parts.slowest[k], parts.fastest[k]
+    level = min(max(cheapest_of(problem, parts.group[k], x[k + 1]), first + 1), last)
+    few = min(int(n * share), n - 1)
+    split[KIND], split[PART], split[FEW], split[MANY] = BY_LEVEL, k, n - few, few + 1
+    split[LEVEL] = level
 
-    def _polish(self, group: Indices, count: Indices, x: Array, guess: tuple[float, float]) -> None:
-        """Offer the best data at the levels of a placement: one edge each, so it is concave."""
-        level = self.problem.menu.cheapest_of(group, x)
-        hulls = Hulls.at_levels(self.problem.menu.some(group), level).below_omega()
-        rows = self._rows(
-            Node(-math.inf, math.inf, {}),
-            hulls,
-            self.problem.weight[group],
-            count.astype(float),
-            np.zeros(group.size, dtype=np.int8),
-        )
-        if rows is None:
-            raise RuntimeError("a placement that is not feasible was offered")
-        found = relax(self.problem.accuracy, rows, guess, self.until)
-        self.offer(group, count, found.x[1:])
 
-    def _branches(self, node: Node, layout: Layout, relaxed: Relaxed) -> Iterator[Node]:
-        """Yield the two halves of a node; nothing if its relaxed solution is a profile."""
-        accuracy, rows = self.problem.accuracy, layout.rows
-        loss, _, share = self._losses(layout, relaxed.x)
-        onset = float(accuracy.onset)
-        y = np.minimum(np.maximum(relaxed.omega - relaxed.x, rows.envelope.low), rows.envelope.high)
-        lifted = np.zeros(y.size)
-        if rows.envelope.straight:
-            lifted = rows.envelope.value(accuracy, y) - np.asarray(accuracy.value(y), dtype=float)
-            lifted *= rows.count * rows.weight
-            # An interval on one side of the onset is not split again.
-            lifted[(rows.envelope.high <= onset) | (rows.envelope.low >= onset)] = 0.0
-        least = LOSS * abs(relaxed.bound)
-        r, j = int(np.argmax(loss)), int(np.argmax(lifted))
-        if max(loss[r], lifted[j]) <= least:
-            return
-        if lifted[j] >= loss[r]:
-            if j == 0:
-                yield dataclasses.replace(node, high=min(node.high, onset))
-                yield dataclasses.replace(node, low=max(node.low, onset))
-                return
-            r = j - 1
-            n = int(layout.count[r])
-            begin, end = rows.envelope.low[j], min(rows.envelope.contact[j], rows.envelope.high[j])
-            few = min(int(n * (y[j] - begin) / (end - begin)), n - 1)
-            whole = Part(n, int(layout.slowest[r]), int(layout.fastest[r]), 0)
-            yield self._split(node, layout, r, n - few, dataclasses.replace(whole, side=-1))
-            yield self._split(node, layout, r, few + 1, dataclasses.replace(whole, side=1))
-            return
-        n = int(layout.count[r])
-        x = float(relaxed.x[r + 1])
-        side = int(layout.side[r])
-        first, last = int(layout.slowest[r]), int(layout.fastest[r])
-        group = np.array([layout.group[r]])
-        level = int(min(max(self.problem.menu.cheapest_of(group, np.array([x]))[0], first), last))
-        level = max(level, first + 1)
-        few = min(int(n * share[r]), n - 1)
-        yield self._split(node, layout, r, n - few, Part(n, first, level - 1, side))
-        yield self._split(node, layout, r, few + 1, Part(n, level, last, side))
-
-    def _split(self, node: Node, layout: Layout, r: int, confined: int, part: Part) -> Node:
-        """Return the node in which so many members of row r are confined like that."""
-        group = int(layout.group[r])
-        n = int(layout.count[r])
-        free = Part(n, int(layout.slowest[r]), int(layout.fastest[r]), int(layout.side[r]))
-        mine = list(node.parts.get(group, (free,)))
-        mine.remove(free)
-        mine.append(dataclasses.replace(part, count=confined))
-        if n > confined:
-            mine.append(dataclasses.replace(free, count=n - confined))
-        return dataclasses.replace(node, parts={**node.parts, group: tuple(mine)})
+def most_lifted(accuracy: Any, rows: Rows, omega: float, x: Array) -> tuple[float, int]:
+    """Return by how much an envelope is above P at a relaxed solution at the most, and its row."""
+    worst, row, onset = 0.0, 0, accuracy_onset(accuracy)
+    for r in range(rows.weight.size):
+        low, high = rows.low[r], rows.high[r]
+        # An interval on one side of the onset is not split again.
+        if rows.contact[r] == -np.inf or high <= onset or low >= onset:
+            continue
+        y = min(max(omega - x[r], low), high)
+        above = value_of(accuracy, low, rows.contact[r], rows.chord[r], y)
+        above -= accuracy_value(accuracy, y)
+        above *= rows.members[r] * rows.weight[r]
+        if above > worst:
+            worst, row = above, r
+    return worst, row

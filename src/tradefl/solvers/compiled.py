@@ -19,6 +19,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -118,21 +119,40 @@ def _compiled(function: Function, replacements: tuple[tuple[Function, Function],
     import numba
 
     stand_ins = dict(replacements)
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version} {LAYOUT}".encode())
-    for source in _call_tree(function, stand_ins, set()):
-        digest.update(_fingerprint(source.__code__))
-
-    # numba notices an edited file only for the function in that file, not for what that
-    # function calls in other files; a directory named after all the code involved does.
-    base = cache_directory()
-    directory = None if base is None else base / digest.hexdigest()[:16]
+    directory = _directory(function, stand_ins)
     if directory is not None and not _writable(directory):
         directory = None
     return _guarded(_build(function, stand_ins, {}, numba, directory))
 
 
+def kept(function: Function, replacements: Mapping[Function, Function] | None = None) -> bool:
+    """Return whether the machine code of ``function`` is on disk, so that it need not be made."""
+    return _kept(function, tuple((replacements or {}).items()))
+
+
+@cache
+def _kept(function: Function, replacements: tuple[tuple[Function, Function], ...]) -> bool:
+    directory = _directory(function, dict(replacements))
+    return directory is not None and any(directory.glob(f"*{function.__name__}*.nbc"))
+
+
+def _directory(function: Function, stand_ins: Mapping[Function, Function]) -> Path | None:
+    """Return where the machine code of a function belongs; ``None`` if this user has no place.
+
+    numba notices an edited file only for the function in that file, not for what that function
+    calls in other files; a directory named after all the code involved does.
+    """
+    base = cache_directory()
+    if base is None:
+        return None
+    digest = hashlib.sha256(f"{version('numba')} {sys.version} {LAYOUT}".encode())
+    for source in _call_tree(function, dict(stand_ins), set()):
+        digest.update(_fingerprint(source))
+    return base / digest.hexdigest()[:16]
+
+
 # Of the files on disk: another layout gets another directory.
-LAYOUT = 2
+LAYOUT = 3
 
 
 def _guarded(dispatcher: Any) -> Function:
@@ -191,12 +211,36 @@ def _call_tree(
             yield from _call_tree(callee, stand_ins, seen)
 
 
-def _fingerprint(code: types.CodeType) -> bytes:
-    return repr((code.co_name, code.co_code, code.co_consts, code.co_names)).encode()
+def _fingerprint(function: Any) -> bytes:
+    """Return what the machine code of a function depends on, besides those that it calls.
+
+    The globals that it refers to are compiled as constants: their values count, too.
+    """
+    code = function.__code__
+    constants = [
+        (name, _constant(function.__globals__[name]))
+        for name in code.co_names
+        if name in function.__globals__
+    ]
+    consts = [const for const in code.co_consts if const != function.__doc__]
+    parts = (code.co_name, code.co_code, consts, code.co_names)
+    return repr((*parts, function.__defaults__, constants)).encode()
+
+
+def _constant(value: Any) -> Any:
+    """Return a global as it counts: a number or text, the fields of a named tuple, or nothing."""
+    if isinstance(value, (bool, int, float, complex, str, bytes, type(None), np.generic)):
+        return repr(value)
+    if isinstance(value, tuple):
+        return [_constant(part) for part in value]
+    if isinstance(value, np.ndarray):
+        return (value.dtype.str, value.shape, value.tobytes())
+    fields = getattr(value, "_fields", None)
+    return fields if isinstance(value, type) and fields is not None else None
 
 
 def _writable(directory: Path) -> bool:
-    """Return whether machine code can be kept there; without it each process compiles again."""
+    """Return whether machine code can be kept there; without it each process compiles anew."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError:

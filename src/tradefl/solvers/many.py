@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tradefl.errors import InputError
 from tradefl.game.coopetition import CoopetitionGame
-from tradefl.game.payoff import payoffs
+from tradefl.game.payoff import communication_joules, payoffs
 from tradefl.game.potential import own_term
 from tradefl.solvers.accuracies import accuracy_of
 from tradefl.solvers.best_response import Players, player
@@ -28,7 +28,10 @@ from tradefl.solvers.dbr import TOLERANCE, one_round
 from tradefl.solvers.deviations import deviation, own_value
 from tradefl.solvers.fip import STEP, grid_of
 from tradefl.solvers.games import Games
-from tradefl.solvers.planner import Coalitions
+from tradefl.solvers.hulls import Menu
+from tradefl.solvers.planner import TOLERANCE as OPTIMUM_TOLERANCE
+from tradefl.solvers.planner import Coalitions, data_overhead, strategies
+from tradefl.solvers.planning import Menus, plan_each
 from tradefl.solvers.segments import Segments, greedy_segments, grid_segments, segment_round
 from tradefl.solvers.solution import REGRET_TOLERANCE
 
@@ -379,7 +382,10 @@ def _solve_chunk(
     found.moves[at], found.settled[at] = moves, settled
     found.paid_out[at] = terms.paid_out
     if found.optimum is not None:
-        _optima(games, found.optimum, at)
+        if stand_ins is None:
+            _optima(games, found.optimum, at)
+        else:
+            _optima_at_once(games, found.optimum, at, run)
 
 
 def _optima(games: Games, found: ManyOptima, at: npt.NDArray[np.intp]) -> None:
@@ -388,6 +394,41 @@ def _optima(games: Games, found: ManyOptima, at: npt.NDArray[np.intp]) -> None:
         found.social_welfare[row], found.bound[row] = best.welfare, best.bound
         found.proven[row] = best.proven
         found.data_fraction[row], found.cpu_hz[row] = best.data_fraction, best.cpu_hz
+
+
+def _optima_at_once(games: Games, found: ManyOptima, at: npt.NDArray[np.intp], run: Any) -> None:
+    """Work out the optima of a chunk in one compiled loop; leave what is hard to the planner."""
+    k, n = games.count, games.size
+    game = cast(Any, games)
+    fixed = np.asarray(games.overhead_weight * communication_joules(game) + games.joining_cost)
+    units, least, per_hz = (
+        np.broadcast_to(column, (k, n)).reshape(-1)
+        for column in (games.data_units, games.min_data_fraction, game.data_fraction_per_hz)
+    )
+    high = game.max_data_fraction(games.cpu_levels_hz).reshape(k * n, -1)
+    menu = Menu.of(units, least, high, data_overhead(game).reshape(k * n, -1))
+    menus = Menus(
+        menu.least.reshape(k, n),
+        menu.reach.reshape(k, n, -1),
+        menu.price.reshape(k, n, -1),
+        menu.last.reshape(k, n),
+    )
+    weight = np.array(game.competitors_profitability)
+    together = np.ascontiguousarray(np.asarray(game.potential_weights).sum(axis=1))
+    x, numbers, closed = np.empty((k, n)), np.empty((k, 3)), np.zeros(k, dtype=np.bool_)
+    run(plan_each, together, weight, menus, OPTIMUM_TOLERANCE, x, numbers, closed)
+    levels = games.cpu_levels_hz.reshape(k * n, -1)
+    d, f = strategies(menu, x.reshape(-1), least, per_hz, levels)
+    value, bound, rounding = numbers.T
+    transfers = fixed.sum(axis=1)
+    bound = bound - transfers
+    found.social_welfare[at], found.bound[at] = value - transfers, bound
+    allowed = np.maximum(OPTIMUM_TOLERANCE * np.abs(bound), 2.0 * rounding)
+    found.proven[at] = numbers[:, 1] - value <= allowed
+    found.data_fraction[at], found.cpu_hz[at] = d.reshape(k, n), f.reshape(k, n)
+    hard = np.flatnonzero(~closed)
+    if hard.size:
+        _optima(games.some(hard), found, at[hard])
 
 
 def _choices(games: Games, method: str, at: npt.NDArray[np.intp]) -> tuple[Segments, Profiles]:

@@ -29,8 +29,8 @@ import numpy.typing as npt
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.payoff import communication_joules, payoffs
 from tradefl.game.strategy import StrategyProfile
-from tradefl.solvers.branching import Found, Problem, maximize
 from tradefl.solvers.hulls import Menu
+from tradefl.solvers.planning import Menus, plan
 from tradefl.solvers.solution import Solution
 
 Array = npt.NDArray[np.float64]
@@ -178,12 +178,8 @@ class Coalitions:
         self, game: CoopetitionGame, *, data_cost: Any = None, joining_cost: Any = None
     ) -> None:
         self.game = game
-        data_cost = game.data_cost if data_cost is None else data_cost
         joining_cost = game.joining_cost if joining_cost is None else joining_cost
-        per_hz = game.overhead_weight * game.capacitances
-        cycles = per_hz * game.cycles_per_bit * game.data_bits
-        cost = cycles[:, None] * game.cpu_levels_hz**2
-        cost += np.broadcast_to(data_cost, game.size)[:, None]
+        cost = data_overhead(game, data_cost)
         high = game.max_data_fraction(game.cpu_levels_hz)
         self.menu = Menu.of(game.data_units, game.min_data_fraction, high, cost)
         self.fixed = game.overhead_weight * communication_joules(game)
@@ -214,7 +210,7 @@ class Coalitions:
         game = self.game
         who = _members(members, game.size)
         if who.size == game.size:
-            menu, weight = self.menu, game.competitors_profitability
+            menu, weight = self.menu, np.array(game.competitors_profitability)
             together = float(game.potential_weights.sum())
         else:
             menu = self.menu.some(who)
@@ -224,23 +220,16 @@ class Coalitions:
             together = float((game.profitability[who] - weight).sum())
         if market:
             weight = np.zeros(who.size)
-        grouped, order, starts = _grouped(menu, weight)
-        problem = Problem(
-            game.accuracy,
-            together,
-            weight[order[starts]] if grouped else weight,
-            np.diff(np.append(starts, who.size)) if grouped else np.ones(who.size, dtype=np.intp),
-            menu.some(order[starts]) if grouped else menu,
+        menus = Menus(menu.least, menu.reach, menu.price, menu.last)
+        found = plan(game.accuracy, together, weight, menus, tolerance, max_iterations, until)
+        x = found.x
+        d, f = strategies(
+            menu,
+            x,
+            game.min_data_fraction,
+            game.data_fraction_per_hz[who],
+            game.cpu_levels_hz[who],
         )
-        found = maximize(problem, tolerance, max_iterations, until)
-        x = _spread(found, order) if grouped else _sorted(found)
-        level = menu.cheapest_of(np.arange(who.size), x)
-        at = menu.level[np.arange(who.size), level]
-        f = game.cpu_levels_hz[who, at]
-        most = np.minimum(1.0, game.data_fraction_per_hz[who] * f)
-        d = np.minimum(np.maximum(x / menu.units, game.min_data_fraction), most)
-        # What the deadline caps is not to be rounded by way of x.
-        d = np.where(x >= menu.reach[np.arange(who.size), level], most, d)
         fixed = float(self.fixed[who].sum())
         welfare, bound = found.value - fixed, found.bound - fixed
         return Optimum(
@@ -252,6 +241,36 @@ class Coalitions:
             cpu_hz=f,
             nodes=found.nodes,
         )
+
+
+def data_overhead(game: CoopetitionGame, data_cost: Any = None) -> Array:
+    """Return what a full dataset costs at each level, shape ``(N, m)``, payoff units.
+
+    ``data_cost`` takes the place of the game's.
+    """
+    per_hz = game.overhead_weight * game.capacitances
+    cycles = np.asarray(per_hz * game.cycles_per_bit * game.data_bits)
+    cost = np.asarray(cycles[..., None] * game.cpu_levels_hz**2)
+    cost += np.broadcast_to(game.data_cost if data_cost is None else data_cost, cycles.shape)[
+        ..., None
+    ]
+    return cost
+
+
+def strategies(
+    menu: Menu, x: Array, least: Any, fraction_per_hz: Array, cpu_levels_hz: Array
+) -> tuple[Array, Array]:
+    """Return the data fractions and frequencies with which organizations provide x; all ``(N,)``.
+
+    ``cpu_levels_hz`` has shape ``(N, m)``; ``least`` is D_min, a number or ``(N,)``.
+    """
+    each = np.arange(x.size)
+    level = menu.cheapest_of(each, x)
+    f = cpu_levels_hz[each, menu.level[each, level]]
+    most = np.minimum(1.0, fraction_per_hz * f)
+    d = np.minimum(np.maximum(x / menu.units, least), most)
+    # What the deadline caps is not to be rounded by way of x.
+    return np.where(x >= menu.reach[each, level], most, d), f
 
 
 def _check(tolerance: float, max_iterations: int, time_limit: float) -> None:
@@ -276,34 +295,3 @@ def _members(members: Any, size: int) -> Indices:
     if not valid or who[0] < 0 or who[-1] >= size:
         raise ValueError(f"members: expected distinct indices of {size} organizations")
     return np.asarray(who, dtype=np.intp)
-
-
-def _grouped(menu: Menu, weight: Array) -> tuple[bool, Indices, Indices]:
-    """Return whether any organizations are equal, an order that groups them, and the starts."""
-    n = weight.size
-    numbers = [menu.units, menu.least, weight, *menu.reach.T, *menu.price.T]
-    key = np.zeros(n)
-    for k, column in enumerate(numbers):  # equal numbers give equal keys, to the last bit
-        key = key * (1.0 + 1.0 / (k + 2.0)) + column / (np.abs(column).max() or 1.0)
-    order = np.argsort(key, kind="stable")
-    ordered = key[order]
-    if not (ordered[1:] == ordered[:-1]).any():
-        return False, order, np.arange(n)
-    table = np.column_stack(numbers)[order]
-    new = (table[1:] != table[:-1]).any(axis=1)
-    starts = np.flatnonzero(np.concatenate([[True], new]))
-    return bool(starts.size < n), order, starts
-
-
-def _spread(found: Found, order: Indices) -> Array:
-    """Return everybody's data from that of the groups' parts."""
-    x = np.empty(order.size)
-    by_group = np.argsort(found.group, kind="stable")
-    x[order] = np.repeat(found.x[by_group], found.count[by_group])
-    return x
-
-
-def _sorted(found: Found) -> Array:
-    x = np.empty(found.x.size)
-    x[found.group] = found.x
-    return x
