@@ -16,6 +16,7 @@ from tests.negotiation.processes import PASSWORD, deployed, driven, three_hospit
 from tests.settlement.modes import REFUSE, SETTLE
 from tests.settlement.nodes import deployments, node, proxy, shared_node
 
+from tradefl.negotiation import node as agents
 from tradefl.settlement.accounts import PASSWORD_VARIABLE
 
 __all__ = ["node", "proxy", "shared_node"]
@@ -78,3 +79,22 @@ def test_processes_that_cannot_end_are_one_error(node, proxy, tmp_path, mode):
         assert 1 <= len(errors) <= 3, ran.err  # one of each agent
         assert ran.out == ""
     assert deployments(node) <= 1
+
+
+@pytest.mark.parametrize("mode", REFUSE)
+def test_a_node_that_cannot_end_is_one_error(node, proxy, tmp_path, monkeypatch, mode):
+    """An agent waits as long as an outage lasts, but not for what its node says that it lacks."""
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    monkeypatch.setattr(agents, "REFUSAL_SECONDS", 3.0)
+    three = deployed(node, three_hospitals(tmp_path / "three.toml"), tmp_path)
+    three.join(1, 2)
+    proxy.rule = REFUSE[mode](proxy)
+    for _ in range(2):
+        ran = run("node", *options(three, rpc=proxy.url, state=tmp_path / "state"))
+        assert (ran.code, ran.out) == (2, ""), ran
+        assert "Traceback" not in ran.err
+        errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+        assert len(errors) == 1, ran.err
+    assert deployments(node) == 1
+    deposits = three.agreement.deposits
+    assert node.balance(three.agreement.vault) in (sum(deposits[1:]), sum(deposits))

@@ -22,6 +22,7 @@ from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.settlement.accounts import keystore_accounts, open_keystore, password_from
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import (
+    BehindError,
     FeeCaps,
     Journal,
     NoAnswerError,
@@ -40,7 +41,7 @@ Sign = Callable[[Sequence[tuple[str, str]]], None]
 
 POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 1.0  # then an outage is reported; the agent goes on asking
-REFUSAL_SECONDS = 60.0  # of nothing but refusals, until they are taken for the last word
+REFUSAL_SECONDS = 60.0  # of nothing but refusals or gaps, until they are taken for the last word
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,19 +196,20 @@ def _patiently(step: Callable[[], T | None], who: str, watch: Watcher) -> T:
     Raises
     ------
     ChainError
-        The node has refused for a minute whatever it was asked, or answers what no node would.
+        The node has refused for a minute whatever it was asked, or has lacked it, or answers what
+        no node would.
     """
     refused_since = 0.0
     while True:
         try:
             result = step()
-        except NoAnswerError as error:
-            watch.trouble(who, str(error))
-        except RefusedError as error:
-            # Nodes behind a load balancer refuse what they will know in a moment.
+        except (RefusedError, BehindError) as error:
+            # Nodes behind a load balancer refuse, or lack, what they will have in a moment.
             refused_since = refused_since or time.monotonic()
             if time.monotonic() - refused_since > REFUSAL_SECONDS:
                 raise
+            watch.trouble(who, str(error))
+        except NoAnswerError as error:
             watch.trouble(who, str(error))
         except StateChangedError:
             pass  # read again

@@ -111,7 +111,19 @@ class ChainBoard:
             height = self.chain.height()
             made = int(self.chain.read(self.contract, "progress")["proposals"])
             events = self._events.read()
+            opened = [event for event in events if event.name == "ReportingOpened"]
+            begun = (
+                bool(opened)
+                or Phase.OPEN <= read_phase(self.chain, self.contract) < Phase.CANCELLED
+            )
         proposals = [event for event in events if event.name == "Proposed"]
+        if begun and not opened:
+            # Read as the whole truth, it would be a wait for others that have joined long ago.
+            raise MissingLogsError(
+                self.chain.place,
+                f"this node does not keep these logs: in {self.contract} everybody has joined, and "
+                "the node has no event of it; use a node that keeps all logs",
+            )
         if len(proposals) < made:
             # Read as the whole truth, it would make somebody silent that has answered.
             raise MissingLogsError(
@@ -119,7 +131,6 @@ class ChainBoard:
                 f"this node does not keep these logs: {self.contract} has counted {made:,} "
                 f"proposals, the node has {len(proposals):,}; use a node that keeps all logs",
             )
-        opened = [event for event in events if event.name == "ReportingOpened"]
         began = self._time(opened[0]) if opened else None
         contributed = self.me is not None and self._contributed()
         blocks = None

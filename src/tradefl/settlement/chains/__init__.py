@@ -2,6 +2,7 @@
 
 from tradefl.settlement import recursion
 from tradefl.settlement.chains.answers import (
+    BehindError,
     DisagreementError,
     MissingLogsError,
     NoAnswerError,
@@ -26,6 +27,7 @@ recursion.restore()
 
 __all__ = [
     "GAS_LIMIT",
+    "BehindError",
     "Chain",
     "DisagreementError",
     "EmbeddedChain",

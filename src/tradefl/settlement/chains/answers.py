@@ -61,6 +61,10 @@ class NoAnswerError(ChainError):
     """The node did not answer, or accepted no transaction; it may later."""
 
 
+class BehindError(NoAnswerError):
+    """The node answers, and only that it does not have yet what it was asked for."""
+
+
 class UnexpectedAnswerError(ChainError):
     """The answer is not of the type that the method returns."""
 

@@ -21,6 +21,7 @@ from tradefl.errors import InputError, Parameter
 from tradefl.foreign import Limits, parse_json
 from tradefl.settlement.chains.answers import (
     AskLessError,
+    BehindError,
     Judgement,
     NoAnswerError,
     Parse,
@@ -417,7 +418,8 @@ class Node:
 
     def _no_answer(self, judged: Judgement) -> NoAnswerError:
         text = self.address.hide(judged.text)
-        return NoAnswerError(self.place, f"no answer from the node: {text}")
+        kind = BehindError if judged.reason is Reason.BEHIND else NoAnswerError
+        return kind(self.place, f"no answer from the node: {text}")
 
     def _error(self, judged: Judgement) -> ChainError:
         text = self.address.hide(judged.text)
