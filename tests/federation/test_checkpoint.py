@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from flwr.serverapp.strategy import FedAdam, FedAvg
 from tests.federation.messages import FakeGrid, Federation, in_a_run, make_terms, record, same
 
 from tradefl.errors import InputError
-from tradefl.federation import Ledger
+from tradefl.federation import Entry, Ledger
 from tradefl.federation.checkpoint import META, Checkpoint, restore_state, strategy_state
 from tradefl.federation.models import Shape, make_model
+from tradefl.federation.training import require_rounds
 
 
 def state(**changes):
@@ -347,3 +349,27 @@ def test_a_models_parameters_survive(tmp_path):
     arrays = make_model("logistic", Shape((8, 8), 10)).initial(0)
     state(arrays=arrays).write(path)
     assert same(Checkpoint.read(path).arrays, arrays)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda entries: entries[:-1], "has no entry for round 2, 'Beta'"),
+        (lambda entries: [*entries, entries[0]], "expected 4 entries, got 5"),
+        (lambda _: [], "has no entry for round 1, 'Alpha'"),
+        (
+            lambda entries: [dataclasses.replace(entries[0], samples_used=11), *entries[1:]],
+            "round 1, 'Alpha' used 11 samples but pledged 10",
+        ),
+    ],
+)
+def test_a_ledger_that_no_training_wrote_is_not_continued(change, problem):
+    terms = make_terms([10, 10])
+    entries = [
+        Entry(number, name, "aggregated", samples_used=10)
+        for number in (1, 2)
+        for name in ("Alpha", "Beta")
+    ]
+    require_rounds(Ledger(terms, entries), 2, Path("t.checkpoint"))
+    with pytest.raises(InputError, match=f"t.checkpoint: {problem}"):
+        require_rounds(Ledger(terms, change(entries)), 2, Path("t.checkpoint"))

@@ -291,6 +291,7 @@ def federate(
         state.require(path, identity)
         _require_model(state, model.initial(plan.seed), path)
         restore_state(inner, state.state)
+        require_rounds(Ledger.from_list(terms, state.entries), state.rounds_done, path)
         if state.rounds_done > plan.rounds:
             what = f"the checkpoint has {state.rounds_done} rounds already, got {plan.rounds}"
             raise InputError.at(Parameter("rounds"), what)
@@ -384,10 +385,36 @@ def _report(
 
 
 def _require_model(state: Checkpoint, initial: Parameters, path: Path) -> None:
-    """Refuse a checkpoint whose arrays are not the model's."""
-    expected = {name: value.shape for name, value in initial.items()}
-    if {name: value.shape for name, value in state.arrays.items()} != expected:
+    """Refuse a checkpoint whose arrays are not the model's, or not finite."""
+    expected = {name: (value.shape, value.dtype) for name, value in initial.items()}
+    if {name: (value.shape, value.dtype) for name, value in state.arrays.items()} != expected:
         raise InputError.at(path, "has parameters of another model")
+    if not all(np.isfinite(value).all() for value in state.arrays.values()):
+        raise InputError.at(path, "has parameters that are not finite: no training keeps them")
+
+
+def require_rounds(ledger: Ledger, done: int, path: Path) -> None:
+    """Refuse a checkpoint in which an organization's round is missing, doubled, or beyond its due.
+
+    Raises
+    ------
+    InputError
+        Names the first round and organization.
+    """
+    entries = {(one.round, one.organization): one for one in ledger.entries}
+    due = [(number, pledge) for number in range(1, done + 1) for pledge in ledger.terms.pledges]
+    for number, pledge in due:
+        entry = entries.get((number, pledge.organization))
+        where = f"round {number}, {pledge.organization!r}"
+        if entry is None:
+            raise InputError.at(path, f"has no entry for {where}")
+        if entry.samples_used > pledge.samples_owed:
+            what = (
+                f"{where} used {entry.samples_used:,} samples but pledged {pledge.samples_owed:,}"
+            )
+            raise InputError.at(path, what)
+    if len(ledger.entries) != len(due):
+        raise InputError.at(path, f"expected {len(due):,} entries, got {len(ledger.entries):,}")
 
 
 def _interrupted(plan: Plan, done: int) -> Problem:
