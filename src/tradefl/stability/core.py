@@ -4,7 +4,8 @@ r"""The least core: who is promised what, so that every coalition would lose mos
 consortium with ``eps* >= 0`` has a stable agreement. By A4, with the marginals ``M_k = v(N) - v(N
 without k)``, ``eps* <= ebar = (sum_k M_k - v(N)) / N``, and ``x = M - ebar`` attains it if no
 coalition objects. Where one does, constraint generation adds the coalitions that object to a linear
-program until none is left, and branch and bound proves it.
+program until none is left, and branch and bound proves it. Of several points of the least core it
+returns the nearest to ``M - ebar`` (:mod:`tradefl.stability.projection`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.stability.projection import nearest_point
 from tradefl.stability.separation import separate
 from tradefl.stability.values import Values
 
@@ -122,7 +124,8 @@ def program(
     total
         ``v(N)``: the sum of ``x``.
     near
-        Of all ``x`` with that eps, the one whose largest distance from this point is least.
+        Of all ``x`` with that eps, the nearest to this point: there is one only, whatever the order
+        of the organizations. Without it, any.
     """
     from scipy.optimize import linprog
 
@@ -145,39 +148,17 @@ def program(
     margin = float(solved.x[n])
     pay = solved.x[:n]
     if near is not None:
-        closer = _nearest(a, worth / scale, total / scale, margin, near / scale)
+        # The margin that this solution has: with the solver's own, which is exact to its tolerance,
+        # no x might be left.
+        pay += (total / scale - pay.sum()) / n
+        kept = min(margin, float((a @ pay - worth / scale).min()))
+        closer = nearest_point(a, worth / scale + kept, total / scale, near / scale)
         pay = pay if closer is None else closer
     # To the last bit: what the program gives is feasible to its tolerance.
     pay = pay * scale
     pay += (total - pay.sum()) / n
     reached = float((a @ pay - worth).min())
     return pay, max(reached, min(margin * scale, reached + 1e-9 * scale))
-
-
-def _nearest(a: Array, worth: Array, total: float, margin: float, near: Array) -> Array | None:
-    """Return the point of the optimal face that is nearest, by its largest distance."""
-    from scipy.optimize import linprog
-
-    n = a.shape[1]
-    eye = np.eye(n)
-    one = np.ones((n, 1))
-    solved = linprog(
-        np.append(np.zeros(n), 1.0),
-        A_ub=np.vstack(
-            [
-                np.column_stack([-a, np.zeros(len(a))]),
-                np.column_stack([eye, -one]),
-                np.column_stack([-eye, -one]),
-            ]
-        ),
-        b_ub=np.concatenate([-(worth + margin - 1e-11), near, -near]),
-        A_eq=np.append(np.ones(n), 0.0)[None, :],
-        b_eq=[total],
-        bounds=[(None, None)] * n + [(0.0, None)],
-        method="highs",
-        options=EXACT,
-    )
-    return None if solved.x is None else np.asarray(solved.x[:n])
 
 
 def cost_of_stability(members: Flags, worth: Array, total: float) -> float:

@@ -51,15 +51,25 @@ def shapley(table: Array) -> Array:
 def least_core_of(table: Array, near: Array | None = None) -> tuple[Array, float]:
     """Return a point of the least core and its margin ``eps*``, from all coalitions.
 
-    ``near``: see :func:`tradefl.stability.core.program`.
+    Parameters
+    ----------
+    table
+        The values of all coalitions.
+    near
+        Of all points, the nearest to this one; default ``M - ebar``, each one's marginal less an
+        equal share of what they exceed ``v(N)`` by.
     """
     n = size_of(table)
+    total = float(table[-1])
+    if near is None:
+        marginal = total - np.append(table, 0.0)[[(1 << n) - 2 - (1 << i) for i in range(n)]]
+        near = marginal - (marginal.sum() - total) / n
     members, worth = all_coalitions(n)[:-1], table[:-1]
     count = members.sum(axis=1)
     active = np.flatnonzero((count == 1) | (count == n - 1))
     scale = float(np.abs(table).max()) or 1.0
     while True:
-        pay, margin = program(members[active], worth[active], float(table[-1]), near)
+        pay, margin = program(members[active], worth[active], total, near)
         short = worth + margin - members @ pay
         worst = np.argsort(-short)[:50]
         new = np.setdiff1d(worst[short[worst] > 1e-10 * scale], active)
