@@ -6,8 +6,8 @@
 >>> solution.to_frame()                                          # doctest: +SKIP
 >>> tradefl.settle(consortium, solution).audit.sentence          # doctest: +SKIP
 
-The verbs are functions here: ``load, solve, tune, design, compare, train, settle, audit, negotiate,
-report, run``. Each accepts a consortium, or a game without a file.
+The verbs are functions here: ``load, solve, tune, design, compare, stability, replan, train,
+settle, audit, negotiate, report, run``. Each accepts a consortium, or a game without a file.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from tradefl.negotiation.session import negotiate as negotiate
     from tradefl.pipeline import Run as Run
     from tradefl.pipeline import run as run
+    from tradefl.replan import Replan as Replan
+    from tradefl.replan import replan as replan
     from tradefl.report import report as report
     from tradefl.settlement.audit import Audit as Audit
     from tradefl.settlement.settling import AuditedSettlement as AuditedSettlement
@@ -87,6 +89,7 @@ _HOME = {
     "Negotiation": "negotiation.session",
     "Plan": "federation.plan",
     "PowerLaw": "game",
+    "Replan": "replan",
     "Run": "pipeline",
     "Schedule": "game",
     "SectorCompetition": "game",
@@ -105,6 +108,7 @@ _HOME = {
     "incentives": "incentives",
     "load": "consortium",
     "negotiate": "negotiation.session",
+    "replan": "replan",
     "report": "report",
     "run": "pipeline",
     "sensitivity": "incentives",

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tradefl.consortium import Consortium
 from tradefl.design import Design, Target, design
 from tradefl.game.participation import alone
+from tradefl.notebook import Shown
 from tradefl.solvers import solve
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ class Change:
     to_agree: float
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Replan:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Replan(Shown):
     """The change from one consortium to another.
 
     Attributes
@@ -96,6 +97,20 @@ class Replan:
         """Whether those that gain can pay those that lose."""
         scale = max((abs(change.after) for change in self.changes), default=0.0)
         return self.to_pay <= self.surplus + ROUNDING * scale
+
+    def _title(self) -> str:
+        return f"from {self.old.name} to {self.new.name}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("to be paid", f"{self.to_pay:,.6g}"),
+            ("gained", f"{self.surplus:,.6g}"),
+            ("affordable", "yes" if self.affordable else "no"),
+        ]
+
+    def _records(self) -> list[dict[str, Any]]:
+        rows = self.to_dict()["organizations"]
+        return [{**row, "figures": ", ".join(row["figures"])} for row in rows]
 
     def document(self) -> ReplanDocument:
         """Return the JSON document ``tradefl/replan/1``."""

@@ -1,20 +1,22 @@
 """Coalition games by enumeration: every value from an independent optimizer, every claim by LP.
 
 Nothing of ``tradefl.stability`` or ``tradefl.solvers`` is used. A coalition's value is the best of
-all combinations of levels in a game of its own (``tests.solvers.welfare_oracles``), the largest
-excess is looked up among all coalitions, and the least core is one linear program over all of them.
+all combinations of levels in a game of its own (``tests.solvers.welfare_oracles`` climbs), the
+largest excess is looked up among all coalitions, and the least core is one linear program over all
+of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
 from tests.game.test_participation import on_a_grid
-from tests.solvers.welfare_oracles import enumerated
+from tests.solvers.welfare_oracles import Welfare
 from tests.support import dense_rho
 
 from tradefl.game import CoopetitionGame
@@ -42,16 +44,60 @@ def coalitions(n: int) -> list[tuple[int, ...]]:
     return [who for size in range(1, n + 1) for who in itertools.combinations(range(n), size)]
 
 
-def values_by_enumeration(game: CoopetitionGame, outside: str) -> dict[tuple[int, ...], float]:
-    """The value of every coalition, literal reading."""
+def values_by_enumeration(game: CoopetitionGame) -> dict[tuple[int, ...], float]:
+    """The value of every coalition, literal reading, singles with their own models."""
     found = {}
     for who in coalitions(game.size):
         if len(who) == 1:
-            alone = on_a_grid(game, who[0], 20_001)
-            found[who] = alone if outside == "own-model" else 0.0
+            found[who] = on_a_grid(game, who[0], 20_001)
         else:
-            found[who] = enumerated(restricted(game, who))[0]
+            found[who] = searched(restricted(game, who))
     return found
+
+
+def searched(game: CoopetitionGame, points: int = 201) -> float:
+    """The best of all combinations of levels, improved one organization at a time on grids.
+
+    Climbing alone may end below a kink. Whatever is found can be had, so a higher value is a
+    better one.
+    """
+    welfare = Welfare(game)
+    levels = [[f for f, _ in welfare.judge.levels(i)] for i in range(game.size)]
+    best, d, f = -math.inf, np.zeros(game.size), np.zeros(game.size)
+    for speeds in itertools.product(*levels):
+        starts = None
+        if not welfare.concave:  # hills behind level ground
+            low, high = welfare.box(speeds)
+            shares = np.array(list(itertools.product((0.0, 0.5, 1.0), repeat=game.size)))
+            places = low + shares * (high - low)
+            starts = list(places[np.argsort(-welfare.at(places, speeds), kind="stable")[:2]])
+        data, value = welfare.best_data(speeds, starts)
+        if value > best:
+            best, d, f = value, data, np.array(speeds)
+    improved = True
+    while improved:
+        improved = False
+        for i in range(game.size):
+            for level, most in welfare.judge.levels(i):
+                begin, end = game.min_data_fraction, most
+                for _ in range(4):  # grids that narrow
+                    trial = np.repeat(d[None, :], points, axis=0)
+                    trial[:, i] = np.linspace(begin, end, points)
+                    speeds = f.copy()
+                    speeds[i] = level
+                    value = welfare.at(trial, speeds)
+                    at = int(np.argmax(value))
+                    if value[at] > best + 1e-12 * abs(best):
+                        best, d, f, improved = float(value[at]), trial[at], speeds, True
+                    step = (end - begin) / (points - 1)
+                    begin = max(begin, float(trial[at, i]) - 2.0 * step)
+                    end = min(end, float(trial[at, i]) + 2.0 * step)
+    return best
+
+
+def with_nothing(values: dict[tuple[int, ...], float]) -> dict[tuple[int, ...], float]:
+    """The same where a single organization has nothing."""
+    return {who: 0.0 if len(who) == 1 else value for who, value in values.items()}
 
 
 def largest_excess(values: dict[tuple[int, ...], float], pay: Any) -> float:

@@ -21,6 +21,7 @@ from tradefl.charts.consortium import (
     rule_gains,
     training_curves,
 )
+from tradefl.charts.corridor import corridor
 from tradefl.charts.distributions import histogram, marked, scatter
 from tradefl.charts.drawing import html, inline_svg, png, save, svg
 from tradefl.charts.figures import bars, dots, fitted, grouped_bars, heat_map, lines, panels
@@ -40,6 +41,7 @@ __all__ = [
     "colours",
     "competition_map",
     "contributions",
+    "corridor",
     "dots",
     "fitted",
     "gains",

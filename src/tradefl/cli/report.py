@@ -18,9 +18,12 @@ from tradefl.errors import InputError
 from tradefl.incentives.uncertainty import sensitivity
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
+from tradefl.stability.verdict import stability_of
 from tradefl.tuning import Tuning
 from tradefl.tuning import tune as tune_game
 
+# The proof of stability may take so long; what is not proven until then is called undecided.
+STABILITY_SECONDS = 10.0
 # Up to here a report compares the rules: seconds.
 COMPARED_UP_TO = 50
 
@@ -115,6 +118,10 @@ def report(
         if not no_compare:
             show(f"comparing rules on {file}; --no-compare leaves them out")
             comparison = _compared(consortium, tuning)
+        stays = None
+        if 2 <= len(consortium) <= COMPARED_UP_TO:
+            show(f"looking for coalitions of {file} that could do better")
+            stays = stability_of(solution, time_limit=STABILITY_SECONDS)
         drawn = None
         if any(uncertain(consortium)):
             show(f"drawing the uncertain figures of {file}")
@@ -128,6 +135,7 @@ def report(
             training=trained,
             settlement=settled,
             sensitivity=drawn,
+            stability=stays,
             audience=audience,  # type: ignore[arg-type]  # one of them: the option sees to it
             language=language,  # type: ignore[arg-type]  # likewise
         )

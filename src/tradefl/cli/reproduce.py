@@ -31,7 +31,8 @@ def reproduce(
     figures: Annotated[
         list[str] | None,
         Argument(
-            help="fig4, fig5, ..., or simulation, training, all, compensation, mechanisms; "
+            help="fig4, fig5, ..., or simulation, training, all, compensation, mechanisms, "
+            "stability; "
             "default: simulation.",
             show_default=False,
         ),
@@ -197,10 +198,9 @@ def _chosen(asked: list[str]) -> list[str]:
     InputError
         There is no figure or group of a name.
     """
-    from tradefl.experiments import COMPENSATION, FIGURES, GROUPS, MECHANISMS
+    from tradefl.experiments import GROUPS, KNOWN
 
-    known = dict.fromkeys((*FIGURES, *COMPENSATION, *MECHANISMS, *GROUPS))
-    _require_known("FIGURES", asked, tuple(known))
+    _require_known("FIGURES", asked, tuple(dict.fromkeys((*KNOWN, *GROUPS))))
     return list(dict.fromkeys(one for name in asked for one in GROUPS.get(name, (name,))))
 
 

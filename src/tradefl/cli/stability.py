@@ -24,11 +24,10 @@ from tradefl.errors import InputError
 from tradefl.stability import OUTSIDE, READINGS, SPLITS, Stability
 from tradefl.stability import stability as judge
 from tradefl.stability.market import OUTSIDERS
+from tradefl.stability.words import sentence, share, split_name
 from tradefl.statement import decimals, money
 
 TABLES = (".csv", ".tsv", ".parquet", ".xlsx")
-# Members of a coalition that are named; of a larger one those outside are.
-NAMED = 12
 
 
 def stability(
@@ -127,11 +126,8 @@ def print_stability(found: Stability) -> None:
     """Print the verdict in words, then what each has alone, under the split, and brings."""
     game = found.game
     digits = min(decimals(found.payoff) - 3, 8)
-    split = {"given": "the split of the table", "file": "the file's own rule"}.get(
-        found.split.name, f"the split {found.split.name}"
-    )
-    say(f"{game.title}: {split}, {found.reading} reading\n")
-    say(f"{_verdict(found, digits)}\n")
+    say(f"{game.title}: {split_name(found)}, {found.reading} reading\n")
+    say(f"{sentence(found, digits)}\n")
     rows = []
     for i in range(min(game.size, TABLE_ROWS)):
         words = []
@@ -163,7 +159,7 @@ def print_stability(found: Stability) -> None:
         ),
         (
             "margin",
-            f"{money(found.margin, digits)} ({_share(found.margin, total)}) is the most that "
+            f"{money(found.margin, digits)} ({share(found.margin, total)}) is the most that "
             f"every coalition can be made to lose by leaving"
             + ("" if found.margin_certified else "; not proven"),
         ),
@@ -178,7 +174,7 @@ def print_stability(found: Stability) -> None:
             1,
             (
                 "left on the table",
-                f"{money(found.shortfall, digits)} ({_share(found.shortfall, total)}): what is "
+                f"{money(found.shortfall, digits)} ({share(found.shortfall, total)}): what is "
                 "split is less than all could have",
             ),
         )
@@ -188,7 +184,7 @@ def print_stability(found: Stability) -> None:
             (
                 "cost of stability",
                 f"{money(found.cost_of_stability, digits)} "
-                f"({_share(found.cost_of_stability, total)}) is the least grant from outside with "
+                f"({share(found.cost_of_stability, total)}) is the least grant from outside with "
                 "which nobody could do better by leaving",
             ),
         )
@@ -202,36 +198,3 @@ def print_stability(found: Stability) -> None:
             ),
         )
     print_facts(facts)
-
-
-def _share(amount: float, total: float) -> str:
-    return f"{100.0 * amount / total:+.4g} %" if total else "-"
-
-
-def _verdict(found: Stability, digits: int) -> str:
-    size, members = found.game.size, int(found.members.sum())
-    if found.verdict == "stable":
-        return (
-            "Stable. No coalition could do better on its own: proven for all "
-            f"2^{size} - 2 coalitions."
-        )
-    if found.verdict == "undecided":
-        return (
-            "Undecided. No coalition was found that does better on its own, but it is not proven "
-            f"that there is none: one may gain up to {money(found.max_excess_bound, digits)}."
-        )
-    who = ", ".join(found.names(found.members)[:NAMED])
-    if members > size - members or members > NAMED:
-        who = f"all but {', '.join(found.names(~found.members)[:NAMED])}"
-    each = found.max_excess / members
-    return (
-        f"Not stable. Together, {who} would have {money(found.members_value, digits)} on their "
-        f"own, {money(found.max_excess, digits)} "
-        f"({_share(found.max_excess, found.grand_value)} of what all have) more than now: "
-        f"{money(each, digits)} for each of the {members}, shared equally."
-        + (
-            f" {found.blocking:,} coalitions could do better than now; this one gains most."
-            if found.blocking is not None and found.blocking > 1
-            else ""
-        )
-    )

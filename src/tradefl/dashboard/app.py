@@ -15,7 +15,7 @@ from tradefl.dashboard.parts import show_problems
 HERE = Path(__file__).parent
 # The first is the board's.
 PAGES = (
-    *("decision", "consortium", "equilibrium", "payments", "incentive", "uncertainty"),
+    *("decision", "consortium", "equilibrium", "payments", "incentive", "stability", "uncertainty"),
     *("settlement", "training"),
 )
 

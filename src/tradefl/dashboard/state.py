@@ -21,10 +21,12 @@ from tradefl.dashboard.watching import FileState
 from tradefl.errors import InputError, Problem
 from tradefl.report.frames import chosen
 from tradefl.solvers import Solution, Trace, solve
+from tradefl.stability.verdict import Stability, stability_of
 from tradefl.tuning import Tuning, tune
 
 ENTRIES = 256  # solutions kept: a slider that goes back is answered at once
 MOVES_DRAWN = 200
+STABILITY_SECONDS = 10.0
 
 # The keys of the session that are no widgets.
 TABLE, TABLE_PROBLEMS, EDITED, VIEW = "_table", "_table_problems", "_edited", "_view"
@@ -244,6 +246,12 @@ def tuned(key: str, method: str, _consortium: Consortium) -> Tuning:  # noqa: AR
 def compared(key: str, _consortium: Consortium) -> Comparison:  # noqa: ARG001
     """Return the rules side by side; the efficient one is the file's, or designed here."""
     return compare(_consortium.game, rule=_consortium.efficient_rule)
+
+
+@st.cache_data(show_spinner="Looking for coalitions", max_entries=16)
+def stays(key: str, method: str, _solution: Solution) -> Stability:  # noqa: ARG001
+    """Return whether a coalition could do better on its own than now."""
+    return stability_of(_solution, time_limit=STABILITY_SECONDS)
 
 
 @dataclasses.dataclass(frozen=True)

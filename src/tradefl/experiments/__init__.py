@@ -2,7 +2,7 @@
 
 ``tradefl reproduce`` runs them (:mod:`.runner`), and sums up what became of each claim
 (:mod:`.scorecard`). A new figure is one file with a ``FIGURE``, and its name here. The figures of
-:mod:`.compensation` go beyond the paper.
+:mod:`.compensation` and :mod:`.stability` go beyond the paper.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ FIGURES = (*SIMULATION, *TRAINING, *FURTHER)
 COMPENSATION = ("price-of-anarchy", "gap-closed", "losers", "gains")
 # And that of mechanisms.
 MECHANISMS = ("mechanisms",)
+# Beyond the paper too: which splits no coalition would leave.
+STABILITY = ("stability",)
+KNOWN = (*FIGURES, *COMPENSATION, *MECHANISMS, *STABILITY)
 GROUPS = {
     "simulation": SIMULATION,
     "training": TRAINING,
@@ -53,9 +56,8 @@ def figure(name: str) -> Figure:
     ValueError
         There is none.
     """
-    known = (*FIGURES, *COMPENSATION, *MECHANISMS)
-    if name not in known:
-        raise ValueError(f"figure: expected one of {', '.join(known)}, got {name!r}")
+    if name not in KNOWN:
+        raise ValueError(f"figure: expected one of {', '.join(KNOWN)}, got {name!r}")
     found: Figure = import_module(f"tradefl.experiments.{name.replace('-', '_')}").FIGURE
     return found
 
@@ -105,7 +107,9 @@ __all__ = [
     "FIGURES",
     "GROUPS",
     "MECHANISMS",
+    "KNOWN",
     "SIMULATION",
+    "STABILITY",
     "TRAINING",
     "Figure",
     "Finding",

@@ -24,7 +24,9 @@ from tradefl.report.blocks import (
     Text,
     counted,
 )
+from tradefl.report.staying import one_line
 from tradefl.solvers import Solution
+from tradefl.stability import Stability
 from tradefl.statement import money
 
 # A gain below this share of the payoff's terms is rounding.
@@ -37,6 +39,7 @@ def decision_section(
     who: Sequence[int],
     comparison: Comparison | None,
     notes: Sequence[str],
+    stability: Stability | None = None,
 ) -> Section:
     """Return what a board must know: contributions, payments, gains, risks, and what is assumed."""
     game, terms = solution.game, solution.terms
@@ -129,6 +132,8 @@ def decision_section(
             f"What each organization gains over training alone, {code}.",
         )
     )
+    if stability is not None:
+        blocks.append(Text(f"Would they stay? {one_line(stability)}"))
     if comparison is not None:
         blocks.append(Text("Under the alternatives, against no compensation:"))
         blocks.append(Listing([_alternative(one) for one in comparison.outcomes]))

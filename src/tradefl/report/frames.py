@@ -16,6 +16,7 @@ from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.report.blocks import digits_of, signed
 from tradefl.solvers import Solution
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
+from tradefl.stability import Stability
 from tradefl.statement import money
 from tradefl.tuning import Tuning
 
@@ -90,6 +91,20 @@ def payoff_bands(found: Sensitivity, who: Sequence[int]) -> pd.DataFrame:
         for i in who
     ]
     return pd.DataFrame(rows, columns=["organization", "p5", "p50", "p95"])
+
+
+def corridor(found: Stability, who: Sequence[int]) -> pd.DataFrame:
+    """Return ``organization``, ``alone``, ``payoff``, ``marginal`` and ``least_core``."""
+    chosen_ = list(who)
+    return pd.DataFrame(
+        {
+            "organization": [found.game.name_of(i) for i in chosen_],
+            "alone": found.alone[chosen_],
+            "payoff": found.payoff[chosen_],
+            "marginal": found.marginal[chosen_],
+            "least_core": found.least_core[chosen_],
+        }
+    )
 
 
 def members_of(

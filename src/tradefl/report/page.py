@@ -29,9 +29,11 @@ from tradefl.report.records import (
     training_section,
 )
 from tradefl.report.rules import rules_section
+from tradefl.report.staying import staying_section
 from tradefl.report.symbols import in_svg, symbols_of
 from tradefl.solvers import Solution, solve
 from tradefl.solvers.cautions import cautions
+from tradefl.stability import Stability
 from tradefl.tuning import Tuning
 
 try:
@@ -69,6 +71,7 @@ def report(
     training: Source | None = None,
     settlement: Source | None = None,
     sensitivity: Sensitivity | None = None,
+    stability: Stability | None = None,
     audience: Audience = "engineer",
     language: Language = "en",
 ) -> str:
@@ -86,6 +89,8 @@ def report(
         The rules side by side; likewise.
     sensitivity
         What the ranges of the file's figures do; likewise.
+    stability
+        Whether a coalition could do better on its own; likewise.
     training, settlement
         What has happened since: as returned, as documents, or their files; their sections are left
         out without them.
@@ -112,8 +117,10 @@ def report(
     tuning = None if tuning is None else tuning.in_currency()
     comparison = None if comparison is None else comparison.in_currency()
     who = chosen(solution)
+    # Its sentences are English.
+    stability = None if stability is None or language != "en" else stability.in_currency()
     sections = [
-        decision_section(consortium, solution, who, comparison, _notes(agreed, told)),
+        decision_section(consortium, solution, who, comparison, _notes(agreed, told), stability),
         consortium_section(consortium, solution, who),
         competition_section(consortium, solution, who),
         contributions_section(solution, who),
@@ -125,6 +132,8 @@ def report(
         sections.append(gamma_section(tuning, solution))
     if comparison is not None:
         sections.append(rules_section(comparison, who))
+    if stability is not None:
+        sections.append(staying_section(stability, who))
     if sensitivity is not None:
         sections.append(ranges_section(sensitivity, who))
     if training is not None:

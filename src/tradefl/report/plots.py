@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 import altair as alt
+import numpy as np
 
 from tradefl import charts
 from tradefl.comparison import Comparison
 from tradefl.report import frames
 from tradefl.solvers import Solution
+from tradefl.stability import Stability
 
 Chart = alt.FacetChart | alt.HConcatChart | alt.LayerChart
 
@@ -42,3 +44,13 @@ def comparison(given: Comparison) -> alt.LayerChart:
     """Return what each organization gains under each rule."""
     gains = frames.rule_gains(given, frames.chosen(given.optimum))
     return charts.rule_gains(gains, title=given.optimum.game.title)
+
+
+def stability(given: Stability) -> alt.LayerChart:
+    """Return each payoff between what its organization has alone and what it brings."""
+    most = frames.SHOWN_ORGANIZATIONS
+    who = list(range(given.game.size))
+    if given.game.size > most:  # those nearest to leaving or to being expelled
+        spare = np.minimum(given.payoff - given.alone, given.marginal - given.payoff)
+        who = sorted(np.argsort(spare, kind="stable")[:most].tolist())
+    return charts.corridor(frames.corridor(given, who), title=given.game.title)

@@ -5,8 +5,9 @@ search finds strong coalitions (:mod:`tradefl.stability.climbing`), and branch a
 no coalition is stronger (:mod:`tradefl.stability.bounds`). The first outsider k, in the order of
 ``x/p``, splits the coalitions into N roots: all before k are in, k is out. A node is split on the
 free organization nearest to indifference, or its interval of Omega is halved where its width
-explains most of what is to be closed. A node without a free organization is one coalition, whose
-value is certified. Singles are tested separately.
+explains most of what is to be closed. In a node with few free organizations every coalition is
+valued, certified: that ends it, while bounds of ever narrower intervals may come close to a margin
+for a long time. Singles are tested separately.
 
 Below the onset of P a coalition of members with ``x >= 0`` has no excess, so intervals begin there.
 """
@@ -35,7 +36,9 @@ TOGETHER = 8
 # Starts of the local search: all that leave one out, and as many prefixes at most.
 PREFIXES = 24
 # An interval of Omega is not halved below this share of it.
-NARROW = 1e-7
+NARROW = 1e-3
+# A node with at most so many free organizations is a list of coalitions.
+LISTED = 3
 NODE_LIMIT = 1_000_000
 
 
@@ -144,12 +147,15 @@ class _Search:
     # --- what is found ---------------------------------------------------------------------------
 
     def offer(self, members: Flags) -> float:
-        """Certify a coalition, keep it if it is the strongest, and return its bound."""
-        value, bound = self.values.of(members[None, :])
-        excess = float(value[0] - self.pay[members].sum())
-        if excess > self.best:
-            self.best, self.value, self.members = excess, float(value[0]), members.copy()
-        return float(bound[0] - self.pay[members].sum())
+        """Certify coalitions, one or a row each, keep the strongest, and return their bound."""
+        rows = np.atleast_2d(members)
+        value, bound = self.values.of(rows)
+        paid = rows @ self.pay
+        k = int(np.argmax(value - paid))
+        if value[k] - paid[k] > self.best:
+            self.best, self.value = float(value[k] - paid[k]), float(value[k])
+            self.members = rows[k].copy()
+        return float((bound - paid).max())
 
     def singles(self) -> None:
         """Test each organization by itself: exactly."""
@@ -260,9 +266,10 @@ class _Search:
             if bound <= self.threshold():
                 self.closed = max(self.closed, bound)
                 continue
-            if not (node.states == FREE).any():
-                if (node.states == IN).sum() >= 2:
-                    self.closed = max(self.closed, min(bound, self.offer(node.states == IN)))
+            if (node.states == FREE).sum() <= LISTED:
+                listed = _listed(node.states)
+                if listed.size:
+                    self.closed = max(self.closed, min(bound, self.offer(listed)))
                 continue
             low, high = self.clipped(node)
             kept = _Node(node.states, inside[k], low, high, margin[k], bound, by_width)
@@ -295,3 +302,11 @@ class _Search:
             guess[i] = state == IN
             halves.append(dataclasses.replace(node, states=states, guess=guess))
         return halves
+
+
+def _listed(states: npt.NDArray[np.int8]) -> Flags:
+    """Return the coalitions of at least two that a node allows, shape ``(K, N)``."""
+    free = np.flatnonzero(states == FREE)
+    members = np.repeat((states == IN)[None, :], 1 << free.size, axis=0)
+    members[:, free] = (np.arange(1 << free.size)[:, None] >> np.arange(free.size)) & 1
+    return np.asarray(members[members.sum(axis=1) >= 2])

@@ -17,6 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.game.coopetition import CoopetitionGame
+from tradefl.game.money import in_currency
+from tradefl.notebook import Shown, drawn
+from tradefl.solvers import Solution
 from tradefl.stability.core import cost_of_stability, least_core
 from tradefl.stability.market import Outsiders, market_values
 from tradefl.stability.sampling import EXACT_UP_TO
@@ -36,8 +39,8 @@ Method = Literal["search", "enumeration"]
 TIME_LIMIT = 60.0
 
 
-@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
-class Stability:
+@dataclasses.dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Stability(Shown):
     """Whether a split of a consortium is stable, and what makes it so.
 
     Attributes
@@ -127,6 +130,53 @@ class Stability:
         """Who has more than its marginal, ascending: the others would do better without it."""
         return np.flatnonzero(self.payoff > self.marginal + self.tolerance)
 
+    def plot(self) -> Any:
+        """Return an Altair chart: each one's payoff between alone and what it brings.
+
+        Raises
+        ------
+        MissingExtraError
+            The ``charts`` extra is not installed.
+        """
+        return drawn("stability", self)
+
+    def _title(self) -> str:
+        return f"of the split {self.split.name} for {self.game.title}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        return [
+            ("verdict", self.verdict),
+            ("largest excess", f"{self.max_excess:,.6g}"),
+            ("margin", f"{self.margin:,.6g}"),
+        ]
+
+    def _records(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self.to_dict()["organizations"]
+        return rows
+
+    def in_currency(self) -> Stability:
+        """Return the same with every amount in the game's currency, to be shown."""
+        game = self.game
+        if game.currency is None or game.payoff_unit == 1.0:
+            return self
+        unit = game.payoff_unit
+        amounts = (
+            *("payoff", "alone", "marginal", "least_core", "grand_value", "grand_bound"),
+            *("max_excess", "max_excess_bound", "members_value", "margin"),
+        )
+        cost = self.cost_of_stability
+        return dataclasses.replace(
+            self,
+            game=in_currency(game),
+            split=dataclasses.replace(
+                self.split,
+                payoff=self.split.payoff * unit,
+                half_width=self.split.half_width * unit,
+            ),
+            cost_of_stability=None if cost is None else cost * unit,
+            **{name: getattr(self, name) * unit for name in amounts},
+        )
+
     def names(self, members: Flags) -> list[str]:
         """Return the names of some organizations."""
         return [self.game.name_of(int(i)) for i in np.flatnonzero(members)]
@@ -188,7 +238,7 @@ class Stability:
 
 def stability(
     game: CoopetitionGame | Any,
-    split: Split | Sequence[float] | Array = "file",
+    split: Split | Sequence[float] | Array | Allocation = "file",
     *,
     reading: Reading = "literal",
     outside: Outside = "own-model",
@@ -205,7 +255,8 @@ def stability(
         A :class:`~tradefl.game.CoopetitionGame`, or anything with a ``game`` attribute that is
         one, such as a :class:`~tradefl.consortium.Consortium`.
     split
-        What is tested: a name, see :func:`tradefl.stability.splits.allocation`, or the payoffs.
+        What is tested: a name, see :func:`tradefl.stability.splits.allocation`, the payoffs, or
+        payoffs with the profile under which they are paid.
     reading
         ``literal``: a coalition shares Eq. (11) among its members. ``market``: it shares what they
         earn in the market, where outsiders' models cost them.
@@ -245,7 +296,7 @@ def stability(
     literal = Values(game, "literal", outside)
     values = literal if reading == "literal" else Values(game, reading, outside)
     watch("the split")
-    tested = allocation(game, split, literal)
+    tested = split if isinstance(split, Allocation) else allocation(game, split, literal)
     pay = tested.payoff if reading == "literal" else tested.in_the_market(game)
     watch("coalitions")
     if reading == "literal" and method == "search":
@@ -267,6 +318,21 @@ def stability(
         runtime_seconds=time.perf_counter() - began,
         **found,
     )
+
+
+def stability_of(solution: Solution, **options: Any) -> Stability:
+    """Say whether a coalition could do better on its own than under a solution's payoffs.
+
+    Parameters
+    ----------
+    solution
+        What everybody contributes and has.
+    **options
+        As :func:`stability`.
+    """
+    exact = np.zeros(solution.game.size)
+    given = Allocation("file", solution.payoffs, solution.profile, exact)
+    return stability(solution.game, given, **options)
 
 
 def _searched(values: Values, pay: Array, until: float) -> dict[str, Any]:
