@@ -17,7 +17,7 @@ TRAINING := fig2 fig12-accuracy fig13 fig14 fig15
 # What constraints.txt is made of: every extra, on every system, without the addresses of this machine's index.
 LOCK := --universal --all-extras --strip-extras --no-annotate --no-header --no-emit-index-url --python-version 3.11
 
-.PHONY: demo test test-full test-oldest test-newest lock lint pytest contracts contracts-build prove bench reproduction compensation docs clean help
+.PHONY: demo test test-full test-oldest test-newest lock lint pytest contracts contracts-build prove bench reproduction compensation stability-study docs clean help
 
 help:
 	@echo "make demo   solve, train, settle and audit examples/drug_discovery.toml; the report is in build/demo"
@@ -95,6 +95,14 @@ compensation: $(VENV)/.installed-dev
 	cp build/compensation/*.svg build/compensation/*.summary.csv docs/compensation
 	cp build/compensation/gains.csv docs/compensation/study.csv
 	$(BIN)/python -m tests.docs.study_tables
+
+# The study of docs/explanation/stability.md.
+stability-study: $(VENV)/.installed-dev
+	$(BIN)/tradefl reproduce stability --seeds 200 --out build/stability
+	mkdir -p docs/stability
+	cp build/stability/stability.svg build/stability/stability.summary.csv docs/stability
+	cp build/stability/stability.csv docs/stability/study.csv
+	$(BIN)/python -m tests.docs.stability_tables
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks

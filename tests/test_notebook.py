@@ -31,13 +31,15 @@ def values():
         "settlement": settlement,
         "audit": settlement.audit,
         "negotiation": tradefl.negotiate(consortium),
+        "stability": tradefl.stability(consortium),
+        "replan": tradefl.replan(consortium, consortium),
         "run": tradefl.Run(consortium, solution, training, settlement),
     }
 
 
 SHOWN = (
     *("solution", "statement", "tuning", "design", "comparison", "training"),
-    *("settlement", "audit", "negotiation", "run"),
+    *("settlement", "audit", "negotiation", "run", "stability", "replan"),
 )
 
 

@@ -72,3 +72,28 @@ def test_bad_files_are_exit_2(files, tmp_path):
     assert run("replan", old, tmp_path / "none.toml").code == 2
     ran = run("replan", old, new, "-o", old)
     assert (ran.code, ran.out) == (2, "")
+
+
+def test_the_verb_returns_what_the_command_prints(files):
+    old, new = files
+    found = tradefl.replan(tradefl.load(old), tradefl.load(new))
+    assert found.to_dict() == run("replan", old, new, "--json").json
+    assert "affordable" in repr(found)
+    frame = found.to_frame()
+    assert frame.index.tolist()[-1] == NAMES[2]
+    assert frame.loc[NAMES[2], "kind"] == "left"
+
+
+def test_consortia_without_a_common_member_are_refused(files, tmp_path):
+    old, _ = files
+    other = document()
+    for k, one in enumerate(other["organization"]):
+        one["name"] = f"Stranger {k}"
+    other["competition"] = {"default": 0.03}
+    folder = tmp_path / "strangers"
+    folder.mkdir()
+    path = save(folder, other)
+    ran = run("replan", old, path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "at least one organization of the old consortium" in ran.err
+    assert "Traceback" not in ran.err

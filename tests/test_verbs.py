@@ -13,7 +13,7 @@ from tradefl.settlement.settling import audited
 
 VERBS = (
     *("load", "solve", "tune", "design", "compare", "train", "settle", "audit"),
-    *("negotiate", "report", "run"),
+    *("negotiate", "report", "run", "stability", "replan"),
 )
 PLAN = Plan(rounds=1)
 

@@ -102,3 +102,16 @@ def test_the_market_reading_prints_the_cost_of_stability(tmp_path):
     ran = run("stability", path, "--reading", "market", "--outsiders", "alone")
     assert ran.code in (0, 1)
     assert "cost of stability" in ran.out
+
+
+def test_enumeration_beyond_its_limit_is_refused_by_name(tmp_path):
+    many = document()
+    many["organization"] = [
+        {**many["organization"][k % 3], "name": f"Member {k}"} for k in range(17)
+    ]
+    many["competition"] = {"default": 0.001}
+    ran = run("stability", save(tmp_path, many), "--method", "enumeration")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--method enumeration" in ran.err
+    assert "at most 16 organizations" in ran.err
+    assert "Traceback" not in ran.err

@@ -14,7 +14,7 @@ from tradefl.dashboard import settings
 EXAMPLE = Path(__file__).parents[2] / "examples" / "drug_discovery.toml"
 APP = Path(tradefl.dashboard.__file__).with_name("app.py")
 PAGES = (
-    *("decision", "consortium", "equilibrium", "payments", "incentive", "uncertainty"),
+    *("decision", "consortium", "equilibrium", "payments", "incentive", "stability", "uncertainty"),
     *("settlement", "training"),
 )
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog
-from tests.game.test_participation import on_a_grid
+from tests.solvers.oracles import own_model
 from tests.solvers.welfare_oracles import Welfare
-from tests.support import dense_rho
+from tests.support import dense_rho, plain_performance
 
 from tradefl.game import CoopetitionGame
 
@@ -49,10 +49,29 @@ def values_by_enumeration(game: CoopetitionGame) -> dict[tuple[int, ...], float]
     found = {}
     for who in coalitions(game.size):
         if len(who) == 1:
-            found[who] = on_a_grid(game, who[0], 20_001)
+            found[who] = alone_on_grids(game, who[0])
         else:
             found[who] = searched(restricted(game, who))
     return found
+
+
+def alone_on_grids(game: CoopetitionGame, i: int, points: int = 2_001) -> float:
+    """The best payoff of i alone, from the printed formulas, on grids that narrow."""
+    model, best = own_model(game), 0.0
+    for f in game.cpu_levels_hz[i]:
+        if math.isnan(f):
+            continue
+        cycles = float(game.cycles_per_bit[i] * game.data_bits[i])
+        price = game.overhead_weight * game.capacitances[i] * float(f) ** 2 * cycles
+        begin, end = 0.0, min(1.0, game.deadline_seconds * float(f) / cycles)
+        for _ in range(4):
+            d = np.linspace(begin, end, points)
+            earned = game.profitability[i] * plain_performance(model, d * float(game.data_units[i]))
+            value = earned - (price + game.data_cost[i]) * d
+            at, step = int(np.argmax(value)), d[1] - d[0]
+            best = max(best, float(value[at]))
+            begin, end = max(d[at] - 2.0 * step, 0.0), min(d[at] + 2.0 * step, end)
+    return best
 
 
 def searched(game: CoopetitionGame, points: int = 201) -> float:

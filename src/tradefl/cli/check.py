@@ -10,6 +10,7 @@ import numpy as np
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import Consortium, load
+from tradefl.game import alone
 from tradefl.incentives.radius import radius, radius_words
 from tradefl.solvers import solve
 
@@ -18,7 +19,7 @@ MOST_SOLVED = 10_000
 
 
 def check(file: File, as_json: Json = False) -> None:
-    """Validate a consortium file; print z_i, feasible levels and data ranges.
+    """Validate a consortium file; print z_i, feasible levels, data ranges and what each has alone.
 
     Example: tradefl check examples/drug_discovery.toml
     """
@@ -39,6 +40,7 @@ def check(file: File, as_json: Json = False) -> None:
             "feasible levels GHz",
             "data fraction",
             "data units",
+            "alone",
         ],
         [
             [
@@ -50,6 +52,7 @@ def check(file: File, as_json: Json = False) -> None:
                 + (f" of {row['levels']}" if len(row["feasible_levels"]) < row["levels"] else ""),
                 f"{minimum:g} .. {row['max_data_fraction']:.6g}",
                 f"{row['data_units']:,.6g}",
+                f"{row['alone']:,.6g}",
             ]
             for row in document["organizations"]
         ],
@@ -91,6 +94,7 @@ def report(consortium: Consortium) -> tuple[dict[str, Any], str]:
     min_omega = float((game.min_data_fraction * game.data_units).sum())
     max_omega = float((most * game.data_units).sum())
     onset = float(game.accuracy.onset)
+    outside = alone(game)
     organizations = [
         CheckedOrganization(
             name=game.name_of(i),
@@ -107,6 +111,7 @@ def report(consortium: Consortium) -> tuple[dict[str, Any], str]:
             ],
             max_data_fraction=float(most[i]),
             data_units=float(game.data_units[i]),
+            alone=float(outside[i]),
         )
         for i in range(game.size)
     ]

@@ -166,7 +166,7 @@ def print_stability(found: Stability) -> None:
         (
             "examined",
             f"{found.coalitions_examined:,} coalitions, {found.nodes:,} search nodes, "
-            f"{found.runtime_seconds:.3g} s",
+            f"in {found.runtime_seconds:.3g} s",
         ),
     ]
     if found.shortfall > found.tolerance:

@@ -28,6 +28,7 @@ class CheckedOrganization(Part):
     feasible_levels: list[FeasibleLevel]
     max_data_fraction: float
     data_units: float
+    alone: float | None = None
 
 
 class CheckDocument(Document):

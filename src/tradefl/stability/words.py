@@ -85,19 +85,21 @@ def reasons(found: Stability, digits: int) -> list[str]:
             "Nobody would leave alone: each has at least what its own model earns. "
             f"{game.name_of(i)} has least to lose, {money(float(over[i]), digits)}."
         )
-    spare = found.marginal - found.payoff
+    # What the others have now, less what they would have without it.
+    spare = found.marginal - found.payoff - found.shortfall
     k = int(np.argmin(spare))
-    if found.more_than_it_brings.size:
-        names = [game.name_of(int(j)) for j in found.more_than_it_brings]
-        verb, whom = ("has", "it") if len(names) == 1 else ("have", "any of them")
+    unwanted = np.flatnonzero(spare < -found.tolerance)
+    if unwanted.size:
+        names = [game.name_of(int(j)) for j in unwanted[np.argsort(spare[unwanted])]]
         said.append(
-            f"{_few(names)} {verb} more than what joining adds to the total: the others would do "
-            f"better without {whom}."
+            f"The others would do better without {_few(names)}: "
+            f"{money(float(-spare[k]), digits)} better without {game.name_of(k)}."
         )
     else:
         said.append(
-            "Nobody would be expelled: each brings more than it has. The others would lose "
-            f"{money(float(spare[k]), digits)} without {game.name_of(k)}, the least of all."
+            "Nobody would be expelled: the others would lose "
+            f"{money(float(spare[k]), digits)} without {game.name_of(k)}, and more without anybody "
+            "else."
         )
     if found.verdict == "stable" and found.max_excess < 0.0:
         who = coalition(found)
