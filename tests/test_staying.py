@@ -89,7 +89,7 @@ def test_amounts_of_the_report_are_in_the_currency(blocked):
 def test_the_chart_has_every_mark_of_every_organization(blocked):
     chart = plotted(blocked).to_dict()
     assert len(chart["layer"]) == 2
-    points = chart["layer"][1]["data"]["values"]
+    points = chart["datasets"][chart["layer"][1]["data"]["name"]]
     assert len(points) == 4 * blocked.game.size
     assert {point["what"] for point in points} == {
         "alone", "what it brings", "least core", "payoff"

@@ -65,6 +65,7 @@ def test_the_stored_rows_are_what_the_code_gives(kind):
     made = compute(kind, 7)
     # Where the proof stops, which may change with the search, is not a result.
     bounds = [name for name in made if name.startswith("search_bound_")]
+    bounds += ["strongest_least_core", "strongest_ebar"]  # several are as strong
     pd.testing.assert_frame_equal(
         made.drop(columns=bounds),
         stored.drop(columns=bounds),

@@ -7,22 +7,28 @@ so its nearest point to a given split exists once only:
     min |x - c|^2    subject to    x(N) = total,  x(S) >= b_S  for every coalition S given.
 
 Moving ``c`` to the right total and leaving out of each row its part along ``(1, ..., 1)`` turns it
-into a problem of least distance, ``min |z|`` with ``G z >= h``. [LawsonHanson]_ solve that one by
-nonnegative least squares. The coalitions that bind then determine ``z`` to the last digits.
+into ``min |z|^2`` with ``G z >= h``. The dual method of [GoldfarbIdnani]_ solves that: it begins at
+``z = 0``, takes in the row that is missed most, and lets go of rows whose multiplier would turn
+negative. Unlike nonnegative least squares it is at ease where rows bind in pairs, ``x(S)`` from
+below and from above, as they do in every least core.
 
-.. [LawsonHanson] C. L. Lawson and R. J. Hanson, *Solving Least Squares Problems* (1974),
-   chapter 23, problem LDP.
+.. [GoldfarbIdnani] D. Goldfarb and A. Idnani, "A numerically stable dual method for solving
+   strictly convex quadratic programs", *Mathematical Programming* 27 (1983), 1-33.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-# A solution is kept if it misses no row by more, as a share of the largest one missed at c.
-ALLOWED = 1e-8
+# Rows may be missed by so much, as a share of the most that is missed at c.
+ALLOWED = 1e-10
+# A row whose part across the active ones is shorter than this depends on them.
+DEPENDENT = 1e-9
 
 
 def nearest_point(rows: Array, bounds: Array, total: float, near: Array) -> Array | None:
@@ -42,36 +48,50 @@ def nearest_point(rows: Array, bounds: Array, total: float, near: Array) -> Arra
     ``x``, shape ``(N,)``; ``None`` where the rows contradict each other or the digits do not
     suffice.
     """
-    n = near.size
-    start = near + (total - near.sum()) / n
+    start = near + (total - near.sum()) / near.size
     across = rows - rows.mean(axis=1, keepdims=True)
     missing = bounds - rows @ start
     unit = float(missing.max(initial=0.0))
     if unit <= 0.0:
         return np.asarray(start)
-    weight = _least_distance(across, missing / unit)
-    if weight is None:
-        return None
-    active = weight > 0.0
-    # The rows that bind, as equations: this way no digits are lost to the squares.
-    step = np.linalg.lstsq(across[active], missing[active] / unit, rcond=None)[0]
-    step -= step.mean()
-    if float((missing / unit - across @ step).max()) > ALLOWED:
-        return None
-    return np.asarray(start + unit * step)
+    step = _least_norm(across, missing / unit)
+    return None if step is None else np.asarray(start + unit * (step - step.mean()))
 
 
-def _least_distance(rows: Array, bounds: Array) -> Array | None:
-    """Return the multipliers of ``min |z|`` with ``rows @ z >= bounds``, up to a factor."""
-    from scipy.optimize import lsq_linear, nnls
-
-    matrix = np.vstack([rows.T, bounds])
-    aim = np.zeros(len(matrix))
-    aim[-1] = 1.0
-    try:
-        weight, apart = nnls(matrix, aim, maxiter=10 * sum(matrix.shape))
-    except RuntimeError:  # too many iterations: the other method for the same problem
-        found = lsq_linear(matrix, aim, bounds=(0.0, np.inf), method="bvls")
-        weight, apart = found.x, float(np.sqrt(2.0 * found.cost))
-    # Nothing left over: the rows contradict each other.
-    return np.asarray(weight) if apart > 1e-12 else None
+def _least_norm(rows: Array, bounds: Array) -> Array | None:
+    """Return the shortest ``z`` with ``rows @ z >= bounds``."""
+    z = np.zeros(rows.shape[1])
+    active: list[int] = []
+    held = np.empty(0)  # the multipliers of the active rows, >= 0
+    for _ in range(20 * sum(rows.shape)):
+        slack = rows @ z - bounds
+        p = int(np.argmin(slack))
+        if slack[p] >= -ALLOWED:
+            return z
+        own = 0.0  # p's multiplier
+        while True:
+            normal = rows[p]
+            change = np.linalg.lstsq(rows[active].T, normal, rcond=None)[0]
+            along = normal - rows[active].T @ change if active else normal
+            reach = float(along @ along)
+            full = math.inf
+            if reach > DEPENDENT**2 * float(normal @ normal):
+                full = float(bounds[p] - normal @ z) / reach
+            falling = np.flatnonzero(change > 1e-12)
+            ratios = held[falling] / change[falling]
+            short = float(ratios.min()) if falling.size else math.inf
+            length = min(full, short)
+            if math.isinf(length):
+                return None  # the rows contradict each other
+            held = held - length * change
+            own += length
+            if not math.isinf(full):
+                z = z + length * along
+            if length == full:
+                active.append(p)
+                held = np.append(np.maximum(held, 0.0), own)
+                break
+            k = int(falling[np.argmin(ratios)])
+            del active[k]
+            held = np.maximum(np.delete(held, k), 0.0)
+    return None
