@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.consortium import Consortium
-from tradefl.design import Design, Target, design
+from tradefl.design import RANDOM_STARTS, Design, Target, design
 from tradefl.game.participation import alone
 from tradefl.notebook import Shown
 from tradefl.solvers import solve
@@ -148,8 +148,12 @@ def replan(
     new: Consortium,
     target: Target | None = None,
     *,
+    robust: float = 0.0,
+    random_starts: int = RANDOM_STARTS,
     watch: Callable[[str], None] = lambda _: None,
-    **options: Any,
+    tolerance: float | None = None,
+    max_iterations: int | None = None,
+    time_limit: float | None = None,
 ) -> Replan:
     """Say what a change of members or figures does to everybody.
 
@@ -159,10 +163,14 @@ def replan(
         The consortium as agreed, and as it would be; organizations are the same by name.
     target
         How the new design splits: see :func:`tradefl.design.design`.
+    robust
+        For errors of profitability of up to this share nobody gains by contributing less.
+    random_starts
+        From how many random profiles the new design is approached.
     watch
         Called with the name of each stage as it starts.
-    **options
-        Of the design.
+    tolerance, max_iterations, time_limit
+        Of the planner; see :func:`~tradefl.solvers.solve`.
 
     Raises
     ------
@@ -174,7 +182,15 @@ def replan(
     watch("the old agreement")
     before = solve(old.game).payoffs
     watch("the new one")
-    designed = design(new.game, target, **options)
+    designed = design(
+        new.game,
+        target,
+        robust=robust,
+        random_starts=random_starts,
+        tolerance=tolerance,
+        max_iterations=max_iterations,
+        time_limit=time_limit,
+    )
     after = designed.agreed.payoffs
     apart_new, apart_old = alone(new.game), alone(old.game)
     changes = []
