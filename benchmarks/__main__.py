@@ -19,6 +19,7 @@ NAMES = (
     ),
     "negotiation",
     "incentives",
+    "stability",
 )
 
 
