@@ -72,7 +72,8 @@ def test_the_report_says_it_on_the_first_page_and_shows_the_corridor(blocked):
     assert "12 payoffs are within their bars" in rest
     assert 'id="stability"' not in tradefl.report(consortium)
     board = tradefl.report(consortium, stability=blocked, audience="board")
-    assert "Who could leave" in board
+    assert "Would they stay?" in board
+    assert "Who could leave, and why they do not" not in board
 
 
 def test_amounts_of_the_report_are_in_the_currency(blocked):
