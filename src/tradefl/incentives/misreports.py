@@ -23,7 +23,7 @@ promise of honesty for it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -255,10 +255,13 @@ def incentives(
     game = consortium.game
     if sharing.shared(workers, ray):
         wanted = tuple(dict.fromkeys(figures)) or tuple(CHECKED_BY)
-        found_elsewhere = sharing.misreports(
-            consortium, wanted, range, points, all_rules, workers, ray, watch
+        elsewhere = sharing.misreports(
+            misreports_of, consortium, wanted, range, points, all_rules, workers, ray, watch
         )
-        return Incentives(game, range, points, found_elsewhere, over_reporting(solve(game)))
+        found_rules = {
+            rule: tuple(Misreport(**row) for row in rows) for rule, rows in elsewhere.items()
+        }
+        return Incentives(game, range, points, found_rules, over_reporting(solve(game)))
     search = _Search(consortium, range, tuple(figures), points, watch)
     rules: dict[str, tuple[Misreport, ...]] = {}
     efficient = game.compensation is not None
@@ -280,6 +283,20 @@ def incentives(
                     rules[f"efficient: {other}"] = found
     agreed = solve(game)
     return Incentives(game, range, points, rules, over_reporting(agreed))
+
+
+def misreports_of(
+    files: Mapping[str, str],
+    range: float,  # noqa: A002  the command's name for it
+    figure: str,
+    points: int,
+    all_rules: bool,
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the misreports of one figure under each rule, as plain values; a unit of work."""
+    found = incentives(
+        sharing.unpacked(files), range, figures=(figure,), points=points, all_rules=all_rules
+    )
+    return {rule: [dataclasses.asdict(one) for one in rows] for rule, rows in found.rules.items()}
 
 
 def over_reporting(agreed: Solution) -> tuple[OverReporting, ...]:

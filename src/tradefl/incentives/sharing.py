@@ -6,7 +6,6 @@ does not depend on where: results are those of one process.
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tradefl.consortium.ranges import uncertain
 from tradefl.consortium.reading import load
 from tradefl.consortium.writing import write
 from tradefl.errors import InputError
@@ -24,7 +22,6 @@ from tradefl.sweep import sweep
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
-    from tradefl.incentives.misreports import Misreport
 
 MAIN = "consortium.toml"
 DRAWS_A_UNIT = 250
@@ -62,33 +59,8 @@ def unpacked(files: Mapping[str, str]) -> Consortium:
 # --- draws ----------------------------------------------------------------------------------------
 
 
-def drawn_outcomes(
-    files: Mapping[str, str], values: Sequence[Sequence[float]], redesign: bool
-) -> dict[str, Any]:
-    """Return what becomes of some draws: the arrays by name, and the reasons of those without game.
-
-    Parameters
-    ----------
-    files
-        The consortium, as :func:`packed` returns it.
-    values
-        Shape ``(K, F)``: the uncertain figures of each draw.
-    redesign
-        Whether everything is worked out again.
-    """
-    from tradefl.incentives.uncertainty import outcomes_of
-    from tradefl.solvers import solve
-
-    consortium = unpacked(files)
-    figures = tuple(uncertain(consortium))
-    found, reasons = outcomes_of(
-        consortium, figures, np.asarray(values, dtype=float), redesign, solve(consortium.game)
-    )
-    plain = {name: None if one is None else one.tolist() for name, one in found.items()}
-    return {"outcomes": plain, "without_game": reasons}
-
-
 def outcomes(
+    of: Callable[..., dict[str, Any]],
     consortium: Consortium,
     values: np.ndarray[Any, np.dtype[np.float64]],
     redesign: bool,
@@ -96,7 +68,7 @@ def outcomes(
     ray: str | None,
     watch: Callable[[str], None],
 ) -> tuple[dict[str, Any], dict[str, int]]:
-    """Return the outcomes of all draws, computed in parts on other processes."""
+    """Return the outcomes of all draws, computed by ``of`` in parts on other processes."""
     files = packed(consortium)
     units = [
         {
@@ -107,7 +79,7 @@ def outcomes(
         for start in range(0, len(values), DRAWS_A_UNIT)
     ]
     parts = sweep(
-        drawn_outcomes,
+        of,
         units,
         workers=workers,
         ray=ray,
@@ -133,23 +105,8 @@ def outcomes(
 # --- misreports -----------------------------------------------------------------------------------
 
 
-def misreports_of(
-    files: Mapping[str, str],
-    range: float,  # noqa: A002  the command's name for it
-    figure: str,
-    points: int,
-    all_rules: bool,
-) -> dict[str, list[dict[str, Any]]]:
-    """Return the misreports of one figure under each rule, as plain values."""
-    from tradefl.incentives.misreports import incentives
-
-    found = incentives(
-        unpacked(files), range, figures=(figure,), points=points, all_rules=all_rules
-    )
-    return {rule: [dataclasses.asdict(one) for one in rows] for rule, rows in found.rules.items()}
-
-
 def misreports(
+    of: Callable[..., dict[str, list[dict[str, Any]]]],
     consortium: Consortium,
     figures: Sequence[str],
     range: float,  # noqa: A002  the command's name for it
@@ -158,10 +115,8 @@ def misreports(
     workers: int | None,
     ray: str | None,
     watch: Callable[[str], None],
-) -> dict[str, tuple[Misreport, ...]]:
-    """Return the misreports under each rule, a figure to a unit of work."""
-    from tradefl.incentives.misreports import Misreport
-
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the misreports under each rule by ``of``, a figure to a unit of work."""
     files = packed(consortium)
     units = [
         {
@@ -174,18 +129,17 @@ def misreports(
         for figure in figures
     ]
     parts = sweep(
-        misreports_of,
+        of,
         units,
         workers=workers,
         ray=ray,
         watch=lambda step: watch(f"{step.done:,} of {step.units:,} figures"),
     )
-    rules: dict[str, list[Misreport]] = {}
+    rules: dict[str, list[dict[str, Any]]] = {}
     for part in parts:
         for rule, rows in part.items():
-            rules.setdefault(rule, []).extend(Misreport(**row) for row in rows)
+            rules.setdefault(rule, []).extend(rows)
     order = {figure: k for k, figure in enumerate(figures)}
-    return {
-        rule: tuple(sorted(rows, key=lambda one: (one.organization, order[one.figure])))
-        for rule, rows in rules.items()
-    }
+    for rows in rules.values():
+        rows.sort(key=lambda row: (row["organization"], order[row["figure"]]))
+    return rules

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -280,7 +280,9 @@ def sensitivity(
     rng = np.random.default_rng(seed)
     values = np.column_stack([_drawn(rng, one, draws) for one in figures])
     if elsewhere:
-        found, reasons = sharing.outcomes(consortium, values, redesign, workers, ray, watch)
+        found, reasons = sharing.outcomes(
+            drawn_outcomes, consortium, values, redesign, workers, ray, watch
+        )
     else:
         found, reasons = outcomes_of(consortium, figures, values, redesign, agreed)
     return Sensitivity(
@@ -293,6 +295,29 @@ def sensitivity(
         tornado=tornado,
         **found,
     )
+
+
+def drawn_outcomes(
+    files: Mapping[str, str], values: Sequence[Sequence[float]], redesign: bool
+) -> dict[str, Any]:
+    """Return what becomes of some draws: the arrays by name, and the reasons of those without game.
+
+    Parameters
+    ----------
+    files
+        The consortium, as :func:`~tradefl.incentives.sharing.packed` returns it.
+    values
+        Shape ``(K, F)``: the uncertain figures of each draw.
+    redesign
+        Whether everything is worked out again.
+    """
+    consortium = sharing.unpacked(files)
+    figures = tuple(uncertain(consortium))
+    found, reasons = outcomes_of(
+        consortium, figures, np.asarray(values, dtype=float), redesign, solve(consortium.game)
+    )
+    plain = {name: None if one is None else one.tolist() for name, one in found.items()}
+    return {"outcomes": plain, "without_game": reasons}
 
 
 def outcomes_of(
