@@ -73,7 +73,10 @@ def main() -> dict[str, Any]:
     menus = menus_around(game, 0, 0.1)
     rng = np.random.default_rng(0)
     rows = np.array(
-        [[rng.choice(one) if one.size else np.nan for one in menus.points] for _ in range(REPORTS)]
+        [
+            [rng.choice(point) if point.size else np.nan for point in menus.points]
+            for _ in range(REPORTS)
+        ]
     )
     reports = Reports(game, menus.fields)
     Optima(reports)(rows[:2])  # loads what is compiled

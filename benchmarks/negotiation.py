@@ -142,7 +142,7 @@ def proposals_gas(url: str) -> list[int]:
     """Return the gas of every proposal on a chain, from the receipts."""
     chain = RpcChain(url)
     receipts = [
-        chain.receipt(one.transaction) for one in chain.events(None, 0, [topic("Proposed")])
+        chain.receipt(event.transaction) for event in chain.events(None, 0, [topic("Proposed")])
     ]
     return [receipt.gas for receipt in receipts if receipt is not None]
 

@@ -58,7 +58,7 @@ def write(result: dict[str, Any]) -> None:
         load_before=f"{result['load']['before'][0]:.1f}",
         load_after=f"{result['load']['after'][0]:.1f}",
         findings="\n".join(_bullet(line) for line in _findings(result)),
-        targets="\n".join(_target(one) for one in result["targets"]),
+        targets="\n".join(_target(target) for target in result["targets"]),
         table=_table(rows),
         exact_calls=settings["exact_calls"],
         bare=f"{result['bare_process_mb']:.0f}",

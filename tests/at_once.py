@@ -36,8 +36,8 @@ def everything(path: str) -> dict[str, Any]:
         "payoffs": [value.hex() for value in solution.payoffs.tolist()],
         "accuracy": [value.hex() for value in trained.accuracy],
         "trained": [
-            {key: value for key, value in one.items() if key != "seconds"}
-            for one in trained.to_dict()["organizations"]
+            {key: value for key, value in organization.items() if key != "seconds"}
+            for organization in trained.to_dict()["organizations"]
         ],
         "page": hashlib.sha256(page.encode()).hexdigest(),
         "phase": state.phase.name,

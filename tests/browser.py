@@ -96,7 +96,7 @@ def opened(
     )
     context.set_default_timeout(PATIENCE)
     asked: list[str] = []
-    context.on("request", lambda one: asked.append(one.url))
+    context.on("request", lambda entry: asked.append(entry.url))
     try:
         tab = context.new_page()
         tab.goto(address)
@@ -104,7 +104,7 @@ def opened(
     finally:
         context.close()
     own = (within or address, "data:", "blob:")
-    assert [one for one in asked if not one.startswith(own)] == []
+    assert [figure_ for figure_ in asked if not figure_.startswith(own)] == []
 
 
 def violations(page: Any, *impacts: str) -> list[dict[str, Any]]:
@@ -122,10 +122,10 @@ def violations(page: Any, *impacts: str) -> list[dict[str, Any]]:
     )
     return [
         {
-            "rule": one["id"],
-            "help": one["help"],
-            "elements": [node["html"][:160] for node in one["nodes"]],
+            "rule": log_["id"],
+            "help": log_["help"],
+            "elements": [node["html"][:160] for node in log_["nodes"]],
         }
-        for one in found
-        if one["impact"] in (impacts or SERIOUS)
+        for log_ in found
+        if log_["impact"] in (impacts or SERIOUS)
     ]

@@ -82,7 +82,7 @@ def parsed(svg):
 
 
 def texts(svg):
-    return ["".join(one.itertext()) for one in parsed(svg).iter() if one.text]
+    return ["".join(entry.itertext()) for entry in parsed(svg).iter() if entry.text]
 
 
 @pytest.mark.parametrize("kind", ALL)
@@ -102,7 +102,7 @@ def test_two_charts_of_a_page_share_no_ids_and_find_their_own(kind):
     for prefix in ("one", "two"):
         svg = drawn(ALL[kind](), prefix)
         root = parsed(svg)
-        ids = [one.get("id") for one in root.iter() if one.get("id")]
+        ids = [entry.get("id") for entry in root.iter() if entry.get("id")]
         assert len(ids) == len(set(ids))
         tags = "".join(re.findall(r"<[^>]*>", svg))
         assert set(re.findall(r"url\(#([^)]+)\)", tags)) <= set(ids)
@@ -129,10 +129,10 @@ def test_the_ink_is_that_of_the_page(kind):
 def test_names_are_text_whatever_they_look_like(kind):
     svg = drawn(ALL[kind]())
     assert "<script" not in svg
-    shown = [one for one in texts(svg) if one.startswith("<script>")]
+    shown = [text for text in texts(svg) if text.startswith("<script>")]
     # Too long for its place, it ends in an ellipsis; what is left is as it was.
     assert shown
-    assert all(HOSTILE.startswith(one.partition("…")[0]) for one in shown)
+    assert all(HOSTILE.startswith(entry.partition("…")[0]) for entry in shown)
 
 
 def test_the_intensities_stand_in_their_cells_as_long_as_they_fit():
@@ -162,8 +162,8 @@ def test_an_arrow_points_from_the_payer_to_the_receiver():
         arrow["hx"], arrow["hy"],
     )  # fmt: skip
     assert math.dist(start, place[HOSTILE]) < math.dist(start, place["Alpha"])
-    for one in (end, head):
-        assert math.dist(one, place["Alpha"]) < math.dist(one, place[HOSTILE])
+    for entry in (end, head):
+        assert math.dist(entry, place["Alpha"]) < math.dist(entry, place[HOSTILE])
     # A triangle points up at 0 degrees and turns clockwise.
     turn = math.radians(arrow["angle"])
     length = math.dist(start, end)
@@ -200,11 +200,11 @@ def test_every_step_of_a_waterfall_has_its_colour():
 def legend_symbols(svg):
     """Return colour and dashes of each symbol in the legends."""
     found = re.findall(r"role-legend-symbol.*?</g>", svg, re.DOTALL)
-    symbols = [one for part in found for one in re.findall(r"<path[^>]*>", part)]
+    symbols = [entry for part in found for entry in re.findall(r"<path[^>]*>", part)]
     return [
-        tuple(re.search(rf'{name}="([^"]*)"', one)[1] for name in ("stroke", "stroke-dasharray"))
-        for one in symbols
-        if "stroke-dasharray" in one
+        tuple(re.search(rf'{name}="([^"]*)"', symbol)[1] for name in ("stroke", "stroke-dasharray"))
+        for symbol in symbols
+        if "stroke-dasharray" in symbol
     ]
 
 
@@ -255,13 +255,13 @@ def test_many_names_stand_like_spokes_and_none_upside_down(count, tilted):
     paid = pd.DataFrame({"payer": names[:1], "receiver": names[1:2], "amount": [1.0]})
     net = pd.DataFrame({"organization": names, "amount": 0.0, "label": "0"})
     nodes = data_of(charts.payment_network(paid, net), "side")
-    assert any(one["tilt"] for one in nodes) == tilted
-    for one in nodes:
-        assert -90.0 <= (one["tilt"] + 180.0) % 360.0 - 180.0 <= 90.0 + 1e-9
+    assert any(node["tilt"] for node in nodes) == tilted
+    for node in nodes:
+        assert -90.0 <= (node["tilt"] + 180.0) % 360.0 - 180.0 <= 90.0 + 1e-9
         if tilted:
             # From the centre outwards, or on the left inwards, as it is read.
-            outwards = math.degrees(math.atan2(-one["y"], one["x"]))
-            assert math.cos(math.radians(2 * (one["tilt"] - outwards))) == pytest.approx(1.0)
+            outwards = math.degrees(math.atan2(-node["y"], node["x"]))
+            assert math.cos(math.radians(2 * (node["tilt"] - outwards))) == pytest.approx(1.0)
 
 
 # --- of a study --------------------------------------------------------------------------------
@@ -289,8 +289,8 @@ def test_a_histogram_counts_each_kind_by_itself_and_no_missing_value():
     )
     spoken = bars_of(chart)
     assert len(spoken) == 4  # two bars, each filled and edged
-    assert all("how many: 2" in one for one in spoken)
-    assert {re.search("kind: (\\w+)", one)[1] for one in spoken} == {"alike", "unequal"}
+    assert all("how many: 2" in entry for entry in spoken)
+    assert {re.search("kind: (\\w+)", entry)[1] for entry in spoken} == {"alike", "unequal"}
 
 
 def test_a_scatter_has_a_point_a_row_and_a_shape_a_kind():

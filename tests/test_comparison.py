@@ -38,7 +38,7 @@ def compared():
 
 
 def by_rule(found):
-    return {one.rule: one for one in found.outcomes}
+    return {outcome.rule: outcome for outcome in found.outcomes}
 
 
 def test_each_row_is_what_the_solvers_say():
@@ -77,15 +77,15 @@ def test_shares_and_counts_by_hand():
     found = compared()
     rows = by_rule(found)
     best, none = found.optimum.social_welfare, rows["none"].solution.social_welfare
-    for one in rows.values():
-        welfare = one.solution.social_welfare
-        assert one.price_of_anarchy == best / welfare
-        assert one.gap_closed == pytest.approx((welfare - none) / (best - none), rel=1e-12)
-        gain = one.solution.payoffs - rows["none"].solution.payoffs
-        assert one.gainers == int(np.sum(gain > 1e-6))
-        assert one.losers == int(np.sum(gain < -1e-6))
-        paid = [amount for *_, amount in one.solution.transfers()]
-        assert one.payments == pytest.approx(math.fsum(paid), rel=1e-12)
+    for row in rows.values():
+        welfare = row.solution.social_welfare
+        assert row.price_of_anarchy == best / welfare
+        assert row.gap_closed == pytest.approx((welfare - none) / (best - none), rel=1e-12)
+        gain = row.solution.payoffs - rows["none"].solution.payoffs
+        assert row.gainers == int(np.sum(gain > 1e-6))
+        assert row.losers == int(np.sum(gain < -1e-6))
+        paid = [amount for *_, amount in row.solution.transfers()]
+        assert row.payments == pytest.approx(math.fsum(paid), rel=1e-12)
     none, linear, tuned, efficient = rows.values()
     assert (none.gap_closed, none.gainers, none.losers, none.payments) == (0.0, 0, 0, 0.0)
     assert linear.gap_closed > 0.0
@@ -105,15 +105,17 @@ def test_the_document():
         "remarks", "rules",
     }  # fmt: skip
     assert document["schema"] == "tradefl/compare/1"
-    for row, one in zip(document["rules"], compared().outcomes, strict=True):
+    for row, outcome in zip(document["rules"], compared().outcomes, strict=True):
         assert set(row) == ROW
-        gamma = one.solution.game.incentive_intensity
+        gamma = outcome.solution.game.incentive_intensity
         assert row["incentive_intensity"] == (gamma if row["rule"] in ("linear", "tuned") else None)
         gains = [entry["gain"] for entry in row["organizations"]]
-        assert gains == one.gain.tolist()
+        assert gains == outcome.gain.tolist()
         assert row["largest_gain"] == max(gains)
         assert row["largest_loss"] == max(0.0, -min(gains))
-        assert [entry["payoff"] for entry in row["organizations"]] == one.solution.payoffs.tolist()
+        assert [
+            entry["payoff"] for entry in row["organizations"]
+        ] == outcome.solution.payoffs.tolist()
 
 
 def test_a_rule_of_ones_own_is_compared_as_it_is():
@@ -124,9 +126,9 @@ def test_a_rule_of_ones_own_is_compared_as_it_is():
     )
     assert found["efficient"].title == "the efficient rule of the file"
     # The other rows do not know of it.
-    for one, other in (("none", "none"), ("linear", "linear"), ("tuned", "tuned")):
+    for entry, other in (("none", "none"), ("linear", "linear"), ("tuned", "tuned")):
         np.testing.assert_array_equal(
-            found[one].solution.payoffs, by_rule(compared())[other].solution.payoffs
+            found[entry].solution.payoffs, by_rule(compared())[other].solution.payoffs
         )
 
 
@@ -148,13 +150,13 @@ def test_where_no_gamma_is_rational_none_is_tuned():
         "at every gamma some organization would earn more alone, so none is tuned",
         "welfare without compensation is not positive, so there is no price of anarchy",
     )
-    for one in found.outcomes:
-        positive = one.solution.social_welfare > 0.0
-        assert (one.price_of_anarchy is not None) == positive
+    for outcome in found.outcomes:
+        positive = outcome.solution.social_welfare > 0.0
+        assert (outcome.price_of_anarchy is not None) == positive
     assert by_rule(found)["none"].price_of_anarchy is None
     assert design(ruinous, random_starts=0).price_of_anarchy is None
-    for one in found.outcomes:
-        assert not one.solution.certificate.individually_rational
+    for outcome in found.outcomes:
+        assert not outcome.solution.certificate.individually_rational
     assert by_rule(found)["efficient"].losers == 0
     json.dumps(found.to_dict(), allow_nan=False)
 
@@ -165,7 +167,7 @@ def test_a_model_that_is_worth_nothing():
         game(), overhead_weight=0.0, accuracy=SqrtLoss(epochs=5.0, untrained_loss=0.2)
     )
     found = compare(worthless)
-    assert {one.solution.social_welfare for one in found.outcomes[:1]} == {0.0}
+    assert {outcome.solution.social_welfare for outcome in found.outcomes[:1]} == {0.0}
     assert found.outcomes[0].price_of_anarchy is None
     json.dumps(found.to_dict(), allow_nan=False)
     json.dumps(design(worthless, random_starts=2).to_dict(), allow_nan=False)
@@ -183,9 +185,9 @@ def test_a_rule_of_other_figures_that_leaves_a_loser_is_told():
 
 def test_where_nothing_is_missing_no_share_of_it_is_told():
     free = dataclasses.replace(game(), overhead_weight=0.0)
-    for one in compare(free).outcomes:
-        assert one.gap_closed is None
-        assert one.price_of_anarchy == pytest.approx(1.0, rel=1e-12)
+    for outcome in compare(free).outcomes:
+        assert outcome.gap_closed is None
+        assert outcome.price_of_anarchy == pytest.approx(1.0, rel=1e-12)
 
 
 def test_what_is_done_is_told():

@@ -134,10 +134,10 @@ def test_settlements_show_money_next_to_wei(tmp_path: Path) -> None:
     assert "redistribution (EUR)" in ran.out
     found = run("settle", path, "--json").json
     assert (found["currency"], found["payoff_unit"]) == ("EUR", 1000.0)
-    for one in found["organizations"]:
-        money = int(one["redistribution_wei"]) / 10**15 * 1000.0
+    for organization in found["organizations"]:
+        money = int(organization["redistribution_wei"]) / 10**15 * 1000.0
         assert f"{money:,.2f}" in ran.out
-        assert f"{int(one['redistribution_wei']):,}" in ran.out
+        assert f"{int(organization['redistribution_wei']):,}" in ran.out
 
 
 def test_what_a_bond_locks_and_costs(tmp_path: Path) -> None:
@@ -146,9 +146,9 @@ def test_what_a_bond_locks_and_costs(tmp_path: Path) -> None:
     )
     found = run("agreement", path, "--interest-rate", "0.1", "--json").json
     assert found["locked_seconds"] == 7 * 86_400
-    for one in found["organizations"]:
-        bond = int(one["bond_wei"]) / 10**15
-        assert found["bond_costs"][one["name"]] == pytest.approx(bond * 0.1 * 7.0 / 365.0)
+    for organization in found["organizations"]:
+        bond = int(organization["bond_wei"]) / 10**15
+        assert found["bond_costs"][organization["name"]] == pytest.approx(bond * 0.1 * 7.0 / 365.0)
     printed = run("agreement", path, "--interest-rate", "0.1").out
     assert "for 7 days at most, and what that costs at 10 % a year" in printed
     assert "bond (EUR)" in printed
@@ -198,8 +198,8 @@ def test_compensation_that_buys_data_is_not_complained_of() -> None:
         cautions(solve(dataclasses.replace(random_game(seed, 4, gamma=1.0), names=None)))
         for seed in range(12)
     ]
-    assert any(not any("buys no data" in one for one in told) for told in found)
-    assert any(any("everybody is at a limit" in one for one in told) for told in found)
+    assert any(not any("buys no data" in entry for entry in told) for told in found)
+    assert any(any("everybody is at a limit" in entry for entry in told) for told in found)
 
 
 def test_a_gamma_that_buys_next_to_nothing_is_said(tmp_path: Path) -> None:

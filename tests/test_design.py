@@ -208,20 +208,20 @@ def test_schedules_lie_below_the_externality_and_touch_it_where_it_is_agreed(nam
     externality = Externality(game, profile)
     scale = scales(game, profile).sum()
     reach = game.max_data_fraction(game.cpu_levels_hz)
-    for i, one in enumerate(found.rule.schedules):
-        assert 2 <= one.shares.size <= 32
-        slopes = np.diff(one.values) / np.diff(one.shares)
+    for i, schedule in enumerate(found.rule.schedules):
+        assert 2 <= schedule.shares.size <= 32
+        slopes = np.diff(schedule.values) / np.diff(schedule.shares)
         assert np.all(slopes >= 0.0)
         assert np.all(np.diff(slopes) <= 1e-6 * slopes[0])
         at = float(profile.data_fraction[i])
-        assert one.values[one.shares == at] == [0.0]
+        assert schedule.values[schedule.shares == at] == [0.0]
         # D_min, and where the levels end, in whole parts per billion; unless d* is next to it.
         marks = [game.min_data_fraction, *reach[i][reach[i] >= game.min_data_fraction]]
         for mark in marks:
-            assert np.abs(one.shares - mark).min() <= CLOSEST + 1e-9
-        dense = np.unique(np.concatenate([np.linspace(0.0, 1.0, 2001), one.shares, [at]]))
+            assert np.abs(schedule.shares - mark).min() <= CLOSEST + 1e-9
+        dense = np.unique(np.concatenate([np.linspace(0.0, 1.0, 2001), schedule.shares, [at]]))
         exact = externality.value(np.full(dense.size, i), dense)
-        straight = np.interp(dense, one.shares, one.values)
+        straight = np.interp(dense, schedule.shares, schedule.values)
         assert np.all(straight <= exact + 1e-12 * scale)
         assert np.all(straight[dense >= at] == 0.0)  # more than agreed is not paid for
         size = float(np.abs(exact).max())
@@ -235,9 +235,9 @@ def test_few_breakpoints_do(breakpoints):
     game = game_of("five")
     found = design(game, breakpoints=breakpoints, random_starts=0)
     assert found.verified()
-    for one in found.rule.schedules:
-        assert 3 <= one.shares.size <= breakpoints
-    assert max(one.shares.size for one in found.rule.schedules) == breakpoints
+    for schedule in found.rule.schedules:
+        assert 3 <= schedule.shares.size <= breakpoints
+    assert max(schedule.shares.size for schedule in found.rule.schedules) == breakpoints
 
 
 def test_the_regret_with_the_exact_schedules_is_that_of_the_externality():
@@ -346,10 +346,10 @@ def test_rounding_to_wei_is_to_whole_wei():
     rate = 10**12
     rule = in_wei(found.rule, rate)
     numbers = [*rule.constants, *(amount for *_, amount in rule.extra)]
-    for one, exact in zip(rule.schedules, found.rule.schedules, strict=True):
-        numbers += one.values.tolist()
-        np.testing.assert_array_equal(one.shares, exact.shares)
-        assert np.all(np.abs(one.values - exact.values) <= 0.51 / rate)
+    for schedule, exact in zip(rule.schedules, found.rule.schedules, strict=True):
+        numbers += schedule.values.tolist()
+        np.testing.assert_array_equal(schedule.shares, exact.shares)
+        assert np.all(np.abs(schedule.values - exact.values) <= 0.51 / rate)
     for number in numbers:
         assert abs(number * rate - round(number * rate)) <= 1e-16 * abs(number) * rate * 4.0
 
@@ -399,18 +399,18 @@ def test_the_document():
     )
     assert document["payments"] == found.cash
     assert document["starts_that_reach_the_optimum"] == found.reached
-    for i, one in enumerate(document["organizations"]):
-        assert set(one) == {
+    for i, organization in enumerate(document["organizations"]):
+        assert set(organization) == {
             "name", "data_fraction", "cpu_hz", "payoff_without", "payoff", "gain",
             "alone", "gain_over_alone", "redistribution", "schedule", "bond",
         }  # fmt: skip
-        assert one["gain"] == one["payoff"] - one["payoff_without"]
-        assert one["gain_over_alone"] == one["payoff"] - one["alone"]
-        assert one["redistribution"] == found.rule.net_constants[i]
-        assert one["redistribution"] == pytest.approx(
+        assert organization["gain"] == organization["payoff"] - organization["payoff_without"]
+        assert organization["gain_over_alone"] == organization["payoff"] - organization["alone"]
+        assert organization["redistribution"] == found.rule.net_constants[i]
+        assert organization["redistribution"] == pytest.approx(
             float(found.agreed.terms.redistribution[i]), abs=1e-9
         )
-        shares, values = zip(*one["schedule"], strict=True)
+        shares, values = zip(*organization["schedule"], strict=True)
         assert (list(shares), list(values)) == (
             found.rule.schedules[i].shares.tolist(), found.rule.schedules[i].values.tolist(),
         )  # fmt: skip
@@ -453,7 +453,7 @@ def test_designing_what_is_designed_changes_nothing(name):
 # --- by hand ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("target", [one for one in TARGETS if one not in AGAINST_ALONE])
+@pytest.mark.parametrize("target", [entry for entry in TARGETS if entry not in AGAINST_ALONE])
 def test_where_compute_is_free_there_is_nothing_to_gain(target):
     """Everybody contributes all it can anyway: nobody pays, and rounding makes no loser."""
     found = designed("free compute", target)

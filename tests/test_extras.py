@@ -95,7 +95,7 @@ def test_without_docstrings_what_draws_is_refused_before_the_work(tmp_path, argu
         check=False,
     )
     assert done.returncode == (0 if left else 2), done.stderr
-    assert sorted(one.name for one in tmp_path.iterdir()) == left
+    assert sorted(path.name for path in tmp_path.iterdir()) == left
     if not left:
         (line,) = done.stderr.splitlines()
         assert "-OO" in line

@@ -46,9 +46,9 @@ def descriptors() -> dict[int, str]:
         return {}
     gc.collect()
     found = {}
-    for one in folder.iterdir():
+    for path in folder.iterdir():
         try:
-            found[int(one.name)] = str(one.readlink())
+            found[int(path.name)] = str(path.readlink())
         except OSError:  # that of the listing itself
             continue
     return {number: place for number, place in found.items() if number <= 2}
@@ -70,9 +70,15 @@ def loggers() -> dict[str, Any]:
     root = logging.getLogger()
     known = {"": root, **logging.Logger.manager.loggerDict}
     return {
-        name: (one.level, list(one.handlers), list(one.filters), one.propagate, one.disabled)
-        for name, one in known.items()
-        if isinstance(one, logging.Logger)
+        name: (
+            entry.level,
+            list(entry.handlers),
+            list(entry.filters),
+            entry.propagate,
+            entry.disabled,
+        )
+        for name, entry in known.items()
+        if isinstance(entry, logging.Logger)
     }
 
 
@@ -114,7 +120,7 @@ def process() -> dict[str, Any]:
         "hooks": (sys.excepthook, sys.displayhook, threading.excepthook, sys.unraisablehook),
         "recursion": sys.getrecursionlimit(),
         "switch": sys.getswitchinterval(),
-        "signals": {one: signal.getsignal(one) for one in signal.valid_signals()},
+        "signals": {signal_: signal.getsignal(signal_) for signal_ in signal.valid_signals()},
         "warnings": list(warnings.filters),
         "showwarning": warnings.showwarning,
         "loggers": loggers(),
@@ -128,7 +134,7 @@ def process() -> dict[str, Any]:
         "numba": None if numba is None else numba.config.CACHE_DIR,
         "torch": torch_settings(),
         "flower": flower_settings(),
-        "threads": {one.name for one in threading.enumerate() if not one.daemon},
+        "threads": {thread.name for thread in threading.enumerate() if not thread.daemon},
         "processes": children(),
         "collector": (gc.isenabled(), gc.get_threshold()),
     }
@@ -269,6 +275,6 @@ def test_four_at_once_get_what_they_get_one_by_one(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout)
     alone = found["one by one"]
-    assert len({json.dumps(one) for one in alone}) == 4  # four different answers
-    assert {one["phase"] for one in alone} == {"SETTLED"}
+    assert len({json.dumps(value) for value in alone}) == 4  # four different answers
+    assert {value["phase"] for value in alone} == {"SETTLED"}
     assert found == {"one by one": alone, "threads": alone, "forks": alone}

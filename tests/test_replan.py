@@ -87,8 +87,8 @@ def test_the_verb_returns_what_the_command_prints(files):
 def test_consortia_without_a_common_member_are_refused(files, tmp_path):
     old, _ = files
     other = document()
-    for k, one in enumerate(other["organization"]):
-        one["name"] = f"Stranger {k}"
+    for k, entry in enumerate(other["organization"]):
+        entry["name"] = f"Stranger {k}"
     other["competition"] = {"default": 0.03}
     folder = tmp_path / "strangers"
     folder.mkdir()

@@ -138,7 +138,9 @@ def test_the_page_is_well_formed_and_every_reference_arrives(full):
     targets = [found["href"] for found in full.all("a")]
     assert targets
     assert all(target.startswith("#") for target in targets)
-    named = [one for _, found in full.elements for one in found.get("aria-labelledby", "").split()]
+    named = [
+        entry for _, found in full.elements for entry in found.get("aria-labelledby", "").split()
+    ]
     assert {target[1:] for target in targets} | set(named) <= set(ids)
 
 
@@ -160,7 +162,7 @@ def test_the_page_needs_nothing_else(full):
     style = re.search(r"<style>(.*?)</style>", full.text, re.DOTALL)[1]
     assert "url(" not in style
     assert "@import" not in style
-    [policy] = [one["content"] for one in full.all("meta") if "http-equiv" in one]
+    [policy] = [entry["content"] for entry in full.all("meta") if "http-equiv" in entry]
     assert "default-src 'none'" in policy
 
 
@@ -257,7 +259,7 @@ def test_every_contribution_is_that_of_the_library(three):
 
 def test_every_payment_is_that_of_the_library(three):
     solution = tradefl.solve(three)
-    expected = sorted(solution.transfers(), key=lambda one: -one[2])
+    expected = sorted(solution.transfers(), key=lambda transfer: -transfer[2])
     _, *rows = page_of(three, solution).tables["transfers"]
     assert [(row[0], row[1]) for row in rows] == [
         (three.names[payer], three.names[receiver]) for payer, receiver, _ in expected
@@ -325,9 +327,9 @@ def test_sectors_pay_each_other_the_sum_of_what_their_members_pay(tmp_path):
     paid, net = frames.payments_of_sectors(solution, consortium.organizations.sectors)
     found = {(row.payer, row.receiver): row.amount for row in paid.itertuples()}
     assert found
-    for one, other in found:
-        expected = added.get((one, other), 0.0) - added.get((other, one), 0.0)
-        assert found[one, other] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    for entry, other in found:
+        expected = added.get((entry, other), 0.0) - added.get((other, entry), 0.0)
+        assert found[entry, other] == pytest.approx(expected, rel=1e-9, abs=1e-12)
     assert net["amount"].sum() == pytest.approx(0.0, abs=1e-9)
 
 
@@ -431,7 +433,7 @@ def test_the_gamma_section_has_the_tuning_of_the_library(three):
     tuning = tune(three.game, method="dbr", points=17)
     page = page_of(three, tuning=tuning)
     rows = page.tables["gammas"][1:]
-    points = {f"{one.incentive_intensity:.6g}": one for one in tuning.curve}
+    points = {f"{point.incentive_intensity:.6g}": point for point in tuning.curve}
     assert {row[0] for row in rows} <= set(points)
     best = f"{tuning.best.game.incentive_intensity:.6g}"
     assert best in {row[0] for row in rows}

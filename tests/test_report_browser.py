@@ -35,15 +35,15 @@ def test_it_is_accessible(chromium: Any, report: str, scheme: str) -> None:
     with opened(chromium, report, scheme) as page:
         background = page.evaluate("() => getComputedStyle(document.body).backgroundColor")
         assert (background == "rgb(255, 255, 255)") == (scheme == "light")
-        for one in page.get_by_text("The numbers:").all():
-            one.click()
+        for entry in page.get_by_text("The numbers:").all():
+            entry.click()
         assert page.locator("details:not([open])").count() == 0
         assert violations(page) == []
 
 
 def test_every_chart_is_told_in_words(chromium: Any, report: str) -> None:
     with opened(chromium, report) as page:
-        names = {one.get_attribute("id") for one in page.locator("figure").all()}
+        names = {entry.get_attribute("id") for entry in page.locator("figure").all()}
         assert {
             "figure-competition",
             "figure-contributions",

@@ -40,7 +40,7 @@ def reports(consortium, solution=None):
 def texts(page):
     """The texts of a page, one for each node, without style and head."""
     body = page[page.index("<body") :]
-    return [html.unescape(" ".join(one.split())) for one in re.findall(r">([^<>]+)<", body)]
+    return [html.unescape(" ".join(entry.split())) for entry in re.findall(r">([^<>]+)<", body)]
 
 
 def cases(tmp_path):

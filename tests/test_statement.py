@@ -57,8 +57,8 @@ def test_the_printed_calculations_give_the_amounts(accuracy, kind):
     @examples(25)
     @given(games(accuracy=accuracy, start="flat" if kind == "low" else "concave"), seeds())
     def check(game, seed):
-        for one in statements(game, random_profile(game, seed, kind)):
-            for line in one.lines:
+        for entry in statements(game, random_profile(game, seed, kind)):
+            for line in entry.lines:
                 amount = evaluate(line.calculation)
                 assert amount == pytest.approx(line.amount, abs=1e-9 * scale_of(line)), line
 
@@ -69,8 +69,8 @@ def test_the_printed_calculations_give_the_amounts(accuracy, kind):
 @given(efficient_games(accuracy="sqrt-loss"), seeds())
 def test_under_the_efficient_rule_the_lines_are_recomputed_and_sum_to_what_is_received(game, seed):
     profile, judge = random_profile(game, seed), Eq11(game)
-    for i, one in enumerate(statements(game, profile)):
-        lines = one.section("redistribution")
+    for i, entry in enumerate(statements(game, profile)):
+        lines = entry.section("redistribution")
         assert [line.counterparty for line in lines] == [
             game.name_of(j) for j in range(game.size) if j != i
         ]
@@ -84,16 +84,16 @@ def test_under_the_efficient_rule_the_lines_are_recomputed_and_sum_to_what_is_re
             assert line.amount == pytest.approx(amount, rel=0.0, abs=rounding)
         total = math.fsum(line.amount for line in lines)
         size = sum(efficient_scale(line) for line in lines)
-        assert one.totals["redistribution"] == pytest.approx(total, rel=0.0, abs=1e-12 * size)
-        payoff = math.fsum(line.amount for line in one.lines)
-        assert one.payoff == pytest.approx(payoff, rel=0.0, abs=1e-12 * judge.scale(profile, i))
-        (phi,) = [row for row in one.quantities if row[0] == "phi(d)"]
+        assert entry.totals["redistribution"] == pytest.approx(total, rel=0.0, abs=1e-12 * size)
+        payoff = math.fsum(line.amount for line in entry.lines)
+        assert entry.payoff == pytest.approx(payoff, rel=0.0, abs=1e-12 * judge.scale(profile, i))
+        (phi,) = [row for row in entry.quantities if row[0] == "phi(d)"]
         assert phi[2] == pytest.approx(float(judge.phi(i, d)), rel=0.0, abs=1e-12 * size)
         numbers = phi[1].removeprefix("v + (v' - v) * (d - b) / (b' - b) = ").split(" = ")[0]
         largest = float(abs(game.rule.schedules[i].values).max())
         assert evaluate(numbers) == pytest.approx(phi[2], rel=0.0, abs=1e-8 * max(largest, 1e-300))
-        assert "Eq. (9e)" in str(one)
-        assert "Eq. (9e)" in one.to_markdown()
+        assert "Eq. (9e)" in str(entry)
+        assert "Eq. (9e)" in entry.to_markdown()
 
 
 @examples(40)
@@ -109,8 +109,8 @@ def test_calculations_are_the_formulas_of_the_efficient_rule_too(game, seed):
 
 
 def assert_formulas(game, seed):
-    for one in statements(game, random_profile(game, seed)):
-        for line in one.lines:
+    for entry in statements(game, random_profile(game, seed)):
+        for line in entry.lines:
             symbols = sorted(line.inputs, key=len, reverse=True)
             pattern = "|".join(rf"(?<!\w){re.escape(symbol)}(?!\w)" for symbol in symbols)
 
@@ -139,16 +139,16 @@ def test_the_lines_sum_to_the_payoff(accuracy, kind):
     def check(game, seed):
         profile = random_profile(game, seed, kind)
         eq11 = Eq11(game)
-        for i, one in enumerate(statements(game, profile)):
-            rounding = 1e-12 * sum(max(scale_of(line), abs(line.amount)) for line in one.lines)
+        for i, entry in enumerate(statements(game, profile)):
+            rounding = 1e-12 * sum(max(scale_of(line), abs(line.amount)) for line in entry.lines)
             rounding += 1e-15 * within_sectors(game, profile)
-            assert math.fsum(line.amount for line in one.lines) == pytest.approx(
-                one.payoff, abs=rounding
+            assert math.fsum(line.amount for line in entry.lines) == pytest.approx(
+                entry.payoff, abs=rounding
             )
             signs = {"revenue": 1, "overhead": -1, "damage": -1, "redistribution": 1}
             for section, sign in signs.items():
-                amount = math.fsum(line.amount for line in one.section(section))
-                assert sign * amount == pytest.approx(one.totals[section], abs=rounding)
+                amount = math.fsum(line.amount for line in entry.section(section))
+                assert sign * amount == pytest.approx(entry.totals[section], abs=rounding)
             # The amounts against a second implementation of Eq. (6)-(11).
             d, f = profile.data_fraction[i], profile.cpu_hz[i]
             revenue, overhead, damage, received = eq11.terms(profile, i, d, f)
@@ -159,8 +159,8 @@ def test_the_lines_sum_to_the_payoff(accuracy, kind):
                 "redistribution": math.fsum(received),
                 "payoff": eq11.payoff(profile, i),
             }
-            assert one.totals == pytest.approx(expected, abs=100 * rounding, rel=0.0)
-            for line in one.section("redistribution"):
+            assert entry.totals == pytest.approx(expected, abs=100 * rounding, rel=0.0)
+            for line in entry.section("redistribution"):
                 j = [game.name_of(k) for k in range(game.size)].index(line.counterparty)
                 assert line.amount == pytest.approx(received[j], abs=1e-12 * scale_of(line))
 
@@ -179,8 +179,8 @@ def test_the_quantities_can_be_recalculated(accuracy, kind):
     @given(games(accuracy=accuracy, start="flat" if kind == "low" else "concave"), seeds())
     def check(game, seed):
         profile = random_profile(game, seed, kind)
-        for one in statements(game, profile):
-            values = {symbol: value for symbol, _, value in one.quantities}
+        for entry in statements(game, profile):
+            values = {symbol: value for symbol, _, value in entry.quantities}
             assert list(values) == [
                 "d",
                 "f",
@@ -192,7 +192,7 @@ def test_the_quantities_can_be_recalculated(accuracy, kind):
                 "x",
                 "training time",
             ]
-            for symbol, calculation, value in one.quantities:
+            for symbol, calculation, value in entry.quantities:
                 size = value
                 if symbol.startswith("P("):
                     size = max(value, model_size(game.accuracy))
@@ -205,7 +205,7 @@ def test_the_quantities_can_be_recalculated(accuracy, kind):
                         assert evaluate(formula) == pytest.approx(value, abs=1e-9 * size), part
             if kind == "low" and game.accuracy.onset > values["Omega"]:
                 assert values["P(Omega)"] == 0.0
-                assert one.totals["revenue"] == one.totals["damage"] == 0.0
+                assert entry.totals["revenue"] == entry.totals["damage"] == 0.0
 
     check()
 
@@ -310,7 +310,9 @@ def assert_recomputes(one):
 
 
 def found_quantity(found, symbol):
-    (value,) = [one["value"] for one in found["quantities"] if one["symbol"] == symbol]
+    (value,) = [
+        quantity["value"] for quantity in found["quantities"] if quantity["symbol"] == symbol
+    ]
     return value
 
 
@@ -325,7 +327,9 @@ def scaled(game, scale):
         compensation=None
         if rule is None
         else EfficientRule(
-            tuple(Schedule(one.shares, one.values * scale) for one in rule.schedules),
+            tuple(
+                Schedule(schedule.shares, schedule.values * scale) for schedule in rule.schedules
+            ),
             rule.constants * scale,
             tuple((i, j, amount * scale) for i, j, amount in rule.extra),
         ),
@@ -357,8 +361,8 @@ def test_every_printed_line_of_200_random_games_recomputes():
 @given(efficient_games(), seeds(), st.sampled_from([1.0, 1e3, 1e6]))
 def test_the_efficient_rule_recomputes_too(game, seed, scale):
     larger = scaled(game, scale)
-    for one in statements(larger, random_profile(larger, seed)):
-        assert_recomputes(one)
+    for entry in statements(larger, random_profile(larger, seed)):
+        assert_recomputes(entry)
 
 
 def test_a_statement_that_is_one_unit_off_is_found():
@@ -376,9 +380,9 @@ def test_a_statement_that_is_one_unit_off_is_found():
 def test_what_one_receives_the_other_pays_to_the_last_bit(game, seed):
     profile = random_profile(game, seed)
     lines = {
-        (one.organization, line.counterparty): line
-        for one in statements(game, profile)
-        for line in one.section("redistribution")
+        (entry.organization, line.counterparty): line
+        for entry in statements(game, profile)
+        for line in entry.section("redistribution")
     }
     for (i, j), line in lines.items():
         assert line.amount == -lines[j, i].amount

@@ -39,8 +39,8 @@ def random_file(folder, seed, scale):
         for name in names
     ]
     pairs = [
-        [one, other, round(draw.uniform(0.001, 0.09), draw.choice([2, 3, 6, 15]))]
-        for k, one in enumerate(names)
+        [name, other, round(draw.uniform(0.001, 0.09), draw.choice([2, 3, 6, 15]))]
+        for k, name in enumerate(names)
         for other in names[k + 1 :]
     ]
     changes = {

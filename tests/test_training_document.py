@@ -86,15 +86,15 @@ def test_a_document_that_agrees_with_itself_passes():
 
 def test_the_words_of_earlier_versions_are_read():
     earlier = document()
-    for one in earlier["entries"]:
-        one["outcome"] = {"aggregated": "present", "rolled back": "failed"}.get(
-            one["outcome"], one["outcome"]
+    for entry in earlier["entries"]:
+        entry["outcome"] = {"aggregated": "present", "rolled back": "failed"}.get(
+            entry["outcome"], entry["outcome"]
         )
-        one["samples_used"] *= one["outcome"] != "failed"
+        entry["samples_used"] *= entry["outcome"] != "failed"
     beta = earlier["organizations"][1]
     beta |= {"measured_fraction": 20 / 120}
-    for one in earlier["organizations"]:
-        del one["rounds_credited"]
+    for organization in earlier["organizations"]:
+        del organization["rounds_credited"]
     require_consistent(earlier, "t.json")
 
 
@@ -276,8 +276,8 @@ def test_holdings_and_levels_are_those_of_the_file():
     with pytest.raises(InputError, match=r"organizations\[0\].samples_held: expected"):
         require_terms(changed, consortium, "t.json")
     changed = whole()
-    for one in (changed["organizations"][0], *changed["entries"][::10]):
-        one["cpu_hz"] = 1.7e9
+    for entry in (changed["organizations"][0], *changed["entries"][::10]):
+        entry["cpu_hz"] = 1.7e9
     require_consistent(changed, "t.json")
     with pytest.raises(InputError, match=r"entries\[0\].cpu_hz: expected a level of Alpha"):
         require_terms(changed, consortium, "t.json")
@@ -384,7 +384,7 @@ def test_a_report_refuses_what_contradicts_itself(tmp_path):
     written = attacked("huge", ("Kappa",), rounds=2, output=str(path)).to_dict()
     consortium = tradefl.load(FILE)
     training = read_training(path, consortium)
-    assert {one.verdict for one in training.entries if one.organization == "Kappa"} == {
+    assert {entry.verdict for entry in training.entries if entry.organization == "Kappa"} == {
         "attributed"
     }
     written["organizations"][9]["measured_fraction"] = 1.0

@@ -254,10 +254,10 @@ def test_beyond_saturation_nothing_changes(name):
     np.testing.assert_array_equal(at.profile.cpu_hz[rivals], fastest[rivals])
     most = game.max_data_fraction(fastest)
     np.testing.assert_allclose(at.profile.data_fraction[rivals], most[rivals], rtol=1e-9)
-    for one in beyond:
-        np.testing.assert_array_equal(one.profile.cpu_hz[rivals], at.profile.cpu_hz[rivals])
-        np.testing.assert_allclose(one.profile.data_fraction, at.profile.data_fraction, rtol=1e-9)
-        assert one.social_welfare == pytest.approx(at.social_welfare, rel=1e-9)
+    for entry in beyond:
+        np.testing.assert_array_equal(entry.profile.cpu_hz[rivals], at.profile.cpu_hz[rivals])
+        np.testing.assert_allclose(entry.profile.data_fraction, at.profile.data_fraction, rtol=1e-9)
+        assert entry.social_welfare == pytest.approx(at.social_welfare, rel=1e-9)
 
 
 def test_free_compute_is_saturated_by_any_incentive():

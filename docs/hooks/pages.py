@@ -75,11 +75,11 @@ def shown(root: Path, path: str) -> str:
     place = root / path
     if not place.is_dir():
         return f"# {path}\n\n{_block(place)}"
-    files = sorted(one for one in place.iterdir() if one.is_file())
+    files = sorted(entry for entry in place.iterdir() if entry.is_file())
     if path.startswith("docs/"):  # the site has these files
         up = posixpath.relpath(path.removeprefix("docs/"), posixpath.dirname(source(path)))
-        return f"# {path}\n\n" + "".join(f"- [{one.name}]({up}/{one.name})\n" for one in files)
-    return f"# {path}\n" + "".join(f"\n## {one.name}\n\n{_block(one)}" for one in files)
+        return f"# {path}\n\n" + "".join(f"- [{file.name}]({up}/{file.name})\n" for file in files)
+    return f"# {path}\n" + "".join(f"\n## {file.name}\n\n{_block(file)}" for file in files)
 
 
 def _block(file: Path) -> str:

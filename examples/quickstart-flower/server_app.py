@@ -36,7 +36,7 @@ def main(grid: Grid, context: Context) -> None:
         evaluate_fn=evaluate_global,
     )
 
-    measured = {one.name: one.measured_fraction for one in strategy.ledger.measured()}
+    measured = {entry.name: entry.measured_fraction for entry in strategy.ledger.measured()}
     for name, fraction in measured.items():
         print(f"{name} contributed {fraction:.4f} of its data")
     output = context.run_config.get("output")

@@ -230,8 +230,8 @@ class Comparison(Shown):
     def in_currency(self) -> Comparison:
         """Return the same with every amount in the game's currency, to be shown."""
         shown = {
-            id(one): one.in_currency()
-            for one in (self.optimum, *(outcome.without for outcome in self.outcomes))
+            id(solution): solution.in_currency()
+            for solution in (self.optimum, *(outcome.without for outcome in self.outcomes))
         }
         return dataclasses.replace(
             self,
@@ -378,7 +378,7 @@ def compare(
             f"the efficient rule's equilibrium is {short:.6g} below the optimum: if figures have "
             "changed since it was designed, design it again"
         )
-    rows = [Outcome(*one, optimum=optimum, without=without) for one in found]
+    rows = [Outcome(*fields, optimum=optimum, without=without) for fields in found]
     losers = rows[-1].losers
     if game.size > 1 and (mechanisms or test_stability):
         values = Values(game)

@@ -287,10 +287,10 @@ class Design(Shown):
                     bond=float(self.bonds[i]),
                     schedule=[
                         list(point)
-                        for point in zip(one.shares.tolist(), one.values.tolist(), strict=True)
+                        for point in zip(bond.shares.tolist(), bond.values.tolist(), strict=True)
                     ],
                 )
-                for i, (before, after, gain, alone, over_alone, constant, one) in enumerate(rows)
+                for i, (before, after, gain, alone, over_alone, constant, bond) in enumerate(rows)
             ],
             robust=self.robust,
             self_enforcing=self.radius.document(game).model_copy(
@@ -437,7 +437,7 @@ def design(
             steepness(game, profile, robust).tolist(),
             strict=True,
         )
-        rule = dataclasses.replace(rule, schedules=tuple(steeper(*one) for one in steep))
+        rule = dataclasses.replace(rule, schedules=tuple(steeper(*bounds) for bounds in steep))
     designed = game.with_compensation(rule)
     agreed = Solution.certified(
         designed,
@@ -513,7 +513,9 @@ def in_wei(rule: EfficientRule, wei_per_payoff: int) -> EfficientRule:
         return np.round(values * float(wei_per_payoff)) / float(wei_per_payoff)
 
     try:
-        schedules = tuple(Schedule(one.shares, rounded(one.values)) for one in rule.schedules)
+        schedules = tuple(
+            Schedule(schedule.shares, rounded(schedule.values)) for schedule in rule.schedules
+        )
     except InvalidScheduleError:
         raise ValueError(
             f"wei_per_payoff: {wei_per_payoff:,} wei are too coarse for the schedules; take more"
@@ -572,14 +574,14 @@ def _breakpoints(
     def add(share: float) -> None:
         share = float(np.round(share, DECIMALS))
         room = len(chosen) < breakpoints
-        if room and 0.0 < share < 1.0 and min(abs(share - one) for one in chosen) >= CLOSEST:
+        if room and 0.0 < share < 1.0 and min(abs(share - other) for other in chosen) >= CLOSEST:
             chosen.append(share)
             chosen.sort()
 
     add(float(np.round(game.min_data_fraction, DECIMALS)))
     ends = game.max_data_fraction(game.cpu_levels_hz)[i]
     feasible = ends[ends >= game.min_data_fraction]
-    for end in sorted(feasible.tolist(), key=lambda one: abs(one - agreed)):
+    for end in sorted(feasible.tolist(), key=lambda share: abs(share - agreed)):
         add(float(np.floor(end * 10.0**DECIMALS) / 10.0**DECIMALS))
 
     def middle_of(low: float, high: float) -> float:

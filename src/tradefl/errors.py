@@ -122,7 +122,7 @@ def require_extras(what: str, *extras: str) -> None:
     MissingExtraError
         One or more are missing.
     """
-    missing = [one for one in extras if not all(map(_is_there, EXTRAS[one]))]
+    missing = [extra for extra in extras if not all(map(_is_there, EXTRAS[extra]))]
     if missing:
         raise MissingExtraError(what, *missing)
 

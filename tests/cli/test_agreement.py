@@ -10,7 +10,7 @@ ADDRESSES = [f"0x{k:040x}" for k in (0xA1, 0xB2, 0xC3)]
 
 
 def addressed(**changes):
-    agreed = {f"organization.{k}.address": one for k, one in enumerate(ADDRESSES)}
+    agreed = {f"organization.{k}.address": address for k, address in enumerate(ADDRESSES)}
     return document(agreed | {"settlement": {"chain_id": 7}} | changes)
 
 
@@ -22,8 +22,8 @@ def test_the_document_is_that_of_the_interface(tmp_path):
     assert found["gamma"] == str(round(Fraction("5.12e-9") * 10**33))
     assert (found["lambda_ppb"], found["wei_per_payoff"]) == ("1600000000", "1000000000000000")
     assert found["rho_ppb"] == [["Alpha", "Beta", 60000000], ["Beta", "Gamma", 50000000]]
-    assert [one["name"] for one in found["organizations"]] == list(NAMES)
-    assert [one["address"].lower() for one in found["organizations"]] == ADDRESSES
+    assert [organization["name"] for organization in found["organizations"]] == list(NAMES)
+    assert [organization["address"].lower() for organization in found["organizations"]] == ADDRESSES
     alpha, beta, _ = found["organizations"]
     assert (alpha["data_bits"], alpha["cpu_levels_hz"]) == (
         "20000000000", ["1000000000", "2000000000", "3000000000"]
@@ -57,11 +57,11 @@ def test_the_table_holds_the_integers(tmp_path):
     path = save(tmp_path, addressed())
     ran, found = run("agreement", path), run("agreement", path, "--json").json
     assert (ran.code, ran.err) == (0, "")
-    for one in found["organizations"]:
-        line = next(line for line in ran.out.splitlines() if one["name"] in line)
-        assert one["address"] in line
-        assert f"{int(one['bond_wei']):,}" in line
-        assert f"<= {int(one['quantization_bound_wei']):,}" in line
+    for organization in found["organizations"]:
+        line = next(line for line in ran.out.splitlines() if organization["name"] in line)
+        assert organization["address"] in line
+        assert f"{int(organization['bond_wei']):,}" in line
+        assert f"<= {int(organization['quantization_bound_wei']):,}" in line
     for key in ("hash", "factory", "vault", "series", "settlement"):
         assert found[key] in ran.out
     assert "deployment of the settlement, up to " in ran.out
@@ -72,7 +72,7 @@ def test_stand_ins_are_announced(tmp_path):
     assert ran.code == 0
     assert "names no address for 3 of 3 organizations: stand-ins" in ran.err
     assert "names no settlement.chain_id: that of the embedded chain takes its place" in ran.err
-    assert len({one["address"] for one in ran.json["organizations"]}) == 3
+    assert len({organization["address"] for organization in ran.json["organizations"]}) == 3
     other = run("agreement", save(tmp_path, document()), "--chain-id", 5, "--json")
     assert "settlement.chain_id" not in other.err
     assert other.json["chain_id"] == 5

@@ -34,8 +34,8 @@ def test_a_file_alone_is_a_rehearsal_on_the_embedded_chain(tmp_path):
     assert ran.code == 0
     assert "everything agrees to the wei" in ran.out
     settled = run("settle", path, "--json").json
-    for one in settled["organizations"]:
-        assert f"{int(one['redistribution_wei']):,}" in ran.out
+    for organization in settled["organizations"]:
+        assert f"{int(organization['redistribution_wei']):,}" in ran.out
     for option in (["--negotiation"], ["--from-block", "3"]):
         refused = run("audit", path, *option)
         assert (refused.code, refused.out) == (2, "")
@@ -54,9 +54,9 @@ def test_yes_and_no(node, tmp_path):
     where = ["--rpc", node.url, "--contract", settled["contract"]]
     yes = run("audit", path, *where)
     assert yes.code == 0
-    for name, one in zip(NAMES, settled["organizations"], strict=True):
+    for name, organization in zip(NAMES, settled["organizations"], strict=True):
         line = next(line for line in yes.out.splitlines() if line.lstrip().startswith(name))
-        assert f"{int(one['redistribution_wei']):,}" in line
+        assert f"{int(organization['redistribution_wei']):,}" in line
     assert "everything agrees to the wei" in yes.out
     changed = save(tmp_path, document({"mechanism.incentive_intensity": 5.13e-9}))
     no = run("audit", changed, *where)

@@ -27,21 +27,21 @@ def test_json_is_the_comparison(path):
     assert plain == compare(game, test_stability=True).to_dict()
     assert (found["schema"], found["consortium"]) == ("tradefl/compare/1", "three")
     first = ["none", "linear", "tuned", "efficient"]
-    assert [one["rule"] for one in found["rules"]] == [*first, *more]
+    assert [rule["rule"] for rule in found["rules"]] == [*first, *more]
     assert all(row["stable"] in ("stable", "not stable") for row in found["rules"])
     assert [row["deficit"] > 0.0 for row in found["rules"]] == [False] * 7 + [True]
     for row in found["rules"]:
-        assert [one["name"] for one in row["organizations"]] == list(NAMES)
+        assert [organization["name"] for organization in row["organizations"]] == list(NAMES)
 
 
 def test_the_tables(path):
     ran = run("compare", path)
     found = compare(tradefl.load(path).game)
     assert (ran.code, ran.err) == (0, "")
-    for one in found.outcomes:
-        assert one.title in ran.out
-        assert f"{one.solution.social_welfare:,.3f}" in ran.out
-        assert f"{one.price_of_anarchy:.6f}" in ran.out
+    for outcome in found.outcomes:
+        assert outcome.title in ran.out
+        assert f"{outcome.solution.social_welfare:,.3f}" in ran.out
+        assert f"{outcome.price_of_anarchy:.6f}" in ran.out
     assert f"{100.0 * found.outcomes[1].gap_closed:.2f} %" in ran.out
     for name in NAMES:
         assert name in ran.out
@@ -58,8 +58,8 @@ def test_a_designed_file_is_compared_with_its_own_rule_unless_a_target_is_given(
     assert own["title"] == "the efficient rule of the file"
     assert other["title"] == "the efficient rule, equal-gain"
     least = run("compare", path, "--json", "--target", "least-cash").json["rules"][3]
-    for one, two in zip(own["organizations"], least["organizations"], strict=True):
-        assert one["gain"] == pytest.approx(two["gain"], abs=1e-6)
+    for organization, two in zip(own["organizations"], least["organizations"], strict=True):
+        assert organization["gain"] == pytest.approx(two["gain"], abs=1e-6)
     assert own["losers"] == other["losers"] == 0
 
 
@@ -71,7 +71,7 @@ def test_where_no_gamma_is_rational_it_says_so(tmp_path):
         "note: at every gamma some organization would earn more alone, so none is tuned\n"
         "note: welfare without compensation is not positive, so there is no price of anarchy\n"
     )
-    assert [one["rule"] for one in ran.json["rules"]][:3] == ["none", "linear", "efficient"]
+    assert [rule["rule"] for rule in ran.json["rules"]][:3] == ["none", "linear", "efficient"]
     assert ran.err == "".join(f"note: {remark}\n" for remark in ran.json["remarks"])
     assert ran.json["rules"][0]["price_of_anarchy"] is None
     table = run("compare", path, "--quiet")

@@ -27,7 +27,7 @@ def test_json_is_the_design(path):
     expected = design(found.game, random_starts=2).to_dict()
     assert ran.json == expected
     assert ran.json["schema"] == "tradefl/design/1"
-    assert [one["name"] for one in ran.json["organizations"]] == list(NAMES)
+    assert [organization["name"] for organization in ran.json["organizations"]] == list(NAMES)
     assert len(ran.json["starts"]) == 6
 
 
@@ -37,7 +37,7 @@ def test_the_target_the_breakpoints_and_the_seed_are_heeded(path, target):
     found = run("design", path, *options).json
     game = tradefl.load(path).game
     assert found == design(game, target, breakpoints=6, seed=5, random_starts=2).to_dict()
-    assert max(len(one["schedule"]) for one in found["organizations"]) <= 6
+    assert max(len(organization["schedule"]) for organization in found["organizations"]) <= 6
 
 
 def test_the_table_says_what_everybody_gains(path):
@@ -69,10 +69,12 @@ def test_the_file_is_solved_compared_and_designed_again(path, tmp_path):
     assert ran.err == f"note: wrote {output}; try: tradefl compare '{output}'\n"
     solved = run("solve", output, "--json")
     assert solved.code == 0
-    for one, agreed in zip(solved.json["organizations"], ran.json["organizations"], strict=True):
-        assert one["data_fraction"] == pytest.approx(agreed["data_fraction"], abs=1e-6)
-        assert one["cpu_hz"] == agreed["cpu_hz"]
-        assert one["payoff"] == pytest.approx(agreed["payoff"], rel=1e-6)
+    for organization, agreed in zip(
+        solved.json["organizations"], ran.json["organizations"], strict=True
+    ):
+        assert organization["data_fraction"] == pytest.approx(agreed["data_fraction"], abs=1e-6)
+        assert organization["cpu_hz"] == agreed["cpu_hz"]
+        assert organization["payoff"] == pytest.approx(agreed["payoff"], rel=1e-6)
     assert run("compare", output, "--json").code == 0
     again = run("design", output, "--json", *FEW).json
     assert again["organizations"] == ran.json["organizations"]

@@ -31,11 +31,11 @@ def test_json_explains_the_solution_of_solve(tmp_path, method):
     assert found["schema"] == "tradefl/statement/1"
     for key in ("consortium", "method", "status", "max_regret", "performance", "transfers"):
         assert found[key] == solved[key]
-    for statement, one in zip(found["statements"], solved["organizations"], strict=True):
-        assert statement["organization"] == one["name"]
+    for statement, entry in zip(found["statements"], solved["organizations"], strict=True):
+        assert statement["organization"] == entry["name"]
         for key in ("revenue", "overhead", "damage", "redistribution", "payoff"):
-            assert statement["unrounded"][key] == one[key]
-            assert statement[key] == pytest.approx(one[key], abs=1e-5)
+            assert statement["unrounded"][key] == entry[key]
+            assert statement[key] == pytest.approx(entry[key], abs=1e-5)
         sections = {line["section"] for line in statement["lines"]}
         assert sections == {"revenue", "overhead", "damage", "redistribution"}
         for line in statement["lines"]:

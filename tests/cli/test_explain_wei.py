@@ -27,39 +27,43 @@ def explained(tmp_path):
 
 def test_each_line_and_each_sum(explained):
     _, found = explained
-    names = [one["organization"] for one in found["statements"]]
+    names = [statement["organization"] for statement in found["statements"]]
     lines = {}
     for statement in found["statements"]:
         wei = statement["wei"]
         assert wei["organization"] == statement["organization"]
-        assert [one["counterparty"] for one in wei["lines"]] == [
+        assert [line["counterparty"] for line in wei["lines"]] == [
             name for name in names if name != wei["organization"]
         ]
-        for one in wei["lines"]:
-            assert str(recomputed(one["calculation"])) == one["wei"]
-            numbers = [wei["gamma"], str(one["rho_ppb"]), one["x_i"], one["x_j"], "10", "36"]
-            assert re.findall(r"\d+", one["calculation"]) == numbers
-            assert one["x_i"] == wei["contribution_ppb_bits"]
-            lines[wei["organization"], one["counterparty"]] = int(one["wei"])
-        assert sum(int(one["wei"]) for one in wei["lines"]) == int(wei["redistribution_wei"])
+        for line in wei["lines"]:
+            assert str(recomputed(line["calculation"])) == line["wei"]
+            numbers = [wei["gamma"], str(line["rho_ppb"]), line["x_i"], line["x_j"], "10", "36"]
+            assert re.findall(r"\d+", line["calculation"]) == numbers
+            assert line["x_i"] == wei["contribution_ppb_bits"]
+            lines[wei["organization"], line["counterparty"]] = int(line["wei"])
+        assert sum(int(line["wei"]) for line in wei["lines"]) == int(wei["redistribution_wei"])
         assert int(wei["bond_wei"]) + int(wei["redistribution_wei"]) >= 0
         assert abs(wei["quantization_wei"]) <= int(wei["quantization_bound_wei"])
         real = statement["redistribution"] * 10**15
         assert int(wei["redistribution_wei"]) == pytest.approx(real, rel=1e-6)
     assert any(lines.values())
-    for (one, other), wei in lines.items():
-        assert lines[other, one] == -wei
-    assert sum(int(one["wei"]["redistribution_wei"]) for one in found["statements"]) == 0
+    for (entry, other), wei in lines.items():
+        assert lines[other, entry] == -wei
+    assert (
+        sum(int(statement["wei"]["redistribution_wei"]) for statement in found["statements"]) == 0
+    )
 
 
 def test_the_figures_are_those_of_the_agreement(explained):
     path, found = explained
     agreement = run("agreement", path, "--json").json
-    for one, statement in zip(agreement["organizations"], found["statements"], strict=True):
-        assert statement["wei"]["bond_wei"] == one["bond_wei"]
+    for organization, statement in zip(
+        agreement["organizations"], found["statements"], strict=True
+    ):
+        assert statement["wei"]["bond_wei"] == organization["bond_wei"]
         assert statement["wei"]["gamma"] == agreement["gamma"]
         bound = statement["wei"]["quantization_bound_wei"]
-        assert bound == one["quantization_bound_wei"]
+        assert bound == organization["quantization_bound_wei"]
 
 
 def test_text_and_markdown_hold_the_same_lines(explained):
@@ -70,10 +74,10 @@ def test_text_and_markdown_hold_the_same_lines(explained):
         name = statement["organization"]
         assert f"Redistribution of {name} in wei, as the contract computes it" in text.out
         assert f"## Redistribution of {name} in wei" in markdown.out
-        for one in statement["wei"]["lines"]:
-            amount = f"{int(one['wei']):,}"
-            assert re.search(rf"{re.escape(one['calculation'])} +{amount}\n", text.out)
-            assert f"| `{one['calculation']}` | {amount} |" in markdown.out
+        for entry in statement["wei"]["lines"]:
+            amount = f"{int(entry['wei']):,}"
+            assert re.search(rf"{re.escape(entry['calculation'])} +{amount}\n", text.out)
+            assert f"| `{entry['calculation']}` | {amount} |" in markdown.out
         total = f"{int(statement['wei']['redistribution_wei']):,}"
         assert re.search(rf"R, Eq. \(10\) +sum of the lines +{total}\n", text.out)
     for line in markdown.out.splitlines():

@@ -23,7 +23,7 @@ def test_the_game_runs_on_what_was_measured(tmp_path: Path) -> None:
         "fitted.toml",
     ]
     document = ran.json
-    points = [(one["data"], one["accuracy"]) for one in document["points"]]
+    points = [(point["data"], point["accuracy"]) for point in document["points"]]
     assert len(points) == 6
     consortium = tradefl.load(fitted)
     assert consortium.points is not None
@@ -38,8 +38,8 @@ def test_the_game_runs_on_what_was_measured(tmp_path: Path) -> None:
     assert solved.code == 0, solved.err
     assert solved.json["status"] == "optimal"
     omega = sum(
-        one["data_fraction"] * u
-        for one, u in zip(
+        organization["data_fraction"] * u
+        for organization, u in zip(
             solved.json["organizations"], consortium.game.data_units.tolist(), strict=True
         )
     )

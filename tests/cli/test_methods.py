@@ -50,9 +50,9 @@ def test_json_is_one_document_of_the_documented_shape(tmp_path, method, accuracy
     assert (found["consortium"], found["method"]) == ("three", method)
     if method == "tos":  # everything, late: still complete, and it says so
         assert_typed(found, SOLUTION)
-        for one in found["organizations"]:
-            assert_typed(one, ORGANIZATION)
-            assert one["data_fraction"] == 1.0
+        for entry in found["organizations"]:
+            assert_typed(entry, ORGANIZATION)
+            assert entry["data_fraction"] == 1.0
         assert found["status"] in ("infeasible", "feasible", "equilibrium")
         return
     assert_solution(found, NAMES)
@@ -70,7 +70,7 @@ def test_json_is_one_document_of_the_documented_shape(tmp_path, method, accuracy
     if method != "planner":
         assert found["social_welfare_upper_bound"] is None
     if method == "wpr":
-        assert {one["redistribution"] for one in found["organizations"]} == {0.0}
+        assert {entry["redistribution"] for entry in found["organizations"]} == {0.0}
         assert found["transfers"] == []
     solution = tradefl.solve(tradefl.load(path), method)
     assert found["potential"] == solution.potential

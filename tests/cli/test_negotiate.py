@@ -31,12 +31,12 @@ def assert_same(document, consortium) -> None:
     assert document["method"] == "negotiation"
     assert document["status"] == "equilibrium"
     rows = document["organizations"]
-    assert [one["name"] for one in rows] == list(consortium.names)
-    for one, d, f in zip(
+    assert [row["name"] for row in rows] == list(consortium.names)
+    for row, d, f in zip(
         rows, solution.profile.data_fraction, solution.profile.cpu_hz, strict=True
     ):
-        assert abs(one["data_fraction"] - d) <= 1e-9
-        assert one["cpu_hz"] == f
+        assert abs(row["data_fraction"] - d) <= 1e-9
+        assert row["cpu_hz"] == f
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -56,7 +56,7 @@ def processes_with(mark: str) -> list[str]:
                     found.append((entry / "cmdline").read_bytes().decode(errors="replace"))
             except OSError:
                 continue
-    return [one for one in found if one]  # without those that have ended
+    return [log_ for log_ in found if log_]  # without those that have ended
 
 
 def assert_nothing_is_left(folder: Path) -> None:
@@ -64,7 +64,7 @@ def assert_nothing_is_left(folder: Path) -> None:
     while (left := processes_with(f"TMPDIR={folder}")) and time.monotonic() < until:
         time.sleep(0.1)
     assert left == []
-    assert [one.name for one in folder.iterdir() if one.name.startswith("tradefl-")] == []
+    assert [path.name for path in folder.iterdir() if path.name.startswith("tradefl-")] == []
 
 
 def test_in_one_process_it_ends_where_dbr_ends(tmp_path):
@@ -91,8 +91,10 @@ def test_six_processes_and_then_the_settlement(tmp_path):
     settled = run_process("settle", HOSPITALS, "--profile", tmp_path / "out.json", "--json")
     assert settled.code == 0, settled.err
     document = json.loads((tmp_path / "out.json").read_text())
-    for one, stands in zip(document["organizations"], settled.json["organizations"], strict=True):
-        assert stands["data_ppb"] == round(one["data_fraction"] * 10**9)
+    for organization, stands in zip(
+        document["organizations"], settled.json["organizations"], strict=True
+    ):
+        assert stands["data_ppb"] == round(organization["data_fraction"] * 10**9)
 
 
 def test_on_a_node_that_is_given(node, tmp_path):
@@ -206,8 +208,8 @@ def test_no_process_shows_the_address_of_the_node(tmp_path, node):
         end(temporary)
         provider.close()
     assert process.returncode == 0, err
-    assert sum("attached.py" in one for one in seen) >= 1
-    assert not [one for one in seen if key in one]
+    assert sum("attached.py" in reply for reply in seen) >= 1
+    assert not [reply for reply in seen if key in reply]
     assert key not in err
     assert f"{provider.url}/***" in err
     assert len(provider.requests) > 10

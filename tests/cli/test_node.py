@@ -200,7 +200,7 @@ def test_ctrl_c_ends_it_with_one_line_and_it_goes_on_later(node, tmp_path, when)
         with of.alone() as nodes:
             [process] = nodes.start(0, url=recorder.url)
             if when == "waiting":
-                nodes.until(lambda: any(one["event"] == "waiting" for one in process.entries()))
+                nodes.until(lambda: any(entry["event"] == "waiting" for entry in process.entries()))
             else:
                 nodes.until(lambda: len(recorder.requests) > 10)
             process.interrupt()
@@ -299,7 +299,7 @@ def test_a_document_that_reads_otherwise_than_its_hash(three, node):
     """What follows from the hash is what a person looks at."""
     path = three.folder / "reads.json"
     document = json.loads((three.folder / "agreement.json").read_text())
-    bonds = [one | {"bond_wei": "1"} for one in document["organizations"]]
+    bonds = [organization | {"bond_wei": "1"} for organization in document["organizations"]]
     for change, where in (
         ({"vault": "0x" + 40 * "5"}, "vault: expected '0x"),
         ({"settlement": "0x" + 40 * "5"}, "settlement: expected '0x"),

@@ -30,7 +30,7 @@ def test_it_writes_the_report_of_the_library(file, tmp_path):
     assert (ran.code, ran.out, ran.err) == (0, "", f"note: wrote {page}\n")
     consortium = tradefl.load(file)
     assert page.read_text("utf-8") == report(consortium, tradefl.solve(consortium, "dbr"))
-    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
 def test_without_a_name_it_writes_report_html_with_the_curve_and_the_rules(
@@ -46,8 +46,8 @@ def test_without_a_name_it_writes_report_html_with_the_curve_and_the_rules(
 
 def test_it_reports_the_contributions_of_a_document(file, tmp_path):
     solution = tradefl.solve(tradefl.load(file), "dbr").to_dict()
-    for one in solution["organizations"]:
-        one["data_fraction"] = 0.0625
+    for organization in solution["organizations"]:
+        organization["data_fraction"] = 0.0625
     profile = tmp_path / "solution.json"
     profile.write_text(json.dumps(solution), "utf-8")
     page = tmp_path / "page.html"
@@ -73,8 +73,8 @@ def test_it_reads_what_train_and_settle_write(file, tmp_path):
     text = page.read_text("utf-8")
     settled = json.loads(settlement.read_text("utf-8"))
     assert settled["contract"] in text
-    for one in settled["transactions"]:
-        assert one["hash"] in text
+    for transaction in settled["transactions"]:
+        assert transaction["hash"] in text
     assert "agrees with the chain in all of" in text
     assert f"{json.loads(training.read_text('utf-8'))['accuracy'][0]:.6g}" in text
 

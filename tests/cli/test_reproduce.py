@@ -17,8 +17,10 @@ def test_one_figure_from_the_name_to_the_scorecard(tmp_path):
     assert "Fewer than 20 draws" in ran.err
     document = json.loads((tmp_path / "out" / "scorecard.json").read_text())
     assert document["schema"] == "tradefl/scorecard/1"
-    assert {one["figure"] for one in document["claims"]} == {"fig6"}
-    assert {one["command"] for one in document["claims"]} == {"tradefl reproduce fig6 --seeds 2"}
+    assert {claim["figure"] for claim in document["claims"]} == {"fig6"}
+    assert {claim["command"] for claim in document["claims"]} == {
+        "tradefl reproduce fig6 --seeds 2"
+    }
     assert sum(document["verdicts"].values()) == len(document["claims"])
     again = run(
         "reproduce", "fig6", "--seeds", "2", "--workers", "1", "--out", tmp_path / "out", "--json"

@@ -68,15 +68,15 @@ def test_the_whole_way(tmp_path: Path) -> None:
         settlement=read_settlement(folder / "settlement.json", consortium),
     )
     assert 'id="figure-training-curves"' in page
-    assert all(one["hash"] in page for one in settlement["transactions"])
+    assert all(transaction["hash"] in page for transaction in settlement["transactions"])
 
 
 def test_without_the_charts_everything_else_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [one for one in sys.modules if one.startswith("tradefl.report")]:
+    for name in [module for module in sys.modules if module.startswith("tradefl.report")]:
         monkeypatch.delitem(sys.modules, name)
-    for name in [one for one in sys.modules if one.startswith("tradefl.charts")]:
+    for name in [module for module in sys.modules if module.startswith("tradefl.charts")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "altair", None)
     folder = tmp_path / "results"
@@ -84,8 +84,8 @@ def test_without_the_charts_everything_else_is_written(
     assert ran.code == 0
     assert f"note: no {folder / 'report.html'}: " in ran.err
     assert "pip install 'tradefl[charts]'" in ran.err
-    assert all(one.stat().st_mode & 0o077 == 0 for one in folder.iterdir())
-    written = sorted(one.name for one in folder.iterdir())
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
+    written = sorted(path.name for path in folder.iterdir())
     assert written == ["settlement.json", "solution.json", "training.json"]
 
 

@@ -27,7 +27,9 @@ def test_ten_organizations_in_a_process_of_their_own(tmp_path):
     assert found["audit"]["agrees"]
     assert found["audit"]["differences"] == []
     assert (found["schema"], found["phase"]) == ("tradefl/settlement/1", "settled")
-    assert sum(int(one["redistribution_wei"]) for one in found["organizations"]) == 0
+    assert (
+        sum(int(organization["redistribution_wei"]) for organization in found["organizations"]) == 0
+    )
     assert strict_json((tmp_path / "o.json").read_text()) == found
 
 
@@ -37,11 +39,11 @@ def test_the_table_and_the_document_say_the_same(tmp_path):
     assert ran.code == 0
     assert "the embedded chain lives in this process only" in ran.err
     lines = ran.out.splitlines()
-    for name, one in zip(NAMES, found["organizations"], strict=True):
+    for name, organization in zip(NAMES, found["organizations"], strict=True):
         line = next(line for line in lines if line.lstrip().startswith(name))
         for key in ("data_ppb", "cpu_hz", "deposit_wei", "redistribution_wei", "withdrawn_wei"):
-            assert f"{int(one[key]):,}" in line
-    total = sum(int(one["deposit_wei"]) for one in found["organizations"])
+            assert f"{int(organization[key]):,}" in line
+    total = sum(int(organization["deposit_wei"]) for organization in found["organizations"])
     line = next(line for line in lines if line.lstrip().startswith("sum"))
     assert line.split() == ["sum", f"{total:,}", "0", f"{total:,}"]
     assert len([line for line in lines if " 0x" in line and "withdraw" in line]) == 3
@@ -53,11 +55,11 @@ def test_a_solution_can_be_settled(tmp_path):
     solution = tmp_path / "solution.json"
     solution.write_text(run("solve", path, "--method", "dbr", "--json").out)
     found = run("settle", path, "--profile", solution, "--json").json
-    for one, solved in zip(
+    for organization, solved in zip(
         found["organizations"], json.loads(solution.read_text())["organizations"], strict=True
     ):
-        assert one["data_ppb"] == round(solved["data_fraction"] * 10**9)
-        assert int(one["cpu_hz"]) == solved["cpu_hz"]
+        assert organization["data_ppb"] == round(solved["data_fraction"] * 10**9)
+        assert int(organization["cpu_hz"]) == solved["cpu_hz"]
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,9 @@ def test_what_is_refused(tmp_path, options):
 def test_what_would_be_ignored_is_refused(tmp_path, options):
     ran = run("settle", save(tmp_path, document()), *options)
     assert ran.code == 2
-    assert any(ran.err.startswith(f"error: {one}") for one in options if one.startswith("--"))
+    assert any(
+        ran.err.startswith(f"error: {option}") for option in options if option.startswith("--")
+    )
 
 
 def test_no_equilibrium_no_settlement(tmp_path):

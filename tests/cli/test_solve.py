@@ -85,24 +85,24 @@ def assert_solution(found, names):
         "infeasible",
     )
     organizations = found["organizations"]
-    assert [one["name"] for one in organizations] == list(names)
-    for one in organizations:
-        assert_typed(one, ORGANIZATION)
-        size = sum(abs(one[key]) for key in ("revenue", "overhead", "damage", "redistribution"))
-        payoff = one["revenue"] - one["overhead"] - one["damage"] + one["redistribution"]
-        assert one["payoff"] == pytest.approx(payoff, abs=1e-12 * size)
-        assert one["regret"] >= 0.0
+    assert [entry["name"] for entry in organizations] == list(names)
+    for entry in organizations:
+        assert_typed(entry, ORGANIZATION)
+        size = sum(abs(entry[key]) for key in ("revenue", "overhead", "damage", "redistribution"))
+        payoff = entry["revenue"] - entry["overhead"] - entry["damage"] + entry["redistribution"]
+        assert entry["payoff"] == pytest.approx(payoff, abs=1e-12 * size)
+        assert entry["regret"] >= 0.0
     total = {
-        key: math.fsum(one[key] for one in organizations)
+        key: math.fsum(entry[key] for entry in organizations)
         for key in ("revenue", "overhead", "payoff", "data_fraction", "redistribution")
     }
     rounding = 1e-12 * (total["revenue"] + total["overhead"])
     assert found["social_welfare"] == pytest.approx(total["payoff"], abs=rounding)
     assert found["total_data_fraction"] == pytest.approx(total["data_fraction"], rel=1e-12)
-    assert found["max_regret"] == max(one["regret"] for one in organizations)
+    assert found["max_regret"] == max(entry["regret"] for entry in organizations)
     assert found["budget_imbalance"] == pytest.approx(abs(total["redistribution"]), abs=rounding)
     assert found["budget_imbalance"] <= rounding
-    rational = all(one["payoff"] >= 0.0 for one in organizations)
+    rational = all(entry["payoff"] >= 0.0 for entry in organizations)
     assert found["individually_rational"] == rational
     if found["transfers"] is None:
         assert len(names) > 1000
@@ -117,8 +117,8 @@ def assert_solution(found, names):
         received[transfer["from"]] -= transfer["amount"]
         received[transfer["to"]] += transfer["amount"]
     assert len(pairs) == len(found["transfers"])
-    for one in organizations:
-        assert received[one["name"]] == pytest.approx(one["redistribution"], abs=rounding)
+    for entry in organizations:
+        assert received[entry["name"]] == pytest.approx(entry["redistribution"], abs=rounding)
 
 
 def without_time(found):
@@ -141,7 +141,7 @@ def test_json_is_one_document_of_the_documented_shape(tmp_path, method, accuracy
     assert found["max_regret"] <= 1e-6
     assert found["runtime_seconds"] >= 0.0
     if method == "wpr":
-        assert [one["redistribution"] for one in found["organizations"]] == [0.0] * 3
+        assert [entry["redistribution"] for entry in found["organizations"]] == [0.0] * 3
         assert found["transfers"] == []
     else:
         assert len(found["transfers"]) == 2  # Alpha and Gamma do not compete
@@ -159,13 +159,13 @@ def test_json_numbers_are_the_solution_to_the_last_bit(tmp_path):
         "regret": solution.certificate.regret,
     }
     for key, column in columns.items():
-        assert [one[key] for one in found["organizations"]] == column.tolist()
+        assert [entry[key] for entry in found["organizations"]] == column.tolist()
     assert found["potential"] == solution.potential
     assert found["social_welfare"] == solution.social_welfare
     bits = [
         d * s for d, s in zip(solution.profile.data_fraction, [2.0e10, 2.1e10, 2.2e10], strict=True)
     ]
-    assert [one["contribution_bits"] for one in found["organizations"]] == bits
+    assert [entry["contribution_bits"] for entry in found["organizations"]] == bits
 
 
 def test_names_survive_json(tmp_path):
@@ -253,13 +253,13 @@ def test_the_trace_leads_to_the_solution(tmp_path, method):
         assert profile[row["organization"]] != move
         profile[row["organization"]] = move
     assert profile == {
-        one["name"]: (one["data_fraction"], one["cpu_hz"]) for one in found["organizations"]
+        entry["name"]: (entry["data_fraction"], entry["cpu_hz"]) for entry in found["organizations"]
     }
     potential = [float(row["potential"]) for row in rows]
     assert all(before < after for before, after in itertools.pairwise(potential))
     assert potential[-1] == pytest.approx(found["potential"], rel=1e-12)
-    for name, one in zip(payoffs, found["organizations"], strict=True):
-        assert float(rows[-1][name]) == pytest.approx(one["payoff"], rel=1e-12)
+    for name, element in zip(payoffs, found["organizations"], strict=True):
+        assert float(rows[-1][name]) == pytest.approx(element["payoff"], rel=1e-12)
     # Whoever moves gains by it.
     for before, after in itertools.pairwise(rows):
         mover = f"payoff {after['organization']}"
@@ -320,12 +320,12 @@ def test_the_table_shows_the_numbers_of_the_document(tmp_path):
     assert ran.code == 0, ran.err
     rows, total = rows_of(ran.out), sums_of(ran.out)
     assert [row[0] for row in rows] == list(NAMES)
-    for row, one in zip(rows, found["organizations"], strict=True):
+    for row, entry in zip(rows, found["organizations"], strict=True):
         cells = [float(cell.replace(",", "")) for cell in row[1:-1]]
-        assert row[-1] == one["binds"]
-        expected = [one["data_fraction"], one["cpu_hz"] / 1e9]
-        expected += [one[key] for key in ("revenue", "overhead", "damage", "redistribution")]
-        expected += [one["payoff"], one["gain_over_alone"], one["regret"]]
+        assert row[-1] == entry["binds"]
+        expected = [entry["data_fraction"], entry["cpu_hz"] / 1e9]
+        expected += [entry[key] for key in ("revenue", "overhead", "damage", "redistribution")]
+        expected += [entry["payoff"], entry["gain_over_alone"], entry["regret"]]
         assert cells == pytest.approx(expected, abs=1e-3)
     assert float(total[-3].replace(",", "")) == pytest.approx(found["social_welfare"], abs=1e-3)
     assert f"potential U            {found['potential']:.12g}" in ran.out
@@ -387,7 +387,7 @@ def test_a_move_limit_that_does_not_suffice_is_exit_1(tmp_path):
     assert_solution(ran.json, NAMES)
     assert ran.json["status"] == "iteration_limit"
     assert ran.json["iterations"] == 0
-    assert [one["data_fraction"] for one in ran.json["organizations"]] == [0.01] * 3
+    assert [entry["data_fraction"] for entry in ran.json["organizations"]] == [0.01] * 3
     assert ran.json["max_regret"] > 0.0
     assert "no equilibrium within 0 moves" in ran.err
     # One move less than it takes is too little; as many as it takes are enough.

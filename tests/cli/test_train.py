@@ -27,9 +27,14 @@ def test_it_prints_every_round_and_everybody(trained: tuple[Path, Ran]) -> None:
         assert any(
             line.split()[:2] == [str(number), f"{accuracy:.4f}"] for line in ran.out.splitlines()
         )
-    for one in document["organizations"]:
+    for organization in document["organizations"]:
         assert any(
-            line.split()[:3] == [one["name"], str(one["samples_held"]), str(one["samples_used"])]
+            line.split()[:3]
+            == [
+                organization["name"],
+                str(organization["samples_held"]),
+                str(organization["samples_used"]),
+            ]
             for line in ran.out.splitlines()
         )
     assert "scaled down in proportion" in ran.err
@@ -42,12 +47,18 @@ def test_the_document_is_that_of_the_interface(trained: tuple[Path, Ran]) -> Non
     assert (document["model"], document["data"]) == ("logistic", "digits")
     assert len(document["accuracy"]) == len(document["loss"]) == 2
     assert document["accuracy"][-1] > document["initial_accuracy"]
-    for one in document["organizations"]:
-        assert one["measured_fraction"] == one["samples_used"] / one["samples_held"]
-        assert one["measured_fraction"] >= one["pledged_fraction"]
-        assert one["seconds"] > 0.0
+    for organization in document["organizations"]:
+        assert (
+            organization["measured_fraction"]
+            == organization["samples_used"] / organization["samples_held"]
+        )
+        assert organization["measured_fraction"] >= organization["pledged_fraction"]
+        assert organization["seconds"] > 0.0
     weights = document["aggregation_weights"]
-    used = {one["name"]: one["samples_used"] for one in document["organizations"]}
+    used = {
+        organization["name"]: organization["samples_used"]
+        for organization in document["organizations"]
+    }
     assert weights == {name: n * 2 / (sum(used.values()) * 2) for name, n in used.items()}
     assert len(document["entries"]) == 20
 
@@ -58,8 +69,8 @@ def test_json_is_the_same_document(trained: tuple[Path, Ran]) -> None:
     again, first = ran.json, json.loads(path.read_text())
     for document in (again, first):
         del document["runtime_seconds"]
-        for one in (*document["organizations"], *document["entries"]):
-            del one["seconds"]
+        for entry in (*document["organizations"], *document["entries"]):
+            del entry["seconds"]
     assert again == first
 
 
@@ -72,8 +83,8 @@ def test_resuming_ends_where_one_run_would(trained: tuple[Path, Ran], tmp_path: 
     assert "round 1/2" not in ran.err
     resumed, whole = json.loads(path.read_text()), json.loads(trained[0].read_text())
     assert resumed["accuracy"] == whole["accuracy"]
-    assert [one["update_sha256"] for one in resumed["entries"]] == [
-        one["update_sha256"] for one in whole["entries"]
+    assert [entry["update_sha256"] for entry in resumed["entries"]] == [
+        entry["update_sha256"] for entry in whole["entries"]
     ]
     refused = run("train", FILE, "--rounds", 2, "-o", path, "--resume", "--seed", 1)
     assert refused.code == 2
@@ -84,12 +95,14 @@ def test_resuming_ends_where_one_run_would(trained: tuple[Path, Ran], tmp_path: 
 def test_it_settles_what_was_measured(trained: tuple[Path, Ran]) -> None:
     path, _ = trained
     measured = {
-        one["name"]: round(one["measured_fraction"] * 1e9)
-        for one in json.loads(path.read_text())["organizations"]
+        organization["name"]: round(organization["measured_fraction"] * 1e9)
+        for organization in json.loads(path.read_text())["organizations"]
     }
     ran = run("settle", FILE, "--profile", path, "--json")
     assert ran.code == 0, ran.err
-    assert {one["name"]: one["data_ppb"] for one in ran.json["organizations"]} == measured
+    assert {
+        organization["name"]: organization["data_ppb"] for organization in ran.json["organizations"]
+    } == measured
     assert ran.json["audit"]["agrees"]
 
 
@@ -102,9 +115,9 @@ def test_who_was_measured_below_d_min_is_settled_as_silent(
     document["settings"]["partition"] = "dirichlet"
     kappa = document["organizations"][-1]
     kappa |= {"samples_held": 200, "samples_used": 1, "measured_fraction": 0.005}
-    for one in document["entries"]:
-        if one["organization"] == "Kappa":
-            one["samples_used"] = 1
+    for element in document["entries"]:
+        if element["organization"] == "Kappa":
+            element["samples_used"] = 1
     document["aggregation_weights"] = None
     for number in {entry["round"] for entry in document["entries"]}:
         entries = [entry for entry in document["entries"] if entry["round"] == number]
@@ -124,7 +137,9 @@ def test_explain_itemizes_what_is_settled(trained: tuple[Path, Ran]) -> None:
     ran = run("explain", FILE, "--profile", path, "--organization", "Beta", "--wei", "--json")
     assert ran.code == 0, ran.err
     settled = run("settle", FILE, "--profile", path, "--json").json
-    beta = next(one for one in settled["organizations"] if one["name"] == "Beta")
+    beta = next(
+        organization for organization in settled["organizations"] if organization["name"] == "Beta"
+    )
     [statement] = ran.json["statements"]
     assert statement["wei"]["redistribution_wei"] == beta["redistribution_wei"]
 
@@ -191,11 +206,11 @@ def test_a_diverged_training_is_told_and_is_json(tmp_path: Path) -> None:
     assert ran.err.splitlines()[-1].startswith("note: the training diverged: no round could be")
     document = strict_json(path.read_text())
     assert document["diverged"] in ran.err
-    assert {one["outcome"] for one in document["entries"]} == {"rolled back"}
-    assert all("the round was rolled back" in one["reason"] for one in document["entries"])
+    assert {entry["outcome"] for entry in document["entries"]} == {"rolled back"}
+    assert all("the round was rolled back" in entry["reason"] for entry in document["entries"])
     # The learning rate is nobody's fault: everybody delivered.
-    for one in document["organizations"]:
-        assert one["measured_fraction"] >= one["pledged_fraction"] * (1 - 1e-12)
+    for organization in document["organizations"]:
+        assert organization["measured_fraction"] >= organization["pledged_fraction"] * (1 - 1e-12)
 
 
 def test_a_checkpoint_is_not_replaced_unasked(trained: tuple[Path, Ran], tmp_path: Path) -> None:
@@ -256,7 +271,9 @@ def test_a_document_of_other_terms_is_not_settled(
 ) -> None:
     other = tmp_path / "other.toml"
     text = FILE.read_text()
-    [line] = [one for one in text.splitlines() if one.startswith("incentive_intensity")]
+    [line] = [
+        splitline for splitline in text.splitlines() if splitline.startswith("incentive_intensity")
+    ]
     other.write_text(text.replace(line, "incentive_intensity = 5e-6"))
     ran = run("settle", other, "--profile", trained[0])
     assert (ran.code, ran.out) == (2, "")
@@ -266,15 +283,17 @@ def test_a_document_of_other_terms_is_not_settled(
 
 def test_tos_ignores_the_deadline_unless_told(tmp_path: Path) -> None:
     whole = run("train", FILE, "--rounds", 1, "--scheme", "tos", "--json").json
-    assert {one["outcome"] for one in whole["entries"]} == {"aggregated"}
-    assert [one["measured_fraction"] for one in whole["organizations"]] == [1.0] * 10
+    assert {entry["outcome"] for entry in whole["entries"]} == {"aggregated"}
+    assert [organization["measured_fraction"] for organization in whole["organizations"]] == [
+        1.0
+    ] * 10
     slow = ROOT / "examples" / "hospitals.toml"
     held = run(
         "train", slow, "--rounds", 1, "--scheme", "tos", "--deadline", "model", "--json"
     ).json
-    late = [one for one in held["entries"] if one["outcome"] == "late"]
+    late = [entry for entry in held["entries"] if entry["outcome"] == "late"]
     assert late
-    assert all("Eq. (2)" in one["reason"] for one in late)
+    assert all("Eq. (2)" in entry["reason"] for entry in late)
 
 
 def test_ray_gives_the_same_bits(trained: tuple[Path, Ran]) -> None:
@@ -283,8 +302,8 @@ def test_ray_gives_the_same_bits(trained: tuple[Path, Ran]) -> None:
     assert ran.code == 0, ran.err
     assert ran.json["accuracy"] == first["accuracy"]
     assert ran.json["loss"] == first["loss"]
-    assert [one["update_sha256"] for one in ran.json["entries"]] == [
-        one["update_sha256"] for one in first["entries"]
+    assert [entry["update_sha256"] for entry in ran.json["entries"]] == [
+        entry["update_sha256"] for entry in first["entries"]
     ]
     assert "Traceback" not in ran.err
 

@@ -26,10 +26,13 @@ def test_json_is_the_tuning(tmp_path):
     assert (found["schema"], found["consortium"], found["method"]) == (
         "tradefl/tune/1", "three", "dbr",
     )  # fmt: skip
-    assert [one["name"] for one in found["organizations"]] == list(NAMES)
-    for one in found["organizations"]:
-        assert one["gain"] == one["payoff"] - one["payoff_without_incentive"]
-    total = sum(one["payoff"] for one in found["organizations"])
+    assert [organization["name"] for organization in found["organizations"]] == list(NAMES)
+    for organization in found["organizations"]:
+        assert (
+            organization["gain"]
+            == organization["payoff"] - organization["payoff_without_incentive"]
+        )
+    total = sum(organization["payoff"] for organization in found["organizations"])
     assert total == pytest.approx(found["social_welfare"], rel=1e-12)
     assert found["social_welfare"] >= found["social_welfare_without_incentive"]
     assert found["individual_rationality"] is True

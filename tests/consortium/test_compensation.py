@@ -31,9 +31,9 @@ def test_it_is_read(tmp_path):
     assert rule.name == "efficient"
     np.testing.assert_array_equal(rule.constants, [3.0, 0.0, -3.0])
     assert rule.extra == ((2, 0, 2.5),)
-    for one in rule.schedules:
-        np.testing.assert_array_equal(one.shares, [0.0, 0.25, 1.0])
-        np.testing.assert_array_equal(one.values, [-10.0, 0.0, 15.0])
+    for schedule in rule.schedules:
+        np.testing.assert_array_equal(schedule.shares, [0.0, 0.25, 1.0])
+        np.testing.assert_array_equal(schedule.values, [-10.0, 0.0, 15.0])
 
 
 def test_the_rule_in_force_is_the_papers_unless_the_file_says_efficient(tmp_path):

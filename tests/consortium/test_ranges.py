@@ -50,7 +50,7 @@ def test_commands_compute_with_the_middle(tmp_path):
         np.testing.assert_array_equal(getattr(found.game, name), getattr(plain.game, name))
     assert found.game.overhead_weight == plain.game.overhead_weight
     assert found != plain
-    assert [(str(one), one.low, one.mid, one.high) for one in uncertain(found)] == [
+    assert [(str(entry), entry.low, entry.mid, entry.high) for entry in uncertain(found)] == [
         ("mechanism.overhead_weight", 0.1, 0.185, 0.4),
         ("rho of Alpha and Beta", 0.0, 0.06, 0.1),
         ("Alpha: profitability", 1200.0, 1500.0, 1900.0),

@@ -122,7 +122,8 @@ def test_a_table_that_is_none_is_refused(tmp_path, case):
     with pytest.raises(InputError) as caught:
         load(saved(tmp_path, table))
     assert any(
-        one.place == f"{tmp_path}/{place}" and what in one.message for one in caught.value.problems
+        problem.place == f"{tmp_path}/{place}" and what in problem.message
+        for problem in caught.value.problems
     ), caught.value
 
 

@@ -42,7 +42,7 @@ def test_a_file_that_is_replaced_keeps_its_mode(tmp_path, umask, mode, private):
     path.chmod(mode)
     atomic_write(path, b"new", private=private)
     assert (path.read_bytes(), mode_of(path)) == (b"new", mode)
-    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_key_narrows_the_file_that_it_replaces(tmp_path):

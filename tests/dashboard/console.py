@@ -35,18 +35,18 @@ def turned(app: AppTest, page: str) -> AppTest:
 
 def checked(app: AppTest) -> AppTest:
     """Check that the page was drawn to its end."""
-    assert not app.exception, [one.value for one in app.exception]
+    assert not app.exception, [entry.value for entry in app.exception]
     return app
 
 
 def metrics(app: AppTest) -> dict[str, str]:
     """The numbers on the page by name."""
-    return {one.label.replace("\\", ""): one.value for one in app.metric}
+    return {entry.label.replace("\\", ""): entry.value for entry in app.metric}
 
 
 def errors(app: AppTest) -> str:
     """The error messages on the page as one text, without Markdown's backslashes."""
-    return "\n".join(one.value for one in app.error).replace("\\", "")
+    return "\n".join(entry.value for entry in app.error).replace("\\", "")
 
 
 def large_consortium(folder: Path, size: int) -> Path:

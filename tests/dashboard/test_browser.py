@@ -96,8 +96,8 @@ def test_every_page_is_drawn_and_accessible(console: tuple[Any, str], scheme: st
     def check(place: str) -> None:
         assert page.get_by_test_id("stException").count() == 0, place
         assert page.get_by_test_id("stAlert").count() == 0, place
-        for one in violations(page):
-            found.setdefault(one["rule"], []).append((place, one["elements"]))
+        for violation in violations(page):
+            found.setdefault(violation["rule"], []).append((place, violation["elements"]))
 
     with first_page(console, scheme) as page:
         for name in PAGES:

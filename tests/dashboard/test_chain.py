@@ -24,13 +24,15 @@ def test_a_settlement_on_a_node(node: Anvil, tmp_path: Path) -> None:  # noqa: F
     url, contract = app.text_input
     url.set_value(node.url)
     contract.set_value(ran.json["contract"])
-    read = next(one for one in app.main.button if one.label == "Read")
+    read = next(button for button in app.main.button if button.label == "Read")
     checked(read.click().run())
     assert not errors(app)
     assert "everything agrees to the wei" in app.success[0].value
     assert metrics(app)["Phase"] == "settled"
-    organizations, events = (one.value for one in app.dataframe)
-    wei = [f"{int(one['redistribution_wei']):,}" for one in ran.json["organizations"]]
+    organizations, events = (entry.value for entry in app.dataframe)
+    wei = [
+        f"{int(organization['redistribution_wei']):,}" for organization in ran.json["organizations"]
+    ]
     assert list(organizations["redistribution, recomputed (wei)"]) == wei
     assert organizations["withdrawn"].all()
     assert (events["event"] == "DepositSubmitted").sum() == 10
@@ -42,7 +44,7 @@ def test_a_settlement_on_a_node(node: Anvil, tmp_path: Path) -> None:  # noqa: F
     url, contract = app.text_input
     url.set_value(node.url)
     contract.set_value(ran.json["contract"])
-    read = next(one for one in app.main.button if one.label == "Read")
+    read = next(button for button in app.main.button if button.label == "Read")
     checked(read.click().run())
     assert "checks fail" in errors(app)
-    assert any("another" in one.value for one in app.markdown)
+    assert any("another" in text.value for text in app.markdown)

@@ -76,13 +76,13 @@ def test_gamma_moves_the_payments() -> None:
     for gamma in (0.0, places[20], places[-1]):
         checked(app.select_slider(key=sidebar.GAMMA).set_value(gamma).run())
         if gamma == 0.0:
-            assert "Nobody pays anybody." in [one.value for one in app.markdown]
+            assert "Nobody pays anybody." in [text.value for text in app.markdown]
         else:
             expected = solution_of(gamma=gamma)
             assert metrics(app)["Changes hands, net"] == turnover(expected)
             paid = app.dataframe[0].value
             np.testing.assert_allclose(
-                np.sort(paid["amount"]), np.sort([one[2] for one in expected.transfers()])
+                np.sort(paid["amount"]), np.sort([transfer[2] for transfer in expected.transfers()])
             )
 
 
@@ -155,7 +155,9 @@ def test_a_bad_cell_is_named_and_the_last_valid_state_stays() -> None:
 def test_back_to_the_files_table() -> None:
     app = edit(opened(), deleted_rows=[0, 1])
     assert len(app.session_state["_table"]) == 8
-    button = next(one for one in app.main.button if one.label == "Back to the file's table")
+    button = next(
+        button for button in app.main.button if button.label == "Back to the file's table"
+    )
     checked(button.click().run())
     assert len(app.session_state["_table"]) == 10
     turned(app, "equilibrium")
@@ -200,7 +202,7 @@ def test_the_moves_can_be_played() -> None:
     checked(slider.set_value(1).run())
     name = load(EXAMPLE).names[int(trace.organization[0])]
     said = f"Move 1 of {len(trace)}: {name} moves to d = {trace.data_fraction[0]:.4f}"
-    assert any(one.value.replace("\\", "").startswith(said) for one in app.markdown)
+    assert any(text.value.replace("\\", "").startswith(said) for text in app.markdown)
     checked(app.toggle(key="play").set_value(True).run())
     assert app.select_slider(key="move").value == 2
 
@@ -211,7 +213,7 @@ def test_gamma_star_can_be_taken() -> None:
     assert tuning.best is not None
     best = tuning.best.game.incentive_intensity
     assert metrics(app)["gamma*, the best"] == f"{best:.6g}"
-    button = next(one for one in app.main.button if one.label == "Set gamma to gamma*")
+    button = next(button for button in app.main.button if button.label == "Set gamma to gamma*")
     checked(button.click().run())
     assert app.select_slider(key=sidebar.GAMMA).value == best
     turned(app, "equilibrium")
@@ -222,9 +224,9 @@ def test_a_settlement_in_this_process() -> None:
     app = opened("settlement")
     checked(app.main.button[0].click().run())
     assert metrics(app)["phase"] == "settled"
-    assert any("agrees with the chain in all of" in one.value for one in app.markdown)
+    assert any("agrees with the chain in all of" in text.value for text in app.markdown)
     checked(app.slider(key=sidebar.RHO).set_value(0.5).run())
-    assert any("settle again" in one.value for one in app.markdown)
+    assert any("settle again" in text.value for text in app.markdown)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,7 @@ def test_what_is_no_chain_is_told_without_secrets(url: str, contract: str, probl
     node, address = app.text_input
     node.set_value(url)
     address.set_value(contract)
-    read = next(one for one in app.main.button if one.label == "Read")
+    read = next(button for button in app.main.button if button.label == "Read")
     checked(read.click().run())
     assert problem in errors(app)
     assert "secret" not in errors(app)
@@ -308,7 +310,7 @@ def test_a_thousand_organizations(tmp_path: Path) -> None:
         turned(app, page)
         assert not errors(app)
     turned(app, "payments")
-    assert any("40 largest payments" in one.value for one in app.markdown)
+    assert any("40 largest payments" in text.value for text in app.markdown)
     turned(app, "equilibrium")
     for tab in ("Payoffs", "Methods", "Move by move"):
         app.session_state["tab"] = tab
@@ -350,7 +352,7 @@ def test_the_address_of_a_node_is_shown_without_what_is_secret() -> None:
     node, address = app.text_input
     node.set_value("http://127.0.0.1:1/v3/k3y-of-the-provider?token=t0ken-of-mine")
     address.set_value("0x" + "1" * 40)
-    read = next(one for one in app.main.button if one.label == "Read")
+    read = next(button for button in app.main.button if button.label == "Read")
     checked(read.click().run())
     assert "127.0.0.1:1" in errors(app)
     assert "k3y" not in errors(app)
@@ -364,7 +366,7 @@ def test_the_first_page_is_the_boards() -> None:
     app = opened("decision")
     assert app.title[0].value == "Decision"
     solution = solution_of()
-    text = "\n".join(one.value for one in app.markdown).replace("\\", "")
+    text = "\n".join(text.value for text in app.markdown).replace("\\", "")
     assert f"{solution.game.size} organizations train one model together" in text
     gain = float(solution.gain_over_alone.sum())
     assert f"Together they gain {gain:,.0f}" in text
@@ -376,12 +378,12 @@ def test_the_first_page_is_the_boards() -> None:
 def test_ranges_are_sliders_that_move_payments() -> None:
     app = opened("uncertainty", EXAMPLE.with_name("hospitals_ranges.toml"))
     consortium = load(EXAMPLE.with_name("hospitals_ranges.toml"))
-    figures = [one for one in uncertain(consortium) if one.low < one.high]
-    sliders = [one for one in app.slider if str(one.key).startswith("range ")]
+    figures = [entry for entry in uncertain(consortium) if entry.low < entry.high]
+    sliders = [entry for entry in app.slider if str(entry.key).startswith("range ")]
     assert len(sliders) == min(len(figures), 12)
     before = app.table[0].value["moved by"].tolist()
     assert {float(cell) for cell in before} == {0.0}
-    rivalry = next(one for one in sliders if "rho" in str(one.key))
+    rivalry = next(slider for slider in sliders if "rho" in str(slider.key))
     checked(rivalry.set_value(rivalry.max).run())
     moved = [float(cell.replace(",", "")) for cell in app.table[0].value["moved by"]]
     assert max(map(abs, moved)) > 0.0
@@ -391,13 +393,13 @@ def test_ranges_are_sliders_that_move_payments() -> None:
 
 def test_without_ranges_the_page_says_how_to_write_one() -> None:
     app = opened("uncertainty")
-    assert "No figure of the file has a range" in "\n".join(one.value for one in app.markdown)
+    assert "No figure of the file has a range" in "\n".join(text.value for text in app.markdown)
 
 
 def test_misreports_are_searched_when_asked_for() -> None:
     app = opened("uncertainty", EXAMPLE.with_name("hospitals.toml"))
     assert not app.dataframe
-    checked(next(one for one in app.button if one.label == "Search misreports").click().run())
+    checked(next(entry for entry in app.button if entry.label == "Search misreports").click().run())
     table = app.dataframe[0].value
     assert set(table["organization"]) == set(load(EXAMPLE.with_name("hospitals.toml")).names)
     assert {"profitability", "competition"} <= set(table["figure"])

@@ -45,8 +45,8 @@ def with_matrix(folder: Path) -> Consortium:
 def test_a_table_that_nobody_touched_makes_the_same_consortium(
     consortium: Consortium, tmp_path: Path
 ) -> None:
-    for one in (consortium, with_matrix(tmp_path), load(large_consortium(tmp_path, 30))):
-        assert edited(one, table_of(one)) == one
+    for entry in (consortium, with_matrix(tmp_path), load(large_consortium(tmp_path, 30))):
+        assert edited(entry, table_of(entry)) == entry
 
 
 def test_cells_take_effect(consortium: Consortium) -> None:
@@ -68,21 +68,21 @@ def test_who_is_renamed_keeps_its_rivals(consortium: Consortium) -> None:
 
 
 def test_who_is_deleted_is_nobodys_rival(consortium: Consortium, tmp_path: Path) -> None:
-    for one in (consortium, with_matrix(tmp_path)):
-        made = edited(one, table_of(one).drop(index=0).reset_index(drop=True))
-        assert made.names == one.names[1:]
+    for entry in (consortium, with_matrix(tmp_path)):
+        made = edited(entry, table_of(entry).drop(index=0).reset_index(drop=True))
+        assert made.names == entry.names[1:]
         identity = np.eye(10)
-        before = np.array([one.rho.dot(identity[i]) for i in range(10)])
+        before = np.array([entry.rho.dot(identity[i]) for i in range(10)])
         after = np.array([made.rho.dot(identity[:9, :9][i]) for i in range(9)])
         np.testing.assert_array_equal(after, before[1:, 1:])
 
 
 def test_who_is_new_competes_as_those_not_listed(consortium: Consortium, tmp_path: Path) -> None:
-    for one, rho in ((consortium, 0.02), (with_matrix(tmp_path), 0.0)):
-        table = table_of(one)
+    for entry, rho in ((consortium, 0.02), (with_matrix(tmp_path), 0.0)):
+        table = table_of(entry)
         row = table.iloc[[3]].assign(name="New")
         row[ROW] = pd.array([pd.NA], dtype="Int64")
-        made = edited(one, pd.concat([table, row], ignore_index=True))
+        made = edited(entry, pd.concat([table, row], ignore_index=True))
         assert made.names[-1] == "New"
         assert made.rho.dot(np.ones(11))[-1] == pytest.approx(10 * rho)
 
@@ -129,7 +129,7 @@ def test_every_problem_is_told(consortium: Consortium) -> None:
     table.loc[[0, 9], "cycles_per_bit"] = -1.0
     with pytest.raises(InputError) as refused:
         edited(consortium, table)
-    assert [one.place for one in refused.value.problems] == [
+    assert [problem.place for problem in refused.value.problems] == [
         "row 1 (Alpha), cycles_per_bit",
         "row 10 (Kappa), cycles_per_bit",
     ]
@@ -166,11 +166,11 @@ def test_the_files_own_terms_change_nothing(consortium: Consortium) -> None:
 
 
 def test_terms_take_effect(consortium: Consortium, tmp_path: Path) -> None:
-    for one in (consortium, with_matrix(tmp_path), load(large_consortium(tmp_path, 30))):
-        made = adjusted(one, Terms(1e-9, 0.5, 9000.0))
+    for entry in (consortium, with_matrix(tmp_path), load(large_consortium(tmp_path, 30))):
+        made = adjusted(entry, Terms(1e-9, 0.5, 9000.0))
         assert made.game.incentive_intensity == 1e-9
         assert made.game.deadline_seconds == 9000.0
-        np.testing.assert_allclose(made.game.total_intensity, 0.5 * one.game.total_intensity)
+        np.testing.assert_allclose(made.game.total_intensity, 0.5 * entry.game.total_intensity)
 
 
 def test_no_intensity_may_exceed_one(consortium: Consortium) -> None:

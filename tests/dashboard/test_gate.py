@@ -120,10 +120,10 @@ def test_its_own_pages_are_served(console: tuple[Served, Path], name: str) -> No
 def test_others_are_refused(console: tuple[Served, Path], headers: tuple[str, ...]) -> None:
     port = port_of(console)
     refused = (403, 400)  # 400: the server itself takes no two of a kind
-    assert upgraded(port, *(one.format(port=port) for one in headers)) in refused
+    assert upgraded(port, *(header.format(port=port) for header in headers)) in refused
     for path in ("/", "/_stcore/health", "/_stcore/host-config", "/_stcore/agent/openapi.json"):
         with socket.create_connection(("127.0.0.1", port), 30.0) as connection:
-            lines = [f"GET {path} HTTP/1.1", *(one.format(port=port) for one in headers)]
+            lines = [f"GET {path} HTTP/1.1", *(header.format(port=port) for header in headers)]
             connection.sendall("\r\n".join([*lines, "Connection: close", "", ""]).encode())
             answer = connection.recv(65536).decode("latin-1")
         assert answer.split()[1] == "403", (path, answer)

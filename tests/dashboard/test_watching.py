@@ -66,7 +66,7 @@ def test_new_content_is_shown_at_once(file: Path) -> None:
     lower_profit(file)
     checked(app.run())
     assert shown(app) == welfare(file) != before
-    assert [one.value for one in app.toast] == [
+    assert [entry.value for entry in app.toast] == [
         "The consortium file has changed; shown is its new content."
     ]
     checked(app.run())
@@ -194,7 +194,7 @@ def test_a_file_that_never_was_valid_here_is_told(tmp_path: Path) -> None:
 
 def take(app: Any) -> Any:
     label = "Take the file as it is now, and give up the edits"
-    return next(one for one in app.main.button if one.label == label)
+    return next(button for button in app.main.button if button.label == label)
 
 
 def test_edits_are_not_lost_when_the_file_changes(file: Path) -> None:
@@ -297,12 +297,12 @@ def test_many_sessions_read_a_file_once(file: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(watching, "load", counted)
     found: list[Any] = []
     threads = [threading.Thread(target=lambda: found.append(watching.read(file))) for _ in range(8)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert len(calls) == 1
-    assert len({id(one.consortium) for one in found}) == 1
+    assert len({id(log_.consortium) for log_ in found}) == 1
 
 
 def test_a_file_that_changes_while_it_is_read_is_read_again(
@@ -333,7 +333,7 @@ def test_a_training_document_is_read_again(file: Path, tmp_path: Path) -> None:
     assert not errors(app)
     path.write_text(json.dumps(training_document(model="another")))
     checked(app.run())
-    assert any("another" in one.value for one in app.markdown)
+    assert any("another" in text.value for text in app.markdown)
     path.unlink()
     checked(app.run())
     assert "training.json: no such file" in errors(app)

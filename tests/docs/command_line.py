@@ -40,7 +40,7 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield f"## {context.command_path}\n"
     yield f"`{context.command_path} {' '.join(_usage(command, context))}`\n"
     paragraphs, examples = _help(command)
-    yield from (f"{_text(one)}\n" for one in paragraphs)
+    yield from (f"{_text(paragraph)}\n" for paragraph in paragraphs)
     yield from _arguments(command)
     yield from _options(command, context)
     if examples:
@@ -51,10 +51,10 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
 
 def _usage(command: click.Command, context: click.Context) -> Iterator[str]:
     yield "[OPTIONS]"
-    for one in command.get_params(context):
-        if isinstance(one, click.Argument):
-            name = _name(one) + ("..." if one.nargs == -1 else "")
-            yield name if one.required else f"[{name}]"
+    for param in command.get_params(context):
+        if isinstance(param, click.Argument):
+            name = _name(param) + ("..." if param.nargs == -1 else "")
+            yield name if param.required else f"[{name}]"
 
 
 def _help(command: click.Command) -> tuple[list[str], list[str]]:
@@ -63,30 +63,30 @@ def _help(command: click.Command) -> tuple[list[str], list[str]]:
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         if paragraph.startswith("Example: "):
             joined = " ".join(paragraph.split())
-            examples += [one.strip() for one in joined.split("Example: ") if one.strip()]
+            examples += [entry.strip() for entry in joined.split("Example: ") if entry.strip()]
         else:
             paragraphs.append(" ".join(paragraph.split()))
     return paragraphs, examples
 
 
 def _arguments(command: click.Command) -> Iterator[str]:
-    arguments = [one for one in command.params if isinstance(one, click.Argument)]
+    arguments = [param for param in command.params if isinstance(param, click.Argument)]
     if arguments:
         yield "| argument | default | |\n|---|---|---|"
         yield from (
-            f"| `{_name(one)}` | {_default(one)} | {_text(getattr(one, 'help', None) or '')} |"
-            for one in arguments
+            f"| `{_name(each)}` | {_default(each)} | {_text(getattr(each, 'help', None) or '')} |"
+            for each in arguments
         )
         yield ""
 
 
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     yield "| option | values | default | |\n|---|---|---|---|"
-    for one in command.get_params(context):
-        if isinstance(one, click.Option) and not one.hidden and "--help" not in one.opts:
-            names = ", ".join(f"`{name}`" for name in (*one.opts, *one.secondary_opts))
-            text = _text(one.help or "") + (" (required)" if one.required else "")
-            yield f"| {names} | {_values(one)} | {_default(one)} | {text} |"
+    for param in command.get_params(context):
+        if isinstance(param, click.Option) and not param.hidden and "--help" not in param.opts:
+            names = ", ".join(f"`{name}`" for name in (*param.opts, *param.secondary_opts))
+            text = _text(param.help or "") + (" (required)" if param.required else "")
+            yield f"| {names} | {_values(param)} | {_default(param)} | {text} |"
     yield ""
 
 
@@ -107,7 +107,7 @@ def _values(option: click.Option) -> str:
         return ""
     kind: Any = option.type
     if isinstance(kind, click.Choice):
-        return ", ".join(f"`{one}`" for one in kind.choices)
+        return ", ".join(f"`{choice}`" for choice in kind.choices)
     if isinstance(kind, (click.IntRange, click.FloatRange)):
         ends = [
             f"{sign}{'' if is_open else '='} {_number(end)}"

@@ -93,7 +93,9 @@ def readings(rows: pd.DataFrame) -> str:
 def claims(rows: pd.DataFrame) -> str:
     """Return what the study says of every claim."""
     lines = [["claim", "expected", "measured", "verdict"], ["---"] * 4]
-    lines += [[one.claim, one.paper, one.ours, one.verdict] for one in findings(rows)]
+    lines += [
+        [finding.claim, finding.paper, finding.ours, finding.verdict] for finding in findings(rows)
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -37,7 +37,7 @@ def rules(rows: pd.DataFrame) -> str:
     """Return what each kind of consortium has, as medians and 90 % bands."""
 
     def percent(column: str) -> Callable[[pd.DataFrame], str]:
-        return lambda one: f"{spread(100.0 * one[column].dropna(), 4)} %"
+        return lambda entry: f"{spread(100.0 * entry[column].dropna(), 4)} %"
 
     def lost(one: pd.DataFrame) -> str:
         losses = one.loc[one["losers_tuned"] > 0, "largest_loss_tuned"]
@@ -49,42 +49,42 @@ def rules(rows: pd.DataFrame) -> str:
         return f"{spread(gain, 3)} %, at least {gain.min():.2g} %"
 
     def at_most(column: str, digits: int = 2) -> Callable[[pd.DataFrame], str]:
-        return lambda one: f"{one[column].max():.{digits}g}"
+        return lambda entry: f"{entry[column].max():.{digits}g}"
 
     described: dict[str, Callable[[pd.DataFrame], str]] = {
-        "welfare without compensation, of the optimum's": lambda one: (
-            f"{spread(100.0 / one['price_of_anarchy'])} %"
+        "welfare without compensation, of the optimum's": lambda entry: (
+            f"{spread(100.0 / entry['price_of_anarchy'])} %"
         ),
-        "data without compensation, sum of d": lambda one: spread(one["data_none"], 3),
-        "data at the optimum, sum of d": lambda one: spread(one["data_optimum"], 3),
+        "data without compensation, sum of d": lambda entry: spread(entry["data_none"], 3),
+        "data at the optimum, sum of d": lambda entry: spread(entry["data_optimum"], 3),
         "share of the gap that γ* closes": percent("gap_closed_tuned"),
-        "γ* closes all of it": lambda one: share(one["gap_closed_tuned"] >= 1.0 - 1e-6),
+        "γ* closes all of it": lambda entry: share(entry["gap_closed_tuned"] >= 1.0 - 1e-6),
         "share of the gap that the paper's γ closes": percent("gap_closed_linear"),
-        "less welfare than without any, at the paper's γ": lambda one: share(
-            one["gap_closed_linear"] < 0.0
+        "less welfare than without any, at the paper's γ": lambda entry: share(
+            entry["gap_closed_linear"] < 0.0
         ),
-        "consortia in which somebody loses at γ*": lambda one: share(one["losers_tuned"] > 0),
-        "organizations that lose at γ*": lambda one: (
-            f"{int(one['losers_tuned'].sum())} of {10 * len(one)}"
+        "consortia in which somebody loses at γ*": lambda entry: share(entry["losers_tuned"] > 0),
+        "organizations that lose at γ*": lambda entry: (
+            f"{int(entry['losers_tuned'].sum())} of {10 * len(entry)}"
         ),
         "largest loss at γ*, of the loser's payoff": lost,
-        "organizations that lose under the efficient rule": lambda one: (
-            f"{int(one['below_none'].sum())} of {10 * len(one)}"
+        "organizations that lose under the efficient rule": lambda entry: (
+            f"{int(entry['below_none'].sum())} of {10 * len(entry)}"
         ),
         "gain under the efficient rule, of its payoff": gained,
-        "organizations that gain more at γ*": lambda one: _preferring(one),
+        "organizations that gain more at γ*": lambda entry: _preferring(entry),
         "payments at γ*, of welfare": percent("payments_tuned"),
         "payments under the efficient rule, of welfare": percent("payments_agreed"),
         "largest regret of π*, exact schedules": at_most("regret_exact"),
         "largest regret of π*, as settled": at_most("regret_settled"),
-        "starts from which best responses reach π*": lambda one: (
-            f"{int(one['starts_that_reach'].sum())} of {int(one['starts'].sum())}"
+        "starts from which best responses reach π*": lambda entry: (
+            f"{int(entry['starts_that_reach'].sum())} of {int(entry['starts'].sum())}"
         ),
     }
     kinds = [rows[rows["kind"] == kind] for kind in KINDS]
     return _markdown(
         ["", *KINDS],
-        [[name, *(describe(one) for one in kinds)] for name, describe in described.items()],
+        [[name, *(describe(kind) for kind in kinds)] for name, describe in described.items()],
     )
 
 
@@ -126,9 +126,14 @@ def thirds(rows: pd.DataFrame) -> str:
 def promises(rows: pd.DataFrame) -> str:
     """Return what the figures say of every claim, ours and earlier ones."""
     lines = [
-        [one.claim, one.paper, one.ours + (f" ({one.remark})" if one.remark else ""), one.verdict]
+        [
+            finding.claim,
+            finding.paper,
+            finding.ours + (f" ({finding.remark})" if finding.remark else ""),
+            finding.verdict,
+        ]
         for name in COMPENSATION
-        for one in figure(name).findings(rows)
+        for finding in figure(name).findings(rows)
     ]
     return "\n".join(
         "| " + " | ".join(line) + " |"

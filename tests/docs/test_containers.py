@@ -26,15 +26,15 @@ COPIED = re.findall(r"(?m)^COPY (?!--from)(.+) \S+$", DOCKERFILE)
 
 def commands() -> list[list[str]]:
     """Return the arguments of tradefl in the composition and on the page."""
-    composed = [one["command"] for one in SERVICES.values() if "command" in one]
+    composed = [service["command"] for service in SERVICES.values() if "command" in service]
     shown = re.findall(r"(?m)^docker (?:compose )?run .*? tradefl (.+)$", PAGE)
     return [*composed, *(line.split() for line in shown)]
 
 
 @pytest.mark.parametrize("arguments", commands(), ids=" ".join)
 def test_the_commands_are_those_that_there_are(arguments: list[str]) -> None:
-    plain = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", one) for one in arguments]
-    plain = [f"{one}0x{'0' * 40}" if one == "--contract=" else one for one in plain]
+    plain = [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", argument) for argument in arguments]
+    plain = [f"{entry}0x{'0' * 40}" if entry == "--contract=" else entry for entry in plain]
     if plain != ["--version"]:
         found = GROUP.get_command(CONTEXT, plain[0])
         found.make_context(plain[0], plain[1:])  # exits where an option or argument is unknown
@@ -42,7 +42,7 @@ def test_the_commands_are_those_that_there_are(arguments: list[str]) -> None:
 
 def test_nobody_is_root_and_nothing_is_open_to_the_network() -> None:
     stages = re.split(r"(?m)^FROM ", DOCKERFILE)[1:]
-    final = {re.search(r" AS (\S+)", one)[1]: one for one in stages}  # type: ignore[index]
+    final = {re.search(r" AS (\S+)", stage)[1]: stage for stage in stages}  # type: ignore[index]
     assert list(final)[-1] == "tradefl"  # what `docker build .` makes
     for service in SERVICES.values():
         assert "USER 10001:10001" in final[service["build"]["target"]]
@@ -74,12 +74,12 @@ def test_an_agent_remembers_what_it_has_signed() -> None:
 def test_private_files_are_not_where_a_partner_s_file_may_name_tables() -> None:
     node = SERVICES["node"]
     assert "RPC" in node["environment"]["TRADEFL_RPC"]
-    assert not [one for one in node["command"] if one.startswith("--rpc")]
-    folders = {one.split(":")[-2]: one.rpartition(":")[2] for one in node["volumes"][:2]}
-    private = [one.partition("=")[2] for one in node["command"] if one.startswith(
+    assert not [entry for entry in node["command"] if entry.startswith("--rpc")]
+    folders = {volume.split(":")[-2]: volume.rpartition(":")[2] for volume in node["volumes"][:2]}
+    private = [entry.partition("=")[2] for entry in node["command"] if entry.startswith(
         ("--organization", "--keystore"))]  # fmt: skip
     assert len(private) == 2
-    assert all(one.startswith("/private/") for one in private)
+    assert all(entry.startswith("/private/") for entry in private)
     assert set(folders) == {"/work", "/private"}
     assert set(folders.values()) == {"ro"}
     assert "PRIVATE" in COMPOSE["secrets"]["password"]["file"]
@@ -111,8 +111,8 @@ def test_the_chain_has_the_packages_of_the_lock_file() -> None:
 
 def test_no_place_is_named_where_images_are_kept() -> None:
     images = re.findall(r"(?m)^FROM (\S+)", DOCKERFILE)
-    images += [one["image"] for one in SERVICES.values() if "image" in one]
-    assert [one for one in images if "/" in one] == []
+    images += [service["image"] for service in SERVICES.values() if "image" in service]
+    assert [image for image in images if "/" in image] == []
 
 
 def test_the_page_says_that_no_image_was_built() -> None:

@@ -18,7 +18,9 @@ ONE_LINE = " ".join(PAGE.split())
 GAS = ROOT / "contracts" / "snapshots" / "calls.json"  # written by `npm run snapshot`
 # The efficient rule's contract has all that the other has, and more.
 NAMED = [
-    one for one in artifact("efficient")["abi"] if one["type"] in ("function", "event", "error")
+    entry
+    for entry in artifact("efficient")["abi"]
+    if entry["type"] in ("function", "event", "error")
 ]
 
 
@@ -40,18 +42,18 @@ def test_it_is_on_the_page_with_its_arguments(entry):
         return
     [row] = rows
     if entry["type"] == "function" and entry["inputs"]:
-        inputs = ", ".join(f"{one['type']} {one['name']}" for one in entry["inputs"])
+        inputs = ", ".join(f"{input_['type']} {input_['name']}" for input_ in entry["inputs"])
         assert f"`{entry['name']}({inputs})`" in row
     else:
-        for one in entry["inputs"]:
-            assert re.search(rf"`{one['name']}(\[\])?`", row), one["name"]
+        for input_ in entry["inputs"]:
+            assert re.search(rf"`{input_['name']}(\[\])?`", row), input_["name"]
 
 
 def test_every_term_is_on_the_page():
-    [constructor] = [one for one in artifact()["abi"] if one["type"] == "constructor"]
-    for one in constructor["inputs"][1]["components"]:
-        assert f"`{one['name']}`" in section("Terms")
-        assert one["type"] in section("Terms")
+    [constructor] = [entry for entry in artifact()["abi"] if entry["type"] == "constructor"]
+    for component in constructor["inputs"][1]["components"]:
+        assert f"`{component['name']}`" in section("Terms")
+        assert component["type"] in section("Terms")
 
 
 def test_the_constants_are_those_of_the_page():

@@ -57,7 +57,9 @@ def test_the_model_and_the_data_of_the_page_train_by_name(tmp_path: Path) -> Non
     (info / "entry_points.txt").write_text("\n".join(groups), "utf-8")
     run(tmp_path, "-c", data)
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    (shell,) = (one for one in blocks("own-data-and-model.md", "sh") if "pip install ." in one)
+    (shell,) = (
+        block for block in blocks("own-data-and-model.md", "sh") if "pip install ." in block
+    )
     (command,) = (line for line in shell.splitlines() if line.startswith("tradefl "))
     printed = run(tmp_path, *WARNINGS, "-m", *command.split(), "--rounds", "2", "--json")
     document = json.loads(printed)

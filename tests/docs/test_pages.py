@@ -90,7 +90,7 @@ def _blocks(text: str) -> Iterator[tuple[int, str, str, str]]:
             else:
                 gap.append(line)
         elif fence and len(fence[1]) >= len(opened[1]) and not fence[2].strip():
-            yield opened[0], opened[2], "".join(f"{one}\n" for one in body), "\n".join(gap)
+            yield opened[0], opened[2], "".join(f"{entry}\n" for entry in body), "\n".join(gap)
             opened, gap = None, []
         else:
             body.append(line)

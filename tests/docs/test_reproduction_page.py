@@ -20,13 +20,13 @@ SCORECARD = json.loads((STORED / "scorecard.json").read_text("utf-8"))
 
 
 def claims_of(name: str) -> list[dict[str, str]]:
-    return [one for one in SCORECARD["claims"] if one["figure"] == name]
+    return [claim for claim in SCORECARD["claims"] if claim["figure"] == name]
 
 
 def test_the_scorecard_has_every_figure():
     assert SCORECARD["schema"] == "tradefl/scorecard/1"
-    assert {one["figure"] for one in SCORECARD["claims"]} == set(FIGURES)
-    assert {one["verdict"] for one in SCORECARD["claims"]} <= set(VERDICTS)
+    assert {claim["figure"] for claim in SCORECARD["claims"]} == set(FIGURES)
+    assert {claim["verdict"] for claim in SCORECARD["claims"]} <= set(VERDICTS)
     text = (STORED / "scorecard.md").read_text("utf-8")
     assert all(f"## {name}: " in text for name in FIGURES)
     assert text.count("\n| ") - 2 * len(FIGURES) + len(FIGURES) == len(SCORECARD["claims"])
@@ -55,6 +55,6 @@ def test_what_is_stored_is_what_the_code_gives(name, tmp_path):
 def test_the_findings_on_trainings_are_those_of_the_stored_rounds(name):
     rows = pd.read_csv(STORED / f"{name}.csv")
     found = figure(name).findings(rows)
-    assert [(one.claim, one.ours, one.verdict) for one in found] == [
+    assert [(log_.claim, log_.ours, log_.verdict) for log_ in found] == [
         (c["claim"], c["ours"], c["verdict"]) for c in claims_of(name)
     ]

@@ -34,7 +34,7 @@ def prose(page: Path) -> str:
 def links(page: Path) -> list[str]:
     """Return where a page's links lead, but for those to other sites."""
     found = re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", prose(page)))
-    return [one for one in found if not re.match(r"[a-z]+:", one)]
+    return [log_ for log_ in found if not re.match(r"[a-z]+:", log_)]
 
 
 def anchors(page: Path) -> set[str]:
@@ -68,7 +68,7 @@ def test_every_page_is_in_a_list() -> None:
         for link in re.findall(r"(?m)^- \[[^]]+\]\(([^)#]+\.md)\)", page.read_text("utf-8"))
     }
     missing = set(PAGES) - listed - {DOCS / "README.md"}
-    assert sorted(one.relative_to(DOCS).as_posix() for one in missing) == []
+    assert sorted(entry.relative_to(DOCS).as_posix() for entry in missing) == []
 
 
 def test_nothing_is_listed_twice() -> None:
@@ -154,13 +154,13 @@ def test_every_page_is_built(site: Path) -> None:
         )
         for page in PAGES
     }
-    assert {one.as_posix() for one in wanted} <= made
+    assert {signal_.as_posix() for signal_ in wanted} <= made
 
 
 def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
-    loaded = {one for _, page in built(site) for one in page.loaded}
+    loaded = {entry for _, page in built(site) for entry in page.loaded}
     assert loaded
-    assert [one for one in loaded if re.match(r"(?:[a-z]+:)?//", one)] == []
+    assert [entry for entry in loaded if re.match(r"(?:[a-z]+:)?//", entry)] == []
     styles = "".join(path.read_text("utf-8") for path in site.rglob("*.css"))
     assert re.findall(r"(?:@import|url\()\s*[\"']?(?:https?:)?//[^)\s]+", styles) == []
 
@@ -219,7 +219,7 @@ def test_a_page_is_accessible(chromium: Any, site: Path, name: str, scheme: str)
         assert dark == (scheme == "dark")
         assert violations(page) == []
         untold = page.locator("article img:not([alt]), article img[alt='']")
-        assert [one.get_attribute("src") for one in untold.all()] == []
+        assert [entry.get_attribute("src") for entry in untold.all()] == []
 
 
 def test_the_site_can_be_read_by_keyboard(chromium: Any, site: Path) -> None:

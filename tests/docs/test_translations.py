@@ -127,9 +127,9 @@ def differences(original: str, translation: str, folder: Path) -> list[str]:
     if levels[0] != levels[1]:  # then comparing section by section means little
         return [f"headings: {' '.join(levels[0])} became {' '.join(levels[1])}"]
     found: list[str] = []
-    for one, other in zip(first, second, strict=True):
-        place = f"section of line {one.line} (in the translation of line {other.line}): "
-        found += [place + what for what in _differences(one, other, folder)]
+    for entry, other in zip(first, second, strict=True):
+        place = f"section of line {entry.line} (in the translation of line {other.line}): "
+        found += [place + what for what in _differences(entry, other, folder)]
     return found
 
 

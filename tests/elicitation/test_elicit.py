@@ -102,8 +102,10 @@ def test_rho_is_the_proposed_conduct_times_the_overlap(folder):
     document = ran.json
     assert document["schema"] == "tradefl/elicitation/1"
     assert document["conduct"] == {"low": conduct / 2.0, "high": conduct, "chosen": conduct}
-    assert "conduct" in {one["what"] for one in document["assumptions"]}
-    assert [one["name"] for one in document["organizations"]] == list(consortium.names)
+    assert "conduct" in {assumption["what"] for assumption in document["assumptions"]}
+    assert [organization["name"] for organization in document["organizations"]] == list(
+        consortium.names
+    )
 
 
 def test_a_report_follows_with_one_more_command(folder):
@@ -120,7 +122,7 @@ def test_english_headings_margins_and_empty_cells(folder):
     expected = [100 * 5200 * 310.5 * 0.004 / 1000, 100 * 9100 * 280 * 0.0035 / 1000]
     assert who.profitability == pytest.approx(expected, rel=1e-12)
     np.testing.assert_array_equal(who.joining_cost, [120.0, 0.0])
-    assumed = {one["what"]: one["value"] for one in ran.json["assumptions"]}
+    assumed = {assumption["what"]: assumption["value"] for assumption in ran.json["assumptions"]}
     assert assumed["joining_cost"] == "0 where the cell is empty"
     assert assumed["electricity_per_kwh"] == "0.25"
     assert assumed["competition"] == "nobody competes, rho = 0"
@@ -280,9 +282,9 @@ def test_a_device_is_found_by_the_names_people_write(name, model):
 
 
 def test_throughput_follows_from_the_data_sheet():
-    for one in DEVICES:
-        assert one.bits_per_second == pytest.approx(
-            one.teraflops * 1e12 * UTILIZATION / FLOP_PER_BIT
+    for known in DEVICES:
+        assert known.bits_per_second == pytest.approx(
+            known.teraflops * 1e12 * UTILIZATION / FLOP_PER_BIT
         )
     with pytest.raises(KeyError):
         device("abacus")

@@ -41,10 +41,10 @@ def test_our_calibration_has_the_numbers_that_the_solvers_give():
         a.profile.data_fraction.sum() / b.profile.data_fraction.sum()
         for a, b in zip(dbr, gca, strict=True)
     ]
-    assert found["welfare"] == pytest.approx(np.median([one.social_welfare for one in dbr]))
+    assert found["welfare"] == pytest.approx(np.median([entry.social_welfare for entry in dbr]))
     assert found["welfare_top"] == pytest.approx(np.median(top))
     assert found["data_ratio"] == pytest.approx(np.median(ratio))
-    assert found["moves"] == np.median([one.iterations for one in dbr])
+    assert found["moves"] == np.median([entry.iterations for entry in dbr])
     assert found["irrational"] == 0.0
 
 
@@ -132,8 +132,8 @@ def handmade(**changes):
 
 def test_numbers_that_were_searched_for_and_met_are_no_evidence():
     found = calibration.findings(handmade())[:5]
-    assert [one.verdict for one in found] == ["not determinable"] * 5
-    assert all("no evidence" in one.remark for one in found)
+    assert [log_.verdict for log_ in found] == ["not determinable"] * 5
+    assert all("no evidence" in log_.remark for log_ in found)
     assert found[1].ours == "8582.7 at the best calibration found (8000 to 9000); 8472.4 at ours"
 
 
@@ -149,13 +149,13 @@ def test_numbers_that_were_searched_for_and_met_are_no_evidence():
 )
 def test_a_number_that_no_candidate_meets_is_not_reproduced(which, name, value):
     found = calibration.findings(handmade(**{name: value}))[:5]
-    missed = [k for k, one in enumerate(found) if one.verdict == "not reproduced"]
+    missed = [k for k, entry in enumerate(found) if entry.verdict == "not reproduced"]
     assert missed == [which]
     assert "still miss it" in found[which].remark
 
 
 def test_the_range_of_a_parameter_is_that_of_the_good_candidates():
-    found = {one.claim: one for one in calibration.findings(handmade())}
+    found = {finding.claim: finding for finding in calibration.findings(handmade())}
     epochs = found["The paper's numbers determine G"]
     assert epochs.ours == f"2 to 20 among 2 candidates within 5%; best {OURS.epochs:g}"
     assert epochs.remark.startswith(f"that is {math.log(10) / math.log(100 / 1.2):.0%} of the")

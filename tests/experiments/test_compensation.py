@@ -246,7 +246,9 @@ def test_one_consortium_that_breaks_a_promise_is_enough(rows, name, column, valu
     some = several(rows).assign(gap_closed_linear=0.5, gap_closed_efficient=1.0)
 
     def verdict() -> str:
-        [found] = [one for one in figure(name).findings(some) if one.claim.startswith(claim)]
+        [found] = [
+            finding for finding in figure(name).findings(some) if finding.claim.startswith(claim)
+        ]
         return found.verdict
 
     assert verdict() == "holds"
@@ -259,8 +261,10 @@ def test_from_the_command_to_the_scorecard(rows, tmp_path):
     card = reproduce(COMPENSATION, ONE, tmp_path, workers=1, command=command_of)
     assert set(card.counts()) == set(OWN)
     document = json.loads((tmp_path / "scorecard.json").read_text())
-    assert {one["figure"] for one in document["claims"]} == set(COMPENSATION)
-    assert "tradefl reproduce losers --seeds 1" in {one["command"] for one in document["claims"]}
+    assert {claim["figure"] for claim in document["claims"]} == set(COMPENSATION)
+    assert "tradefl reproduce losers --seeds 1" in {
+        claim["command"] for claim in document["claims"]
+    }
     text = (tmp_path / "scorecard.md").read_text()
     assert text.startswith("# Scorecard beyond the paper")
     assert "| claim | expected | ours | verdict |" in text

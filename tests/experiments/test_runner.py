@@ -115,7 +115,7 @@ def test_a_process_that_dies_is_told_and_the_rest_is_kept(tmp_path):
         compute_all(
             [toy.figure(fatal=3)], Settings(seeds=6), tmp_path, workers=2, notify=notes.append
         )
-    kept = {one.name for one in parts.everything(tmp_path / "parts" / "toy.compute")}
+    kept = {entry.name for entry in parts.everything(tmp_path / "parts" / "toy.compute")}
     assert kept == {f"toy seed-{seed}" for seed in range(6) if seed != 3}
     assert notes == ["lost on the way: 2 workers; computed again: 2 units"]
 
@@ -181,12 +181,12 @@ def test_a_run_that_is_killed_goes_on(tmp_path):
     first.send_signal(signal.SIGKILL)
     first.wait()
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("*/*.part")}
-    done = [one.key for one in parts.everything(folder / "fig6.compute")]
+    done = [entry.key for entry in parts.everything(folder / "fig6.compute")]
     assert kept
     assert 0 < len(done) < 60
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert all(path.stat().st_mtime_ns == kept[path] for path in kept)
-    everything = [one.key for one in parts.everything(folder / "fig6.compute")]
+    everything = [entry.key for entry in parts.everything(folder / "fig6.compute")]
     assert len(set(everything)) == len(everything) == 60
     assert len(pd.read_csv(tmp_path / "out" / "fig6.csv")) == 60 * 5
 

@@ -37,14 +37,14 @@ def rows():
 def test_samples_fill_the_prior_and_stay_in_it():
     samples = [sample(number) for number in range(300)]
     for name, (low, high) in LOG_UNIFORM.items():
-        values = np.log([getattr(one, name) for one in samples])
+        values = np.log([getattr(number, name) for number in samples])
         assert np.log(low) <= values.min() < values.max() <= np.log(high)
         middle = (np.log(low) + np.log(high)) / 2
         assert abs(np.mean(values < middle) - 0.5) < 0.12, name
     for name, (low, high) in UNIFORM.items():
-        values = np.array([getattr(one, name) for one in samples])
+        values = np.array([getattr(number, name) for number in samples])
         assert low <= values.min() < values.max() <= high
-    assert {one.levels for one in samples} == set(range(2, 11))
+    assert {number.levels for number in samples} == set(range(2, 11))
 
 
 def test_the_grid_has_gamma_star_and_the_ends_of_the_range():
@@ -140,7 +140,7 @@ def handmade(shares):
 
 def verdicts(shares):
     found = sensitivity.findings(handmade(shares))
-    return dict(zip([*CLAIMS, "possible"], [one.verdict for one in found], strict=True))
+    return dict(zip([*CLAIMS, "possible"], [log_.verdict for log_ in found], strict=True))
 
 
 def test_verdicts_follow_the_shares():

@@ -49,7 +49,7 @@ def test_two_runs_keep_the_same_bytes(
     first, _ = done
     run(tmp_path)
     kept = [
-        {one for folder in (out / PARTS).iterdir() for one in parts.everything(folder)}
+        {entry for folder in (out / PARTS).iterdir() for entry in parts.everything(folder)}
         for out in (first, tmp_path)
     ]
     assert len(kept[0]) == len(NAMES)

@@ -51,9 +51,9 @@ def test_the_picture_and_the_findings_are_made_of_any_rows(made):
     several = pd.concat([rows.assign(seed=seed) for seed in range(3)], ignore_index=True)
     assert len(chart(summary(several)).to_dict()["concat"]) == 4
     said = findings(several)
-    assert len({one.claim for one in said}) == len(said) == 15
+    assert len({entry.claim for entry in said}) == len(said) == 15
     broken = several.assign(excess_least_core=0.01, margin=-0.01)
-    verdicts = {one.claim: one.verdict for one in findings(broken)}
+    verdicts = {finding.claim: finding.verdict for finding in findings(broken)}
     assert verdicts["The least core is stable in every consortium"] == "does not hold"
     assert (
         verdicts["Branch and bound finds the margin that enumeration finds, and proves it"]

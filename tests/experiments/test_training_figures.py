@@ -106,7 +106,7 @@ def test_contributions_are_those_of_the_game_at_gamma():
 def test_samples_are_in_the_range_of_table_2(seed):
     held = samples_held(seed)
     assert len(held) == 10
-    assert all(1000 <= one <= 2000 for one in held)
+    assert all(1000 <= entry <= 2000 for entry in held)
     assert held == samples_held(seed) != samples_held(seed + 1)
 
 
@@ -176,16 +176,16 @@ def test_processes_do_not_change_a_byte_and_figures_share_trainings(digits, tmp_
         assert to_csv(frames["fig13"]) == to_csv(frames["fig15"])
         found.append(to_csv(frames["fig15"]))
         folders = (tmp_path / str(workers) / PARTS).iterdir()
-        kept = [one for folder in folders for one in parts.everything(folder)]
+        kept = [entry for folder in folders for entry in parts.everything(folder)]
         assert len(kept) == len(METHODS)
     assert found[0] == found[1]
     rows = frames["fig15"]
     assert rows.columns[:3].tolist() == ["pair", "scheme", "gamma"]
     untrained = rows[rows["round"] == 0].groupby("seed")[["accuracy", "loss"]].nunique()
     assert (untrained == 1).all(axis=None)  # one model and one test part for all schemes
-    for one in both:
-        assert "DBR" in svg(one.chart(one.summary(rows)))
-        assert one.findings(rows)
+    for value in both:
+        assert "DBR" in svg(value.chart(value.summary(rows)))
+        assert value.findings(rows)
 
 
 # --- verdicts ----------------------------------------------------------------------------------
@@ -219,7 +219,7 @@ PAPER = {"DBR": 0.7, "WPR": 0.4, "GCA": 0.55, "FIP": 0.62, "TOS": 0.75}
 def test_the_papers_accuracies_are_reproduced():
     rows = pd.concat([of_schemes(pair, PAPER) for pair in PAIRS])
     assert set(verdicts("fig15", rows).values()) == {"reproduced"}
-    (number,) = [one for one in figure("fig15").findings(rows) if "23.2" in one.claim]
+    (number,) = [finding for finding in figure("fig15").findings(rows) if "23.2" in finding.claim]
     assert number.ours == "+27.3 % (up to +27.3 %): 70.0 % against 55.0 %"
 
 
@@ -276,10 +276,10 @@ def test_the_order_of_the_losses_is_judged(name, pair):
 def test_losses_that_cross_decide_nothing():
     rows = of_schemes("resnet18-cifar10", PAPER, seeds=5)
     dbr, gca = (
-        rows.index[(rows["scheme"] == one) & (rows["round"] == 2)] for one in ("DBR", "GCA")
+        rows.index[(rows["scheme"] == entry) & (rows["round"] == 2)] for entry in ("DBR", "GCA")
     )
     rows.loc[dbr[:3], "loss"] = rows.loc[gca[:3], "loss"].to_numpy() + 0.1
-    found = {one.claim: one for one in figure("fig13").findings(rows)}
+    found = {finding.claim: finding for finding in figure("fig13").findings(rows)}
     crossed = found["The loss falls faster under DBR than under GCA"]
     assert crossed.verdict == "not determinable"
     assert crossed.ours.startswith("below in 7 of 10 rounds")

@@ -24,7 +24,7 @@ def compute(seed: int, log: str = "", fatal: int = -1) -> pd.DataFrame:
 def figure(name: str = "toy", log: Path | None = None, fatal: int = -1) -> Figure:
     def units(settings: Settings) -> list[Unit]:
         more = {"log": "" if log is None else str(log), "fatal": fatal}
-        return [Unit(one.key, {**one.arguments, **more}) for one in seed_units(settings)]
+        return [Unit(unit.key, {**unit.arguments, **more}) for unit in seed_units(settings)]
 
     return Figure(
         name=name,

@@ -42,7 +42,7 @@ def blocks(language: str) -> list[str]:
 
 def block(language: str, start: str) -> str:
     """Return the one block that starts so."""
-    [found] = [one for one in blocks(language) if one.startswith(start)]
+    [found] = [block for block in blocks(language) if block.startswith(start)]
     return str(found)
 
 
@@ -61,7 +61,7 @@ def commands() -> list[list[str]]:
 
 def command(start: str, **options: str) -> list[str]:
     """Return a command of the page with other values of some options: ``ssl_keyfile="..."``."""
-    [words] = [one for one in commands() if " ".join(one).startswith(start)]
+    [words] = [command for command in commands() if " ".join(command).startswith(start)]
     for name, value in options.items():
         at = words.index(f"--{name.replace('_', '-')}")
         words[at + 1] = value
@@ -124,8 +124,8 @@ def descendants(pid: int) -> list[int]:
     """Return the processes below a process."""
     parents = processes()
     found = [pid]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
+    for log_ in found:
+        found += [child for child, parent in parents.items() if parent == log_]
     return found[1:]
 
 
@@ -207,7 +207,7 @@ class Deployment:
 
     def running(self) -> set[int]:
         """Return every process that was started here, and those that these have started."""
-        own = {one.popen.pid for one in self._started if one.popen.poll() is None}
+        own = {entry.popen.pid for entry in self._started if entry.popen.poll() is None}
         return own.union(*(descendants(pid) for pid in own))
 
     def __exit__(self, *_: object) -> None:
@@ -224,7 +224,7 @@ class Deployment:
 
     def spawn(self, name: str, words: list[str], **environment: str) -> Process:
         """Start a command as the leader of a process group, with its output in a log."""
-        count = sum(one.log.name.startswith(f"{name}-") for one in self._started)
+        count = sum(entry.log.name.startswith(f"{name}-") for entry in self._started)
         log = self.folder / f"{name}-{count + 1}.log"
         with log.open("wb") as output:
             popen = subprocess.Popen(

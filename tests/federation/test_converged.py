@@ -82,7 +82,9 @@ def test_what_the_model_lacks_is_never_attributed(folders, rate, late, aggregati
         assert entry.outcome in ("aggregated", "rolled back"), entry.reason
         assert entry.verdict != "attributed"
         assert all(flag.confidence != "certain" for flag in entry.flags)
-    assert all(one.verdict == "" for one in training.ledger.entries if one.organization != "Kappa")
+    assert all(
+        entry.verdict == "" for entry in training.ledger.entries if entry.organization != "Kappa"
+    )
     if aggregation == "fedavg" and rate == 1.0:
         # The evidence of the fault: the accuracy stayed at 0.64 for ever.
         assert training.accuracy[-1] > 0.99
@@ -95,9 +97,9 @@ def test_a_learned_class_and_a_late_one_are_paid_whatever_flags_are_not(folders,
     section = f'unpaid_flags = ["{flag}"]'
     rate = {"unchanged": 10.0, "outlier": 1.0}[flag]
     training = trained(folders, section=section, tmp_path=tmp_path, learning_rate=rate)
-    found = [one for entry in kappas(training) for one in entry.flags if one.kind == flag]
+    found = [entry for entry in kappas(training) for entry in entry.flags if entry.kind == flag]
     assert found  # otherwise nothing is tried
-    assert {one.confidence for one in found} == {"possible"}
+    assert {log_.confidence for log_ in found} == {"possible"}
     assert all(entry.credited for entry in kappas(training))
     if flag == "unchanged":
         assert all(entry.verdict == "" for entry in kappas(training))
@@ -150,4 +152,6 @@ def test_a_free_rider_that_moves_by_rounding_alone_is_flagged(move):
         [flag] = entry.flags
         assert flag.kind == "unchanged"
         assert entry.verdict == "suspicious"
-    assert all(not one.flags for one in training.ledger.entries if one.organization != "Kappa")
+    assert all(
+        not entry.flags for entry in training.ledger.entries if entry.organization != "Kappa"
+    )

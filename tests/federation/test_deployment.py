@@ -159,7 +159,9 @@ def plain_training(deployment: Deployment, data: dict[str, Path]) -> None:
     assert document["accuracy"] == here["accuracy"]
     assert document["loss"] == here["loss"]
     assert document["organizations"][0].keys() == here["organizations"][0].keys()
-    hashes = [[entry["update_sha256"] for entry in one["entries"]] for one in (document, here)]
+    hashes = [
+        [entry["update_sha256"] for entry in element["entries"]] for element in (document, here)
+    ]
     assert hashes[0] == hashes[1]
 
 
@@ -252,11 +254,11 @@ def assert_what_was_measured(document: dict[str, Any]) -> None:
         name: [entry for entry in document["entries"] if entry["organization"] == name]
         for name in NAMES
     }
-    measured = {one["name"]: one for one in document["organizations"]}
-    held = {name: one["samples_held"] for name, one in measured.items()}
+    measured = {organization["name"]: organization for organization in document["organizations"]}
+    held = {name: entry["samples_held"] for name, entry in measured.items()}
     owed = {
-        name: int(np.ceil(one["pledged_fraction"] * held[name] * (1.0 - 1e-12)))
-        for name, one in measured.items()
+        name: int(np.ceil(entry["pledged_fraction"] * held[name] * (1.0 - 1e-12)))
+        for name, entry in measured.items()
     }
 
     assert document["rounds"] == len(document["accuracy"]) == 4
@@ -297,8 +299,13 @@ def settlement(document: dict[str, Any], path: Path) -> None:
     done = tradefl("settle", CONSORTIUM, "--profile", path, "--json")
     assert done.returncode == 0, done.stderr
     settled = json.loads(done.stdout)
-    measured = {one["name"]: one["measured_fraction"] for one in document["organizations"]}
-    reported = {one["name"]: one["data_ppb"] for one in settled["organizations"]}
+    measured = {
+        organization["name"]: organization["measured_fraction"]
+        for organization in document["organizations"]
+    }
+    reported = {
+        organization["name"]: organization["data_ppb"] for organization in settled["organizations"]
+    }
     assert reported == {name: pytest.approx(1e9 * d, abs=1.0) for name, d in measured.items()}
 
 

@@ -101,10 +101,10 @@ def test_every_strategy_in_every_wrapper_trains_and_credits_everybody(name, wrap
     assert 0.01 < float(np.linalg.norm(model)) < 30.0
     assert outcomes(own) <= {"aggregated", "excluded"}
     assert ("excluded" in outcomes(own)) == (name in ("Krum", "MultiKrum", "Bulyan"))
-    for one in own.ledger.measured():
-        assert one.measured_fraction == 1.0
-        assert one.rounds_credited == 2
-        assert (one.weight is not None) == (name in WEIGHTED)
+    for entry in own.ledger.measured():
+        assert entry.measured_fraction == 1.0
+        assert entry.rounds_credited == 2
+        assert (entry.weight is not None) == (name in WEIGHTED)
     for number in (1, 2):
         inside = [e for e in own.ledger.of_round(number) if e.outcome == "aggregated"]
         assert all((e.weight is not None) == (name in WEIGHTED) for e in inside)
@@ -291,7 +291,7 @@ def test_counters_stay_whole(name):
         results.append(own.start(grid, model, num_rounds=2).arrays)
 
     with quiet():
-        run_in_process(server, app, [{"organization": one} for one in NAMES[:N]], {})
+        run_in_process(server, app, [{"organization": entry} for entry in NAMES[:N]], {})
     [arrays] = results
     assert arrays["steps"].dtype == "int64"
     assert arrays["w"].dtype == "float32"
@@ -313,4 +313,4 @@ def test_bulyan_with_too_few_replies_aggregates_nothing_and_charges_nobody():
     own, result = train(flower.Bulyan(**COMMON, num_malicious_nodes=2), rounds=1)
     assert outcomes(own) == {"rolled back"}
     assert len(result.arrays) == 0
-    assert all(one.measured_fraction == 1.0 for one in own.ledger.measured())
+    assert all(entry.measured_fraction == 1.0 for entry in own.ledger.measured())

@@ -184,7 +184,7 @@ def test_push_then_pull_once():
         assert (message.metadata.group_id, message.metadata.ttl) == ("7", 60.0)
         ids = list(grid.push_messages([message, question(b, "second")]))
         assert len(set(ids)) == 2
-        assert all(isinstance(one, str) for one in ids)
+        assert all(isinstance(id_, str) for id_ in ids)
         more = list(grid.push_messages([question(a, "third")]))
         assert not set(more) & set(ids)
         said = [reply.content["answer"]["said"] for reply in grid.pull_messages(ids[::-1])]
@@ -379,7 +379,7 @@ def test_threads_that_overlap_leave_flower_as_it_was():
 def test_flower_is_quiet_on_its_own_handler_alone(caplog):
     stream = io.StringIO()
     console = logging.StreamHandler(stream)
-    console.addFilter(lambda record: all(one(record) for one in console_handler.filters))
+    console.addFilter(lambda record: all(keep(record) for keep in console_handler.filters))
     logger = logging.getLogger("flwr")
     logger.addHandler(console)
     try:

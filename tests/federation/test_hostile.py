@@ -28,7 +28,10 @@ def run(attack, count, **settings):
 
 
 def shares(training):
-    return {one.name: one.measured_fraction for one in training.ledger.measured()}
+    return {
+        organization.name: organization.measured_fraction
+        for organization in training.ledger.measured()
+    }
 
 
 def of(training, names):
@@ -178,7 +181,7 @@ def test_the_ledger_is_what_a_recomputation_from_the_updates_gives(attack, aggre
     app = Hostile(attack, ["Kappa"])
     training = attacked(attack, ["Kappa"], app=app, rounds=3, aggregation=aggregation)
     sent = [{n: before for n, before, _, _ in app.kept[k * 10 : k * 10 + 10]} for k in range(3)]
-    models = [*(one["Alpha"] for one in sent[1:]), training.parameters]
+    models = [*(entry["Alpha"] for entry in sent[1:]), training.parameters]
     for number in (1, 2, 3):
         entries = training.ledger.of_round(number)
         inside = [entry.organization for entry in entries if entry.outcome == "aggregated"]
@@ -217,5 +220,5 @@ def test_the_ledger_is_what_a_recomputation_from_the_updates_gives(attack, aggre
 def test_entries_survive_the_document():
     training = run("huge", 3, rounds=5, aggregation="fedavg")
     document = json.loads(json.dumps(training.to_dict(), allow_nan=False))
-    assert [Entry.from_dict(one) for one in document["entries"]] == training.ledger.entries
-    assert all(math.isfinite(one["distance"]) for one in document["entries"])
+    assert [Entry.from_dict(entry) for entry in document["entries"]] == training.ledger.entries
+    assert all(math.isfinite(entry["distance"]) for entry in document["entries"])

@@ -63,13 +63,13 @@ def test_lengths_do_not_depend_on_how_they_are_computed(dtype, scale, monkeypatc
     def flat(model):
         return np.concatenate([np.ravel(value).astype(float) for value in model.values()])
 
-    for one, other, model in zip(together, alone, models, strict=True):
-        assert one.norm == pytest.approx(np.linalg.norm(flat(model)), rel=1e-5)
+    for entry, other, model in zip(together, alone, models, strict=True):
+        assert entry.norm == pytest.approx(np.linalg.norm(flat(model)), rel=1e-5)
         moved = np.linalg.norm(flat(model) - flat(sent))
-        assert one.distance == pytest.approx(moved, rel=1e-5)
+        assert entry.distance == pytest.approx(moved, rel=1e-5)
         assert inspection.distance(model, sent) == pytest.approx(moved, rel=1e-5)
         for name in ("norm", "distance", "cosine", "ratio"):
-            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-5)
+            assert getattr(entry, name) == pytest.approx(getattr(other, name), rel=1e-5)
 
 
 def test_copies_are_found_among_updates_of_other_lengths():

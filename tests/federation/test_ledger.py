@@ -55,12 +55,12 @@ def test_an_idle_round_does_not_count_at_all():
 
 def test_nobody_and_nothing_divide_by_zero():
     ledger = Ledger(make_terms([10, 10]))
-    assert [one.weight for one in ledger.measured()] == [0.0, 0.0]
-    assert [one.measured_fraction for one in ledger.measured()] == [0.0, 0.0]
-    assert [one.cpu_hz for one in ledger.measured()] == [2e9, 2e9]
+    assert [organization.weight for organization in ledger.measured()] == [0.0, 0.0]
+    assert [organization.measured_fraction for organization in ledger.measured()] == [0.0, 0.0]
+    assert [organization.cpu_hz for organization in ledger.measured()] == [2e9, 2e9]
     ledger.add([entry(1, "Alpha", "idle"), entry(1, "Beta", "absent")])
-    assert [one.rounds_asked for one in ledger.measured()] == [0, 1]
-    assert [one.measured_fraction for one in ledger.measured()] == [0.0, 0.0]
+    assert [organization.rounds_asked for organization in ledger.measured()] == [0, 1]
+    assert [organization.measured_fraction for organization in ledger.measured()] == [0.0, 0.0]
 
 
 def test_times_levels_and_samples_over_rounds():
@@ -108,18 +108,20 @@ def test_weights_sum_to_one_and_nobody_measures_more_than_all(data, n, rounds):
             row.append(entry(number, NAMES[i], outcome, used))
         ledger.add(row)
     measured = ledger.measured()
-    assert [one.name for one in measured] == list(NAMES[:n])
-    any_present = any(one.outcome == "aggregated" for one in ledger.entries)
-    assert sum(one.weight for one in measured) == pytest.approx(float(any_present), abs=1e-12)
-    for i, one in enumerate(measured):
+    assert [organization.name for organization in measured] == list(NAMES[:n])
+    any_present = any(entry.outcome == "aggregated" for entry in ledger.entries)
+    assert sum(organization.weight for organization in measured) == pytest.approx(
+        float(any_present), abs=1e-12
+    )
+    for i, element in enumerate(measured):
         own = [e for e in ledger.entries if e.organization == NAMES[i]]
-        assert 0.0 <= one.measured_fraction <= 1.0
-        assert one.rounds_present <= one.rounds_asked <= rounds
-        assert one.rounds_asked == sum(e.outcome != "idle" for e in own)
-        assert one.rounds_present == sum(e.outcome == "aggregated" for e in own)
-        assert one.rounds_credited == sum(e.outcome in CREDITED for e in own)
-        assert (one.measured_fraction > 0.0) == (one.rounds_credited > 0)
-        assert (one.weight > 0.0) == (one.rounds_present > 0)
+        assert 0.0 <= element.measured_fraction <= 1.0
+        assert element.rounds_present <= element.rounds_asked <= rounds
+        assert element.rounds_asked == sum(e.outcome != "idle" for e in own)
+        assert element.rounds_present == sum(e.outcome == "aggregated" for e in own)
+        assert element.rounds_credited == sum(e.outcome in CREDITED for e in own)
+        assert (element.measured_fraction > 0.0) == (element.rounds_credited > 0)
+        assert (element.weight > 0.0) == (element.rounds_present > 0)
 
 
 def test_a_ledger_survives_json_to_the_last_bit():
@@ -164,8 +166,8 @@ def test_what_was_delivered_is_credited_whatever_became_of_it():
 
 def test_without_a_weighted_mean_nobody_has_a_weight():
     ledger = Ledger(make_terms([10, 10]), [entry(1, "Alpha", used=3, weight=None)])
-    assert [one.weight for one in ledger.measured()] == [None, None]
-    assert [one.measured_fraction for one in ledger.measured()] == [0.3, 0.0]
+    assert [organization.weight for organization in ledger.measured()] == [None, None]
+    assert [organization.measured_fraction for organization in ledger.measured()] == [0.3, 0.0]
 
 
 @pytest.mark.parametrize(

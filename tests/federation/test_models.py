@@ -517,7 +517,10 @@ def test_a_step_on_all_tensors_at_once_is_that_on_each():
     for mu in (0.0, 0.3):
         how = training(proximal_mu=mu)
         weights, slopes, velocity, start = (tensors() for _ in range(4))
-        expected, speeds = [one.clone() for one in weights], [one.clone() for one in velocity]
+        expected, speeds = (
+            [weight.clone() for weight in weights],
+            [array.clone() for array in velocity],
+        )
         for weight, slope, speed, before in zip(expected, slopes, speeds, start, strict=True):
             speed.mul_(MOMENTUM).add_(slope)
             if mu:

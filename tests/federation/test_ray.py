@@ -71,7 +71,7 @@ def figures(training):
         training.loss,
         [entry.update_sha256 for entry in training.ledger.entries],
         [entry.outcome for entry in training.ledger.entries],
-        [one.measured_fraction for one in training.ledger.measured()],
+        [organization.measured_fraction for organization in training.ledger.measured()],
     )
 
 

@@ -73,8 +73,8 @@ def test_weights_are_the_samples_used_over_their_sum():
     assert fed.end(replies)["w"].tolist() == [14.0, 22.0]
     assert fed.metrics == {"loss": 3.0}
     measured = fed.strategy.ledger.measured()
-    assert [one.weight for one in measured] == [4 / 16, 2 / 16, 10 / 16]
-    assert [one.measured_fraction for one in measured] == [0.5, 0.25, 1.0]
+    assert [organization.weight for organization in measured] == [4 / 16, 2 / 16, 10 / 16]
+    assert [organization.measured_fraction for organization in measured] == [0.5, 0.25, 1.0]
     assert all(entry.reason == "" for entry in fed.strategy.ledger.entries)
 
 
@@ -318,11 +318,11 @@ def test_who_is_not_sampled_is_idle_and_not_punished():
             assert entry.outcome == ("aggregated" if j == i else "idle")
             assert entry.reason == ""
     measured = fed.strategy.ledger.measured()
-    assert sum(one.rounds_asked for one in measured) == 12
-    for i, one in enumerate(measured):
-        assert one.rounds_present == one.rounds_asked
+    assert sum(organization.rounds_asked for organization in measured) == 12
+    for i, element in enumerate(measured):
+        assert element.rounds_present == element.rounds_asked
         if i in asked_once:
-            assert one.measured_fraction == pytest.approx(one.pledged_fraction, rel=1e-15)
+            assert element.measured_fraction == pytest.approx(element.pledged_fraction, rel=1e-15)
     assert fed.strategy.ledger.incidents == []
 
 
@@ -524,7 +524,7 @@ def test_no_reply_at_all_leaves_the_model_as_it_is():
     assert fed.end([]) is None
     assert fed.metrics is None
     assert {entry.outcome for entry in fed.strategy.ledger.entries} == {"absent"}
-    assert [one.weight for one in fed.strategy.ledger.measured()] == [0.0, 0.0, 0.0]
+    assert [entry.weight for entry in fed.strategy.ledger.measured()] == [0.0, 0.0, 0.0]
 
 
 def test_an_empty_contribution_is_no_contribution():
@@ -1022,8 +1022,10 @@ def test_evaluation_is_the_wrapped_strategys():
     messages = fed.strategy.configure_evaluate(1, record(fed.model), ConfigRecord(), fed.grid)
     assert {message.metadata.message_type for message in messages} == {"evaluate"}
     replies = [
-        Message(RecordDict({"metrics": MetricRecord({"num-examples": n, "acc": a})}), reply_to=one)
-        for one, n, a in zip(messages, (1, 1, 2), (1.0, 2.0, 4.0), strict=True)
+        Message(
+            RecordDict({"metrics": MetricRecord({"num-examples": n, "acc": a})}), reply_to=message
+        )
+        for message, n, a in zip(messages, (1, 1, 2), (1.0, 2.0, 4.0), strict=True)
     ]
     assert fed.strategy.aggregate_evaluate(1, replies) == {"acc": 2.75}
 
@@ -1280,7 +1282,7 @@ def test_flags_change_no_payment_unless_the_agreement_says_so():
     assert {fed.entry(i).outcome for i in (0, 1, 3, 4)} == {"aggregated"}
     assert {fed.entry(i).weight for i in (0, 1, 3, 4)} == {0.25}
     assert model["w"][0] == pytest.approx(np.mean([0.5, 0.49, 0.47, 0.46]))
-    assert [one.measured_fraction > 0 for one in fed.strategy.ledger.measured()] == [
+    assert [entry.measured_fraction > 0 for entry in fed.strategy.ledger.measured()] == [
         *(True, True, False, True, True)
     ]
 

@@ -139,23 +139,30 @@ def test_it_is_federated_averaging_of_the_pledged_samples():
         np.testing.assert_allclose(training.parameters[name], value, rtol=2e-3, atol=2e-6)
     np.testing.assert_allclose(training.accuracy[1:], accuracy, atol=1.1 / len(data.y_test))
     measured = training.ledger.measured()
-    for one, samples in zip(measured, weights, strict=True):
-        assert one.weight == pytest.approx(samples / sum(weights), rel=1e-12)
+    for entry, samples in zip(measured, weights, strict=True):
+        assert entry.weight == pytest.approx(samples / sum(weights), rel=1e-12)
 
 
 def test_who_delivers_is_measured_at_what_it_pledged():
     training = trained()
     measured = training.ledger.measured()
-    assert tuple(one.name for one in measured) == NAMES
-    assert sum(one.samples_held for one in measured) == 1438  # the training part of digits
-    assert sum(one.weight for one in measured) == pytest.approx(1.0, abs=1e-12)
-    for one in measured:
-        assert (one.rounds_asked, one.rounds_present) == (5, 5)
-        assert one.samples_used == math.ceil(one.pledged_fraction * one.samples_held - 1e-9)
-        assert one.pledged_fraction * (1 - 1e-12) <= one.measured_fraction <= 1.0
-        assert one.measured_fraction - one.pledged_fraction < 1.0 / one.samples_held
-        assert one.seconds > 0.0
-        assert 0.0 < one.modelled_seconds <= 18_000.0 * (1 + 1e-14)
+    assert tuple(organization.name for organization in measured) == NAMES
+    assert (
+        sum(organization.samples_held for organization in measured) == 1438
+    )  # the training part of digits
+    assert sum(organization.weight for organization in measured) == pytest.approx(1.0, abs=1e-12)
+    for organization in measured:
+        assert (organization.rounds_asked, organization.rounds_present) == (5, 5)
+        assert organization.samples_used == math.ceil(
+            organization.pledged_fraction * organization.samples_held - 1e-9
+        )
+        assert organization.pledged_fraction * (1 - 1e-12) <= organization.measured_fraction <= 1.0
+        assert (
+            organization.measured_fraction - organization.pledged_fraction
+            < 1.0 / organization.samples_held
+        )
+        assert organization.seconds > 0.0
+        assert 0.0 < organization.modelled_seconds <= 18_000.0 * (1 + 1e-14)
 
 
 def test_a_training_can_be_repeated_to_the_last_bit():
@@ -192,12 +199,12 @@ def test_fedadam_trains_otherwise_and_repeatably():
 def test_dirichlet_deals_all_samples_and_says_so():
     training = trained(partition="dirichlet", alpha=0.3)
     measured = training.ledger.measured()
-    assert sum(one.samples_held for one in measured) == 1438
-    assert [one.samples_held for one in measured] != [
-        one.samples_held for one in trained().ledger.measured()
+    assert sum(organization.samples_held for organization in measured) == 1438
+    assert [organization.samples_held for organization in measured] != [
+        entry.samples_held for entry in trained().ledger.measured()
     ]
     assert {entry.outcome for entry in training.ledger.entries} == {"aggregated"}
-    assert all(one.samples_used <= one.samples_held for one in measured)
+    assert all(organization.samples_used <= organization.samples_held for organization in measured)
     assert any("Dirichlet" in notice for notice in training.notices)
     assert training.accuracy[-1] > 0.6
     assert figures(train(plan(partition="dirichlet", alpha=0.3))) == figures(training)
@@ -218,7 +225,9 @@ def test_tos_trains_on_everything_without_a_deadline(tmp_path):
     consortium = with_deadline(tmp_path, 4900.0)
     training = train(Plan(consortium=consortium, scheme="tos", rounds=2))
     assert {entry.outcome for entry in training.ledger.entries} == {"aggregated"}
-    assert [one.measured_fraction for one in training.ledger.measured()] == [1.0] * 10
+    assert [organization.measured_fraction for organization in training.ledger.measured()] == [
+        1.0
+    ] * 10
     assert training.accuracy[-1] > trained().accuracy[2]
     assert all(entry.modelled_seconds > 4900.0 for entry in training.ledger.entries)
 
@@ -230,8 +239,12 @@ def test_if_all_are_late_the_model_stays_as_it_is(tmp_path):
     assert len(set(training.accuracy)) == len(set(training.loss)) == 1
     initial = make_model("logistic", load_dataset("digits").shape).initial(0)
     assert same(training.parameters, initial)
-    for one in training.ledger.measured():
-        assert (one.rounds_present, one.measured_fraction, one.weight) == (0, 0.0, 0.0)
+    for organization in training.ledger.measured():
+        assert (
+            organization.rounds_present,
+            organization.measured_fraction,
+            organization.weight,
+        ) == (0, 0.0, 0.0)
     json.dumps(training.to_dict(), allow_nan=False)
 
 
@@ -270,8 +283,8 @@ def test_the_document_is_json_and_is_what_was_measured(tmp_path):
     assert [document["initial_loss"], *document["loss"]] == list(training.loss)
     assert list(document["aggregation_weights"]) == list(NAMES)
     assert sum(document["aggregation_weights"].values()) == pytest.approx(1.0, abs=1e-12)
-    assert [one["name"] for one in document["organizations"]] == list(NAMES)
-    assert all("weight" not in one for one in document["organizations"])
+    assert [organization["name"] for organization in document["organizations"]] == list(NAMES)
+    assert all("weight" not in organization for organization in document["organizations"])
     assert len(document["entries"]) == 20
     assert document["settings"]["seed"] == 0
     assert document["settings"]["learning_rate"] == 0.5
@@ -284,9 +297,11 @@ def test_a_training_that_diverges_is_told_and_does_not_crash(aggregation, tmp_pa
     # The settings are at fault, and no organization: all delivered what it pledged.
     assert {entry.outcome for entry in training.ledger.entries} == {"rolled back"}
     assert {entry.verdict for entry in training.ledger.entries} == {""}
-    for one, honest in zip(training.ledger.measured(), trained().ledger.measured(), strict=True):
-        assert one.measured_fraction == honest.measured_fraction
-        assert (one.rounds_present, one.rounds_credited) == (0, 5)
+    for element, honest in zip(
+        training.ledger.measured(), trained().ledger.measured(), strict=True
+    ):
+        assert element.measured_fraction == honest.measured_fraction
+        assert (element.rounds_present, element.rounds_credited) == (0, 5)
     assert all(np.all(np.isfinite(value)) for value in training.parameters.values())
     assert training.diverged == "no round could be aggregated; the model is untrained"
 
@@ -321,12 +336,12 @@ def test_who_is_missing_is_absent_and_its_pledge_is_not_counted():
     configs = [{"organization": name} for name in NAMES if name != "Gamma"]
     server = make_server_app(plan(rounds=2, join_seconds=0.0), done=results.append)
     run_in_process(server, client_app, configs, {})
-    measured = {one.name: one for one in results[0].ledger.measured()}
+    measured = {entry.name: entry for entry in results[0].ledger.measured()}
     gamma = measured.pop("Gamma")
     assert (gamma.rounds_asked, gamma.rounds_present) == (2, 0)
     assert (gamma.measured_fraction, gamma.weight) == (0.0, 0.0)
-    assert all(one.rounds_present == 2 for one in measured.values())
-    assert sum(one.weight for one in measured.values()) == pytest.approx(1.0, abs=1e-12)
+    assert all(entry.rounds_present == 2 for entry in measured.values())
+    assert sum(entry.weight for entry in measured.values()) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_a_node_that_runs_below_its_pledged_level_is_recorded():
@@ -390,7 +405,7 @@ def test_a_training_that_was_stopped_continues_to_the_last_bit(tmp_path, aggrega
     assert [report.number for report in seen] == [3, 4, 5]
     assert [report.present for report in seen] == [10, 10, 10]
     assert figures(training) == figures(trained(aggregation=aggregation))
-    assert [one.rounds_asked for one in training.ledger.measured()] == [5] * 10
+    assert [organization.rounds_asked for organization in training.ledger.measured()] == [5] * 10
     assert Checkpoint.read(Path(checkpoint)).rounds_done == 5
     # And once more: nothing is left to do, and the result is the same.
     again = train(dataclasses.replace(asked, resume=True), watch=stop_after(5))

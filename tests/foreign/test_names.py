@@ -86,14 +86,14 @@ def test_look_alikes(twin):
 
 
 def test_pairs_of_letters_and_runs_of_spaces_look_alike():
-    for one, other in (("Alpha Group", "Alpha  Group"), ("mill", "rnill"), ("wave", "vvave")):
-        assert look_alikes([one, other]) == [(one, other)]
+    for entry, other in (("Alpha Group", "Alpha  Group"), ("mill", "rnill"), ("wave", "vvave")):
+        assert look_alikes([entry, other]) == [(entry, other)]
     assert not look_alikes(["Alpha", "alpha", "Alpha Group", "AlphaGroup", "nill", "will"])
 
 
 def test_spaces_dashes_and_apostrophes_look_alike():
-    for one, other in (("a b", "a\u2009b"), ("a-b", "a\u2013b"), ("l'Est", "l\u2019Est")):
-        assert skeleton(one) == skeleton(other)
+    for entry, other in (("a b", "a\u2009b"), ("a-b", "a\u2013b"), ("l'Est", "l\u2019Est")):
+        assert skeleton(entry) == skeleton(other)
 
 
 def test_what_a_reader_can_tell_apart_stays_apart():

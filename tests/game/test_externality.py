@@ -218,7 +218,7 @@ def test_the_payoffs_that_it_sums_are_without_redistribution():
     game = heterogeneous_game(2, 4)
     here = random_profile(game, 1)
     there = here.replaced(2, 0.9 * here.data_fraction[2], float(here.cpu_hz[2]))
-    before, after = (payoffs_without_redistribution(game, one) for one in (here, there))
+    before, after = (payoffs_without_redistribution(game, entry) for entry in (here, there))
     expected = np.delete(after - before, 2).sum()
     found = Externality(game, here).value(np.array([2]), there.data_fraction[[2]])
     assert found[0] == pytest.approx(expected, rel=1e-9)

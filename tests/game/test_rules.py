@@ -106,7 +106,7 @@ def test_the_transfers_are_what_is_received(game, seed):
     np.testing.assert_allclose(r, received(game, profile), rtol=0.0, atol=1e-11 * gross.max())
     for i in range(game.size):
         assert sorted(solution.transfers(i)) == sorted(
-            one for one in solution.transfers() if i in one[:2]
+            transfer for transfer in solution.transfers() if i in transfer[:2]
         )
 
 
@@ -136,7 +136,7 @@ def test_own_is_what_a_deviation_changes(game, seed):
         own = rule.own(game, who, d, f) - rule.own(
             game, who, here.data_fraction[[i]], here.cpu_hz[[i]]
         )
-        gross = sum(rule.gross_redistribution(game, one)[i] for one in (here, moved))
+        gross = sum(rule.gross_redistribution(game, entry)[i] for entry in (here, moved))
         assert own[0] == pytest.approx(expected, rel=0.0, abs=1e-13 * gross)
 
 
@@ -345,7 +345,7 @@ def test_schedules_of_different_length_do_not_disturb_each_other(game, seed):
         np.interp(at, rule.schedules[i].shares, rule.schedules[i].values)
         for i, at in zip(who, d, strict=True)
     ]
-    size = max(np.abs(one.values).max() for one in rule.schedules)
+    size = max(np.abs(schedule.values).max() for schedule in rule.schedules)
     np.testing.assert_allclose(rule.phi(who, d), expected, rtol=0.0, atol=1e-14 * size)
 
 

@@ -125,7 +125,7 @@ def _parquet(columns: dict[str, Any], **options: Any) -> Callable[[Path], None]:
         import pyarrow as pa
         import pyarrow.parquet
 
-        made = {name: one() if callable(one) else one for name, one in columns.items()}
+        made = {name: column() if callable(column) else column for name, column in columns.items()}
         pyarrow.parquet.write_table(pa.table(made), path, **options)
 
     return content
@@ -164,7 +164,7 @@ def _lying(path: Path) -> None:
 
     def varint(value: int, width: int) -> bytes:
         digits = [(value >> shift) & 127 for shift in range(0, 7 * width, 7)]
-        return bytes([*(one | 128 for one in digits[:-1]), digits[-1]])
+        return bytes([*(digit | 128 for digit in digits[:-1]), digits[-1]])
 
     start = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
     claimed = content[start:].replace(varint(40_000_000, 4), varint(14, 4))
@@ -540,10 +540,10 @@ def _peak() -> int:
 def main(folder: Path) -> None:
     """Run the command line over every input; write the results to ``results.json``."""
     results = {}
-    for number, one in enumerate(INPUTS):
+    for number, input_ in enumerate(INPUTS):
         own = folder / str(number)
         own.mkdir()
-        arguments = one.make(own)
+        arguments = input_.make(own)
         # Forget the highest memory so far: what made the input is no part of reading it.
         Path("/proc/self/clear_refs").write_text("5", "ascii")
         start = time.process_time()
@@ -552,7 +552,7 @@ def main(folder: Path) -> None:
             found = {"code": ran.code, "out": ran.out, "err": ran.err}
         except Exception as error:
             found = {"code": -1, "out": "", "err": f"Traceback: {error!r}"[:1000]}
-        results[one.name] = {**found, "cpu": time.process_time() - start, "peak": _peak()}
+        results[input_.name] = {**found, "cpu": time.process_time() - start, "peak": _peak()}
     (folder / "results.json").write_text(json.dumps(results), "utf-8")
 
 

@@ -33,7 +33,7 @@ def results(tmp_path_factory):
 
 
 def test_there_are_at_least_sixty_and_each_has_a_name():
-    assert len({one.name for one in INPUTS}) == len(INPUTS) >= 60
+    assert len({input_.name for input_ in INPUTS}) == len(INPUTS) >= 60
 
 
 @pytest.mark.parametrize("given", INPUTS, ids=lambda given: given.name)

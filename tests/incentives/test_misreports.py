@@ -20,7 +20,7 @@ from tradefl.solvers import solve
 def test_under_equal_gain_it_is_what_designs_one_by_one_give(tmp_path):
     consortium = load(save(tmp_path, document()))
     found = tradefl.incentives(consortium, 0.2, figures=["profitability"], points=4)
-    rows = {one.organization: one for one in found.rules["efficient: equal-gain"]}
+    rows = {entry.organization: entry for entry in found.rules["efficient: equal-gain"]}
     game = consortium.game
     bare = game.with_incentive_intensity(0.0)
     honest = design(game, random_starts=0, without=solve(bare, "dbr")).agreed.payoffs
@@ -42,13 +42,13 @@ def test_the_paper_s_rule_never_asks_for_profitability(tmp_path):
     consortium = load(save(tmp_path, document()))
     found = tradefl.incentives(consortium, 0.1, all_rules=False)
     assert list(found.rules) == ["linear"]
-    for one in found.ranked:
-        if one.figure in ("data_bits", "cpu_levels_hz", "competition"):
-            assert not one.certified
-            assert one.gain >= 0.0
+    for misreport in found.ranked:
+        if misreport.figure in ("data_bits", "cpu_levels_hz", "competition"):
+            assert not misreport.certified
+            assert misreport.gain >= 0.0
         else:
-            assert (one.gain, one.certified) == (0.0, True)
-    gains = [one.gain for one in found.ranked]
+            assert (misreport.gain, misreport.certified) == (0.0, True)
+    gains = [misreport.gain for misreport in found.ranked]
     assert gains == sorted(gains, reverse=True)
     assert gains[0] > 0.0
 
@@ -58,25 +58,25 @@ def test_rho_is_paid_for_directly():
     consortium = tradefl.load(EXAMPLES / "hospitals.toml")
     found = tradefl.incentives(consortium, 0.1, figures=["competition"], all_rules=False)
     paid = solve(consortium.game, "dbr").terms.redistribution
-    for one in found.ranked:
-        assert one.gain == pytest.approx(0.1 * abs(paid[one.organization]), rel=0.02)
+    for misreport in found.ranked:
+        assert misreport.gain == pytest.approx(0.1 * abs(paid[misreport.organization]), rel=0.02)
 
 
 def test_over_reporting_is_the_payment_alone(tmp_path):
     consortium = load(save(tmp_path, document()))
     found = tradefl.incentives(consortium, figures=["profitability"], all_rules=False)
     game, agreed = consortium.game, solve(consortium.game)
-    for one in found.over_reporting:
-        i = one.organization
+    for report in found.over_reporting:
+        i = report.organization
         top = float(np.nanmax(game.cpu_levels_hz[i]))
         claimed = agreed.profile.replaced(i, 1.0, top)
         silent = agreed.profile.replaced(i, 0.0, 0.0)
         gain = game.rule.redistribution(game, claimed)[i] - agreed.terms.redistribution[i]
-        assert one.gain == pytest.approx(gain, abs=1e-9)
+        assert report.gain == pytest.approx(gain, abs=1e-9)
         lost = agreed.terms.redistribution[i] - game.rule.redistribution(game, silent)[i]
-        assert one.audit_probability == pytest.approx(gain / (gain + lost), rel=1e-9)
+        assert report.audit_probability == pytest.approx(gain / (gain + lost), rel=1e-9)
         # At that probability claiming and honesty are worth the same.
-        q = one.audit_probability
+        q = report.audit_probability
         assert (1 - q) * gain - q * lost == pytest.approx(0.0, abs=1e-9 * (gain + lost))
 
 
@@ -89,7 +89,10 @@ def test_a_promise_makes_its_figure_certified(tmp_path):
         == 0
     )
     found = tradefl.incentives(load(out), all_rules=False, figures=["profitability", "data_bits"])
-    sure = {(one.organization, one.figure): one.certified for one in found.ranked}
+    sure = {
+        (misreport.organization, misreport.figure): misreport.certified
+        for misreport in found.ranked
+    }
     assert sure[1, "profitability"]
     assert sure[2, "profitability"]
     assert not sure[1, "data_bits"]
@@ -103,13 +106,15 @@ def test_json_has_one_row_for_each_organization_and_figure(tmp_path):
     assert found["schema"] == "tradefl/incentives/1"
     assert found["range"] == 0.1
     keys = {"name", "figure", "report", "gain", "gain_fraction", "certified", "then_deviates"}
-    rows = [(one["name"], one["figure"]) for one in found["organizations"]]
+    rows = [
+        (organization["name"], organization["figure"]) for organization in found["organizations"]
+    ]
     assert len(rows) == len(set(rows))
-    for one in found["organizations"]:
-        assert keys | {"checked_by"} <= set(one)
-        assert one["checked_by"] == CHECKED_BY[one["figure"]]
-    assert {one["name"] for one in found["over_reporting"]} == {"Alpha", "Beta", "Gamma"}
-    assert {one["rule"] for one in found["rules"]} >= {"tuned", "efficient: equal-gain"}
+    for organization in found["organizations"]:
+        assert keys | {"checked_by"} <= set(organization)
+        assert organization["checked_by"] == CHECKED_BY[organization["figure"]]
+    assert {entry["name"] for entry in found["over_reporting"]} == {"Alpha", "Beta", "Gamma"}
+    assert {rule["rule"] for rule in found["rules"]} >= {"tuned", "efficient: equal-gain"}
 
 
 def test_the_table_says_what_is_a_search(tmp_path):

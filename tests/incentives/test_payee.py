@@ -206,19 +206,21 @@ def test_settle_and_audit_pay_it_to_the_wei(tmp_path, silent):
     options = []
     if silent is not None:
         ran = run("solve", out, "--json")
-        for one in ran.json["organizations"]:
-            one["data_fraction"] = 0.0 if one["name"] == silent else one["data_fraction"]
+        for organization in ran.json["organizations"]:
+            organization["data_fraction"] = (
+                0.0 if organization["name"] == silent else organization["data_fraction"]
+            )
         profile = tmp_path / "profile.json"
         profile.write_text(json.dumps(ran.json))
         options = ["--profile", profile]
     ran = run("settle", out, *options, "--json", "-o", tmp_path / "s.json")
-    rows = {one["name"]: one for one in ran.json["organizations"]}
+    rows = {organization["name"]: organization for organization in ran.json["organizations"]}
     assert ran.json["audit"]["agrees"]
     assert list(rows) == ["Alpha", "Beta", "Gamma", "payee"]
     assert (rows["payee"]["deposit_wei"], rows["payee"]["bond_wei"]) == ("0", "0")
     assert int(rows["payee"]["redistribution_wei"]) > 0
     assert rows["payee"]["withdrawn_wei"] == rows["payee"]["redistribution_wei"]
-    assert sum(int(one["redistribution_wei"]) for one in rows.values()) == 0
+    assert sum(int(row["redistribution_wei"]) for row in rows.values()) == 0
     if silent is None:
         assert run("audit", out).code == 0
         page = tmp_path / "page.html"
@@ -238,7 +240,7 @@ def test_design_names_the_payee_and_what_it_receives(tmp_path):
     assert ran.json["truthful"]["claimant"] == "payee"
     payee = ran.json["payee"]
     assert (payee["name"], payee["address"], payee["bond"]) == ("payee", PAYEE, 0.0)
-    received = sum(one["redistribution"] for one in ran.json["organizations"])
+    received = sum(organization["redistribution"] for organization in ran.json["organizations"])
     assert payee["redistribution"] == pytest.approx(-received, abs=1e-9)
 
 

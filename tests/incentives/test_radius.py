@@ -107,9 +107,9 @@ def corners(game, profile, share, seed, count):
             extreme[rivals] = -sign
             extreme[i] = sign
             signs.append(extreme)
-    for one in signs:
+    for entry in signs:
         try:
-            yield dataclasses.replace(game, profitability=game.profitability * (1 + share * one))
+            yield dataclasses.replace(game, profitability=game.profitability * (1 + share * entry))
         except InvalidGameError:  # some z is not positive: there is no game
             continue
 
@@ -117,7 +117,8 @@ def corners(game, profile, share, seed, count):
 def most_regret(game, profile, share, seed=0, count=30):
     scale = game.profitability * performance(game, profile)
     regrets = [
-        (regret(one, profile) / scale).max() for one in corners(game, profile, share, seed, count)
+        (regret(corner, profile) / scale).max()
+        for corner in corners(game, profile, share, seed, count)
     ]
     return max(regrets, default=None)
 
@@ -145,7 +146,10 @@ def test_with_the_exact_schedules_it_is_smaller_and_as_exact():
     assert np.all(found.down <= paid.down + 1e-6)
     scale = game.profitability * performance(game, profile)
     inside, outside = (
-        max((regret(one, profile, exact) / scale).max() for one in corners(game, profile, e, 1, 20))
+        max(
+            (regret(corner, profile, exact) / scale).max()
+            for corner in corners(game, profile, e, 1, 20)
+        )
         for e in (0.98 * found.share, 1.05 * found.share)
     )
     assert inside <= ROUNDING < 1e-6 < outside
@@ -182,10 +186,10 @@ def test_the_document_names_who_limits_it():
     found = radius(game, profile)
     document = found.to_dict(game)
     assert document["all_profitability"] == found.share
-    rows = {one["name"]: one for one in document["organizations"]}
+    rows = {organization["name"]: organization for organization in document["organizations"]}
     assert rows[document["weakest"]]["profitability"] == found.share
     assert document["weakest"] in radius_words(found, game)
-    assert all(one["z_up"] is None or one["z_up"] >= -1e-9 for one in rows.values())
+    assert all(row["z_up"] is None or row["z_up"] >= -1e-9 for row in rows.values())
 
 
 def test_an_onset_within_reach_is_heeded():

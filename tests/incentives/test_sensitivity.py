@@ -49,14 +49,14 @@ def truth(consortium, figures, values):
     """The game of one draw, built from the file's sections one by one."""
     who, energy = consortium.organizations, consortium.energy
     columns, changes, rho = {}, {}, {}
-    for one, value in zip(figures, values, strict=True):
-        if one.organization is not None:
-            column = columns.setdefault(one.figure, getattr(who, one.figure).copy())
-            column[who.names.index(one.organization)] = value
-        elif one.figure.startswith("competition."):
-            rho[one.figure] = float(value)
+    for figure, value in zip(figures, values, strict=True):
+        if figure.organization is not None:
+            column = columns.setdefault(figure.figure, getattr(who, figure.figure).copy())
+            column[who.names.index(figure.organization)] = value
+        elif figure.figure.startswith("competition."):
+            rho[figure.figure] = float(value)
         else:
-            section, _, key = one.figure.partition(".")
+            section, _, key = figure.figure.partition(".")
             changes.setdefault(section, {})[key] = float(value)
     sections = {
         name: getattr(consortium, name).model_copy(update=update)
@@ -78,7 +78,7 @@ def test_draws_are_what_one_game_after_the_other_gives(tmp_path, name):
     found = tradefl.sensitivity(consortium, 30, seed=5)
     again = tradefl.sensitivity(consortium, 30, seed=5, redesign=True)
     rng = np.random.default_rng(5)
-    values = np.column_stack([_drawn(rng, one, 30) for one in found.figures])
+    values = np.column_stack([_drawn(rng, figure, 30) for figure in found.figures])
     agreed = solve(consortium.game)
     paid, profile = agreed.terms.redistribution, agreed.profile
     k = 0
@@ -128,12 +128,12 @@ def test_where_only_z_differs_the_radius_says_what_regret_says(tmp_path):
 def test_the_tornado_is_one_figure_at_a_time(tmp_path):
     consortium = load(save(tmp_path, document(EVERYTHING)))
     found = tradefl.sensitivity(consortium, 1)
-    mids = [one.mid for one in found.figures]
-    sizes = [one.size for one in found.tornado]
+    mids = [figure.mid for figure in found.figures]
+    sizes = [bar.size for bar in found.tornado]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] > 0.0
     for swing in found.tornado[:4]:
-        at = next(k for k, one in enumerate(found.figures) if found.label(swing) == str(one))
+        at = next(k for k, figure in enumerate(found.figures) if found.label(swing) == str(figure))
         ends = []
         for end in (found.figures[at].low, found.figures[at].high):
             row = [*mids[:at], end, *mids[at + 1 :]]
@@ -158,7 +158,7 @@ def test_the_efficient_rule_is_kept_or_designed_again(tmp_path):
     assert again.bond_covers.shape == (20, 3)
     model = _Model(consortium, kept.figures)
     rng = np.random.default_rng(0)
-    values = np.column_stack([_drawn(rng, one, 20) for one in kept.figures])
+    values = np.column_stack([_drawn(rng, figure, 20) for figure in kept.figures])
     games, _, _ = model.games(values)
     best = solve(games.game(7).with_incentive_intensity(0.0), "planner")
     assert again.welfare[7] == pytest.approx(best.social_welfare, rel=1e-8)

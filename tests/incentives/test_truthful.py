@@ -43,7 +43,7 @@ def settled(consortium, claimant, menus_of):
     """What everybody is paid, wei, and the profile, if the file's figures are reported."""
     menus = agreed_menus(consortium, claimant)
     assert menus is not None
-    assert menus_of is None or [list(one) for one in menus.points] == menus_of
+    assert menus_of is None or [list(point) for point in menus.points] == menus_of
     designed, proof = truthful(consortium.game, claimant, menus=menus, tried=4, **FAST)
     file = written(consortium, designed, proof)
     agreement = Agreement.of(file, addresses_or_stand_ins(file.organizations.addresses))
@@ -184,7 +184,10 @@ def test_the_optima_of_reports_are_those_of_the_planner():
     optima = Optima(Reports(game, menus.fields))
     rng = np.random.default_rng(1)
     rows = np.array(
-        [[np.nan if not one.size else rng.choice(one) for one in menus.points] for _ in range(40)]
+        [
+            [np.nan if not point.size else rng.choice(point) for point in menus.points]
+            for _ in range(40)
+        ]
     )
     found = optima(rows)
     assert len(optima.pool) < 40
@@ -207,7 +210,7 @@ def test_the_budget_balances_and_nobody_is_worse_off_at_every_profile_tried():
     assert found.least_gain >= -1e-9
     assert abs(found.redistribution.sum()) <= 1e-9
     mechanism = Mechanism(game, menus)
-    low = np.array([one.min() if one.size else np.nan for one in menus.points])
+    low = np.array([point.min() if point.size else np.nan for point in menus.points])
     paid, rebates = mechanism.redistribution(low)
     earned = mechanism.optima(low[None, :]).payoffs[0] + paid
     assert np.all(earned >= mechanism.optima(low[None, :]).outside[0] - 1e-9)

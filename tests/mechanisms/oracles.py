@@ -62,7 +62,7 @@ def shapley(plain: Plain) -> Payoffs:
             for k, i in enumerate(order):
                 before, after = tuple(sorted(order[:k])), tuple(sorted(order[: k + 1]))
                 total[i] += worth[after] - worth[before]
-        return [one / len(orders) for one in total]
+        return [entry / len(orders) for entry in total]
 
     return payoffs
 
@@ -77,7 +77,7 @@ def leave_one_out(plain: Plain) -> Payoffs:
         ]
         if not sum(brings):  # below the onset nobody brings anything
             return [whole / plain.n] * plain.n
-        return [whole * one / sum(brings) for one in brings]
+        return [whole * bring / sum(brings) for bring in brings]
 
     return payoffs
 
@@ -85,7 +85,7 @@ def leave_one_out(plain: Plain) -> Payoffs:
 def by_data(plain: Plain) -> Payoffs:
     def payoffs(profile: StrategyProfile) -> list[float]:
         q, whole = plain.data(profile), sum(plain.bare(profile))
-        return [whole * one / sum(q) for one in q]
+        return [whole * entry / sum(q) for entry in q]
 
     return payoffs
 
@@ -125,7 +125,9 @@ def cocogen(plain: Plain) -> Payoffs:
     def payoffs(profile: StrategyProfile) -> list[float]:
         q, found = plain.data(profile), plain.bare(profile)
         game, total = plain.game, sum(plain.data(profile))
-        added = [plain.performance(total) - plain.performance(max(total - one, 0.0)) for one in q]
+        added = [
+            plain.performance(total) - plain.performance(max(total - entry, 0.0)) for entry in q
+        ]
         x = [
             float(profile.data_fraction[i] * game.data_bits[i])
             + game.compute_weight * float(profile.cpu_hz[i])

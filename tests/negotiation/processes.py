@@ -51,7 +51,7 @@ def three_hospitals(
     """The first three of examples/hospitals.toml, written to ``path``."""
     document = tomllib.loads((EXAMPLES / "hospitals.toml").read_text("utf-8"))
     document["organization"] = document["organization"][:3]
-    names = {one["name"] for one in document["organization"]}
+    names = {entry["name"] for entry in document["organization"]}
     pairs = document["competition"]["pairs"]
     document["competition"]["pairs"] = [pair for pair in pairs if {*pair[:2]} <= names]
     assert document["competition"]["pairs"]
@@ -120,8 +120,8 @@ class Deployed:
     def contributions(self) -> list[Report | None]:
         """What everybody has submitted, by the contract."""
         return [
-            Report(data_ppb=one["dataPpb"], cpu_hz=one["cpuHz"]) if one["reported"] else None
-            for one in self.places()
+            Report(data_ppb=place["dataPpb"], cpu_hz=place["cpuHz"]) if place["reported"] else None
+            for place in self.places()
         ]
 
     @property
@@ -296,7 +296,7 @@ class Nodes:
         limit = time.monotonic() + seconds
         while not condition():
             self.done()
-            said = {self.of.names[i]: one.said[-500:] for i, one in self.present.items()}
+            said = {self.of.names[i]: entry.said[-500:] for i, entry in self.present.items()}
             assert time.monotonic() < limit, f"it does not come: {said}"
             time.sleep(0.05)
 
@@ -354,7 +354,7 @@ class Recorder:
         self._thread.start()
 
     def bodies(self) -> list[dict[str, Any]]:
-        return [json.loads(one[one.index(b"{") :]) for one in self.requests]
+        return [json.loads(request[request.index(b"{") :]) for request in self.requests]
 
     def close(self) -> None:
         self.server.shutdown()
@@ -364,4 +364,4 @@ class Recorder:
 
 def log_of(proposals: Sequence[Proposal]) -> list[tuple[str, Report, int]]:
     """Proposals without where they stand: who, what, when."""
-    return [(one.account, one.report, one.seconds) for one in sorted(proposals)]
+    return [(proposal.account, proposal.report, proposal.seconds) for proposal in sorted(proposals)]

@@ -259,7 +259,7 @@ def test_levels_are_whole_hertz_on_the_chain() -> None:
     fractions = figures.model_copy(
         update={"cpu_levels_hz": [level + 0.4 for level in figures.cpu_levels_hz]}
     )
-    exact, rounded = (known_game(agreement, one, "own.toml") for one in (figures, fractions))
+    exact, rounded = (known_game(agreement, entry, "own.toml") for entry in (figures, fractions))
     np.testing.assert_array_equal(exact.cpu_levels_hz, rounded.cpu_levels_hz)
 
 

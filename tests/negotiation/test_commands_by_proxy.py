@@ -27,7 +27,7 @@ FOR_NEGOTIATE = {"stale", "lost_send"}
 
 
 def cases(modes, quick):
-    return [pytest.param(one, marks=() if one in quick else pytest.mark.slow) for one in modes]
+    return [pytest.param(mode, marks=() if mode in quick else pytest.mark.slow) for mode in modes]
 
 
 @pytest.mark.parametrize("mode", cases(SETTLE, FOR_NODE))

@@ -86,9 +86,11 @@ def test_the_node_is_killed_and_started_again_with_its_state(tmp_path):
             nodes.until(lambda: nodes.proposals() >= 3)
             time.sleep(2.5)  # written once at least
             own.stop(signal.SIGKILL)
-            for one in nodes.started:  # each says that its node is gone, and goes on asking
-                nodes.until(lambda one=one: any(e["event"] == "trouble" for e in one.entries()))
-            assert [one.code for one in nodes.started] == [None] * 3
+            for node_ in nodes.started:  # each says that its node is gone, and goes on asking
+                nodes.until(
+                    lambda entry=node_: any(e["event"] == "trouble" for e in entry.entries())
+                )
+            assert [node_.code for node_ in nodes.started] == [None] * 3
             own.start()
             assert of.phase is Phase.OPEN
             nodes.finish(90.0)
@@ -132,10 +134,10 @@ def test_a_node_that_fails_for_a_while_is_asked_again(three, proxy, answer, told
             nodes.until(lambda: bool(refused.entries()))
             proxy.rule = rule
         nodes.start(1, 2)
-        nodes.until(lambda: any(one["event"] == "trouble" for one in refused.entries()))
+        nodes.until(lambda: any(entry["event"] == "trouble" for entry in refused.entries()))
         until = time.monotonic() + 1.0
         nodes.finish()
-    assert any(told in one.get("what", "") for one in refused.entries())
+    assert any(told in entry.get("what", "") for entry in refused.entries())
     assert three.contributions() == undisturbed(three)
 
 
@@ -165,7 +167,7 @@ def test_who_is_silent_is_skipped_and_comes_back_before_the_end(silent):
     of = silent(10)
     with of.alone() as nodes:
         without_the_second(of, nodes)
-        nodes.until(lambda: any(one.skipped for one in of.standing().rulings))
+        nodes.until(lambda: any(ruling.skipped for ruling in of.standing().rulings))
         assert not of.standing().over
         assert of.standing().reports[1] == initial_reports(of.agreement)[1]
         nodes.start(1)
@@ -208,8 +210,8 @@ def test_two_agents_with_one_key(three):
         nodes.until(lambda: first.code == 0)
     assert three.contributions() == undisturbed(three)
     standing = three.standing()
-    assert not any(one.skipped for one in standing.rulings)
-    moved = [one for one in standing.rulings if one.kind == "moved"]
+    assert not any(ruling.skipped for ruling in standing.rulings)
+    moved = [ruling for ruling in standing.rulings if ruling.kind == "moved"]
     assert len(moved) == three.undisturbed()[0].moves
 
 
@@ -252,7 +254,7 @@ def written(value: float) -> list[str]:
     texts = [repr(value), f"{value:.6f}", f"{value:.3f}", f"{value:.2f}", f"{value:e}"]
     raw = [struct.pack(order + "d", value).hex() for order in "<>"]
     scaled = [f"{round(value * scale)}" for scale in SCALES[2:]]
-    return [*texts, *raw, *scaled, *(f"{int(one):x}" for one in scaled)]
+    return [*texts, *raw, *scaled, *(f"{int(entry):x}" for entry in scaled)]
 
 
 def integers(value: float) -> set[int]:
@@ -320,13 +322,17 @@ def test_what_leaves_a_process_are_the_documented_fields_alone(node, tmp_path):
         receiver = of.agreement.vault if name == "depositSubmit" else of.contract
         assert HexBytes(sent["to"]) == HexBytes(receiver)
         calls.append((name, arguments, sent["value"]))
-    mine = [one for one in of.board().look().proposals if one.account == of.agreement.addresses[0]]
+    mine = [
+        proposal
+        for proposal in of.board().look().proposals
+        if proposal.account == of.agreement.addresses[0]
+    ]
     assert calls == [
         ("depositSubmit", {
             "settlement": of.contract, "agreementHash": bytes.fromhex(of.agreement.hash[2:]),
         }, of.agreement.deposits[0]),
-        *(("propose", {"dataPpb": one.report.data_ppb, "cpuHz": one.report.cpu_hz}, 0)
-          for one in mine),
+        *(("propose", {"dataPpb": account.report.data_ppb, "cpuHz": account.report.cpu_hz}, 0)
+          for account in mine),
         ("contributionSubmit", {
             "account": of.agreement.addresses[0],
             "dataPpb": mine[-1].report.data_ppb, "cpuHz": mine[-1].report.cpu_hz,

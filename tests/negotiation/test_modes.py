@@ -17,7 +17,7 @@ QUICK = {"stale", "header_not_found", "lost_send"}
 
 @pytest.mark.parametrize(
     "mode",
-    [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in SETTLE],
+    [pytest.param(entry, marks=() if entry in QUICK else pytest.mark.slow) for entry in SETTLE],
 )
 def test_agents_end_where_they_would_have(three, proxy, mode):
     proxy.rule = SETTLE[mode](proxy)

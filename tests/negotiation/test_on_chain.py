@@ -44,7 +44,7 @@ def three(node, tmp_path):
 
 
 def kinds(standing) -> list[tuple[str, int, int]]:
-    return [(one.kind, one.turn, one.skipped) for one in standing.rulings]
+    return [(ruling.kind, ruling.turn, ruling.skipped) for ruling in standing.rulings]
 
 
 def test_on_a_chain_it_goes_as_in_one_process(three):
@@ -56,7 +56,7 @@ def test_on_a_chain_it_goes_as_in_one_process(three):
     assert (standing.moves, standing.quiet) == (expected.moves, expected.quiet)
     assert kinds(standing) == kinds(expected)
     on_chain = three.board().look().proposals
-    assert [one[:2] for one in log_of(on_chain)] == [one[:2] for one in log_of(board.log)]
+    assert [entry[:2] for entry in log_of(on_chain)] == [entry[:2] for entry in log_of(board.log)]
     assert three.contributions() == list(expected.reports)
     three.assert_equilibrium(three.contributions())
 
@@ -71,7 +71,11 @@ def test_times_are_those_of_the_blocks(three, node):
         three.board(i).propose(initial_reports(three.agreement)[i])
         assert three.board().look().proposals[-1].seconds == begin
         assert three.board().look().now >= begin
-    assert [one.seconds for one in three.board().look().proposals] == [begin - 53, begin - 3, begin]
+    assert [proposal.seconds for proposal in three.board().look().proposals] == [
+        begin - 53,
+        begin - 3,
+        begin,
+    ]
 
 
 def test_it_opens_when_the_last_has_joined(three):
@@ -245,8 +249,8 @@ def test_repeated_and_reordered_logs_are_the_same_log(three, proxy, node):
     finally:
         node.rpc("evm_setAutomine", True)
     expected = three.standing()
-    assert len({one.proposal.block for one in expected.rulings}) == 1
-    assert [one.kind for one in expected.rulings] == ["moved", "passed", "passed"]
+    assert len({ruling.proposal.block for ruling in expected.rulings}) == 1
+    assert [ruling.kind for ruling in expected.rulings] == ["moved", "passed", "passed"]
     way = Way(1)
     proxy.rule = way.shuffled
     board = three.board(url=proxy.url)

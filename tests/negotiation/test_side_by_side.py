@@ -16,7 +16,7 @@ def first(size):
 
     def change(document):
         document["organization"] = document["organization"][:size]
-        names = {one["name"] for one in document["organization"]}
+        names = {entry["name"] for entry in document["organization"]}
         pairs = document["competition"]["pairs"]
         document["competition"]["pairs"] = [pair for pair in pairs if {*pair[:2]} <= names]
         document["settlement"] = {"chain_id": 31337, "turn_seconds": 3600, "closing_blocks": 5}
@@ -33,8 +33,8 @@ def test_agents_who_begin_together_deploy_one_contract_and_agree(tmp_path, size)
         with found.alone() as nodes:
             nodes.start()
             nodes.finish(PATIENCE)
-            for one in nodes.started:
-                assert "refuses" not in one.said
+            for node_ in nodes.started:
+                assert "refuses" not in node_.said
         contract = found.agreement.settlement_address()
         assert {entry["address"] for entry in node.logs()} == {contract.lower()}
         found = found.at(contract)
@@ -51,8 +51,8 @@ def test_agents_whose_partner_never_joins_get_their_deposits_back(tmp_path):
     with anvil("--block-time", 1) as node:
         found = deployed(node, consortium, tmp_path, deploy=False)
         with found.alone() as nodes:
-            for one in nodes.start(0, 1):
-                code, _, err = one.end(PATIENCE)
+            for entry in nodes.start(0, 1):
+                code, _, err = entry.end(PATIENCE)
                 assert code == 1, err
                 assert "refuses" not in err
                 assert "cancelled: not everybody joined in time; the deposit is back" in err

@@ -181,7 +181,7 @@ def test_order_and_repetition_of_reads_change_nothing(seed: int) -> None:
     part = Log()
     cut = rng.randrange(1, len(log.times) + 1)
     part.times = log.times[:cut]
-    part.proposals = [one for one in log.proposals if one.block < cut]
+    part.proposals = [proposal for proposal in log.proposals if proposal.block < cut]
     assert expected.rulings[: len(part.proposals)] == part.standing().rulings
     turns = [ruling.turn for ruling in expected.rulings]
     assert turns == sorted(turns)

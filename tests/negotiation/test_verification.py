@@ -77,7 +77,7 @@ def test_an_honest_negotiation_is_as_it_must_be(honest):
         assert report.cpu_hz == f
     document = found.to_dict()
     assert document["moves"] == solution.iterations
-    assert {one["outcome"] for one in document["proposals"]} == {"moved", "passed"}
+    assert {proposal["outcome"] for proposal in document["proposals"]} == {"moved", "passed"}
 
 
 def test_without_the_file_it_says_what_it_cannot_tell(honest):

@@ -267,4 +267,4 @@ def judged_bonds(agreed: Agreement) -> list[int]:
     ]
     rho = full(rule.rho_ppb, n)
     owed = [rule.gamma * sum(rho[i][j] * caps[j] for j in range(n)) for i in range(n)]
-    return [one // 10**36 + (one % 10**36 > 0) for one in owed]
+    return [entry // 10**36 + (entry % 10**36 > 0) for entry in owed]

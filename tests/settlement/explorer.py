@@ -40,23 +40,25 @@ class Contract:
     def __init__(self, name: str) -> None:
         made = artifact(name)
         self.code = bytes.fromhex(made["bytecode"][2:])
-        self.functions = {one["name"]: one for one in made["abi"] if one["type"] == "function"}
-        self.constructor = next(one for one in made["abi"] if one["type"] == "constructor")
+        self.functions = {
+            entry["name"]: entry for entry in made["abi"] if entry["type"] == "function"
+        }
+        self.constructor = next(entry for entry in made["abi"] if entry["type"] == "constructor")
         self.errors = {
-            keccak(text=f"{one['name']}({','.join(map(collapse_if_tuple, one['inputs']))})")[
+            keccak(text=f"{entry['name']}({','.join(map(collapse_if_tuple, entry['inputs']))})")[
                 :4
-            ]: one["name"]
-            for one in made["abi"]
-            if one["type"] == "error"
+            ]: entry["name"]
+            for entry in made["abi"]
+            if entry["type"] == "error"
         }
 
     def creation(self, *arguments: object) -> bytes:
         return self.code + encode(
-            [collapse_if_tuple(one) for one in self.constructor["inputs"]], arguments
+            [collapse_if_tuple(input_) for input_ in self.constructor["inputs"]], arguments
         )
 
     def call(self, name: str, *arguments: object) -> bytes:
-        types = [collapse_if_tuple(one) for one in self.functions[name]["inputs"]]
+        types = [collapse_if_tuple(input_) for input_ in self.functions[name]["inputs"]]
         return keccak(text=f"{name}({','.join(types)})")[:4] + encode(types, arguments)
 
 
@@ -160,7 +162,7 @@ class Explorer:
         settlement, vault = self.settlement, self.vault_contract
 
         def call(name: str, who: str, *arguments: object) -> Action:
-            label = f"{name} by {who[-5:]} of {[str(one)[-5:] for one in arguments]}"
+            label = f"{name} by {who[-5:]} of {[str(argument)[-5:] for argument in arguments]}"
             return Action(label, who, self.contract, settlement.call(name, *arguments))
 
         yield Action("time")
@@ -297,8 +299,8 @@ class Explorer:
         """From every state that has money in it a stranger alone reaches the end."""
         before: dict[bytes, list[bytes]] = {}
         for key, after in self.strangers.items():
-            for one in after:
-                before.setdefault(one, []).append(key)
+            for entry in after:
+                before.setdefault(entry, []).append(key)
         queue = [key for key, view in self.seen.items() if view.phase in (SETTLED, CANCELLED)]
         ends = set(queue)
         while queue:
@@ -314,10 +316,10 @@ class Explorer:
     def _state(self) -> tuple[bytes, View]:
         phase = int.from_bytes(self._call(self._views["phase"]), "big")
         progress = self._slots(self._views["progress"])
-        deadlines = [int.from_bytes(one, "big") for one in self._slots(self._views["deadlines"])]
-        raw = [self._call(one) for one in self._organizations]
-        rows = [self._words(one[32:]) for one in raw]
-        locked = [self._call(one, self.vault) for one in self._locked]
+        deadlines = [int.from_bytes(slot, "big") for slot in self._slots(self._views["deadlines"])]
+        raw = [self._call(organization) for organization in self._organizations]
+        rows = [self._words(entry[32:]) for entry in raw]
+        locked = [self._call(entry, self.vault) for entry in self._locked]
         closed = int.from_bytes(progress[7], "big")
         passed = min(self.block - closed, CLOSING + 1) if closed else -1
         ruling = bool(progress[9][31])
@@ -354,7 +356,9 @@ class Explorer:
     def _place(self, name: str) -> int:
         if not hasattr(self, "_fields"):
             (account,) = self.settlement.functions["organization"]["outputs"]
-            self._fields = dict(zip((one["name"] for one in account["components"]), count()))
+            self._fields = dict(
+                zip((component["name"] for component in account["components"]), count())
+            )
         return self._fields[name]
 
     def _slots(self, data: bytes) -> list[bytes]:

@@ -121,7 +121,7 @@ def stale(proxy: Proxy, share: float) -> Rule:
         old = max(0, proxy.node.height - 1)
         if method == "eth_blockNumber":
             return hex(old)
-        moved = [hex(old) if one in ("latest", "pending") else one for one in params]
+        moved = [hex(old) if param in ("latest", "pending") else param for param in params]
         at = moved[0] if method == "eth_getBlockByNumber" else moved[-1]
         if isinstance(at, str) and at.startswith("0x") and int(at, 16) > old:
             return None if method == "eth_getBlockByNumber" else RpcError("header not found")

@@ -24,7 +24,9 @@ def transactions(node: Anvil, accounts: Iterable[str]) -> Callable[[], list[int]
     accounts = list(accounts)
 
     def counted() -> list[int]:
-        found = [int(node.rpc("eth_getTransactionCount", one, "latest"), 16) for one in accounts]
+        found = [
+            int(node.rpc("eth_getTransactionCount", account, "latest"), 16) for account in accounts
+        ]
         assert max(found) <= MOST_TRANSACTIONS, found
         return found
 
@@ -44,17 +46,17 @@ def wait_for(
     """
     seen: object = None
     since = time.monotonic()
-    while running := [one for one in processes if one.poll() is None]:
+    while running := [process for process in processes if process.poll() is None]:
         found: object = None
         with contextlib.suppress(OSError, http.client.HTTPException, NodeError):
             found = progress()
-        now = [one.pid for one in running], found
+        now = [entry.pid for entry in running], found
         if now != seen:
             seen, since = now, time.monotonic()
         elif time.monotonic() - since > patience:
-            for one in running:
-                one.send_signal(signal.SIGABRT)
-            for one in running:
-                one.wait(timeout=60)
+            for entry in running:
+                entry.send_signal(signal.SIGABRT)
+            for entry in running:
+                entry.wait(timeout=60)
             raise StalledError(f"no progress for {patience:g} s: {found}")
         time.sleep(0.2)

@@ -71,7 +71,7 @@ def test_with_no_report_everything_but_the_reports_is_done(node, consortium):
             found = settle(node, path, name, "--no-report")
             assert found.code == 1
     assert found.json["phase"] == "open"
-    calls = {one["call"] for one in found.json["transactions"]}
+    calls = {transaction["call"] for transaction in found.json["transactions"]}
     assert "depositSubmit" in calls
     assert "contributionSubmit" not in calls
     ran = settle(node, path, "Alpha", "--no-report", "--profile", path.parent / "any.json")
@@ -82,8 +82,11 @@ def test_with_no_report_everything_but_the_reports_is_done(node, consortium):
 def senders(node, document):
     """Who sent what, by the node."""
     return [
-        (one["call"], node.rpc("eth_getTransactionByHash", one["hash"])["from"].lower())
-        for one in document["transactions"]
+        (
+            transaction["call"],
+            node.rpc("eth_getTransactionByHash", transaction["hash"])["from"].lower(),
+        )
+        for transaction in document["transactions"]
     ]
 
 
@@ -111,9 +114,9 @@ def test_each_does_its_own_part_until_it_is_settled(node, consortium):
     for name in NAMES:
         own = [call for call, who in senders(node, ran.json) if who == address[name]]
         assert {"depositSubmit", "contributionSubmit", "withdraw"} <= set(own)
-    by_whom = {one["call"]: [] for one in ran.json["transactions"]}
-    for one in ran.json["transactions"]:
-        by_whom[one["call"]].append(one["organization"])
+    by_whom = {transaction["call"]: [] for transaction in ran.json["transactions"]}
+    for transaction in ran.json["transactions"]:
+        by_whom[transaction["call"]].append(transaction["organization"])
     for call in ("depositSubmit", "contributionSubmit", "withdraw"):
         assert sorted(by_whom[call]) == sorted(NAMES)
 
@@ -137,8 +140,12 @@ def test_several_keys_act_only_when_named(node, consortium):
     assert "--organization: expected a name: the keystore has keys of Alpha, Beta" in ran.err
     assert node.height == 0
     ran = settle(node, path, "Alpha", "--organization", "Alpha")
-    deposits = [one for one in ran.json["transactions"] if one["call"] == "depositSubmit"]
-    assert [one["organization"] for one in deposits] == ["Alpha"]
+    deposits = [
+        transaction
+        for transaction in ran.json["transactions"]
+        if transaction["call"] == "depositSubmit"
+    ]
+    assert [deposit["organization"] for deposit in deposits] == ["Alpha"]
     for name, what in (
         ("Alhpa", "no organization 'Alhpa' in the agreement (did you mean 'Alpha'?)"),
         ("Gamma", "no key of Gamma's account"),
@@ -174,7 +181,9 @@ def test_three_processes_at_once_settle_one_contract(node, consortium):
         assert ran.code == 0, (ran.err, ran.json["audit"])
         assert ran.json["phase"] == "settled"
         assert "Traceback" not in ran.err
-    assert len({one["contract"] for one in [settle(node, path, name).json for name in NAMES]}) == 1
+    assert (
+        len({entry["contract"] for entry in [settle(node, path, name).json for name in NAMES]}) == 1
+    )
 
 
 @pytest.mark.slow
@@ -434,9 +443,12 @@ def test_a_dispute_and_a_ruling(node, consortium):
     assert (ran.code, ran.json["phase"]) == (0, "settled")
     alpha, beta, gamma = ran.json["organizations"]
     assert (beta["data_ppb"], beta["cpu_hz"]) == (10**7, str(10**9))
-    assert [int(one["stakes_wei"]) for one in (alpha, beta, gamma)] == [7000, -7000, 0]
+    assert [int(entry["stakes_wei"]) for entry in (alpha, beta, gamma)] == [7000, -7000, 0]
     assert ran.json["audit"]["agrees"], ran.json["audit"]
-    assert sum(int(one["redistribution_wei"]) for one in ran.json["organizations"]) == 0
+    assert (
+        sum(int(organization["redistribution_wei"]) for organization in ran.json["organizations"])
+        == 0
+    )
 
 
 def test_a_report_that_is_upheld_costs_the_one_who_disputed_it(node, consortium):
@@ -449,11 +461,13 @@ def test_a_report_that_is_upheld_costs_the_one_who_disputed_it(node, consortium)
     assert ran.code == 0, ran.err
     ran = settle(node, path, "Alpha", *ALL)
     assert (ran.code, ran.json["phase"]) == (0, "settled")
-    stakes = [int(one["stakes_wei"]) for one in ran.json["organizations"]]
+    stakes = [int(organization["stakes_wei"]) for organization in ran.json["organizations"]]
     assert stakes == [7000, 0, -7000]
     assert ran.json["audit"]["agrees"], ran.json["audit"]
-    paid = [int(one["withdrawn_wei"]) - int(one["deposit_wei"]) - int(one["redistribution_wei"])
-            for one in ran.json["organizations"]]  # fmt: skip
+    paid = [
+        int(place["withdrawn_wei"]) - int(place["deposit_wei"]) - int(place["redistribution_wei"])
+        for place in ran.json["organizations"]
+    ]
     assert paid == stakes
 
 
@@ -504,8 +518,8 @@ def test_everybody_consents_and_every_deposit_returns(node, consortium):
         assert "cancelled: everybody has consented" in ran.err
     found = ran.json
     assert found["phase"] == "cancelled"
-    assert [one["withdrawn_wei"] for one in found["organizations"]] == [
-        one["deposit_wei"] for one in found["organizations"]
+    assert [organization["withdrawn_wei"] for organization in found["organizations"]] == [
+        organization["deposit_wei"] for organization in found["organizations"]
     ]
     assert node.balance(found["vault"]) == 0
 
@@ -575,7 +589,7 @@ def test_money_goes_where_its_owner_says(node, consortium):
     ran = settle(node, path, "Alpha", *ALL, "--payout", elsewhere)
     assert ran.code == 0, ran.err
     assert node.balance(elsewhere) == sum(
-        int(one["deposit_wei"]) for one in ran.json["organizations"]
+        int(organization["deposit_wei"]) for organization in ran.json["organizations"]
     )
 
 
@@ -600,11 +614,11 @@ def trained(path, **fractions):
     solution = tradefl.solve(tradefl.load(path)).to_dict()
     entries = [
         {
-            "name": one["name"],
-            "cpu_hz": one["cpu_hz"],
-            "measured_fraction": fractions.get(one["name"], one["data_fraction"]),
+            "name": organization["name"],
+            "cpu_hz": organization["cpu_hz"],
+            "measured_fraction": fractions.get(organization["name"], organization["data_fraction"]),
         }
-        for one in solution["organizations"]
+        for organization in solution["organizations"]
     ]
     file = path.parent / "training.json"
     file.write_text(json.dumps({"schema": "tradefl/training/1", "organizations": entries}))
@@ -643,8 +657,8 @@ def test_measured_contributions_are_signed_and_settled(node, consortium):
     ):
         assert attest(path, measured, *options).json == json.loads(file.read_text()), options
     later = attest(path, measured, "--serial", 2, "--expiry", 10**10).json
-    assert {one["serial"] for one in later.values()} == {2}
-    assert {one["expiry"] for one in later.values()} == {10**10}
+    assert {entry["serial"] for entry in later.values()} == {2}
+    assert {entry["expiry"] for entry in later.values()} == {10**10}
     # Alpha cannot report what was not measured.
     ran = settle(node, path, "Alpha", "--attestations", file)
     assert ran.code == 2
@@ -785,8 +799,8 @@ def test_a_verifier_that_is_a_contract(node, consortium):
     assert codes == [0, 0, 0]
     verdict = audit(RpcChain(node.url), contract, tradefl.load(path))
     assert verdict.agrees
-    assert any("EIP-1271" in one for one in verdict.notes)
-    assert [one.data_ppb for one in verdict.reports] == [
+    assert any("EIP-1271" in note for note in verdict.notes)
+    assert [report.data_ppb for report in verdict.reports] == [
         reports(path)[name].data_ppb for name in NAMES
     ]
 

@@ -30,8 +30,8 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def levels_between_hertz(document: dict[str, Any]) -> None:
-    for k, one in enumerate(document["organization"]):
-        one["cpu_levels_hz"] = [f + 0.1 + 0.07 * k for f in one["cpu_levels_hz"]]
+    for k, entry in enumerate(document["organization"]):
+        entry["cpu_levels_hz"] = [f + 0.1 + 0.07 * k for f in entry["cpu_levels_hz"]]
 
 
 def least_share_between_ppb(document: dict[str, Any]) -> None:
@@ -50,8 +50,8 @@ def intensities_below_a_ppb(document: dict[str, Any]) -> None:
 
 
 def sizes_between_bits(document: dict[str, Any]) -> None:
-    for one in document["organization"]:
-        one["data_bits"] += 0.37
+    for entry in document["organization"]:
+        entry["data_bits"] += 0.37
 
 
 CHANGES: list[Change] = [
@@ -78,7 +78,9 @@ def agreement_of(consortium: tradefl.Consortium) -> Agreement:
 
 
 @pytest.mark.parametrize(
-    "changes", [[one] for one in CHANGES] + [CHANGES], ids=[*(c.__name__ for c in CHANGES), "all"]
+    "changes",
+    [[change] for change in CHANGES] + [CHANGES],
+    ids=[*(c.__name__ for c in CHANGES), "all"],
 )
 def test_a_negotiation_is_an_equilibrium_of_what_was_agreed(
     changes: list[Change], tmp_path: Path

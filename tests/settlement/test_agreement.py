@@ -66,7 +66,7 @@ def nearest(number, factor=1):
 def decimal_rho(document):
     """The upper triangle as the file writes it, in decimals."""
     section, who = document["competition"], document["organization"]
-    listed = {frozenset(one[:2]): one[2] for one in section.get("pairs", [])}
+    listed = {frozenset(entry[:2]): entry[2] for entry in section.get("pairs", [])}
     triangle = []
     for i, a in enumerate(who):
         for b in who[i + 1 :]:
@@ -89,10 +89,10 @@ def test_every_integer_of_the_examples_is_the_decimal_of_the_file(path):
     assert agreed.rule.gamma == nearest(mechanism["incentive_intensity"], wei * 10**18)
     assert agreed.rule.lambda_ppb == nearest(mechanism["compute_weight"], 10**9)
     assert agreed.min_data_ppb == nearest(mechanism["min_data_fraction"], 10**9)
-    assert agreed.names == tuple(one["name"] for one in who)
-    assert agreed.data_bits == tuple(nearest(one["data_bits"]) for one in who)
+    assert agreed.names == tuple(entry["name"] for entry in who)
+    assert agreed.data_bits == tuple(nearest(entry["data_bits"]) for entry in who)
     assert agreed.cpu_levels_hz == tuple(
-        tuple(nearest(level) for level in one["cpu_levels_hz"]) for one in who
+        tuple(nearest(level) for level in entry["cpu_levels_hz"]) for entry in who
     )
     if "segments_file" not in document.get("competition", {}):  # computed, so in no file
         assert agreed.rule.rho_ppb == tuple(nearest(rho, 10**9) for rho in decimal_rho(document))
@@ -294,7 +294,9 @@ def test_what_a_contract_publishes_is_the_agreement_again(seed, size):
     terms, listings, competition = abi_decode(TYPES, encoded)
     assert list(listings) == [keccak(block) for block in agreed.organization_blocks]
     assert list(competition) == [keccak(block) for block in agreed.pair_blocks]
-    entries = [one for block in agreed.organization_blocks for one in unpacked_organizations(block)]
+    entries = [
+        entry for block in agreed.organization_blocks for entry in unpacked_organizations(block)
+    ]
     rule = LinearTerms.published(Published(terms, agreed.pair_blocks, {}))
     again = Agreement.decode(terms, entries, rule, agreed.annex)
     assert again == agreed
@@ -332,9 +334,9 @@ def test_the_hash_covers_every_term():
         {"annex": b'{"consortium":"other","organizations":["a","b"]}'},
         {"addresses": [account(1), account(0)]},
     ]  # fmt: skip
-    hashes = [agreement(**base).hash] + [agreement(**(base | one)).hash for one in changes]
+    hashes = [agreement(**base).hash] + [agreement(**(base | change)).hash for change in changes]
     assert len(set(hashes)) == len(hashes)
-    assert all(re.fullmatch("0x[0-9a-f]{64}", one) for one in hashes)
+    assert all(re.fullmatch("0x[0-9a-f]{64}", digest) for digest in hashes)
 
 
 # --- the annex and the JSON ----------------------------------------------------------------------
@@ -358,8 +360,8 @@ def leaves(value):
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
-        for one in value:
-            yield from leaves(one)
+        for entry in value:
+            yield from leaves(entry)
     else:
         yield value
 
@@ -369,17 +371,19 @@ def leaves(value):
 def test_the_json_holds_large_integers_as_text(seed, size):
     agreed = random_agreement(np.random.default_rng(seed), size)
     document = json.loads(json.dumps(agreed.to_dict()))
-    assert all(one < 2**53 for one in leaves(document) if isinstance(one, int))
+    assert all(leave < 2**53 for leave in leaves(document) if isinstance(leave, int))
     assert document["schema"] == "tradefl/agreement/1"
     assert document["hash"] == agreed.hash
     assert document["rule"] == "linear"
     assert document["wei_per_payoff"] == str(agreed.wei_per_payoff)
     for name in ("gamma", "lambda_ppb"):
         assert document[name] == str(getattr(agreed.rule, name))
-    assert [int(one["data_bits"]) for one in document["organizations"]] == list(agreed.data_bits)
-    assert [int(one["bond_wei"]) for one in document["organizations"]] == list(agreed.bonds)
-    assert [one["address"] for one in document["organizations"]] == list(agreed.addresses)
-    assert [tuple(map(int, one["cpu_levels_hz"])) for one in document["organizations"]] == list(
+    assert [int(entry["data_bits"]) for entry in document["organizations"]] == list(
+        agreed.data_bits
+    )
+    assert [int(entry["bond_wei"]) for entry in document["organizations"]] == list(agreed.bonds)
+    assert [entry["address"] for entry in document["organizations"]] == list(agreed.addresses)
+    assert [tuple(map(int, entry["cpu_levels_hz"])) for entry in document["organizations"]] == list(
         agreed.cpu_levels_hz
     )
     listed = {(a, b): rho for a, b, rho in document["rho_ppb"]}
@@ -467,12 +471,13 @@ def test_organizations_without_addresses_are_all_named():
     found = problems(example("hospitals"))
     assert len(found) == 6
     assert all(
-        re.fullmatch(r".*hospitals\.toml: .*: address: expected an account.*", one) for one in found
+        re.fullmatch(r".*hospitals\.toml: .*: address: expected an account.*", log_)
+        for log_ in found
     )
     assert ": Children's Hospital: address" in found[4]
 
 
-@pytest.mark.parametrize("change", [str.lower, lambda one: "0x" + one[2:].upper(), str])
+@pytest.mark.parametrize("change", [str.lower, lambda entry: "0x" + entry[2:].upper(), str])
 def test_an_account_that_stands_twice(change):
     assert problems(pair(), [account(11), change(account(11))]) == [
         "built.toml: Beta: address: already used by Alpha"
@@ -616,9 +621,9 @@ def test_everything_that_does_not_fit_is_told_at_once():
         "Alpha: address", "Beta: address", "Alpha: data_bits", "Beta: cpu_levels_hz",
         "mechanism.incentive_intensity", "settlement.join_seconds",
     ):  # fmt: skip
-        assert sum(words in one for one in found) == 1, words
+        assert sum(words in log_ for log_ in found) == 1, words
     assert len(found) == 6
-    assert all(one.startswith("built.toml: ") for one in found)
+    assert all(log_.startswith("built.toml: ") for log_ in found)
 
 
 @pytest.mark.parametrize(
@@ -631,7 +636,7 @@ def test_everything_that_does_not_fit_is_told_at_once():
 )
 def test_figures_beyond_any_double_are_told_too(mechanism, settlement, place):
     found = problems(pair(settlement=settlement, **mechanism))
-    assert any(f": {place}: expected a whole number" in one for one in found)
+    assert any(f": {place}: expected a whole number" in log_ for log_ in found)
 
 
 # --- reports -------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def constant(name, *files):
 
 
 def entries(rule, kind):
-    return {one["name"]: one for one in artifact(rule)["abi"] if one["type"] == kind}
+    return {entry["name"]: entry for entry in artifact(rule)["abi"] if entry["type"] == kind}
 
 
 def types(parameters):
@@ -109,7 +109,7 @@ def test_every_event_and_error_of_the_interface_is_in_the_abi(kind, rule):
     compiled = {name: types(entry["inputs"]) for name, entry in entries(rule, kind).items()}
     local = {"Terms": "ITradeFL.Terms", "Phase": "ITradeFL.Phase"}
     for name, arguments in declared.items():
-        assert compiled[name] == [local.get(one, one) for one in arguments], name
+        assert compiled[name] == [local.get(argument, argument) for argument in arguments], name
 
 
 @RULES
@@ -140,8 +140,8 @@ def test_the_terms_are_encoded_as_the_constructor_takes_them(rule):
     (constructor,) = (entry for entry in artifact(rule)["abi"] if entry["type"] == "constructor")
     vault, terms, *blocks = constructor["inputs"]
     assert vault["type"] == "address"
-    assert "(" + ",".join(one["type"] for one in terms["components"]) + ")" == TERMS
-    assert [one["type"] for one in blocks] == ["bytes32[]", "bytes32[]"]
+    assert "(" + ",".join(component["type"] for component in terms["components"]) + ")" == TERMS
+    assert [block["type"] for block in blocks] == ["bytes32[]", "bytes32[]"]
 
 
 def test_the_phases_are_those_of_the_contract():
@@ -159,10 +159,10 @@ def test_keccak_is_that_of_ethereum():
 def test_what_both_contracts_have_is_the_same_in_both():
     # Calls, events and errors are looked up by name, whichever contract it is.
     linear, efficient = (
-        {(one["type"], one.get("name")): one for one in artifact(rule)["abi"]}
+        {(entry["type"], entry.get("name")): entry for entry in artifact(rule)["abi"]}
         for rule in ("linear", "efficient")
     )
     assert linear.keys() <= efficient.keys()
-    assert all(efficient[key] == one for key, one in linear.items())
+    assert all(efficient[key] == entry for key, entry in linear.items())
     own = {name for _, name in efficient.keys() - linear.keys()}
     assert own == {"schedule", "ScheduleListed"}

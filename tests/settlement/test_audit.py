@@ -64,7 +64,7 @@ def test_everything_agrees_with_and_without_the_file(node, settled):
 def test_an_audit_sends_nothing_and_needs_no_account(node, proxy, settled):
     _, document = settled
     assert audit(RpcChain(proxy.url), document["contract"]).agrees
-    assert not {one for one in proxy.asked if "send" in one or "accounts" in one}
+    assert not {entry for entry in proxy.asked if "send" in entry or "accounts" in entry}
 
 
 # --- the file says something else ---------------------------------------------------------------
@@ -113,12 +113,12 @@ def test_every_shared_figure_that_differs_is_named(shared_node, one_settlement, 
     value, places = SHARED[key]
     path = save(tmp_path, document({key: value}))
     found = audited(shared_node.url, one_settlement, path)
-    named = [one["place"] for one in found["differences"]]
+    named = [difference["place"] for difference in found["differences"]]
     for place in (*places, "agreement hash"):
         assert f"{path}: {place}" in named
-    assert all(one["expected"] != one["found"] for one in found["differences"])
+    assert all(difference["expected"] != difference["found"] for difference in found["differences"])
     # and nothing else of the agreement
-    own = [one for one in named if one.startswith(f"{path}: ")]
+    own = [entry for entry in named if entry.startswith(f"{path}: ")]
     assert sorted(own) == sorted(f"{path}: {place}" for place in (*places, "agreement hash"))
 
 
@@ -159,7 +159,7 @@ def test_a_partner_more_is_a_difference(shared_node, one_settlement, tmp_path):
     given = document()
     given["organization"].append({**given["organization"][0], "name": "Delta"})
     found = audited(shared_node.url, one_settlement, save(tmp_path, given))
-    assert [one["place"] for one in found["differences"]] == ["organizations"]
+    assert [difference["place"] for difference in found["differences"]] == ["organizations"]
 
 
 def test_an_address_that_is_anothers_on_the_chain(node, settled, tmp_path):
@@ -375,7 +375,7 @@ def test_a_contract_with_other_terms_that_is_not_published_yet_differs(node, tmp
     (tmp_path / "mine").mkdir()
     mine = save(tmp_path / "mine", document())
     found = audited(node.url, contract, mine)
-    assert f"{mine}: gamma" in [one["place"] for one in found["differences"]]
+    assert f"{mine}: gamma" in [difference["place"] for difference in found["differences"]]
     assert found["published"] is False
     own = audited(node.url, contract, parties.consortium.source)
     assert own["agrees"]
@@ -462,7 +462,7 @@ def test_an_audit_while_it_goes_on_raises_no_false_alarm(node, proxy, tmp_path):
     proxy.rule = rule
     verdict = audit(RpcChain(proxy.url), settlement.contract)
     assert done
-    assert verdict.agrees, [str(one) for one in verdict.differences]
+    assert verdict.agrees, [str(difference) for difference in verdict.differences]
 
 
 # --- every phase --------------------------------------------------------------------------------
@@ -477,7 +477,7 @@ def test_every_phase_agrees(node, tmp_path):
 
     def look():
         verdict = audit(parties.chain, settlement.contract, consortium)
-        assert verdict.agrees, [str(one) for one in verdict.differences]
+        assert verdict.agrees, [str(difference) for difference in verdict.differences]
         seen.append(verdict.phase.name.lower())
         notes.update(verdict.notes)
         assert json.loads(json.dumps(verdict.to_dict()))["phase"] == seen[-1]

@@ -53,15 +53,15 @@ def test_contract_arithmetic_and_judge_agree_to_the_wei(batch):
 def test_the_random_agreements_are_worth_the_trouble():
     rng = np.random.default_rng(2)
     drawn = [random_agreement(rng, int(rng.integers(2, 9))) for _ in range(300)]
-    gammas = [one.rule.gamma for one in drawn]
+    gammas = [column.rule.gamma for column in drawn]
     assert max(gammas) == 2**128 - 1
     assert min(gammas) == 0
-    assert any(max(one.bonds) > MOST - 10**6 for one in drawn)
-    assert all(max(one.bonds) <= MOST for one in drawn)
-    assert any(max(one.caps) > 2**95 for one in drawn)
-    rho = {rho for one in drawn for rho in one.rule.rho_ppb}
+    assert any(max(column.bonds) > MOST - 10**6 for column in drawn)
+    assert all(max(column.bonds) <= MOST for column in drawn)
+    assert any(max(column.caps) > 2**95 for column in drawn)
+    rho = {rho for column in drawn for rho in column.rule.rho_ppb}
     assert {0, 1, 10**9} <= rho
-    reports = [random_reports(rng, one) for one in drawn]
+    reports = [random_reports(rng, column) for column in drawn]
     received = [wei for a, b in zip(drawn, reports, strict=True) for wei in judged(a, b)]
     assert any(wei > 2**100 for wei in received)
     assert sum(0 < abs(wei) < 1000 for wei in received) > 10

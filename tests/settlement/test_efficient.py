@@ -216,8 +216,8 @@ def test_the_hash_is_that_of_an_independent_encoder_and_of_no_other_rule():
         "bytes32[]",
     ]
     blocks = [
-        [keccak(one) for one in agreed.organization_blocks],
-        [keccak(one) for one in agreed.pair_blocks],
+        [keccak(block) for block in agreed.organization_blocks],
+        [keccak(block) for block in agreed.pair_blocks],
     ]
     encoded = abi_encode(types, [b"efficient".ljust(32, b"\0"), agreed.terms, *blocks])
     assert agreed.hash == "0x" + keccak(encoded).hex()
@@ -404,7 +404,10 @@ def test_contract_and_arithmetic_agree_to_the_wei(seed):
         parties.consortium,
         mechanism=parties.consortium.mechanism.model_copy(update={"rule": "linear"}),
     )
-    places = [str(one) for one in audit(parties.chain, settlement.contract, other).differences]
+    places = [
+        str(difference)
+        for difference in audit(parties.chain, settlement.contract, other).differences
+    ]
     assert any("rule: expected linear, the chain has efficient" in place for place in places)
 
 
@@ -427,10 +430,10 @@ def test_an_audit_names_the_schedule_and_the_constant_that_differ():
     )
     other = parties.consortium.designed(changed)
     found = audit(parties.chain, settlement.contract, other).differences
-    places = [one.place for one in found]
+    places = [log_.place for log_ in found]
     assert any(place.endswith("o0: schedule") for place in places)
     # Of two schedules that differ in one breakpoint no more is told than that one.
-    (told,) = [one for one in found if one.place.endswith("o1: schedule")]
+    (told,) = [log_ for log_ in found if log_.place.endswith("o1: schedule")]
     for text in (told.expected, told.found):
         assert re.fullmatch(r"-[\d,]+ wei at 0 ppb", text)
     assert told.expected != told.found

@@ -52,7 +52,7 @@ def settled(path, reports=None):
     parties, settlement = ready(path, reports)
     state = settlement.run(operator=parties.operator)
     verdict = audit(settlement.chain, settlement.contract, parties.consortium)
-    assert verdict.agrees, [str(one) for one in verdict.differences]
+    assert verdict.agrees, [str(difference) for difference in verdict.differences]
     return parties, settlement, state, verdict
 
 
@@ -79,14 +79,14 @@ def assert_money(parties, settlement, state, reports):
     found = settlement.to_dict()
     expected = wei_of(parties.agreement, reports)
     rows = found["organizations"]
-    assert [int(one["redistribution_wei"]) for one in rows] == expected
+    assert [int(row["redistribution_wei"]) for row in rows] == expected
     assert sum(expected) == 0
-    for one, r in zip(rows, expected, strict=True):
-        assert int(one["withdrawn_wei"]) == int(one["deposit_wei"]) + r >= 0
-        assert int(one["deposit_wei"]) == int(one["bond_wei"])
-    withdrawn = sum(int(one["withdrawn_wei"]) for one in rows)
+    for row, r in zip(rows, expected, strict=True):
+        assert int(row["withdrawn_wei"]) == int(row["deposit_wei"]) + r >= 0
+        assert int(row["deposit_wei"]) == int(row["bond_wei"])
+    withdrawn = sum(int(row["withdrawn_wei"]) for row in rows)
     balance = settlement.chain.balance(settlement.agreement.vault)
-    assert withdrawn + balance == sum(int(one["deposit_wei"]) for one in rows)
+    assert withdrawn + balance == sum(int(row["deposit_wei"]) for row in rows)
     assert balance == 0
     assert state.phase == Phase.SETTLED
 
@@ -110,7 +110,7 @@ def test_the_money_really_moves(tmp_path):
     """Balances of the accounts: what they had, less the fees, plus R."""
     parties, settlement = ready(save(tmp_path, document()))
     chain = settlement.chain
-    before = [chain.balance(one) for one in parties.agreement.addresses]
+    before = [chain.balance(address) for address in parties.agreement.addresses]
     fees = dict.fromkeys(parties.agreement.addresses, 0)
 
     def watch(step):
@@ -120,7 +120,7 @@ def test_the_money_really_moves(tmp_path):
 
     settlement.run(operator=parties.operator, watch=watch)
     assert min(fees.values()) > 0
-    r = [int(one["redistribution_wei"]) for one in settlement.to_dict()["organizations"]]
+    r = [int(entry["redistribution_wei"]) for entry in settlement.to_dict()["organizations"]]
     assert [
         chain.balance(account) - had + fees[account]
         for account, had in zip(parties.agreement.addresses, before, strict=True)
@@ -136,16 +136,16 @@ def test_the_document_is_that_of_the_interface(tmp_path):
     assert found["contract"] == settlement.contract
     assert found["agreement_hash"] == parties.agreement.hash
     assert found["phase"] == "settled"
-    for name, address, one in zip(
+    for name, address, entry in zip(
         parties.agreement.names, parties.agreement.addresses, found["organizations"], strict=True
     ):
-        assert (one["name"], one["address"]) == (name, address)
-        assert isinstance(one["data_ppb"], int)
+        assert (entry["name"], entry["address"]) == (name, address)
+        assert isinstance(entry["data_ppb"], int)
         for key in ("cpu_hz", "deposit_wei", "redistribution_wei", "withdrawn_wei"):
-            assert isinstance(one[key], str)
-            assert str(int(one[key])) == one[key]
+            assert isinstance(entry[key], str)
+            assert str(int(entry[key])) == entry[key]
     steps = found["transactions"]
-    assert [one["call"] for one in steps] == [
+    assert [step["call"] for step in steps] == [
         "deployment",
         "annexPublish",
         "organizationsPublish",
@@ -160,11 +160,11 @@ def test_the_document_is_that_of_the_interface(tmp_path):
     ]
     names = list(parties.agreement.names)
     for call in ("depositSubmit", "contributionSubmit", "withdraw"):
-        assert [one["organization"] for one in steps if one["call"] == call] == names
-    for one in steps:
-        receipt = settlement.chain.web3.eth.get_transaction_receipt(one["hash"])
-        assert (one["gas"], one["block"]) == (receipt["gasUsed"], receipt["blockNumber"])
-    assert found["gas_used"] == sum(one["gas"] for one in steps)
+        assert [step["organization"] for step in steps if step["call"] == call] == names
+    for step in steps:
+        receipt = settlement.chain.web3.eth.get_transaction_receipt(step["hash"])
+        assert (step["gas"], step["block"]) == (receipt["gasUsed"], receipt["blockNumber"])
+    assert found["gas_used"] == sum(step["gas"] for step in steps)
 
 
 def test_a_finished_settlement_has_nothing_left_to_do(tmp_path):
@@ -202,7 +202,7 @@ def test_many_organizations_take_two_blocks_of_the_list(tmp_path, n):
     reports = [parties.agreement.report(k, d, levels[k % 3]) for k, d in enumerate(shares)]
     assert len(parties.agreement.organization_blocks) == 2
     parties, settlement, state, _ = settled(path, reports)
-    calls = [one["call"] for one in settlement.to_dict()["transactions"]]
+    calls = [transaction["call"] for transaction in settlement.to_dict()["transactions"]]
     assert calls.count("organizationsPublish") == 2
     assert calls.count("withdraw") == n
     assert_money(parties, settlement, state, reports)
@@ -231,7 +231,7 @@ def test_a_silent_organization_compensates_in_full(tmp_path):
     assert (beta["data_ppb"], beta["cpu_hz"]) == (0, "0")
     assert state.now > state.report_deadline  # time has travelled
     assert any("Beta reported nothing" in text for text in verdict.notes)
-    calls = [one["call"] for one in settlement.to_dict()["transactions"]]
+    calls = [transaction["call"] for transaction in settlement.to_dict()["transactions"]]
     assert calls.count("contributionSubmit") == 2
 
 
@@ -239,7 +239,7 @@ def test_when_all_are_silent_nobody_owes_anything(tmp_path):
     nothing = [Report(data_ppb=0, cpu_hz=0)] * 3
     parties, settlement, state, _ = settled(save(tmp_path, document()), nothing)
     assert_money(parties, settlement, state, nothing)
-    assert {one["redistribution_wei"] for one in settlement.to_dict()["organizations"]} == {"0"}
+    assert {entry["redistribution_wei"] for entry in settlement.to_dict()["organizations"]} == {"0"}
 
 
 def test_who_joins_too_late_cancels_it_and_all_deposits_go_back(tmp_path):
@@ -261,7 +261,7 @@ def test_who_joins_too_late_cancels_it_and_all_deposits_go_back(tmp_path):
     assert state.block > state.closed_at + agreement.closing_blocks
     found = settlement.to_dict()
     assert found["phase"] == "cancelled"
-    assert [int(one["withdrawn_wei"]) for one in found["organizations"]] == [
+    assert [int(entry["withdrawn_wei"]) for entry in found["organizations"]] == [
         agreement.bonds[0] + 7, 0, 0
     ]  # fmt: skip
     assert chain.balance(settlement.agreement.vault) == 0
@@ -282,7 +282,7 @@ def test_a_solution_and_a_training_document_can_be_settled(tmp_path, key):
     kind = {"data_fraction": "solution", "measured_fraction": "training"}[key]
     path.write_text(json.dumps({"schema": f"tradefl/{kind}/1", "organizations": entries}))
     found = read_reports(path, agreement, lambda: [2e9, 1e9, 1e9])
-    assert [(one.data_ppb, one.cpu_hz) for one in found] == [
+    assert [(log_.data_ppb, log_.cpu_hz) for log_ in found] == [
         (123456789, 2 * 10**9), (10**9, 10**9), (3 * 10**8, 10**9)
     ]  # fmt: skip
 
@@ -312,7 +312,8 @@ def test_a_wrong_profile_is_refused_with_its_place(tmp_path, change, place, what
     with pytest.raises(InputError) as caught:
         read_reports(path, agreement, lambda: [1e9] * 3)
     assert any(
-        one.place == f"{path}: {place}" and what in one.message for one in caught.value.problems
+        problem.place == f"{path}: {place}" and what in problem.message
+        for problem in caught.value.problems
     ), caught.value.lines()
 
 
@@ -431,7 +432,7 @@ def test_a_ruling_replaces_a_report(tmp_path, strike):
         settlement.call(parties.operator, "rule", two, ruling.data_ppb, ruling.cpu_hz)
     state = settlement.run(operator=parties.operator)
     verdict = audit(settlement.chain, settlement.contract, parties.consortium)
-    assert verdict.agrees, [str(one) for one in verdict.differences]
+    assert verdict.agrees, [str(difference) for difference in verdict.differences]
     reports = [place.report for place in state.places]
     assert reports[1] == ruling == verdict.reports[1]
     assert_money(parties, settlement, state, reports)

@@ -64,10 +64,10 @@ def with_keys(node, url, path, **options):
     from eth_account import Account
 
     keys = [KeySigner(Account.from_key(stand_in_key(i))) for i in range(3)]
-    for one in keys:
-        node.rpc("anvil_setBalance", one.address, hex(10**21))
+    for key in keys:
+        node.rpc("anvil_setBalance", key.address, hex(10**21))
     consortium = tradefl.load(path)
-    addresses = [one.address for one in keys]
+    addresses = [key.address for key in keys]
     agreement = Agreement.of(consortium, addresses, chain_id=CHAIN_ID)
     chain = RpcChain(url, keys, **options)
     return Parties(chain, agreement, keys[0].address, consortium, (), tuple(addresses))
@@ -100,7 +100,7 @@ REST = [(kind, how) for kind in FLAKY for how in ("keys", "unlocked") if (kind, 
 
 
 @pytest.mark.parametrize(
-    ("kind", "signing"), [*QUICK, *(pytest.param(*one, marks=pytest.mark.slow) for one in REST)]
+    ("kind", "signing"), [*QUICK, *(pytest.param(*entry, marks=pytest.mark.slow) for entry in REST)]
 )
 def test_a_flaky_node_is_survived(node, proxy, tmp_path, kind, signing):
     path = save(tmp_path, document())
@@ -338,7 +338,7 @@ def test_a_receipt_that_is_gone_for_a_moment_is_asked_for_again(node, proxy, tmp
     done = []
     parties = parties_on(proxy.url, save(tmp_path, document()))
     settlement = settlement_of(parties)
-    settlement.run(operator=parties.operator, watch=lambda one: done.append(one.receipt))
+    settlement.run(operator=parties.operator, watch=lambda entry: done.append(entry.receipt))
     proxy.rule = honest
     assert (settlement.to_dict()["phase"], deployments(node)) == ("settled", 1)
     assert len(done) == 16
@@ -537,8 +537,8 @@ def emitting(topics, data=b""):
     code = b""
     for k in range(0, len(data), 32):
         code += push(data[k : k + 32].ljust(32, b"\0")) + push(k.to_bytes(2, "big")) + b"\x52"
-    for one in reversed(topics):
-        code += push(one)
+    for entry in reversed(topics):
+        code += push(entry)
     code += push(len(data).to_bytes(2, "big")) + push(b"\0") + bytes([0xA0 + len(topics)])
     return code + push(b"\x01") + push(b"\0") + b"\xf3"
 
@@ -643,7 +643,7 @@ def test_reading_needs_no_account(node, tmp_path):
     proxy = Proxy(node)
     try:
         assert audit(RpcChain(proxy.url), found["contract"]).agrees
-        assert not {one for one in proxy.asked if "send" in one.lower()}
+        assert not {entry for entry in proxy.asked if "send" in entry.lower()}
     finally:
         proxy.close()
     with pytest.raises(ChainError):

@@ -128,8 +128,8 @@ def offers(node, partners):
         node.rpc("eth_getBlockByNumber", hex(number), True) for number in range(node.height + 1)
     )
     return [
-        int(one["maxFeePerGas"], 16)
+        int(transaction["maxFeePerGas"], 16)
         for block in blocks
-        for one in block["transactions"]
-        if one["from"].lower() in own
+        for transaction in block["transactions"]
+        if transaction["from"].lower() in own
     ]

@@ -53,7 +53,7 @@ def test_no_call_of_a_settlement_on_a_node_costs_more(node, tmp_path):
             node.travel(100)
 
     settlement.run(operator=parties.operator, watch=watch)
-    model = {one.name: one.gas for one in gas.calls(parties.agreement)}
+    model = {call.name: call.gas for call in gas.calls(parties.agreement)}
     model["deployment"] = model["deployment of the settlement"]
     seen = {}
     for call, receipt in receipts:
@@ -79,7 +79,7 @@ def test_no_call_on_revm_costs_more(rule, size):
     agreed = random_agreement(rng, size) if rule == "linear" else efficient_agreement(rng, size)
     chain = Revm(agreed)
     chain.settle(random_reports(rng, agreed))
-    model = {one.name: one.gas for one in gas.calls(agreed)}
+    model = {call.name: call.gas for call in gas.calls(agreed)}
     for call, used in chain.gas.items():
         if call in model:
             assert used <= model[call], call
@@ -103,9 +103,9 @@ def test_blocks_fit_the_limits_and_are_as_large_as_they_can_be(size, levels, poi
     assert len(agreed.pair_blocks) <= 256
     assert sum(map(len, agreed.pair_blocks)) == len(agreed.rule.packed_pairs)
     larger = dataclasses.replace(agreed, organizations_per_block=agreed.organizations_per_block + 1)
-    assert any(one.gas > limits.gas for one in gas.calls(larger))
+    assert any(call.gas > limits.gas for call in gas.calls(larger))
     larger = dataclasses.replace(agreed, pairs_per_block=agreed.pairs_per_block + 50)
-    assert any(one.gas > limits.gas or one.size > limits.size for one in gas.calls(larger))
+    assert any(call.gas > limits.gas or call.size > limits.size for call in gas.calls(larger))
 
 
 SNAPSHOT = Path(__file__).parents[2] / "contracts" / "snapshots" / "calls.json"
@@ -119,7 +119,7 @@ def test_no_call_of_the_snapshots_costs_more(size, call):
     alone = big(size)
     with_court = dataclasses.replace(alone, arbiter="0x" + "ab" * 20)
     for agreed, case in ((alone, ""), (with_court, ", with court")):
-        model = {one.name: one.gas for one in gas.calls(agreed)}
+        model = {entry.name: entry.gas for entry in gas.calls(agreed)}
         measured = [
             int(used)
             for name, used in FIGURES.items()

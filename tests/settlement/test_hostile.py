@@ -116,6 +116,6 @@ def test_fees_that_rise_after_the_factory_was_paid_for(node, proxy, consortium):
     node.rpc("anvil_setNextBlockBaseFeePerGas", before)  # other tests share the node
     node.rpc("evm_mine")
     assert ran.code == 1, ran.err
-    calls = [one["call"] for one in ran.json["other_transactions"]]
+    calls = [transaction["call"] for transaction in ran.json["other_transactions"]]
     assert calls.count("funding of the factory") == 2
     assert node.rpc("eth_getCode", agreed_in(path).factory, "latest") != "0x"

@@ -39,7 +39,7 @@ def everybody(node, tmp_path):
 
 def finished(node, path, everybody):
     for _ in range(6):
-        states = [one.step() for one in everybody]
+        states = [entry.step() for entry in everybody]
         if all(state.phase.final for state in states):
             break
         node.mine(1)
@@ -52,7 +52,7 @@ def finished(node, path, everybody):
 
 
 def payments(found):
-    return [int(one["redistribution_wei"]) for one in found["organizations"]]
+    return [int(organization["redistribution_wei"]) for organization in found["organizations"]]
 
 
 def undisturbed(node, path):
@@ -64,8 +64,8 @@ def undisturbed(node, path):
 
 
 def joined(everybody):
-    for one in everybody:
-        state = one.step()
+    for entry in everybody:
+        state = entry.step()
     return state
 
 
@@ -75,14 +75,18 @@ def test_a_halt_in_the_report_window_turns_nobody_silent(everybody, when):
     expected = undisturbed(node, path)
     assert any(expected)
     first, second, third = processes
-    for one in processes:
-        one.settlement = Settlement(one.chain, one.agreement, one.settlement.contract, {})
+    for process in processes:
+        process.settlement = Settlement(
+            process.chain, process.agreement, process.settlement.contract, {}
+        )
     joined(processes)
     parties = parties_on(node.url, path)
     reports = settlement_of(parties).reports
-    for one in processes:
-        mine = {one.account: reports[one.account]}
-        one.settlement = Settlement(one.chain, one.agreement, one.settlement.contract, mine)
+    for process in processes:
+        mine = {process.account: reports[process.account]}
+        process.settlement = Settlement(
+            process.chain, process.agreement, process.settlement.contract, mine
+        )
     if when == "after one report":
         first.step()
     if when == "while it is closing":

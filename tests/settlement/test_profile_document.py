@@ -56,7 +56,7 @@ def problems(read, tmp_path):
     def attempt(document, levels=unneeded):
         with pytest.raises(InputError) as caught:
             read(document, levels)
-        return [str(one).replace(f"{tmp_path}/", "") for one in caught.value.problems]
+        return [str(problem).replace(f"{tmp_path}/", "") for problem in caught.value.problems]
 
     return attempt
 
@@ -97,7 +97,7 @@ def test_a_training_takes_its_levels_from_the_solution(read):
 
 def test_a_training_that_says_its_levels_needs_no_solution(read):
     entries = [measured("Alpha", 0.5, cpu_hz=1e9), measured("Beta", 0.5, cpu_hz="3000000000")]
-    assert [one.cpu_hz for one in read({"schema": TRAINING, "organizations": entries})] == [
+    assert [entry.cpu_hz for entry in read({"schema": TRAINING, "organizations": entries})] == [
         10**9,
         3 * 10**9,
     ]
@@ -253,7 +253,7 @@ def test_a_level_that_is_not_the_organization_s(problems):
 
 def test_everything_that_is_wrong_is_told_at_once(problems):
     entries = [entry("Alpha", "x", -1), entry("Beta", True, "y")]
-    assert [one.split(": expected")[0] for one in problems({"organizations": entries})] == [
+    assert [problem.split(": expected")[0] for problem in problems({"organizations": entries})] == [
         "profile.json: Alpha: data_fraction",
         "profile.json: Alpha: cpu_hz",
         "profile.json: Beta: data_fraction",
@@ -263,7 +263,9 @@ def test_everything_that_is_wrong_is_told_at_once(problems):
 
 def test_every_infeasible_contribution_is_told_at_once(problems):
     infeasible = [entry("Alpha", 0.001), entry("Beta", 0.5, 1e9)]
-    assert [one.split(": expected")[0] for one in problems({"organizations": infeasible})] == [
+    assert [
+        problem.split(": expected")[0] for problem in problems({"organizations": infeasible})
+    ] == [
         "profile.json: Alpha: data_fraction",
         "profile.json: Beta: cpu_hz",
     ]

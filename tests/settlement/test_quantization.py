@@ -171,7 +171,9 @@ def test_the_bound_holds_when_some_are_silent(seed, profile_seed):
     profile = random_profile(built.game, profile_seed)
     agreed = Agreement.of(built, accounts(len(built)))
     silent = set(np.flatnonzero(np.random.default_rng(seed).random(len(built)) < 0.5).tolist())
-    reports = [SILENT if i in silent else one for i, one in enumerate(agreed.reports(profile))]
+    reports = [
+        SILENT if i in silent else report for i, report in enumerate(agreed.reports(profile))
+    ]
     exact = exact_redistribution(built, profile, silent)
     for wei, real, bound in zip(
         agreed.redistribution(reports), exact, quantization_bounds(built, agreed), strict=True
@@ -230,7 +232,9 @@ def test_a_gamma_of_few_digits_is_in_the_bound():
 def statements(built, profile, silent=()):
     agreed = Agreement.of(built, accounts(len(built)))
     bounds = quantization_bounds(built, agreed)
-    reports = [SILENT if i in silent else one for i, one in enumerate(agreed.reports(profile))]
+    reports = [
+        SILENT if i in silent else report for i, report in enumerate(agreed.reports(profile))
+    ]
     real = [float(wei / agreed.wei_per_payoff) for wei in exact_redistribution(built, profile)]
     made = [wei_statement(agreed, reports, i, real[i], bounds[i]) for i in range(len(agreed))]
     return agreed, reports, made
@@ -249,21 +253,21 @@ def test_the_lines_of_the_statement_sum_to_the_redistribution(seed, profile_seed
     built = awkward_consortium(seed)
     profile = random_profile(built.game, profile_seed)
     agreed, reports, made = statements(built, profile, silent={seed % len(built)})
-    assert [one.redistribution_wei for one in made] == judged(agreed, reports)
-    assert [one.bond_wei for one in made] == judged_bonds(agreed)
-    for i, one in enumerate(made):
-        assert one.organization == agreed.names[i]
-        assert sum(line.wei for line in one.lines) == one.redistribution_wei
-        assert [line.counterparty for line in one.lines] == [
+    assert [answer.redistribution_wei for answer in made] == judged(agreed, reports)
+    assert [answer.bond_wei for answer in made] == judged_bonds(agreed)
+    for i, entry in enumerate(made):
+        assert entry.organization == agreed.names[i]
+        assert sum(line.wei for line in entry.lines) == entry.redistribution_wei
+        assert [line.counterparty for line in entry.lines] == [
             agreed.names[j] for j in range(len(agreed)) if linear(agreed).rho(len(agreed), i, j) > 0
         ]
-        for line in one.lines:
+        for line in entry.lines:
             assert calculated(line.calculation) == line.wei
             j = agreed.names.index(line.counterparty)
             assert line.inputs["rho_ppb"] == linear(agreed).rho(len(agreed), i, j)
-            assert line.inputs["x_i"] == one.score
-        d, s, weight, f = map(int, re.findall(r"\d+", one.contribution))
-        assert (d * s + weight * f, weight) == (one.score, agreed.rule.lambda_ppb)
+            assert line.inputs["x_i"] == entry.score
+        d, s, weight, f = map(int, re.findall(r"\d+", entry.contribution))
+        assert (d * s + weight * f, weight) == (entry.score, agreed.rule.lambda_ppb)
         assert (Report(data_ppb=d, cpu_hz=f), s) == (reports[i], agreed.data_bits[i])
 
 
@@ -272,7 +276,11 @@ def test_the_lines_of_the_statement_sum_to_the_redistribution(seed, profile_seed
 def test_what_one_pays_the_other_receives(seed, profile_seed):
     built = awkward_consortium(seed)
     _, _, made = statements(built, random_profile(built.game, profile_seed))
-    paid = {(one.organization, line.counterparty): line.wei for one in made for line in one.lines}
+    paid = {
+        (answer.organization, line.counterparty): line.wei
+        for answer in made
+        for line in answer.lines
+    }
     assert all(paid[b, a] == -wei for (a, b), wei in paid.items())
 
 
@@ -324,7 +332,7 @@ def test_the_markdown_of_a_statement_in_wei_escapes_names():
     names = ["A|B", "*C*"]
     built = consortium([organization(name) for name in names])
     _, _, made = statements(built, StrategyProfile([0.5, 0.25], [1e9, 2e9]))
-    first, second = (one.to_markdown() for one in made)
+    first, second = (answer.to_markdown() for answer in made)
     assert first.startswith("## Redistribution of A\\|B in wei\n")
     assert r"| to \*C\* |" in first or r"| from \*C\* |" in first
     rows = [line for line in second.splitlines() if line.startswith("|")]

@@ -51,8 +51,8 @@ def test_killed_after_any_step_it_ends_the_same(node, tmp_path):
     path = save(tmp_path, document(SHORT))
     snapshot = node.rpc("evm_snapshot")
     expected, seen = finished(node.url, path), 0
-    assert sum(int(one["redistribution_wei"]) for one in expected) == 0
-    assert any(int(one["redistribution_wei"]) for one in expected)
+    assert sum(int(wanted["redistribution_wei"]) for wanted in expected) == 0
+    assert any(int(wanted["redistribution_wei"]) for wanted in expected)
     for k in range(1, STEPS + 1):
         assert node.rpc("evm_revert", snapshot)
         snapshot = node.rpc("evm_snapshot")
@@ -165,7 +165,7 @@ def test_kill_minus_9_at_random_moments(tmp_path):
         assert found["audit"]["agrees"]
         assert deployments(node) == 1
         assert len(node.logs()) == len(
-            {(one["transactionHash"], one["logIndex"]) for one in node.logs()}
+            {(log["transactionHash"], log["logIndex"]) for log in node.logs()}
         )
 
 
@@ -200,5 +200,5 @@ def test_a_cancelled_one_is_no_finished_one(node, tmp_path):
     assert state.phase == Phase.CANCELLED
     found = settlement.to_dict()
     assert found["phase"] == "cancelled"
-    paid = [int(one["withdrawn_wei"]) for one in found["organizations"]]
+    paid = [int(organization["withdrawn_wei"]) for organization in found["organizations"]]
     assert paid == [int(found["organizations"][0]["bond_wei"]), 0, 0]

@@ -114,12 +114,12 @@ def potential_of(game: CoopetitionGame, profile: StrategyProfile) -> tuple[float
         # Beside a breakpoint two pieces are near enough: the right one is the lower line.
         level = min(
             (
-                one
-                for one in levels
-                if one.f == profile.cpu_hz[i]
-                and one.low * (1.0 - 1e-9) <= w <= one.high * (1.0 + 1e-9)
+                level
+                for level in levels
+                if level.f == profile.cpu_hz[i]
+                and level.low * (1.0 - 1e-9) <= w <= level.high * (1.0 + 1e-9)
             ),
-            key=lambda one: one.slope * w + one.constant,
+            key=lambda level: level.slope * w + level.constant,
         )
         terms += [level.slope * w, level.constant]
     omega = math.fsum(profile.data_fraction * game.data_units)
@@ -175,7 +175,7 @@ def fill(model: Any, slope: Any, constant: Any, low: Any, high: Any) -> tuple[An
         with np.errstate(over="ignore"):
             inside = [np.clip(onset, left, right), np.clip(stationary(model, -c), left, right)]
     at = np.concatenate([ends, *inside], axis=1)
-    own = np.concatenate([worth, *(worth[:, :-1] + c * (one - left) for one in inside)], axis=1)
+    own = np.concatenate([worth, *(worth[:, :-1] + c * (entry - left) for entry in inside)], axis=1)
     values = plain_performance(model, at) + own
     best = np.argmax(values, axis=1)
     total = at[np.arange(at.shape[0]), best][:, None]
@@ -186,16 +186,16 @@ def fill(model: Any, slope: Any, constant: Any, low: Any, high: Any) -> tuple[An
 
 def _profile(game: CoopetitionGame, levels: list[Level], w: Any) -> StrategyProfile:
     d = np.asarray(w) / game.data_units
-    highest = np.array([one.high for one in levels]) / game.data_units
+    highest = np.array([level.high for level in levels]) / game.data_units
     return StrategyProfile(
         np.clip(d, game.min_data_fraction, np.minimum(1.0, highest)),
-        np.array([one.f for one in levels]),
+        np.array([level.f for level in levels]),
     )
 
 
 def best_of(game: CoopetitionGame, levels: list[Level]) -> Answer:
     """Return the maximum with everybody's level fixed."""
-    row = [np.array([[getattr(one, name) for one in levels]]) for name in NAMES]
+    row = [np.array([[getattr(level, name) for level in levels]]) for name in NAMES]
     _, w = fill(own_model(game), *row)
     profile = _profile(game, levels, w[0])
     value, size = potential_of(game, profile)
@@ -215,7 +215,7 @@ def brute_force(game: CoopetitionGame) -> Answer:
         arrays = [
             np.stack(
                 [
-                    np.array([getattr(one, name) for one in levels])[combos[:, i]]
+                    np.array([getattr(level, name) for level in levels])[combos[:, i]]
                     for i, levels in enumerate(everyone)
                 ],
                 axis=1,
@@ -246,14 +246,14 @@ def scip_maximum(game: CoopetitionGame, seconds: float = 60.0) -> Answer:
     flat = []
     for levels in everyone:
         ends = [
-            (one.slope * w + one.constant, k)
-            for k, one in enumerate(levels)
-            for w in (one.low, one.high)
+            (level.slope * w + level.constant, k)
+            for k, level in enumerate(levels)
+            for w in (level.low, level.high)
         ]
         flat.append(max(ends))
     answers = [best_of(game, [levels[k] for levels, (_, k) in zip(everyone, flat, strict=True)])]
     bounds = [math.fsum(value for value, _ in flat)]
-    most = math.fsum(max(one.high for one in levels) for levels in everyone)
+    most = math.fsum(max(level.high for level in levels) for levels in everyone)
     if float(getattr(model, "onset", 0.0)) <= most:
         # SCIP leaves P unresolved by up to 1e-6 when P' is steep; tangents where it ended, which
         # are linear rows, pin P down to the tolerance.
@@ -264,12 +264,12 @@ def scip_maximum(game: CoopetitionGame, seconds: float = 60.0) -> Answer:
                 break
             levels = [levels[k] for levels, k in zip(everyone, chosen, strict=True)]
             answers.append(best_of(game, levels))
-            value = max(one.value for one in answers)
+            value = max(answer.value for answer in answers)
             if bound - value <= 1e-10 * max(1.0, abs(value)) or omega in touched:
                 break
             touched.append(omega)
         bounds.append(bound)
-    best = max(answers, key=lambda one: one.value)
+    best = max(answers, key=lambda answer: answer.value)
     # SCIP's bound may come out up to 1e-7 below a value that is attained: it is not rigorous.
     return dataclasses.replace(best, bound=max(best.value, *bounds))
 
@@ -285,10 +285,10 @@ def _scip(
     unit = max(
         abs(float(plain_performance(model, most))),
         max(
-            abs(one.slope * w + one.constant)
+            abs(level.slope * w + level.constant)
             for levels in everyone
-            for one in levels
-            for w in (one.low, one.high)
+            for level in levels
+            for w in (level.low, level.high)
         ),
         1e-300,
     )
@@ -307,15 +307,15 @@ def _scip(
     worth, data, switches = [], [], []
     for i, levels in enumerate(everyone):
         row = []
-        for k, one in enumerate(levels):
-            low, high = one.low / most, one.high / most
+        for k, level in enumerate(levels):
+            low, high = level.low / most, level.high / most
             y = scip.addVar(f"y{i}_{k}", vtype="B")
             w = scip.addVar(f"w{i}_{k}", lb=0.0, ub=high)
             scip.addCons(w >= low * y)
             scip.addCons(w <= high * y)
             row.append(y)
             data.append(w)
-            worth += [one.slope * most / unit * w, one.constant / unit * y]
+            worth += [level.slope * most / unit * w, level.constant / unit * y]
         scip.addCons(quicksum(row) == 1)
         switches.append(row)
     scip.addCons(quicksum(data) == omega)

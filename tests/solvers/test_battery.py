@@ -155,7 +155,7 @@ def plain_potential(game, profile):
     if game.compensation is None:
         own = game.incentive_intensity * rho.sum(axis=1) * (d * s + game.compute_weight * f)
     else:
-        own = np.array([Eq11(game).phi(i, one) for i, one in enumerate(d)])
+        own = np.array([Eq11(game).phi(i, entry) for i, entry in enumerate(d)])
     data = own / z
     energy = game.overhead_weight * game.capacitance * f**2 * game.cycles_per_bit * d * s / z
     value = float(plain_performance(game.accuracy, math.fsum(d * game.data_units)))
@@ -339,13 +339,15 @@ def test_the_document_is_json_with_the_keys_of_the_interface(method, name):
     assert found["status"] == solution.status
     assert found["potential"] == solution.potential
     assert found["upper_bound"] == solution.upper_bound
-    assert found["max_regret"] == max(one["regret"] for one in found["organizations"])
+    assert found["max_regret"] == max(
+        organization["regret"] for organization in found["organizations"]
+    )
     assert len(found["organizations"]) == solution.game.size
-    for one in found["organizations"]:
-        assert set(one) >= PER_ORGANIZATION
+    for organization in found["organizations"]:
+        assert set(organization) >= PER_ORGANIZATION
     assert all(transfer["amount"] > 0.0 for transfer in found["transfers"])
     if method == "wpr":
-        assert [one["redistribution"] for one in found["organizations"]] == [
+        assert [organization["redistribution"] for organization in found["organizations"]] == [
             0.0
         ] * solution.game.size
         assert found["transfers"] == []

@@ -59,12 +59,12 @@ def test_compiled_loops_give_what_the_plain_ones_give(accuracy, monkeypatch):
         np.testing.assert_array_equal(fast.trace.organization, plain.trace.organization)
         np.testing.assert_array_equal(fast.trace.cpu_hz, plain.trace.cpu_hz)
         np.testing.assert_array_equal(fast.profile.cpu_hz, plain.profile.cpu_hz)
-        for one, other in (
+        for entry, other in (
             (fast.profile.data_fraction, plain.profile.data_fraction),
             (fast.trace.data_fraction, plain.trace.data_fraction),
         ):
             # Rounding adds up over the moves; a hundred are rare.
-            np.testing.assert_allclose(one, other, rtol=1e-12 * max(1.0, plain.iterations / 100))
+            np.testing.assert_allclose(entry, other, rtol=1e-12 * max(1.0, plain.iterations / 100))
         own = np.abs(dbr.own_term(game).value(plain.profile)).sum() + plain.terms.performance
         np.testing.assert_allclose(
             fast.trace.potential, plain.trace.potential, rtol=1e-12, atol=1e-12 * own
@@ -200,8 +200,8 @@ def test_threads_share_the_rows_and_change_no_digit(monkeypatch):
         compiling.spread(compiling.compiled(_sums), size, 10_000, values, rows, 0.3, out)
         results.append(out)
     assert results[0].all()
-    for one in results[1:]:
-        np.testing.assert_array_equal(one, results[0])
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
 
 
 def test_an_error_in_a_thread_arrives(monkeypatch):

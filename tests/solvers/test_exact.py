@@ -81,13 +81,13 @@ def assert_maximum(
 
 def scipy_best(game: CoopetitionGame, levels: list[Any]) -> float:
     """The maximum for fixed levels by SLSQP from several starts."""
-    low = np.array([one.low for one in levels])
-    high = np.array([one.high for one in levels])
+    low = np.array([level.low for level in levels])
+    high = np.array([level.high for level in levels])
     scale = float(high.sum())
 
     def profile(w: Any) -> StrategyProfile:
         d = np.clip(w, low, high) / game.data_units
-        return StrategyProfile(d, np.array([one.f for one in levels]))
+        return StrategyProfile(d, np.array([level.f for level in levels]))
 
     def minus(x: Any) -> float:
         return -potential_of(game, profile(x * scale))[0]
@@ -127,10 +127,10 @@ def test_the_filling_is_no_worse_than_a_grid(accuracy, start):
         answer = brute_force(game)
         best, step = -math.inf, 0.0
         for levels in itertools.product(*levels_of(game)):
-            axes = [np.linspace(one.low, one.high, 41) for one in levels]
+            axes = [np.linspace(level.low, level.high, 41) for level in levels]
             for w in itertools.product(*axes):
                 profile = StrategyProfile(
-                    np.array(w) / game.data_units, np.array([one.f for one in levels])
+                    np.array(w) / game.data_units, np.array([level.f for level in levels])
                 )
                 best = max(best, potential_of_fast(game, levels, w, profile))
             step = max(step, answer.size)
@@ -139,7 +139,7 @@ def test_the_filling_is_no_worse_than_a_grid(accuracy, start):
 
 
 def potential_of_fast(game: Any, levels: Any, w: Any, profile: StrategyProfile) -> float:
-    own = sum(one.slope * x + one.constant for one, x in zip(levels, w, strict=True))
+    own = sum(level.slope * x + level.constant for level, x in zip(levels, w, strict=True))
     return float(game.accuracy.value(game.omega(profile))) + own
 
 

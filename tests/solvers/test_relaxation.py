@@ -110,7 +110,7 @@ def test_a_hull_is_the_least_concave_function_above_the_levels(seed):
             continue
         at = np.linspace(start, x[-1], 200)[1:]
         value = np.interp(at, x, worth)
-        true = np.array([cheapest_worth(menu, i, one, a, b) for one in at])
+        true = np.array([cheapest_worth(menu, i, entry, a, b) for entry in at])
         assert np.all(value >= true - 1e-9 * (1.0 + np.abs(true)))
         # Each vertex but the start is a strategy.
         for k in range(1, last + 1):

@@ -60,7 +60,7 @@ class Welfare:
         return revenue - damage - (d * self.costs(f)).sum(axis=-1) - self.fixed
 
     def box(self, f: Any) -> tuple[Any, Any]:
-        high = [dict(self.judge.levels(i))[one] for i, one in enumerate(f)]
+        high = [dict(self.judge.levels(i))[entry] for i, entry in enumerate(f)]
         return np.full(self.n, self.game.min_data_fraction), np.array(high)
 
     def best_data(self, f: Any, starts: Any = None) -> tuple[Any, float]:
@@ -219,7 +219,7 @@ def _scip(welfare: Welfare, touched: list[Any], seconds: float) -> tuple[Any, An
             continue
         lowest = least - (game.min_data_fraction * float(u[k - 1]) if k else 0.0)
         x = scip.addVar(f"x{k}", lb=lowest / most, ub=1.0)
-        scip.addCons(x == quicksum(one for j, one in enumerate(own) if j != k - 1))
+        scip.addCons(x == quicksum(entry for j, entry in enumerate(own) if j != k - 1))
         t = scip.addVar(f"t{k}", lb=None, ub=1.0)
         if isinstance(model, Empirical):
             slopes = [*(np.diff(model.values) / np.diff(model.knots)), 0.0]

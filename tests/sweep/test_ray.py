@@ -99,8 +99,8 @@ class Cluster:
                     os.kill(pid, signal.SIGKILL)
                 except OSError:
                     continue
-        for one in self.started:
-            one.wait()
+        for entry in self.started:
+            entry.wait()
         shutil.rmtree(self.temporary, ignore_errors=True)
 
 
@@ -216,8 +216,8 @@ def test_a_ray_of_its_own_ends_with_the_command(tmp_path: Path, sent: int, code:
 
 def test_an_address_that_a_dead_cluster_has_left(cluster: Cluster):
     cluster.temporary.joinpath("ray").mkdir(exist_ok=True)
-    for one in cluster.started:
-        os.killpg(one.pid, signal.SIGKILL)
+    for entry in cluster.started:
+        os.killpg(entry.pid, signal.SIGKILL)
     for pid in found(str(cluster.folder)):
         os.kill(pid, signal.SIGKILL)
     said = finish(reproduce(cluster, "out", *SEEDS, "--ray", "auto"), 2)

@@ -56,7 +56,7 @@ def test_what_is_done_is_not_done_again_and_equal_units_once(tmp_path):
     tradefl.sweep(tasks.third, numbers(2, **more), tmp_path / "out", workers=1)
     units = numbers(4, **more) + numbers(3, **more)
     found = tradefl.sweep(tasks.third, units, tmp_path / "out", workers=2, watch=seen.append)
-    assert [one["number"] for one in found] == [0, 1, 2, 3, 0, 1, 2]
+    assert [log_["number"] for log_ in found] == [0, 1, 2, 3, 0, 1, 2]
     assert sorted(log.read_text().split()) == ["0", "1", "2", "3"]
     assert (seen[0].done, seen[0].units) == (2, 4)
     assert (seen[-1].done, seen[-1].units, seen[-1].seconds_left) == (4, 4, 0.0)
@@ -249,7 +249,7 @@ def test_a_failing_unit_is_tried_again_then_named_and_all_others_are_done(tmp_pa
     [failure] = caught.value.failures
     assert failure.unit == "fragile units[5]"
     assert "Traceback" in failure.trace
-    done = {one.name for one in parts.everything(tmp_path / "out" / "parts" / "tasks.fragile")}
+    done = {entry.name for entry in parts.everything(tmp_path / "out" / "parts" / "tasks.fragile")}
     assert done == {f"fragile units[{k}]" for k in range(12) if k != 5}
 
 

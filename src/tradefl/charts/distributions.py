@@ -102,7 +102,7 @@ def scatter(
             ),
             tooltip=[
                 f"{series}:N",
-                *(alt.Tooltip(one["shorthand"], format=",.5g") for one in (x, y)),
+                *(alt.Tooltip(axis["shorthand"], format=",.5g") for axis in (x, y)),
             ],
         )
     )

@@ -54,9 +54,9 @@ def inline_svg(chart: Any, *, name: str, label: str, description: str) -> str:
     rest = re.sub(r"<[^>]*>", lambda tag: _of_page(tag[0], name), rest)
     # The numbers in the ids count all charts that this process has drawn.
     made = dict.fromkeys(re.findall(rf' id="({name}-[a-z_]+[0-9]+)"', rest))
-    for k, one in enumerate(made):
-        rest = rest.replace(f' id="{one}"', f' id="{name}-part{k}"')
-        rest = rest.replace(f"url(#{one})", f"url(#{name}-part{k})")
+    for k, id_ in enumerate(made):
+        rest = rest.replace(f' id="{id_}"', f' id="{name}-part{k}"')
+        rest = rest.replace(f"url(#{id_})", f"url(#{name}-part{k})")
     return begin + found + words + rest
 
 

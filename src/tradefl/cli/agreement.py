@@ -108,7 +108,7 @@ def agreement(
     say(heading)
     print_table(
         ["organization", "organization", symbol],
-        [[one, other, f"{whole:,}"] for one, other, whole in pairs],
+        [[payer, other, f"{whole:,}"] for payer, other, whole in pairs],
         left=(0, 1),
     )
     print_facts(

@@ -212,7 +212,7 @@ def signed(
         )
     files = keystore_accounts(keystore)
     is_contract = chain is not None and bool(chain.code(agreement.verifier))
-    wanted = [parsed_address("--signer", one) for one in accounts]
+    wanted = [parsed_address("--signer", account) for account in accounts]
     if not is_contract:
         if wanted and set(wanted) != {agreement.verifier}:
             what = f"expected the verifier {agreement.verifier}; it is not a contract here"

@@ -114,8 +114,8 @@ def _print(verdict: Audit, file: Path | None) -> None:
             ("verdict", verdict.sentence),
         ]
     )
-    for one in verdict.differences:
-        say(f"  {one}")
+    for difference in verdict.differences:
+        say(f"  {difference}")
     for text in verdict.notes:
         note(text)
 
@@ -130,15 +130,15 @@ def _print_negotiation(replayed: Verification) -> None:
             ["round", "organization", "", "d (ppb)", "f (Hz)", "block"],
             [
                 [
-                    str(one.turn // size + 1),
-                    agreement.names[one.turn % size],
-                    one.kind,
-                    f"{one.proposal.report.data_ppb:,}",
-                    f"{one.proposal.report.cpu_hz:,}",
-                    str(one.proposal.block),
+                    str(ruling.turn // size + 1),
+                    agreement.names[ruling.turn % size],
+                    ruling.kind,
+                    f"{ruling.proposal.report.data_ppb:,}",
+                    f"{ruling.proposal.report.cpu_hz:,}",
+                    str(ruling.proposal.block),
                 ]
-                for one in standing.rulings
-                if one.kind != "rejected"
+                for ruling in standing.rulings
+                if ruling.kind != "rejected"
             ],
             left=(1, 2),
             limit=PROPOSALS,

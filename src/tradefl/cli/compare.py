@@ -132,36 +132,36 @@ def print_comparison(found: Comparison) -> None:
         ],
         [
             [
-                one.title,
-                f"{one.solution.social_welfare:,.{digits}f}",
-                "-" if one.price_of_anarchy is None else f"{one.price_of_anarchy:.6f}",
-                "-" if one.gap_closed is None else f"{100.0 * one.gap_closed:.2f} %",
-                f"{one.solution.profile.data_fraction.sum():.4f}",
-                f"{one.solution.terms.performance:.6f}",
-                money(one.payments, digits),
-                f"{one.gainers}",
-                f"{one.losers}",
-                f"{one.below_alone}",
-                one.stable or "-",
+                outcome.title,
+                f"{outcome.solution.social_welfare:,.{digits}f}",
+                "-" if outcome.price_of_anarchy is None else f"{outcome.price_of_anarchy:.6f}",
+                "-" if outcome.gap_closed is None else f"{100.0 * outcome.gap_closed:.2f} %",
+                f"{outcome.solution.profile.data_fraction.sum():.4f}",
+                f"{outcome.solution.terms.performance:.6f}",
+                money(outcome.payments, digits),
+                f"{outcome.gainers}",
+                f"{outcome.losers}",
+                f"{outcome.below_alone}",
+                outcome.stable or "-",
             ]
-            for one in outcomes
+            for outcome in outcomes
         ],
     )
     say("What each gains over no compensation\n")
     print_table(
-        ["organization", "payoff without", *(one.rule for one in outcomes[1:])],
+        ["organization", "payoff without", *(outcome.rule for outcome in outcomes[1:])],
         [
             [
                 game.name_of(i),
                 money(float(outcomes[0].solution.payoffs[i]), digits),
-                *(money(float(one.gain[i]), digits) for one in outcomes[1:]),
+                *(money(float(outcome.gain[i]), digits) for outcome in outcomes[1:]),
             ]
             for i in range(game.size)
         ],
         footer=[
             "sum",
             money(outcomes[0].solution.social_welfare, digits),
-            *(money(float(one.gain.sum()), digits) for one in outcomes[1:]),
+            *(money(float(outcome.gain.sum()), digits) for outcome in outcomes[1:]),
         ],
         total=game.size,
     )
@@ -172,11 +172,11 @@ def print_comparison(found: Comparison) -> None:
             ("proven bound", f"{bound:,.{digits}f}"),
             *(
                 (
-                    f"deficit of {one.rule}",
-                    f"{one.deficit:,.{digits}f} from outside, so that all can be paid",
+                    f"deficit of {outcome.rule}",
+                    f"{outcome.deficit:,.{digits}f} from outside, so that all can be paid",
                 )
-                for one in outcomes
-                if one.deficit > 0.0
+                for outcome in outcomes
+                if outcome.deficit > 0.0
             ),
         ]
     )

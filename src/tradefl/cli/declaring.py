@@ -110,7 +110,7 @@ class ExplainedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the arguments, then the options."""
-        arguments = [one for one in self.params if isinstance(one, ExplainedArgument)]
+        arguments = [param for param in self.params if isinstance(param, ExplainedArgument)]
         if arguments:
             with formatter.section("Arguments"):
                 formatter.write_dl([argument.explanation() for argument in arguments])

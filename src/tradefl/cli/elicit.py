@@ -122,7 +122,7 @@ def elicit(
             currency=currency,
             payoff_unit=payoff_unit,
             conduct=conduct,
-            accuracies=None if not accuracy else [_point(one) for one in accuracy],
+            accuracies=None if not accuracy else [_point(point) for point in accuracy],
             source=output,
         )
         made = elicitation.write_elicited(found, output)
@@ -151,7 +151,7 @@ def _read(
     if organizations is not None:
         main = elicitation.known_headings(organizations, renamed)[0]
     else:
-        found.sort(key=lambda one: -one[2])
+        found.sort(key=lambda match: -match[2])
         path, main, known = found.pop(0)
         if known < 2:
             what = (
@@ -218,11 +218,11 @@ def _asked(elicitation: Any, output: Path) -> tuple[Business, Sheet | None]:
     market = None
     if click.confirm("Enter what each sells in each market segment", default=False, err=True):
         segments = click.prompt("Segments, with commas between", type=str, err=True).split(",")
-        table: list[list[Any]] = [["organization", *(one.strip() for one in segments)]]
+        table: list[list[Any]] = [["organization", *(segment.strip() for segment in segments)]]
         for name in (row[0] for row in rows[1:]):
             sold = (
-                click.prompt(f"  {name} in {one.strip()}", default="0", type=str, err=True)
-                for one in segments
+                click.prompt(f"  {name} in {segment.strip()}", default="0", type=str, err=True)
+                for segment in segments
             )
             table += [[name, *sold]]
         market = Sheet(output, table, range(1, len(table) + 1), "answer")
@@ -263,8 +263,8 @@ def _document(found: Elicited, output: Path) -> dict[str, Any]:
         conduct=conduct,
         incentive_intensity=made.mechanism.incentive_intensity,
         assumptions=[
-            AssumedFigure(what=one.what, value=one.value, reason=one.reason)
-            for one in found.assumptions
+            AssumedFigure(what=assumption.what, value=assumption.value, reason=assumption.reason)
+            for assumption in found.assumptions
         ],
         organizations=[
             ElicitedOrganization.of(**made.organizations.entry(i), z=z[i]) for i in range(len(made))
@@ -297,7 +297,12 @@ def _print(found: Elicited) -> None:
         ],
     )
     say("Assumed, because no table says it\n")
-    print_facts([(one.what, f"{one.value} ({one.reason})") for one in found.assumptions])
+    print_facts(
+        [
+            (assumption.what, f"{assumption.value} ({assumption.reason})")
+            for assumption in found.assumptions
+        ]
+    )
 
 
 def _hours(game: Any, i: int) -> float:

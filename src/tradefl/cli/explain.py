@@ -147,7 +147,7 @@ def _transfers(solution: Solution, who: list[int]) -> list[tuple[str, str, float
     if len(who) == solution.game.size:
         settled = solution.transfers()
     else:  # a pair of two that are chosen is named once
-        settled = list(dict.fromkeys(one for i in who for one in solution.transfers(i)))
+        settled = list(dict.fromkeys(transfer for i in who for transfer in solution.transfers(i)))
     return [(name_of(payer), name_of(receiver), amount) for payer, receiver, amount in settled]
 
 
@@ -253,12 +253,12 @@ def _against_alone(
 ) -> list[list[str]]:
     """Return what each would earn by training alone, and what it gains over that."""
     rows = []
-    for i, one in zip(who, statements, strict=True):
-        payoff = one.printed_totals["payoff"]
-        alone = rounded_to(exactly(float(solution.alone[i])), one.decimals)
+    for i, statement in zip(who, statements, strict=True):
+        payoff = statement.printed_totals["payoff"]
+        alone = rounded_to(exactly(float(solution.alone[i])), statement.decimals)
         amounts = (payoff, alone, payoff - alone)
         rows.append(
-            [solution.game.name_of(i), *(money(amount, one.decimals) for amount in amounts)]
+            [solution.game.name_of(i), *(money(amount, statement.decimals) for amount in amounts)]
         )
     return rows
 
@@ -267,8 +267,8 @@ def _with_wei(
     statements: list[Statement], in_wei: list[WeiStatement] | None
 ) -> Iterator[Statement | WeiStatement]:
     """Yield each statement, and the one in wei after it."""
-    for k, one in enumerate(statements):
-        yield one
+    for k, statement in enumerate(statements):
+        yield statement
         if in_wei is not None:
             yield in_wei[k]
 
@@ -290,8 +290,8 @@ def _print(
     say(f"What everybody contributes; Omega = sum of d u = {number(solution.figures.omega)}")
     print_table(_headings(solution), _contributions(solution))
     say(f"{_binding(solution, who)}\n")
-    for one in _with_wei(statements, in_wei):
-        say(f"{one}\n")
+    for statement in _with_wei(statements, in_wei):
+        say(f"{statement}\n")
     say("Against training alone")
     print_table(_ALONE, _against_alone(solution, statements, who))
     say(f"Who pays whom, {game.rule.equation}")
@@ -333,7 +333,7 @@ def _markdown(
         "",
         f"{escaped(_binding(solution, who))}",
         "",
-        *(one.to_markdown() for one in _with_wei(statements, in_wei)),
+        *(statement.to_markdown() for statement in _with_wei(statements, in_wei)),
         "## Against training alone",
         "",
         f"| {' | '.join(_ALONE)} |",

@@ -168,10 +168,10 @@ def _ladder(text: str) -> list[float]:
     """Return the fractions of an option."""
     expected = "expected three or more different numbers in (0, 1], such as 0.05,0.2,1"
     try:
-        fractions = sorted({float(one) for one in text.split(",")})
+        fractions = sorted({float(share) for share in text.split(",")})
     except ValueError:
         raise InputError.at("--fractions", f"{expected}, got {text!r}") from None
-    if len(fractions) < 3 or not all(0.0 < one <= 1.0 for one in fractions):
+    if len(fractions) < 3 or not all(0.0 < fraction <= 1.0 for fraction in fractions):
         raise InputError.at("--fractions", f"{expected}, got {text!r}")
     return fractions
 

@@ -69,7 +69,8 @@ def incentives(
                 "ray": "--ray",
             }
             raise InputError(
-                Problem(flags.get(one.place, one.place), one.message) for one in error.problems
+                Problem(flags.get(problem.place, problem.place), problem.message)
+                for problem in error.problems
             ) from None
     if as_json:
         print_json(found.to_dict())
@@ -83,19 +84,19 @@ def print_incentives(found: Incentives) -> None:
     rules = list(found.rules)
     say(f"{game.title}: what a misreport within {found.range:.4g} gains, {rules[0]}\n")
     digits = 3
-    gains = [one.gain for one in found.ranked if one.gain > 0.0]
+    gains = [misreport.gain for misreport in found.ranked if misreport.gain > 0.0]
     if gains:
         digits = max(min(decimals([max(gains)]), 8), 3)
     print_table(
         ["organization", "figure", "report", "gain", "of payoff", "paid by", "checked by", "proof"],
-        [_row(found, one, digits) for one in found.ranked],
+        [_row(found, misreport, digits) for misreport in found.ranked],
         left=(0, 1, 5, 6, 7),
     )
     if len(rules) > 1:
         say("The largest gain of anybody under the other rules\n")
         rows = []
         for name in rules[1:]:
-            best = max(found.rules[name], key=lambda one: one.gain, default=None)
+            best = max(found.rules[name], key=lambda misreport: misreport.gain, default=None)
             if best is not None:
                 rows.append([name, *_row(found, best, digits)[:5]])
         print_table(
@@ -106,11 +107,11 @@ def print_incentives(found: Incentives) -> None:
         ["organization", "gain", "deterred by spot audits above"],
         [
             [
-                game.name_of(one.organization),
-                money(one.gain, digits),
-                "-" if one.audit_probability is None else f"{one.audit_probability:.2%}",
+                game.name_of(report.organization),
+                money(report.gain, digits),
+                "-" if report.audit_probability is None else f"{report.audit_probability:.2%}",
             ]
-            for one in found.over_reporting
+            for report in found.over_reporting
         ],
     )
     note(

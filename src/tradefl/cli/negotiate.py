@@ -135,13 +135,13 @@ def _terminable() -> Iterator[None]:
 
     wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # Under nohup a closed terminal is ignored, and stays so.
-    wanted = [one for one in wanted if signal.getsignal(one) != signal.SIG_IGN]
-    before = {one: signal.signal(one, leave) for one in wanted}
+    wanted = [signal_ for signal_ in wanted if signal.getsignal(signal_) != signal.SIG_IGN]
+    before = {signal_: signal.signal(signal_, leave) for signal_ in wanted}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for signal_, handler in before.items():
+            signal.signal(signal_, handler)
 
 
 def _rows(agreement: Agreement, standing: Standing) -> list[list[str]]:

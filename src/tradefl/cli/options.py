@@ -28,7 +28,7 @@ class OneOf(click.Choice):  # type: ignore[type-arg]  # not generic before click
         try:
             return str(super().convert(value, param, ctx))
         except click.BadParameter as error:
-            error.message += suggestion(str(value), [str(one) for one in self.choices])
+            error.message += suggestion(str(value), [str(choice) for choice in self.choices])
             raise
 
 

@@ -201,7 +201,9 @@ def _chosen(asked: list[str]) -> list[str]:
     from tradefl.experiments import GROUPS, KNOWN
 
     _require_known("FIGURES", asked, tuple(dict.fromkeys((*KNOWN, *GROUPS))))
-    return list(dict.fromkeys(one for name in asked for one in GROUPS.get(name, (name,))))
+    return list(
+        dict.fromkeys(figure_name for name in asked for figure_name in GROUPS.get(name, (name,)))
+    )
 
 
 def _require_known(place: str, asked: list[str], known: tuple[str, ...]) -> None:
@@ -217,9 +219,9 @@ def _print(scorecard: Scorecard, out: Path) -> None:
     print_table(
         ["figure", "claim", "ours", "verdict"],
         [
-            [name, one.claim, one.ours, one.verdict]
+            [name, finding.claim, finding.ours, finding.verdict]
             for name, each in scorecard.findings.items()
-            for one in each
+            for finding in each
         ],
         left=(0, 1, 2, 3),
         limit=1000,

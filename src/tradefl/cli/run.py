@@ -203,13 +203,13 @@ def _print_summary(solution: Solution, document: dict[str, Any]) -> None:
         ["organization", "payoff", "pledged d", "measured d", "redistribution (wei)"],
         [
             [
-                one["name"],
+                organization["name"],
                 money(payoff, digits),
-                f"{one['pledged_fraction']:.6f}",
-                f"{one['measured_fraction']:.6f}",
+                f"{organization['pledged_fraction']:.6f}",
+                f"{organization['measured_fraction']:.6f}",
                 f"{int(place['redistribution_wei']):,}",
             ]
-            for one, payoff, place in zip(
+            for organization, payoff, place in zip(
                 trained["organizations"],
                 solution.payoffs.tolist(),
                 settled["organizations"],
@@ -219,9 +219,9 @@ def _print_summary(solution: Solution, document: dict[str, Any]) -> None:
         footer=[
             "sum",
             money(solution.social_welfare, digits),
-            f"{sum(one['pledged_fraction'] for one in trained['organizations']):.6f}",
-            f"{sum(one['measured_fraction'] for one in trained['organizations']):.6f}",
-            f"{sum(int(one['redistribution_wei']) for one in settled['organizations']):,}",
+            f"{sum(place['pledged_fraction'] for place in trained['organizations']):.6f}",
+            f"{sum(place['measured_fraction'] for place in trained['organizations']):.6f}",
+            f"{sum(int(place['redistribution_wei']) for place in settled['organizations']):,}",
         ],
     )
     certificate = solution.certificate

@@ -91,7 +91,8 @@ def sensitivity(
         except InputError as error:
             flags = {"draws": "--draws", "seed": "--seed", "workers": "--workers", "ray": "--ray"}
             raise InputError(
-                Problem(flags.get(one.place, one.place), one.message) for one in error.problems
+                Problem(flags.get(problem.place, problem.place), problem.message)
+                for problem in error.problems
             ) from None
     if table is not None:
         atomic_write(table, bands_csv(found))
@@ -124,12 +125,12 @@ def bands_csv(found: Sensitivity) -> bytes:
     ends = ("p5", "p50", "p95")
     header = [f"{kind}_{end}" for kind in kinds for end in ends]
     writer.writerow(["organization", *header, "probability_better_than_alone"])
-    for one in found.document().organizations:
-        cells: list[object] = [spreadsheet_cell(one.name)]
+    for organization in found.document().organizations:
+        cells: list[object] = [spreadsheet_cell(organization.name)]
         for kind in kinds:
-            band = getattr(one, kind)
+            band = getattr(organization, kind)
             cells += [None if band is None else getattr(band, end) for end in ends]
-        writer.writerow([*cells, one.probability_better_than_alone])
+        writer.writerow([*cells, organization.probability_better_than_alone])
     return text.getvalue().encode()
 
 
@@ -190,13 +191,13 @@ def print_sensitivity(found: Sensitivity) -> None:
         ["figure", "moves the payment of", "at its low", "at its high", "by"],
         [
             [
-                found.label(one),
-                one.payment_of,
-                "no game" if one.low is None else money(one.low, digits),
-                "no game" if one.high is None else money(one.high, digits),
-                money(one.size, digits),
+                found.label(bar),
+                bar.payment_of,
+                "no game" if bar.low is None else money(bar.low, digits),
+                "no game" if bar.high is None else money(bar.high, digits),
+                money(bar.size, digits),
             ]
-            for one in found.tornado
+            for bar in found.tornado
         ],
         left=(0, 1),
         limit=MOST_BARS,

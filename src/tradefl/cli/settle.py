@@ -301,18 +301,18 @@ def print_settlement(settlement: Settlement, document: dict[str, Any], verdict: 
         ],
         [
             [
-                one["name"],
-                f"{one['data_ppb']:,}",
-                f"{int(one['cpu_hz']):,}",
-                *amounts([int(one[key]) for key in keys]),
+                row["name"],
+                f"{row['data_ppb']:,}",
+                f"{int(row['cpu_hz']):,}",
+                *amounts([int(row[key]) for key in keys]),
             ]
-            for one in rows
+            for row in rows
         ],
         footer=[
             "sum",
             "",
             "",
-            *amounts([sum(int(one[key]) for one in rows) for key in keys]),
+            *amounts([sum(int(row[key]) for row in rows) for key in keys]),
         ],
     )
     say("Receipts")
@@ -320,13 +320,13 @@ def print_settlement(settlement: Settlement, document: dict[str, Any], verdict: 
         ["call", "organization", "transaction", "block", "gas"],
         [
             [
-                one["call"],
-                one["organization"] or "",
-                one["hash"],
-                str(one["block"]),
-                f"{one['gas']:,}",
+                transaction["call"],
+                transaction["organization"] or "",
+                transaction["hash"],
+                str(transaction["block"]),
+                f"{transaction['gas']:,}",
             ]
-            for one in document["transactions"]
+            for transaction in document["transactions"]
         ],
         footer=["sum", "", "", "", f"{document['gas_used']:,}"],
         left=(0, 1, 2),
@@ -341,5 +341,5 @@ def print_settlement(settlement: Settlement, document: dict[str, Any], verdict: 
             ("audit", verdict.sentence),
         ]
     )
-    for one in verdict.differences:
-        say(f"  {one}")
+    for difference in verdict.differences:
+        say(f"  {difference}")

@@ -137,7 +137,11 @@ def print_stability(found: Stability) -> None:
             words.append("more than it brings")
         amounts = (found.alone[i], found.payoff[i], found.marginal[i], found.least_core[i])
         rows.append(
-            [game.name_of(i), *(money(float(one), digits) for one in amounts), ", ".join(words)]
+            [
+                game.name_of(i),
+                *(money(float(amount), digits) for amount in amounts),
+                ", ".join(words),
+            ]
         )
     columns = (found.alone, found.payoff, found.marginal, found.least_core)
     print_table(

@@ -275,7 +275,7 @@ class Terminated(KeyboardInterrupt):
 
 def require_contributions(training: Training) -> bool:
     """Tell whether any update has ever counted; say so if none has."""
-    if any(one.rounds_credited for one in training.ledger.measured()):
+    if any(organization.rounds_credited for organization in training.ledger.measured()):
         return True
     answer("no update was ever usable: the model is untrained, and nobody has contributed anything")
     return False
@@ -312,8 +312,8 @@ def print_training(training: Training) -> None:
     entries = training.ledger.of_round
     rows: list[list[Any]] = []
     for number, (accuracy, loss) in enumerate(zip(training.accuracy, training.loss, strict=True)):
-        present = [one for one in entries(number) if one.outcome == "aggregated"]
-        samples = sum(one.samples_used for one in present)
+        present = [entry for entry in entries(number) if entry.outcome == "aggregated"]
+        samples = sum(organization.samples_used for organization in present)
         who = f"{len(present)} of {len(measured)}"
         rows.append(
             [
@@ -339,35 +339,40 @@ def print_training(training: Training) -> None:
         ],
         [
             [
-                one.name,
-                f"{one.samples_held:,}",
-                f"{one.samples_used:,}",
-                f"{one.pledged_fraction:.6f}",
-                f"{one.measured_fraction:.6f}",
-                f"{one.cpu_hz / 1e9:.4g}",
-                "none" if one.weight is None else f"{one.weight:.6f}",
-                f"{one.rounds_present}/{one.rounds_asked}",
-                f"{one.seconds:.3g}",
+                organization.name,
+                f"{organization.samples_held:,}",
+                f"{organization.samples_used:,}",
+                f"{organization.pledged_fraction:.6f}",
+                f"{organization.measured_fraction:.6f}",
+                f"{organization.cpu_hz / 1e9:.4g}",
+                "none" if organization.weight is None else f"{organization.weight:.6f}",
+                f"{organization.rounds_present}/{organization.rounds_asked}",
+                f"{organization.seconds:.3g}",
             ]
-            for one in measured
+            for organization in measured
         ],
         footer=[
             "sum",
-            f"{sum(one.samples_held for one in measured):,}",
-            f"{sum(one.samples_used for one in measured):,}",
+            f"{sum(organization.samples_held for organization in measured):,}",
+            f"{sum(organization.samples_used for organization in measured):,}",
             "",
             "",
             "",
-            f"{sum(one.weight or 0.0 for one in measured):.6f}" if training.ledger.weighted else "",
+            f"{sum(organization.weight or 0.0 for organization in measured):.6f}"
+            if training.ledger.weighted
+            else "",
             "",
-            f"{sum(one.seconds for one in measured):.3g}",
+            f"{sum(organization.seconds for organization in measured):.3g}",
         ],
     )
     incidents = training.ledger.incidents
     if incidents:
         print_table(
             ["round", "organization", "outcome", "what happened"],
-            [[str(one.round), one.organization, _outcome(one), one.story] for one in incidents],
+            [
+                [str(incident.round), incident.organization, _outcome(incident), incident.story]
+                for incident in incidents
+            ],
             left=(1, 2, 3),
         )
     print_facts(

@@ -67,7 +67,7 @@ def efficient_rule(section: Compensation, names: Sequence[str], file: str) -> Ef
     for k, entry in enumerate(section.pairs):
         problem = _pair_problem(entry, every)
         if problem is None:
-            i, j = (every.index(normalized(one)) for one in entry[:2])
+            i, j = (every.index(normalized(name)) for name in entry[:2])
             if frozenset((i, j)) in seen:
                 problem = f"{entry[0]!r} and {entry[1]!r} occur twice"
             seen.add(frozenset((i, j)))
@@ -96,7 +96,7 @@ def require_moderate(rule: EfficientRule, game: CoopetitionGame, file: str) -> N
     fastest = game.initial_profile().cpu_hz
     everything = StrategyProfile(game.max_data_fraction(fastest), fastest)
     terms = revenue(game, everything), overhead(game, everything), damage(game, everything)
-    most = MOST_CONSTANT * float(sum(np.abs(one).sum() for one in terms))
+    most = MOST_CONSTANT * float(sum(np.abs(term).sum() for term in terms))
     single = {
         f"constants.{game.name_of(i)}": float(amount) for i, amount in enumerate(rule.constants)
     } | {f"pairs[{k}]": amount for k, (*_, amount) in enumerate(rule.extra)}
@@ -132,9 +132,10 @@ def compensation_section(
         constants=dict(zip(names, rule.constants.tolist(), strict=True)),
         schedules={
             name: [
-                list(point) for point in zip(one.shares.tolist(), one.values.tolist(), strict=True)
+                list(point)
+                for point in zip(schedule.shares.tolist(), schedule.values.tolist(), strict=True)
             ]
-            for name, one in zip(names, rule.schedules, strict=True)
+            for name, schedule in zip(names, rule.schedules, strict=True)
         },
     )
 
@@ -144,7 +145,7 @@ def _payee_problems(payee: Payee, names: Sequence[str], place: str) -> list[Prob
         what = f"{payee.name!r} is an organization; expected another name"
         return [Problem(f"{place}.name", what)]
     alike = look_alikes([*names, payee.name])
-    return [Problem(f"{place}.name", f"{two!r} looks like {one!r}") for one, two in alike]
+    return [Problem(f"{place}.name", f"{second!r} looks like {first!r}") for first, second in alike]
 
 
 def _misnamed(table: Mapping[str, Any], names: Sequence[str], place: str) -> list[Problem]:
@@ -161,14 +162,14 @@ def _pair_problem(entry: Any, names: Sequence[str]) -> str | None:
     if (
         not isinstance(entry, list)
         or len(entry) != 3
-        or not all(isinstance(one, str) for one in entry[:2])
+        or not all(isinstance(name, str) for name in entry[:2])
         or isinstance(entry[2], bool)
         or not isinstance(entry[2], int | float)
         or not abs(entry[2]) < float("inf")
     ):
         return f'expected ["receiver", "payer", amount], got {shown(entry)}'
-    for one in entry[:2]:
-        if normalized(one) not in names:
-            return f"no organization {one!r}{suggestion(one, names)}"
+    for name in entry[:2]:
+        if normalized(name) not in names:
+            return f"no organization {name!r}{suggestion(name, names)}"
     same = normalized(entry[0]) == normalized(entry[1])
     return "nobody pays itself" if same else None

@@ -133,8 +133,8 @@ class Organizations:
         """Return them with ranges: of each organization by column, low and high."""
         ranges = {}
         for name in OF_AN_ORGANIZATION:
-            if any(name in one for one in found):
-                ends = [one.get(name, (np.nan, np.nan)) for one in found]
+            if any(name in ranges for ranges in found):
+                ends = [ranges.get(name, (np.nan, np.nan)) for ranges in found]
                 ranges[name] = (np.array([a for a, _ in ends]), np.array([b for _, b in ends]))
         return dataclasses.replace(self, ranges=ranges)
 
@@ -197,9 +197,9 @@ class Organizations:
 def _menus(columns: Mapping[str, Sequence[Any]]) -> dict[str, tuple[tuple[float, ...] | None, ...]]:
     """Return the menus that somebody has, by column."""
     return {
-        name: tuple(None if one is None else tuple(map(float, one)) for one in lists)
+        name: tuple(None if list_ is None else tuple(map(float, list_)) for list_ in lists)
         for name, lists in columns.items()
-        if any(one is not None for one in lists)
+        if any(list_ is not None for list_ in lists)
     }
 
 
@@ -337,7 +337,7 @@ def _converted(columns: Columns) -> dict[str, list[Any]]:
         cells[name] = [plain(cell, mark) for cell in cells[name]]
         if name in DEFAULTS or name in RANGES:
             cells[name] = [None if is_blank([cell]) else cell for cell in cells[name]]
-    for name in (one for one in MENUS if one in cells):
+    for name in (menu for menu in MENUS if menu in cells):
         cells[name] = [
             [plain(point, mark) for point in _levels(cell)] or None for cell in cells[name]
         ]
@@ -368,13 +368,13 @@ def organizations_csv(organizations: Organizations) -> bytes:
     optional = [
         name
         for name in (*OPTIONAL, *RANGES, *MENUS, "sector", "address")
-        if any(name in one for one in entries)
+        if any(name in entry for entry in entries)
     ]
     text = io.StringIO()
     writer = csv.DictWriter(text, [*REQUIRED, *optional], restval="", lineterminator="\n")
     writer.writeheader()
     for entry in entries:
-        for name in ("cpu_levels_hz", *(one for one in MENUS if one in entry)):
+        for name in ("cpu_levels_hz", *(menu for menu in MENUS if menu in entry)):
             entry[name] = ";".join(map(repr, entry[name]))
         entry |= {key: spreadsheet_cell(entry[key]) for key in ("name", "sector") if key in entry}
         writer.writerow(entry)

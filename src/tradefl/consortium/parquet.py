@@ -180,7 +180,7 @@ def _number(fields: dict[int, Any], field: int) -> int:
 
 def _structs(fields: dict[int, Any], field: int) -> list[dict[int, Any]]:
     found = fields.get(field, [])
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise ValueError("its description holds something else than a list")
     return found
 

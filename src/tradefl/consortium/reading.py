@@ -95,8 +95,8 @@ def load(
 
 def allowed_folders(path: Path, allow: Iterable[Folder] = ()) -> list[Path]:
     """Return the folders whose tables a consortium file may name, links followed."""
-    named = [Path(one) for one in os.environ.get(ALLOW_PATH, "").split(os.pathsep) if one]
-    return [Path(os.path.realpath(one)) for one in (path.parent, *allow, *named)]
+    named = [Path(folder) for folder in os.environ.get(ALLOW_PATH, "").split(os.pathsep) if folder]
+    return [Path(os.path.realpath(folder)) for folder in (path.parent, *allow, *named)]
 
 
 class _Reader:

@@ -206,7 +206,7 @@ class TruthfulOrganization(Section):
     @model_validator(mode="after")
     def _same_length(self) -> TruthfulOrganization:
         lists = (self.performance, self.welfare, self.utility, self.surplus)
-        if any(len(one) != len(self.menu) for one in lists):
+        if any(len(list_) != len(self.menu) for list_ in lists):
             raise PydanticCustomError(
                 "name", "{problem}", {"problem": "expected lists as long as the menu"}
             )

@@ -65,8 +65,8 @@ def _printed(view: state.View) -> Callable[[], bytes]:
 
 def frame_of(section: Section) -> pd.DataFrame:
     """Return the table of the section as a data frame, without its sums."""
-    table = next(one for one in section.blocks if isinstance(one, Table))
-    return pd.DataFrame(table.rows, columns=[one.heading for one in table.columns])
+    table = next(block for block in section.blocks if isinstance(block, Table))
+    return pd.DataFrame(table.rows, columns=[column.heading for column in table.columns])
 
 
 def _sheet(table: pd.DataFrame) -> bytes | None:

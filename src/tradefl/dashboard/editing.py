@@ -114,7 +114,9 @@ def edited(original: Consortium, table: pd.DataFrame) -> Consortium:
         try:
             found = load(path)
         except InputError as error:
-            raise InputError(_in_table(one, path, entries) for one in error.problems) from None
+            raise InputError(
+                _in_table(problem, path, entries) for problem in error.problems
+            ) from None
     return dataclasses.replace(found, source=original.source)
 
 
@@ -215,9 +217,11 @@ def _cell(k: int, where: str, message: str, entries: list[dict[str, Any]]) -> Ce
 def beside(table: pd.DataFrame, problems: Sequence[Problem]) -> list[str]:
     """Return what is wrong with the cells of each row, in order; empty where nothing is."""
     found: list[list[str]] = [[] for _ in range(len(table))]
-    for one in problems:
-        if isinstance(one, CellProblem):
-            found[one.row].append(f"{one.column}: {one.message}" if one.column else one.message)
+    for problem in problems:
+        if isinstance(problem, CellProblem):
+            found[problem.row].append(
+                f"{problem.column}: {problem.message}" if problem.column else problem.message
+            )
     return ["; ".join(texts) for texts in found]
 
 

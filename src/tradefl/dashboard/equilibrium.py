@@ -152,8 +152,8 @@ def _methods(view: state.View) -> None:
                 "seconds": found.runtime_seconds,
             }
         )
-    for one in refused:
-        st.warning(plain(one))
+    for reason in refused:
+        st.warning(plain(reason))
     if not rows:
         st.write("Choose a method above.")
         return
@@ -166,7 +166,7 @@ def _methods(view: state.View) -> None:
             axis("welfare", "social welfare"),
         ).properties(width=WIDTH_OF_METHODS),
         "Social welfare by method: "
-        + ", ".join(f"{one['method']} {one['welfare']:,.{digits}f}" for one in rows),
+        + ", ".join(f"{row['method']} {row['welfare']:,.{digits}f}" for row in rows),
         key="methods",
     )
     shown = st.column_config.NumberColumn(format="%.3g")

@@ -83,7 +83,7 @@ def _gamma() -> None:
             on_click=sidebar.use_gamma,
             args=(best.game.incentive_intensity,),
         )
-    shown = pd.DataFrame([one for one in marks if one[1] > 0.0], columns=["mark", "gamma"])
+    shown = pd.DataFrame([mark for mark in marks if mark[1] > 0.0], columns=["mark", "gamma"])
     live = {}
     if len(curve):
         live["gamma-curve"] = (
@@ -94,7 +94,7 @@ def _gamma() -> None:
     show_section(gamma_section(tuning, view.solution), live, heading=False)
     offer(
         "Curve, CSV",
-        csv_of(pd.DataFrame([vars(one) for one in tuning.curve]), "gamma.csv"),
+        csv_of(pd.DataFrame([vars(point) for point in tuning.curve]), "gamma.csv"),
         key="csv-gamma",
     )
 

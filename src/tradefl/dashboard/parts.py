@@ -38,7 +38,7 @@ def aside(text: str) -> None:
 def show_problems(problems: Sequence[str], heading: str) -> None:
     """Show what is wrong, a line each."""
     if problems:
-        lines = "\n".join(f"- {plain(one)}" for one in problems)
+        lines = "\n".join(f"- {plain(problem)}" for problem in problems)
         st.error(f"{heading}\n\n{lines}")
 
 
@@ -77,7 +77,7 @@ def show_section(section: Section, charts: Charts | None = None, *, heading: boo
                 st.markdown("\n".join(f"- {plain(item)}" for item in block.items))
             case Facts():
                 show_facts(
-                    [(one.name, one.value, one.equation, one.meaning) for one in block.facts]
+                    [(fact.name, fact.value, fact.equation, fact.meaning) for fact in block.facts]
                 )
             case Figure():
                 if charts is not None and block.name in charts:
@@ -95,8 +95,8 @@ def show_section(section: Section, charts: Charts | None = None, *, heading: boo
 
 def show_facts(facts: Sequence[tuple[str, str, str, str]]) -> None:
     """Show numbers next to each other: name, value, equation, meaning; long values as lines."""
-    lines = [one for one in facts if len(one[1]) > LONGEST_METRIC]
-    facts = [one for one in facts if one not in lines]
+    lines = [fact for fact in facts if len(fact[1]) > LONGEST_METRIC]
+    facts = [fact for fact in facts if fact not in lines]
     for start in range(0, len(facts), 4):
         row = facts[start : start + 4]
         for column, (name, value, equation, meaning) in zip(st.columns(len(row)), row, strict=True):
@@ -112,7 +112,8 @@ def show_facts(facts: Sequence[tuple[str, str, str, str]]) -> None:
 def show_table(table: Table) -> None:
     """Show a table of the report."""
     headings = [
-        f"{one.heading}, {one.equation}" if one.equation else one.heading for one in table.columns
+        f"{column.heading}, {column.equation}" if column.equation else column.heading
+        for column in table.columns
     ]
     rows = [*table.rows, *([table.footer] if table.footer else [])]
     # Two columns of the same name would be an error.

@@ -58,8 +58,8 @@ def _network(solution: Solution) -> None:
     if len(top) < len(paid):
         aside(f"Drawn are the {len(top)} largest payments; the table has all {len(paid):,}.")
     described = "; ".join(
-        f"{one} pays {other} {money(float(amount), digits)}"
-        for one, other, amount in top.head(5).itertuples(index=False)
+        f"{payer} pays {other} {money(float(amount), digits)}"
+        for payer, other, amount in top.head(5).itertuples(index=False)
     )
     show_chart(
         charts.payment_network(top, frames.net_payments(solution, top)),

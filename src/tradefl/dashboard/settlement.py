@@ -195,7 +195,7 @@ def _shown(found: OnChain) -> None:
     say = st.success if verdict.agrees else st.error
     say(plain(f"Audit: {verdict.sentence}"))
     if verdict.differences:
-        st.markdown("\n".join(f"- {plain(str(one))}" for one in verdict.differences))
+        st.markdown("\n".join(f"- {plain(str(difference))}" for difference in verdict.differences))
     for text in verdict.notes:
         st.info(plain(text))
     show_facts(
@@ -280,16 +280,16 @@ def event_table(events: tuple[Event, ...], agreement: Agreement | None) -> pd.Da
     return pd.DataFrame(
         [
             {
-                "block": one.block,
-                "event": one.name,
+                "block": event.block,
+                "event": event.name,
                 "arguments": ", ".join(
                     f"{key} = {_argument(value, names)}"
-                    for key, value in one.arguments.items()
+                    for key, value in event.arguments.items()
                     if key != "address"
                 ),
-                "transaction": one.transaction,
+                "transaction": event.transaction,
             }
-            for one in events
+            for event in events
         ],
         columns=["block", "event", "arguments", "transaction"],
     )

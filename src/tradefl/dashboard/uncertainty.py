@@ -53,18 +53,23 @@ def page() -> None:
 def _sliders(view: state.View, figures: tuple[Uncertain, ...]) -> None:
     """Draw a slider for each range, and whose payment the values move."""
     st.subheader("What if the figures are others?")
-    open_ = [one for one in figures if one.low < one.high]
-    values = {one: one.mid for one in figures}
+    open_ = [figure for figure in figures if figure.low < figure.high]
+    values = {figure: figure.mid for figure in figures}
     for start in range(0, min(len(open_), SLIDERS), 3):
         row = open_[start : min(start + 3, SLIDERS)]
-        for place, one in zip(st.columns(3), row, strict=False):
+        for place, figure in zip(st.columns(3), row, strict=False):
             with place:
-                values[one] = st.slider(
-                    plain(str(one)), one.low, one.high, one.mid, key=f"range {one}", format="%.4g"
+                values[figure] = st.slider(
+                    plain(str(figure)),
+                    figure.low,
+                    figure.high,
+                    figure.mid,
+                    key=f"range {figure}",
+                    format="%.4g",
                 )
     if len(open_) > SLIDERS:
         aside(f"{len(open_) - SLIDERS:,} more figures have a range; they stay in the middle.")
-    middle = reworked(view.consortium, [one.mid for one in figures])
+    middle = reworked(view.consortium, [figure.mid for figure in figures])
     now = reworked(view.consortium, list(values.values()))
     if now is None or middle is None:
         st.warning("With these figures there is no game: some organization could not take part.")
@@ -117,7 +122,10 @@ def _misreports(view: state.View) -> None:
     """Draw what a misreport gains, once asked for."""
     st.subheader("Could somebody game it?")
     width = st.select_slider(
-        "How far a report may be from the truth", RANGES, 0.1, format_func=lambda one: f"{one:.0%}"
+        "How far a report may be from the truth",
+        RANGES,
+        0.1,
+        format_func=lambda share: f"{share:.0%}",
     )
     asked = (view.key, width)
     if st.button("Search misreports") or st.session_state.get("_searched_misreports") == asked:
@@ -129,14 +137,14 @@ def _misreports(view: state.View) -> None:
     table = pd.DataFrame(
         [
             (
-                found.game.name_of(one.organization),
-                one.figure,
-                amounts([one.gain])[0],
-                "-" if one.paid_by is None else found.game.name_of(one.paid_by),
-                CHECKED_BY[one.figure],
-                "certified" if one.certified else "search",
+                found.game.name_of(misreport.organization),
+                misreport.figure,
+                amounts([misreport.gain])[0],
+                "-" if misreport.paid_by is None else found.game.name_of(misreport.paid_by),
+                CHECKED_BY[misreport.figure],
+                "certified" if misreport.certified else "search",
             )
-            for one in found.ranked
+            for misreport in found.ranked
         ],
         columns=["organization", "figure", "gain", "paid by", "checked by", "proof"],
     )

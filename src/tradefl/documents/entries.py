@@ -171,7 +171,9 @@ class Entry:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the entry for a JSON document."""
-        return dataclasses.asdict(self) | {"flags": [dataclasses.asdict(one) for one in self.flags]}
+        return dataclasses.asdict(self) | {
+            "flags": [dataclasses.asdict(flag) for flag in self.flags]
+        }
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Entry:

@@ -103,7 +103,7 @@ def power_law_of(points: Sequence[tuple[float, float]]) -> PowerLawAccuracy:
         raise ValueError(f"accuracy: {expected}, got {len(points)}")
     (few, low), (many, high) = sorted(points)
     if not (0.0 < few < many < math.inf and 0.0 < low < high < 1.0):
-        raise ValueError(f"accuracy: {expected}, got {shown([list(one) for one in points])}")
+        raise ValueError(f"accuracy: {expected}, got {shown([list(point) for point in points])}")
     exponent = math.log((1.0 - low) / (1.0 - high)) / math.log(many / few)
     scale = (1.0 - low) * (few / 1000.0) ** exponent
     return PowerLawAccuracy(
@@ -322,7 +322,7 @@ def _entries(
             bits, watts, clock, model = _machine(row)
             machine = gpu(bits, watts, clock, count=max(int(row["gpus"]), 1), passes=PASSES)
         except KeyError as error:
-            known = ", ".join(one.name for one in DEVICES)
+            known = ", ".join(known.name for known in DEVICES)
             what = (
                 f"unknown GPU {shown(row['gpu'])}{error.args[0]}; expected one of {known}, or "
                 "columns megabytes_per_second and watts"

@@ -108,10 +108,10 @@ def device(name: str) -> Device:
         It is not in the table; the message suggests a close one.
     """
     wanted = _WORDS.sub("", normalized(name).lower())
-    for one in DEVICES:
-        if wanted in (_WORDS.sub("", one.name.lower()), one.name.lower().replace(" ", "")):
-            return one
-    raise KeyError(suggestion(name, [one.name for one in DEVICES]))
+    for device in DEVICES:
+        if wanted in (_WORDS.sub("", device.name.lower()), device.name.lower().replace(" ", "")):
+            return device
+    raise KeyError(suggestion(name, [device.name for device in DEVICES]))
 
 
 def gpu(

@@ -252,9 +252,9 @@ def meaning_of(heading: str, field: str | None = None) -> Meaning | None:
         known = re.sub(r"[\s_]+", "_", text)
         found = BY_NAME.get(known)
     if found is None:
-        for one in FIELDS:
-            if re.fullmatch(one.english, text) or re.fullmatch(one.german, text):
-                found = one
+        for candidate in FIELDS:
+            if re.fullmatch(candidate.english, text) or re.fullmatch(candidate.german, text):
+                found = candidate
                 break
     if found is None:
         return None

@@ -154,7 +154,9 @@ def read_business(sheet: Sheet, renamed: Mapping[str, str]) -> Business:
             continue
         places[name], meanings[name] = k, meaning
     currencies = {
-        one.currency: header[places[name]] for name, one in meanings.items() if one.currency
+        meaning.currency: header[places[name]]
+        for name, meaning in meanings.items()
+        if meaning.currency
     }
     if len(currencies) > 1:
         named = " and ".join(f"{code} ({quoted(heading)})" for code, heading in currencies.items())

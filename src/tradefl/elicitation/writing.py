@@ -49,8 +49,8 @@ def text_of(elicited: Elicited, path: Path) -> str:
         "#",
     ]
     lines += [
-        f"#   {printable(one.what)}: {printable(one.value)}. Why: {one.reason}."
-        for one in elicited.assumptions
+        f"#   {printable(guess.what)}: {printable(guess.value)}. Why: {guess.reason}."
+        for guess in elicited.assumptions
     ]
     top: dict[str, Any] = {"name": made.name}
     if made.currency is not None:

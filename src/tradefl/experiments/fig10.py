@@ -71,7 +71,7 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
         correction=CORRECTION,
     )
     return [
-        *(dataclasses.replace(one, remark=f"{one.remark} {RICHER}") for one in surface),
+        *(dataclasses.replace(finding, remark=f"{finding.remark} {RICHER}") for finding in surface),
         Finding(
             claim=f"gamma* is within {100 * AS_GOOD:g} % of the best welfare at every mu",
             paper="Figs. 10-11: gamma* helps maximize welfare under different intensities",

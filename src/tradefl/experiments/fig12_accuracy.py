@@ -67,7 +67,7 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
     gammas = sorted(rows["gamma"].unique())
     found = []
     for scheme in ("DBR", "GCA"):
-        shown = ", ".join(f"{100 * wide[scheme, one].median():.1f} %" for one in gammas)
+        shown = ", ".join(f"{100 * wide[scheme, gamma].median():.1f} %" for gamma in gammas)
         rise = wide[scheme, gammas[-1]] - wide[scheme, gammas[0]]
         found.append(
             Finding(

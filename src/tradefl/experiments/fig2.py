@@ -70,13 +70,13 @@ def units(settings: Settings) -> list[Unit]:
             ladder.effort,
             seed,
             held=[samples, samples],
-            fractions=[one, OTHERS],
-            labels={"pair": pair, "samples_each": samples, "share": one},
+            fractions=[fraction, OTHERS],
+            labels={"pair": pair, "samples_each": samples, "share": fraction},
         )
         for pair in ladder.pairs
         if pair in asked.pairs
         for samples in ladder.samples
-        for one in SHARES
+        for fraction in SHARES
         for seed in range(asked.seeds or SEEDS[asked.profile])
     ]
 

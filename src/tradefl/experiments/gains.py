@@ -129,9 +129,10 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
             paper="not promised: there may be several equilibria",
             ours=of_kinds(
                 rows,
-                lambda one: (
-                    f"{share(one['starts_that_reach'] == one['starts'])} consortia, "
-                    f"{int(one['starts_that_reach'].sum())} of {int(one['starts'].sum())} starts"
+                lambda group: (
+                    f"{share(group['starts_that_reach'] == group['starts'])} consortia, "
+                    f"{int(group['starts_that_reach'].sum())} of "
+                    f"{int(group['starts'].sum())} starts"
                 ),
             ),
             verdict=holds(rows["starts_that_reach"] == rows["starts"]),
@@ -141,9 +142,9 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
             paper="not known before",
             ours=of_kinds(
                 rows,
-                lambda one: (
-                    f"{spread(100.0 * one['payments_agreed'], 3)} % of welfare, at gamma* "
-                    f"{spread(100.0 * one['payments_tuned'].dropna(), 3)} %"
+                lambda group: (
+                    f"{spread(100.0 * group['payments_agreed'], 3)} % of welfare, at gamma* "
+                    f"{spread(100.0 * group['payments_tuned'].dropna(), 3)} %"
                 ),
             ),
             verdict=holds(rows["payments_agreed"] <= 0.05),

@@ -87,9 +87,9 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
             paper="not promised: one number for all",
             ours=of_kinds(
                 rows,
-                lambda one: (
-                    f"{share(one['gap_closed_tuned'] >= ALL)}, closes "
-                    f"{spread(100.0 * one['gap_closed_tuned'].dropna())} % of the gap"
+                lambda group: (
+                    f"{share(group['gap_closed_tuned'] >= ALL)}, closes "
+                    f"{spread(100.0 * group['gap_closed_tuned'].dropna())} % of the gap"
                 ),
             ),
             verdict=holds(tuned >= ALL),
@@ -105,9 +105,9 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
             paper="not promised: it was tuned to Table II",
             ours=of_kinds(
                 rows,
-                lambda one: (
-                    f"{share(one['gap_closed_linear'] >= 0.0)}, closes "
-                    f"{spread(100.0 * one['gap_closed_linear'])} % of the gap"
+                lambda group: (
+                    f"{share(group['gap_closed_linear'] >= 0.0)}, closes "
+                    f"{spread(100.0 * group['gap_closed_linear'])} % of the gap"
                 ),
             ),
             verdict=holds(rows["gap_closed_linear"] >= 0.0),
@@ -117,9 +117,9 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
             paper="not promised: there may be several",
             ours=of_kinds(
                 rows,
-                lambda one: (
-                    f"{share(one['gap_closed_efficient'] >= ALL)}, least "
-                    f"{100.0 * one['gap_closed_efficient'].min():.4f} %"
+                lambda group: (
+                    f"{share(group['gap_closed_efficient'] >= ALL)}, least "
+                    f"{100.0 * group['gap_closed_efficient'].min():.4f} %"
                 ),
             ),
             verdict=holds(efficient >= ALL),

@@ -74,10 +74,10 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
             paper="not promised: only that nobody is below zero",
             ours=of_kinds(
                 rows,
-                lambda one: (
-                    f"{share(one['losers_tuned'] == 0)} consortia, "
-                    f"{int(one['losers_tuned'].sum())} of {organizations * len(one)} organizations "
-                    "lose"
+                lambda group: (
+                    f"{share(group['losers_tuned'] == 0)} consortia, "
+                    f"{int(group['losers_tuned'].sum())} of {organizations * len(group)} "
+                    "organizations lose"
                 ),
             ),
             verdict=holds(tuned == 0),

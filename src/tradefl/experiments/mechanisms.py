@@ -271,13 +271,13 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
         Finding(
             claim="The efficient rule, equal split and VCG reach the optimum",
             paper="theorem: payoffs follow welfare",
-            ours=each(best, lambda one: share(optimal(one))),
+            ours=each(best, lambda group: share(optimal(group))),
             verdict=holds(optimal(best)),
         ),
         Finding(
             claim="Shapley, leave-one-out, data shares and personal prices reach it too",
             paper="not promised",
-            ours=each(sharing, lambda one: share(optimal(one))),
+            ours=each(sharing, lambda group: share(optimal(group))),
             verdict=holds(optimal(sharing)),
         ),
         Finding(
@@ -290,14 +290,16 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
         Finding(
             claim="Nobody loses against no compensation",
             paper="theorem for the efficient rule with equal gains, from true figures",
-            ours=each(made[made["mechanism"] != NONE], lambda one: f"{share(one['losers'] == 0)}"),
+            ours=each(
+                made[made["mechanism"] != NONE], lambda group: f"{share(group['losers'] == 0)}"
+            ),
             verdict=holds(made["losers"] == 0),
         ),
         Finding(
             claim="No coalition would do better on its own",
             paper="not promised",
             ours=of_kinds(
-                made, lambda some: each(some, lambda one: share(one["stable"] == "stable"))
+                made, lambda some: each(some, lambda group: share(group["stable"] == "stable"))
             ),
             verdict=holds(made["stable"] == "stable"),
         ),
@@ -308,7 +310,7 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
                 claim="No false report of a profitability gains",
                 paper="promised by the truthful rule alone, and by rules that do not ask",
                 ours=each(
-                    liars, lambda one: f"up to {100.0 * one['lying'].max():.2g} % of its payoff"
+                    liars, lambda group: f"up to {100.0 * group['lying'].max():.2g} % of its payoff"
                 ),
                 verdict=holds(liars["lying"] <= SAME),
                 remark=f"{len(REPORTS)} reports of each of {len(RANKS)} organizations",

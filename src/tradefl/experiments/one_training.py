@@ -78,7 +78,7 @@ def compute(
                 "loss": report.loss,
                 "total_data_fraction": sum(fractions),
                 "samples_held": sum(scaled),
-                "samples_used": sum(one.samples_used for one in ledger.of_round(report.number)),
+                "samples_used": sum(entry.samples_used for entry in ledger.of_round(report.number)),
                 "test_samples": len(dataset.y_test),
             }
             for report in reports

@@ -85,7 +85,9 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
             paper="theorem: never above",
             ours=of_kinds(
                 rows,
-                lambda one: f"{share(one['percent'] < 100.0)}, {spread(one['percent'])} % of W*",
+                lambda group: (
+                    f"{share(group['percent'] < 100.0)}, {spread(group['percent'])} % of W*"
+                ),
             ),
             verdict=holds(rows["percent"] <= 100.0),
         ),

@@ -55,9 +55,9 @@ def reproduce(
         None is left, or as :func:`~tradefl.experiments.runner.compute_all`.
     """
     asked = [figure(name) for name in dict.fromkeys(names)]
-    figures = [one for one in asked if one.units(settings)]
+    figures = [figure_ for figure_ in asked if figure_.units(settings)]
     if not figures:
-        what = f"no training of {', '.join(one.name for one in asked)} is of these pairs"
+        what = f"no training of {', '.join(figure_.name for figure_ in asked)} is of these pairs"
         raise InputError.at(Parameter("pairs"), what)
     make_folder(out)
     frames = compute_all(
@@ -71,18 +71,20 @@ def reproduce(
         notify=notify,
     )
     findings = {}
-    for one in figures:
-        rows = frames[one.name]
-        summary = one.summary(rows)
-        atomic_write(out / f"{one.name}.csv", to_csv(rows))
-        atomic_write(out / f"{one.name}.summary.csv", to_csv(summary))
-        save(one.chart(summary), out, one.name)
-        findings[one.name] = tuple(one.findings(rows))
+    for figure_ in figures:
+        rows = frames[figure_.name]
+        summary = figure_.summary(rows)
+        atomic_write(out / f"{figure_.name}.csv", to_csv(rows))
+        atomic_write(out / f"{figure_.name}.summary.csv", to_csv(summary))
+        save(figure_.chart(summary), out, figure_.name)
+        findings[figure_.name] = tuple(figure_.findings(rows))
     scorecard = Scorecard(
         findings=findings,
-        titles={one.name: one.title for one in figures},
-        commands={one.name: (command or _by_name)(one, settings) for one in figures},
-        draws=settings.seeds if any(one.group != "training" for one in figures) else ENOUGH_DRAWS,
+        titles={figure_.name: figure_.title for figure_ in figures},
+        commands={figure_.name: (command or _by_name)(figure_, settings) for figure_ in figures},
+        draws=settings.seeds
+        if any(figure_.group != "training" for figure_ in figures)
+        else ENOUGH_DRAWS,
     )
     document = json.dumps(scorecard.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)
     atomic_write(out / "scorecard.json", (document + "\n").encode())

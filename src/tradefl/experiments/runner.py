@@ -60,9 +60,14 @@ def compute_all(
     MissingExtraError
         Ray is not installed.
     """
-    everything = [(one, _task(one), unit) for one in figures for unit in one.units(settings)]
+    everything = [
+        (figure, _task(figure), unit) for figure in figures for unit in figure.units(settings)
+    ]
     values = compute(
-        [(task, f"{one.name} {unit.key}", dict(unit.arguments)) for one, task, unit in everything],
+        [
+            (task, f"{figure_.name} {unit.key}", dict(unit.arguments))
+            for figure_, task, unit in everything
+        ],
         out=out,
         workers=workers,
         ray=ray_address,
@@ -70,13 +75,13 @@ def compute_all(
         watch=watch,
         notify=notify,
     )
-    frames: dict[str, list[pd.DataFrame]] = {one.name: [] for one in figures}
-    for (one, _, unit), value in zip(everything, values, strict=True):
+    frames: dict[str, list[pd.DataFrame]] = {figure.name: [] for figure in figures}
+    for (figure_, _, unit), value in zip(everything, values, strict=True):
         # Read back what was kept, so that a resumed run has the same digits as any other.
         rows = pd.read_csv(io.StringIO(json.loads(value)), **EXACT)
         for column, (name, label) in enumerate(unit.labels.items()):
             rows.insert(column, name, label)
-        frames[one.name].append(rows)
+        frames[figure_.name].append(rows)
     return {name: pd.concat(parts, ignore_index=True) for name, parts in frames.items() if parts}
 
 

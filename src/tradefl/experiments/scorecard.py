@@ -47,7 +47,7 @@ class Scorecard:
 
     def counts(self) -> dict[Verdict, int]:
         """Return how many claims got each verdict; the paper's verdicts, ours, or both."""
-        found = Counter(one.verdict for each in self.findings.values() for one in each)
+        found = Counter(finding.verdict for each in self.findings.values() for finding in each)
         kinds = [kind for kind in (VERDICTS, OWN) if found.keys() & set(kind)] or [VERDICTS]
         return {verdict: found[verdict] for kind in kinds for verdict in kind}
 
@@ -63,9 +63,9 @@ class Scorecard:
             document="tradefl/scorecard/1",
             verdicts={str(verdict): count for verdict, count in self.counts().items()},
             claims=[
-                Claim.of(figure=name, **dataclasses.asdict(one), command=self.commands[name])
+                Claim.of(figure=name, **dataclasses.asdict(finding), command=self.commands[name])
                 for name, each in self.findings.items()
-                for one in each
+                for finding in each
             ],
         )
 
@@ -82,7 +82,7 @@ class Scorecard:
             title, said = ("beyond the paper", "expected")
         parts = [f"# Scorecard {title}\n\n{counted}.{few}\n"]
         for name, each in self.findings.items():
-            rows = "\n".join(_row(one) for one in each)
+            rows = "\n".join(_row(finding) for finding in each)
             parts.append(
                 f"## {name}: {self.titles[name]}\n\n`{self.commands[name]}`\n\n"
                 f"| claim | {said} | ours | verdict |\n|---|---|---|---|\n{rows}\n"

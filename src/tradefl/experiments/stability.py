@@ -344,7 +344,7 @@ def findings(rows: pd.DataFrame) -> list[Finding]:
         Finding(
             claim="Branch and bound decides two splits as enumeration does",
             paper="every verdict; the bound never below the truth",
-            ours="; ".join(share(one) for one in proven),
+            ours="; ".join(share(column) for column in proven),
             verdict=holds(np.logical_and.reduce(proven)),
         ),
         Finding(
@@ -381,16 +381,16 @@ RIVALRY_EDGES = (0.1, 0.3, 0.5, 0.7, 0.9)
 def _shares_by_rivalry(rows: pd.DataFrame) -> list[float]:
     quarter = pd.cut(rows["rivalry"], RIVALRY_EDGES)
     found = (rows["market_margin_together"] >= -NOTHING).groupby(quarter, observed=False).mean()
-    return [float(one) for one in found]
+    return [float(value) for value in found]
 
 
 def by_rivalry(rows: pd.DataFrame) -> str:
     """Return the share with a stable split in the market reading, for each range of rivalry."""
-    return " / ".join(f"{100.0 * one:.0f}" for one in _shares_by_rivalry(rows)) + " %"
+    return " / ".join(f"{100.0 * share_:.0f}" for share_ in _shares_by_rivalry(rows)) + " %"
 
 
 def _falls(rows: pd.DataFrame) -> bool:
-    shares = [one for one in _shares_by_rivalry(rows) if not np.isnan(one)]
+    shares = [share_ for share_ in _shares_by_rivalry(rows) if not np.isnan(share_)]
     return bool(np.all(np.diff(shares) <= 0.0))
 
 

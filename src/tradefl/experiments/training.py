@@ -174,7 +174,7 @@ def scheme_units(
     """Return a training for each pair that is asked for, seed, gamma and scheme."""
     asked = settings_of(settings)
     units = []
-    for name in (one for one in asked.pairs if one in pairs):
+    for name in (pair for pair in asked.pairs if pair in pairs):
         for seed in asked.draws:
             held = samples_held(seed)
             for gamma in gammas:
@@ -218,7 +218,9 @@ def samples_held(seed: int) -> list[int]:
     """Return ``|S_i|`` of each organization, whole numbers in Table II's range."""
     # A stream of its own: the game's draw has the seed alone.
     rng = np.random.default_rng([seed, ORGANIZATIONS])
-    return [int(one) for one in rng.integers(FEWEST_SAMPLES, MOST_SAMPLES + 1, ORGANIZATIONS)]
+    return [
+        int(integer) for integer in rng.integers(FEWEST_SAMPLES, MOST_SAMPLES + 1, ORGANIZATIONS)
+    ]
 
 
 @lru_cache(maxsize=1024)
@@ -229,4 +231,4 @@ def contributions(scheme: str, seed: int, gamma: float = GAMMA_STAR) -> tuple[fl
     """
     game = draw(seed, incentive_intensity=gamma)
     profile = solve(game, METHODS[scheme]).profile
-    return tuple(round(float(one), 9) for one in profile.data_fraction)
+    return tuple(round(float(share), 9) for share in profile.data_fraction)

@@ -219,9 +219,9 @@ class Snapshot:
 
     def restore(self) -> None:
         """Put the state back."""
-        for one, state in self._kept:
-            vars(one).clear()
-            vars(one).update(_copied(state))
+        for strategy, state in self._kept:
+            vars(strategy).clear()
+            vars(strategy).update(_copied(state))
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class Checkpoint:
     def _parsed(cls, content: bytes) -> Checkpoint:
         with zipfile.ZipFile(io.BytesIO(content)) as members:
             # Ours are not compressed; what is could unpack to a thousand times as much.
-            if any(one.compress_type != zipfile.ZIP_STORED for one in members.infolist()):
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members.infolist()):
                 raise ValueError("expected an archive without compression")
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             meta = parse_json(archive[META].tobytes(), META)

@@ -217,7 +217,7 @@ def _sqrt_loss(data: Array, performance: Array) -> SqrtLoss:
 
     center = -math.log(float(np.median(data)))
     grid = center + np.linspace(-14.0, 30.0, 177)
-    best = float(grid[int(np.argmin([error(float(one)) for one in grid]))])
+    best = float(grid[int(np.argmin([error(float(coefficient)) for coefficient in grid]))])
     found = minimize_scalar(error, bounds=(best - 0.25, best + 0.25), method="bounded")
     log_g = float(found.x) if float(found.fun) <= error(best) else best
     return SqrtLoss(epochs=math.exp(log_g), untrained_loss=untrained_loss(log_g))
@@ -228,7 +228,7 @@ def _sqrt_loss(data: Array, performance: Array) -> SqrtLoss:
 
 def ladder(least: float, points: int = POINTS) -> list[float]:
     """Return ``points`` fractions of the data from ``least`` to 1, in equal ratios."""
-    return [float(one) for one in np.geomspace(least, 1.0, points)]
+    return [float(share) for share in np.geomspace(least, 1.0, points)]
 
 
 def measure_accuracy(

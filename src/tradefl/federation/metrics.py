@@ -64,7 +64,7 @@ def credible(
 ) -> tuple[list[Update], dict[int, str]]:
     """Return updates whose weighing metrics are in the round's range, and what was changed."""
     kept, changed = list(updates), {}
-    for key in (key for key, one in read.items() if one.weighs):
+    for key in (key for key, metric in read.items() if metric.weighs):
         values = [float(update.metrics[key]) for update in updates]  # type: ignore[arg-type]
         middle = statistics.median(values)
         if len(values) < 3 or middle == 0.0:

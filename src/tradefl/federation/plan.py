@@ -219,7 +219,7 @@ class Plan:
             kind: Any = kinds.get(name)
             place = f"run config: {key}"
             if kind is None:
-                hint = suggestion(key, tuple(one.replace("_", "-") for one in kinds))
+                hint = suggestion(key, tuple(kind.replace("_", "-") for kind in kinds))
                 problems.append(Problem(place, f"unknown key{hint}"))
                 continue
             if kind is float and type(value) is int:

@@ -464,8 +464,8 @@ class TradeFL(Strategy):
         A correct client that starts from the model shows that: the server's own, or, where the
         server cannot train, most of those that were asked.
         """
-        infinite = sum(one.excused is not None for one in judgements)
-        finite = sum(one.update is not None for one in judgements)
+        infinite = sum(judgement.excused is not None for judgement in judgements)
+        finite = sum(judgement.update is not None for judgement in judgements)
         if not infinite:
             return list(judgements)
         why = ""
@@ -478,10 +478,10 @@ class TradeFL(Strategy):
         if not why:
             return list(judgements)
         return [
-            one
-            if one.excused is None
-            else Judgement(_with_reason(one.excused, f"{why}: nobody is charged"))
-            for one in judgements
+            judgement
+            if judgement.excused is None
+            else Judgement(_with_reason(judgement.excused, f"{why}: nobody is charged"))
+            for judgement in judgements
         ]
 
     def _aggregated(
@@ -503,7 +503,7 @@ class TradeFL(Strategy):
         sent = parameters_of(self._sent)
         former = self._former()
         measures = measured(updates, sent, [float(weight) for weight in weights], former)
-        idle = any(one.unchanged or one.ratio < IDLE_RATIO for one in measures)
+        idle = any(measure.unchanged or measure.ratio < IDLE_RATIO for measure in measures)
         fitted = idle and self._fitted(sent)
         if left := self._unpaid(measures, entries, counted, fitted):
             # Without them the round has another median.
@@ -604,7 +604,7 @@ class TradeFL(Strategy):
                 arrays, metrics = self.strategy.aggregate_train(number, messages)
             except AppExitException as error:  # Flower's own: it cannot aggregate these replies
                 arrays, metrics, failure = None, None, short(str(error))
-        used = frozenset(contents[id(one)] for one in seen if id(one) in contents)
+        used = frozenset(contents[id(reply)] for reply in seen if id(reply) in contents)
         arrays = None if arrays is None else self._in_precision(arrays)
         moment = largest_moment(self.strategy)
         finite = math.isfinite(moment)
@@ -745,8 +745,9 @@ class TradeFL(Strategy):
         # What goes with the others' direction descends; only the rest costs an evaluation.
         asked = [
             k
-            for k, one in enumerate(measures)
-            if not one.unchanged and (one.cosine <= OPPOSED_COSINE or len(measures) < FEWEST)
+            for k, measure in enumerate(measures)
+            if not measure.unchanged
+            and (measure.cosine <= OPPOSED_COSINE or len(measures) < FEWEST)
         ]
         if not asked:
             return {}

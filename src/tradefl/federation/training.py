@@ -128,7 +128,7 @@ class Training(Shown):
     def diverged(self) -> str:
         """Why the model is worth nothing, in words; empty if it is not so."""
         return divergence(
-            [one.outcome for one in self.ledger.entries],
+            [entry.outcome for entry in self.ledger.entries],
             self.accuracy,
             self.loss[-1],
             classes=self.classes,
@@ -165,8 +165,10 @@ class Training(Shown):
             initial_loss=loss[0],
             accuracy=accuracy[1:],
             loss=loss[1:],
-            organizations=[_organization(one) for one in measured],
-            aggregation_weights={one.name: one.weight for one in measured}
+            organizations=[_organization(organization) for organization in measured],
+            aggregation_weights={
+                organization.name: organization.weight for organization in measured
+            }
             if self.ledger.weighted
             else None,
             validation=ValidationPart(
@@ -378,7 +380,7 @@ def _report(
         rounds=plan.rounds,
         accuracy=accuracy,
         loss=loss,
-        present=sum(one.outcome == "aggregated" for one in entries),
+        present=sum(entry.outcome == "aggregated" for entry in entries),
         organizations=len(strategy.terms),
         note=strategy.rolled_back.get(number, ""),
     )
@@ -401,7 +403,7 @@ def require_rounds(ledger: Ledger, done: int, path: Path) -> None:
     InputError
         Names the first round and organization.
     """
-    entries = {(one.round, one.organization): one for one in ledger.entries}
+    entries = {(entry.round, entry.organization): entry for entry in ledger.entries}
     due = [(number, pledge) for number in range(1, done + 1) for pledge in ledger.terms.pledges]
     for number, pledge in due:
         entry = entries.get((number, pledge.organization))
@@ -686,7 +688,7 @@ def train_pledges(
         if every_round or number in (0, plan.rounds):
             loss, accuracy = model.evaluate(parameters_of(record), dataset.x_test, dataset.y_test)
             present = [
-                one for one in strategy.ledger.of_round(number) if one.outcome == "aggregated"
+                entry for entry in strategy.ledger.of_round(number) if entry.outcome == "aggregated"
             ]
             reports.append(RoundReport(number, plan.rounds, accuracy, loss, len(present), n))
         return None

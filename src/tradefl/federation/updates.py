@@ -197,7 +197,7 @@ def with_pledge(content: RecordDict, pledge: Mapping[str, Any]) -> RecordDict:
     In the ConfigRecord that is there, because Flower's mods for differential privacy take messages
     if there is exactly one; otherwise in a record of its own.
     """
-    configs = {key: one for key, one in content.items() if isinstance(one, ConfigRecord)}
+    configs = {key: record for key, record in content.items() if isinstance(record, ConfigRecord)}
     keyed = {f"{PLEDGE}.{key}": value for key, value in pledge.items()}
     if len(configs) == 1:
         [(key, record)] = configs.items()

@@ -80,7 +80,9 @@ def _secrets(addresses: tuple[str, ...]) -> list[str]:
         pieces = [*user_and_password, parts.query, parts.fragment]
         pieces += [parts.path, *parts.path.split("/"), *re.split(r"[&=]", parts.query)]
         found.update(form for piece in pieces for form in (piece, unquote(piece)))
-    return sorted((one for one in found if len(one.strip("/")) >= 6), key=len, reverse=True)
+    return sorted(
+        (secret for secret in found if len(secret.strip("/")) >= 6), key=len, reverse=True
+    )
 
 
 # --- cells of spreadsheets -----------------------------------------------------------------------

@@ -43,4 +43,4 @@ def _scaled(value: Any, unit: float) -> Any:
         return float(f"{value * unit:.15g}")
     if value.size > DECIMALS_UP_TO:
         return value * unit
-    return np.array([float(f"{one * unit:.15g}") for one in value.tolist()])
+    return np.array([float(f"{number * unit:.15g}") for number in value.tolist()])

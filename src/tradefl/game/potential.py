@@ -61,7 +61,7 @@ class OwnTerm:
         piece = np.clip((self.low[:, None, :] <= points[:, :, None]).sum(axis=2) - 1, 0, None)
         row = np.arange(points.shape[0])[:, None]
         gain, constant = (
-            one[row, piece].reshape(d.shape) for one in (self.data_gain, self.constant)
+            table[row, piece].reshape(d.shape) for table in (self.data_gain, self.constant)
         )
         column = (slice(None),) + (None,) * (d.ndim - 1)
         return np.asarray(

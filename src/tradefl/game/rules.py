@@ -254,7 +254,7 @@ class Schedule:
     values: Array
 
     def __post_init__(self) -> None:
-        shares, values = (np.array(floats(one)) for one in (self.shares, self.values))
+        shares, values = (np.array(floats(array)) for array in (self.shares, self.values))
         if shares.ndim != 1 or shares.shape != values.shape:
             raise InvalidScheduleError("expected as many values as shares")
         if not 2 <= shares.size <= MAX_BREAKPOINTS:
@@ -386,13 +386,13 @@ class EfficientRule(Rule):
     @cached_property
     def _table(self) -> tuple[Array, Array, Array]:
         """Shares and values, ``(N, K)``, the last point repeated; slopes, ``(N, K - 1)``."""
-        width = max(one.shares.size for one in self.schedules)
+        width = max(schedule.shares.size for schedule in self.schedules)
 
         def padded(rows: Sequence[Array]) -> Array:
             return np.array([np.pad(row, (0, width - row.size), mode="edge") for row in rows])
 
-        shares = padded([one.shares for one in self.schedules])
-        values = padded([one.values for one in self.schedules])
+        shares = padded([schedule.shares for schedule in self.schedules])
+        values = padded([schedule.values for schedule in self.schedules])
         run = np.diff(shares, axis=1)
         slopes = np.divide(np.diff(values, axis=1), run, out=np.zeros_like(run), where=run > 0.0)
         return shares, values, slopes
@@ -401,8 +401,8 @@ class EfficientRule(Rule):
     def concave(self) -> bool:
         """Whether no slope rises, not even by as little as a schedule may."""
         return all(
-            bool(np.all(np.diff(np.diff(one.values) / np.diff(one.shares)) <= 0.0))
-            for one in self.schedules
+            bool(np.all(np.diff(np.diff(schedule.values) / np.diff(schedule.shares)) <= 0.0))
+            for schedule in self.schedules
         )
 
     def _piece(self, i: Indices, d: Array, side: Any) -> Indices:
@@ -486,7 +486,9 @@ class EfficientRule(Rule):
         With its own schedule at its least and all others at their most; 0 where it receives even
         then.
         """
-        least, most = (np.array([one.values[k] for one in self.schedules]) for k in (0, -1))
+        least, most = (
+            np.array([schedule.values[k] for schedule in self.schedules]) for k in (0, -1)
+        )
         worst = least - (most.sum() - most) / (self.counted - 1) + self.net_constants
         return np.asarray(np.maximum(-worst, 0.0))
 

@@ -151,7 +151,7 @@ class Incentives:
     def ranked(self) -> tuple[Misreport, ...]:
         """The misreports under the file's rule, the largest gain first."""
         first = next(iter(self.rules.values()))
-        return tuple(sorted(first, key=lambda one: -one.gain))
+        return tuple(sorted(first, key=lambda misreport: -misreport.gain))
 
     def document(self) -> IncentivesDocument:
         """Return the document ``tradefl/incentives/1``."""
@@ -165,18 +165,20 @@ class Incentives:
         def rows(found: Sequence[Misreport]) -> list[IncentivesOrganization]:
             return [
                 IncentivesOrganization.of(
-                    name=self.game.name_of(one.organization),
-                    figure=one.figure,
-                    report=one.report,
-                    gain=one.gain,
-                    gain_fraction=one.gain_fraction,
-                    certified=one.certified,
-                    then_deviates=one.then_deviates,
-                    checked_by=CHECKED_BY[one.figure],
-                    deviation_gain=one.deviation_gain,
-                    paid_by=None if one.paid_by is None else self.game.name_of(one.paid_by),
+                    name=self.game.name_of(misreport.organization),
+                    figure=misreport.figure,
+                    report=misreport.report,
+                    gain=misreport.gain,
+                    gain_fraction=misreport.gain_fraction,
+                    certified=misreport.certified,
+                    then_deviates=misreport.then_deviates,
+                    checked_by=CHECKED_BY[misreport.figure],
+                    deviation_gain=misreport.deviation_gain,
+                    paid_by=None
+                    if misreport.paid_by is None
+                    else self.game.name_of(misreport.paid_by),
                 )
-                for one in found
+                for misreport in found
             ]
 
         names = list(self.rules)
@@ -189,11 +191,11 @@ class Incentives:
             organizations=rows(self.ranked),
             over_reporting=[
                 OverReport.of(
-                    name=self.game.name_of(one.organization),
-                    gain=one.gain,
-                    audit_probability=one.audit_probability,
+                    name=self.game.name_of(report.organization),
+                    gain=report.gain,
+                    audit_probability=report.audit_probability,
                 )
-                for one in self.over_reporting
+                for report in self.over_reporting
             ],
             rules=[
                 RuleIncentives.of(rule=name, organizations=rows(self.rules[name]))
@@ -296,7 +298,7 @@ def misreports_of(
     found = incentives(
         sharing.unpacked(files), range, figures=(figure,), points=points, all_rules=all_rules
     )
-    return {rule: [dataclasses.asdict(one) for one in rows] for rule, rows in found.rules.items()}
+    return {rule: [dataclasses.asdict(row) for row in rows] for rule, rows in found.rules.items()}
 
 
 def over_reporting(agreed: Solution) -> tuple[OverReporting, ...]:
@@ -328,7 +330,7 @@ class _Search:
         self.consortium, self.width, self.watch = consortium, width, watch
         self.game = consortium.game.with_incentive_intensity(consortium.game.incentive_intensity)
         offsets = np.linspace(-1.0, 1.0, points + points % 2 + 1)
-        self.factors = [float(1.0 + width * one) for one in offsets if one != 0.0]
+        self.factors = [float(1.0 + width * offset) for offset in offsets if offset != 0.0]
         self.figures = figures or tuple(CHECKED_BY)
         n = self.game.size
         self.rho = np.array([self.game.competition.dot(row) for row in np.eye(n)])
@@ -438,7 +440,7 @@ class _Search:
         # The gamma that the truth leads to stays unless another is really better.
         kept = table[:, int(np.argmin(np.abs(grid - now)))]
         better = table.max(axis=1) > kept * (1.0 + 1e-12)
-        return [float(one) for one in np.where(better, grid[table.argmax(axis=1)], now)]
+        return [float(gamma) for gamma in np.where(better, grid[table.argmax(axis=1)], now)]
 
     def _paid_as_reported(
         self, i: int, figure: str, factor: float, gamma: float
@@ -461,7 +463,11 @@ class _Search:
             changed["capacitance"] = _scaled(
                 np.array(np.broadcast_to(game.capacitance, game.size)), i, factor**-3
             )
-        fields = {one.name: getattr(game, one.name) for one in dataclasses.fields(game) if one.init}
+        fields = {
+            field.name: getattr(game, field.name)
+            for field in dataclasses.fields(game)
+            if field.init
+        }
         try:
             return _Market(**{**fields, **changed, "market": game.competitors_profitability})
         except InvalidGameError:
@@ -475,7 +481,7 @@ class _Search:
             return
         keys = [TRUTH, *self._tried()]
         games = [self.game, *self.games.values()]
-        many = Games.of([one.with_incentive_intensity(0.0) for one in games])
+        many = Games.of([game.with_incentive_intensity(0.0) for game in games])
         solved = solve_many(many, method="dbr", optimum=True)
         best = solved.optimum
         if best is None:
@@ -491,7 +497,7 @@ class _Search:
     def efficient(self, target: str | None, *, promise: bool = False) -> tuple[Misreport, ...]:
         """Return the misreports under the efficient rule with a target; empty where it has none."""
         game = self.game.with_incentive_intensity(0.0)
-        kept: Target = next((one for one in SPLITS if one == target), SPLITS[0])
+        kept: Target = next((split for split in SPLITS if split == target), SPLITS[0])
         self.watch(f"the efficient rule, {kept}")
         self._solved()
         honest = self._paid(TRUTH, self.game, kept)

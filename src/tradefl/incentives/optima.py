@@ -81,7 +81,7 @@ class Reports:
     def many(self, figures: Array) -> Games:
         """Return the games under reports of shape ``(K, N)``."""
         base = Games.of([self.game.with_incentive_intensity(0.0)])
-        fields = {one.name: getattr(base, one.name) for one in dataclasses.fields(base)}
+        fields = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
         fields |= self.columns(figures)
         for name, value in fields.items():  # a figure of a game has shape (K,)
             if isinstance(value, np.ndarray) and value.shape == (1, 1):

@@ -78,8 +78,8 @@ def words(promise: Truthful, payee: str | None = None) -> list[str]:
     ``payee`` is the name of the rule's payee, ``None`` without one.
     """
     asked: dict[str, list[str]] = {}
-    for name, one in promise.organizations.items():
-        asked.setdefault(one.figure, []).append(name)
+    for name, organization in promise.organizations.items():
+        asked.setdefault(organization.figure, []).append(name)
     covered = "; ".join(f"{figure} of {', '.join(names)}" for figure, names in asked.items())
     sentences = [
         f"No report from the menus gains while the others are honest: {covered}.",
@@ -157,24 +157,29 @@ def agreed_menus(consortium: Consortium, claimant: int | None) -> Menus | None:
 def consistent(promise: Truthful) -> Iterator[Check]:
     """Yield what everybody can check of a promise: it needs no figure that is not in it."""
     paid = 0.0
-    size = max((abs(w) for one in promise.organizations.values() for w in one.welfare), default=1.0)
+    size = max(
+        (abs(w) for organization in promise.organizations.values() for w in organization.welfare),
+        default=1.0,
+    )
     tolerance = TOLERANCE * size
     count = len(promise.organizations)
-    for name, one in promise.organizations.items():
-        menu, slope = np.array(one.menu), np.array(one.performance)
-        if not one.exact:
+    for name, organization in promise.organizations.items():
+        menu, slope = np.array(organization.menu), np.array(organization.performance)
+        if not organization.exact:
             fall = float(np.maximum(-np.diff(slope), 0.0).max())
             yield Check(f"{name}: fall of P over its menu", 0.0, fall, TOLERANCE)
             steps = np.diff(menu) * (slope[:-1] + slope[1:]) / 2.0
         else:
-            steps = np.diff(one.welfare)
-        for k, (step, rise) in enumerate(zip(steps, np.diff(one.utility), strict=True)):
+            steps = np.diff(organization.welfare)
+        for k, (step, rise) in enumerate(zip(steps, np.diff(organization.utility), strict=True)):
             place = f"{name}: utility from {menu[k]:g} to {menu[k + 1]:g}"
             yield Check(place, float(step), float(rise), tolerance)
-        yield Check(f"{name}: rebate", min(one.surplus) / count, one.rebate, tolerance)
-        short = max(-min(one.surplus), 0.0)
+        yield Check(
+            f"{name}: rebate", min(organization.surplus) / count, organization.rebate, tolerance
+        )
+        short = max(-min(organization.surplus), 0.0)
         yield Check(f"{name}: outside money", 0.0, short, tolerance)
-        paid += one.redistribution
+        paid += organization.redistribution
     yield Check(
         "outside money at a profile tried", 0.0, max(-promise.least_surplus, 0.0), tolerance
     )

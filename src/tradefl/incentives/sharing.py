@@ -45,7 +45,7 @@ def packed(consortium: Consortium) -> dict[str, str]:
     with TemporaryDirectory() as folder:
         write(consortium, Path(folder) / MAIN)
         files = sorted(Path(folder).iterdir())
-        return {one.name: one.read_text(encoding="utf-8") for one in files}
+        return {file.name: file.read_text(encoding="utf-8") for file in files}
 
 
 def unpacked(files: Mapping[str, str]) -> Consortium:
@@ -94,7 +94,7 @@ def outcomes(
     found: dict[str, Any] = {}
     for name in parts[0]["outcomes"]:
         pieces = [part["outcomes"][name] for part in parts]
-        if any(one is None for one in pieces):
+        if any(piece is None for piece in pieces):
             found[name] = None
             continue
         column = np.array([*chain.from_iterable(pieces)], dtype=bool if name in flags else float)

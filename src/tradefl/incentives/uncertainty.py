@@ -139,9 +139,9 @@ class Sensitivity:
     def label(self, swing: Swing) -> str:
         """Return a figure of the tornado in words."""
         return next(
-            str(one)
-            for one in self.figures
-            if (one.figure, one.organization) == (swing.figure, swing.organization)
+            str(figure)
+            for figure in self.figures
+            if (figure.figure, figure.organization) == (swing.figure, swing.organization)
         )
 
     def document(self) -> SensitivityDocument:
@@ -195,13 +195,13 @@ class Sensitivity:
             ],
             tornado=[
                 TornadoBar.of(
-                    figure=one.figure,
-                    organization=one.organization,
-                    payment_of=one.payment_of,
-                    low=one.low,
-                    high=one.high,
+                    figure=bar.figure,
+                    organization=bar.organization,
+                    payment_of=bar.payment_of,
+                    low=bar.low,
+                    high=bar.high,
                 )
-                for one in self.tornado
+                for bar in self.tornado
             ],
         )
 
@@ -278,7 +278,7 @@ def sensitivity(
     tornado = model.tornado()
     watch(f"{draws:,} draws")
     rng = np.random.default_rng(seed)
-    values = np.column_stack([_drawn(rng, one, draws) for one in figures])
+    values = np.column_stack([_drawn(rng, figure, draws) for figure in figures])
     if elsewhere:
         found, reasons = sharing.outcomes(
             drawn_outcomes, consortium, values, redesign, workers, ray, watch
@@ -316,7 +316,7 @@ def drawn_outcomes(
     found, reasons = outcomes_of(
         consortium, figures, np.asarray(values, dtype=float), redesign, solve(consortium.game)
     )
-    plain = {name: None if one is None else one.tolist() for name, one in found.items()}
+    plain = {name: None if array is None else array.tolist() for name, array in found.items()}
     return {"outcomes": plain, "without_game": reasons}
 
 
@@ -410,18 +410,18 @@ class _Model:
                 fields[name] = np.array(np.broadcast_to(fields[name], (count, n)), dtype=float)
             return np.asarray(fields[name])
 
-        for k, one in enumerate(self.figures):
+        for k, figure in enumerate(self.figures):
             drawn = values[:, k]
-            if one.organization is not None:
-                i = names.index(one.organization)
-                if one.figure == "quality":
-                    column("data_units")[:, i] = game.data_units[i] * drawn / one.mid
+            if figure.organization is not None:
+                i = names.index(figure.organization)
+                if figure.figure == "quality":
+                    column("data_units")[:, i] = game.data_units[i] * drawn / figure.mid
                 else:
-                    column(one.figure)[:, i] = drawn
+                    column(figure.figure)[:, i] = drawn
                 continue
-            section, _, key = one.figure.partition(".")
+            section, _, key = figure.figure.partition(".")
             if section == "competition":
-                rho[one.figure] = drawn
+                rho[figure.figure] = drawn
             elif section == "accuracy":
                 accuracy[key] = drawn
             elif key == "capacitance":
@@ -529,7 +529,7 @@ class _Model:
 
     def _stable(self, games: Games, agreed: Solution, solved: ManySolutions) -> Flags:
         """Return in which draws nobody gains by leaving what is agreed on, ``(K,)``."""
-        if all(one.figure.startswith(ONLY_Z) for one in self.figures):
+        if all(figure.figure.startswith(ONLY_Z) for figure in self.figures):
             # Then only z differs, and how far it may is known exactly.
             found = radius(self.game, agreed.profile)
             off = np.asarray(games.potential_weights) - self.game.potential_weights
@@ -538,7 +538,7 @@ class _Model:
             return np.asarray(inside.all(axis=1))
         worst = solved.regret
         if not self.efficient and any(
-            one.figure.startswith("competition.") for one in self.figures
+            figure.figure.startswith("competition.") for figure in self.figures
         ):
             # The payments keep the agreed rho, the market has the drawn one.
             own = _Agreed(self.game)
@@ -596,7 +596,7 @@ class _Model:
             for k in range(count)
         ]
         data, hz = (
-            np.array([getattr(one, name) for one in profiles]).reshape(count, n)
+            np.array([getattr(profile, name) for profile in profiles]).reshape(count, n)
             for name in ("data_fraction", "cpu_hz")
         )
         solved = solve_many(games, method="fixed", initial=(data, hz))
@@ -624,10 +624,10 @@ class _Model:
 
     def tornado(self) -> tuple[Swing, ...]:
         """Return the payment that each figure moves most, between its ends."""
-        mids = np.array([one.mid for one in self.figures])
+        mids = np.array([figure.mid for figure in self.figures])
         rows = np.repeat(mids[None], 2 * len(self.figures), axis=0)
-        for k, one in enumerate(self.figures):
-            rows[2 * k, k], rows[2 * k + 1, k] = one.low, one.high
+        for k, figure in enumerate(self.figures):
+            rows[2 * k, k], rows[2 * k + 1, k] = figure.low, figure.high
         games, valid, _ = self.games(rows)
         if self.efficient:
             _, payment, _, _ = self._designs(games)
@@ -637,20 +637,20 @@ class _Model:
         table = np.full((len(rows), self.game.size), np.nan)
         table[valid] = payment
         swings = []
-        for k, one in enumerate(self.figures):
+        for k, figure in enumerate(self.figures):
             low, high = table[2 * k], table[2 * k + 1]
             moved = np.abs(high - low)
             i = int(np.argmax(np.where(np.isnan(moved), -1.0, moved)))
             swings.append(
                 Swing(
-                    figure=one.figure,
-                    organization=one.organization,
+                    figure=figure.figure,
+                    organization=figure.organization,
                     payment_of=self.game.name_of(i),
                     low=None if np.isnan(low[i]) else float(low[i]),
                     high=None if np.isnan(high[i]) else float(high[i]),
                 )
             )
-        return tuple(sorted(swings, key=lambda one: -one.size))
+        return tuple(sorted(swings, key=lambda swing: -swing.size))
 
 
 class _Agreed:

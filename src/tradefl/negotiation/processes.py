@@ -359,11 +359,13 @@ def loopback_without_proxy(url: str) -> Iterator[None]:
     Processes that are started meanwhile do so too. Afterwards the environment is as before.
     """
     names = ("no_proxy", "NO_PROXY")
-    if not _is_loopback(url) or not any(one.lower().endswith("_proxy") for one in os.environ):
+    if not _is_loopback(url) or not any(
+        variable.lower().endswith("_proxy") for variable in os.environ
+    ):
         yield
         return
     before = {name: os.environ.get(name) for name in names}
-    known = [one.strip() for value in before.values() for one in (value or "").split(",")]
+    known = [host.strip() for value in before.values() for host in (value or "").split(",")]
     host = urlsplit(url).hostname or ""
     direct = ",".join(dict.fromkeys([*filter(None, known), *LOOPBACK, host]))
     os.environ.update(dict.fromkeys(names, direct))

@@ -143,7 +143,10 @@ def verify(
     if not standing.rulings:  # everybody's silence is nobody's fault: they may not have tried
         what = "nobody negotiated: the contract has no proposal, so there is nothing to replay"
         return Verification(agreement, None, (what,), ())
-    findings, notes = [], [_sentence(agreement, one) for one in standing.rulings if _odd(one)]
+    findings, notes = (
+        [],
+        [_sentence(agreement, ruling) for ruling in standing.rulings if _odd(ruling)],
+    )
     if not standing.over:
         whose = agreement.names[standing.whose]
         findings.append(f"it is not over: round {standing.round}, turn of {whose}")

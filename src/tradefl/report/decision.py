@@ -100,8 +100,8 @@ def decision_section(
                     f"{100.0 * solution.profile.data_fraction[i]:.1f} %",
                     solution.binds[i],
                     *(
-                        money(float(one), _digits(game.currency))
-                        for one in (received[i], solution.payoffs[i], outside[i], gain[i])
+                        money(float(amount), _digits(game.currency))
+                        for amount in (received[i], solution.payoffs[i], outside[i], gain[i])
                     ),
                 )
                 for i in who
@@ -111,8 +111,8 @@ def decision_section(
                 "",
                 "",
                 *(
-                    money(float(one.sum()), _digits(game.currency))
-                    for one in (received, solution.payoffs, outside, gain)
+                    money(float(amounts.sum()), _digits(game.currency))
+                    for amounts in (received, solution.payoffs, outside, gain)
                 ),
             ),
             links=[*map(_lines_of, who), ("", "", "", "payments", "payoffs", "payoffs", "payoffs")],
@@ -136,7 +136,7 @@ def decision_section(
         blocks.append(Text(f"Would they stay? {one_line(stability)}"))
     if comparison is not None:
         blocks.append(Text("Under the alternatives, against no compensation:"))
-        blocks.append(Listing([_alternative(one) for one in comparison.outcomes]))
+        blocks.append(Listing([_alternative(outcome) for outcome in comparison.outcomes]))
     blocks.append(Text("What is proven, and what is assumed:"))
     blocks.append(Listing([*_proven(solution), *_assumed(consortium), *notes]))
     return Section("decision", "The decision", blocks)

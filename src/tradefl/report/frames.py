@@ -72,14 +72,14 @@ def tornado(found: Sensitivity, most: int = SHOWN_ORGANIZATIONS) -> pd.DataFrame
     """Return ``figure``, ``payment_of``, ``low``, ``high``, ``right`` of the widest bars."""
     rows = [
         (
-            found.label(one),
-            f"payment of {one.payment_of}",
-            one.low,
-            one.high,
-            max(one.low, one.high),
+            found.label(bar),
+            f"payment of {bar.payment_of}",
+            bar.low,
+            bar.high,
+            max(bar.low, bar.high),
         )
-        for one in found.tornado
-        if one.low is not None and one.high is not None
+        for bar in found.tornado
+        if bar.low is not None and bar.high is not None
     ]
     return pd.DataFrame(rows[:most], columns=["figure", "payment_of", "low", "high", "right"])
 
@@ -117,7 +117,9 @@ def members_of(
     names = sorted({sector or NO_SECTOR for sector in sectors})
     if not any(sectors) or not 1 < len(names) <= SHOWN_ORGANIZATIONS:
         return None
-    return names, np.array([[(one or NO_SECTOR) == name for one in sectors] for name in names])
+    return names, np.array(
+        [[(sector or NO_SECTOR) == name for sector in sectors] for name in names]
+    )
 
 
 def competition_of_sectors(
@@ -182,7 +184,7 @@ def payoff_steps(solution: Solution, who: Sequence[int], *, from_revenue: bool) 
     }
     chosen_ = np.asarray(who, dtype=np.intp)
     drawn = [*parts.values()] if from_revenue else [terms.revenue, terms.payoff]
-    digits = max(digits_of(np.concatenate([one[chosen_] for one in drawn])) - 2, 0)
+    digits = max(digits_of(np.concatenate([column[chosen_] for column in drawn])) - 2, 0)
     rows: list[tuple[str, str, float, float, str]] = []
     for i in who:
         rows += _steps_of(
@@ -235,9 +237,9 @@ def payments(solution: Solution) -> tuple[pd.DataFrame, bool]:
         settled = solution.transfers()
     else:
         settled = list(
-            dict.fromkeys(one for i in chosen(solution) for one in solution.transfers(i))
+            dict.fromkeys(transfer for i in chosen(solution) for transfer in solution.transfers(i))
         )
-    settled.sort(key=lambda one: -one[2])
+    settled.sort(key=lambda payment: -payment[2])
     rows = [(game.name_of(payer), game.name_of(to), amount) for payer, to, amount in settled]
     return pd.DataFrame(rows, columns=["payer", "receiver", "amount"]), complete
 
@@ -292,7 +294,9 @@ def rule_gains(comparison: Comparison, who: Sequence[int]) -> pd.DataFrame:
     """Return what the chosen gain under each rule: ``organization``, ``rule``, ``gain``."""
     name_of = comparison.optimum.game.name_of
     rows = [
-        (name_of(i), one.title, float(one.gain[i])) for i in who for one in comparison.outcomes[1:]
+        (name_of(i), outcome.title, float(outcome.gain[i]))
+        for i in who
+        for outcome in comparison.outcomes[1:]
     ]
     return pd.DataFrame(rows, columns=["organization", "rule", "gain"])
 

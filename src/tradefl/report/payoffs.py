@@ -230,8 +230,8 @@ def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Secti
                 Column("amount", rule.equation),
             ),
             [
-                (one, other, money(float(amount), digits))
-                for one, other, amount in top.itertuples(index=False)
+                (payer, other, money(float(amount), digits))
+                for payer, other, amount in top.itertuples(index=False)
             ],
         ),
     ]
@@ -243,8 +243,8 @@ def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Secti
 def _network(name: str, paid: pd.DataFrame, net: pd.DataFrame, label: str, caption: str) -> Figure:
     digits = digits_of(paid["amount"])
     described = "; ".join(
-        f"{one} pays {other} {money(float(amount), digits)}"
-        for one, other, amount in paid.head(10).itertuples(index=False)
+        f"{payer} pays {other} {money(float(amount), digits)}"
+        for payer, other, amount in paid.head(10).itertuples(index=False)
     )
     return Figure(
         name,
@@ -275,8 +275,8 @@ def _between_sectors(solution: Solution, sectors: Sequence[str | None]) -> list[
             "What sectors pay each other",
             (Column("from", text=True), Column("to", text=True), Column("amount", equation)),
             [
-                (one, other, money(float(amount), digits))
-                for one, other, amount in paid.itertuples(index=False)
+                (payer, other, money(float(amount), digits))
+                for payer, other, amount in paid.itertuples(index=False)
             ],
             folded=True,
         ),

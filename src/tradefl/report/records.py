@@ -131,7 +131,7 @@ def require_agreement_of(
     """
     from tradefl.settlement import Agreement
 
-    account = {one.name: one.address for one in settlement.organizations}
+    account = {organization.name: organization.address for organization in settlement.organizations}
     expected = Agreement.of(consortium, [account[name] for name in consortium.settling]).hash
     if settlement.agreement_hash != expected:
         what = f"expected that of {consortium.source}, {expected}, got {settlement.agreement_hash}"
@@ -150,7 +150,7 @@ def _checked(content: Any, path: object, kind: type[Read], consortium: Consortiu
         raise InputError.at(
             f"{path}: consortium", f"expected {consortium.name!r}, got {shown(document.consortium)}"
         )
-    names = tuple(one.name for one in document.organizations)
+    names = tuple(organization.name for organization in document.organizations)
     if sorted(names) != sorted(named):
         raise InputError.at(
             f"{path}: organizations", f"expected those of the consortium, got {shown(list(names))}"
@@ -223,14 +223,14 @@ def training_section(training: TrainingDocument) -> Section:
             ),
             [
                 (
-                    one.name,
-                    f"{one.pledged_fraction:.6f}",
-                    f"{one.measured_fraction:.6f}",
-                    f"{one.samples_used:,} of {one.samples_held:,}",
-                    f"{one.rounds_present} of {one.rounds_asked}",
-                    quantity(one.cpu_hz, "Hz"),
+                    organization.name,
+                    f"{organization.pledged_fraction:.6f}",
+                    f"{organization.measured_fraction:.6f}",
+                    f"{organization.samples_used:,} of {organization.samples_held:,}",
+                    f"{organization.rounds_present} of {organization.rounds_asked}",
+                    quantity(organization.cpu_hz, "Hz"),
                 )
-                for one in training.organizations[:ROWS]
+                for organization in training.organizations[:ROWS]
             ],
         ),
     ]
@@ -245,7 +245,7 @@ def training_section(training: TrainingDocument) -> Section:
 
 def _incidents(training: TrainingDocument) -> list[Block]:
     """Return what was not as it should be, in order of rounds; nothing if all was."""
-    found = [one for one in training.entries if one.reason or one.flags]
+    found = [entry for entry in training.entries if entry.reason or entry.flags]
     if not found:
         return []
     rows = [
@@ -280,13 +280,13 @@ def settlement_section(
     here = [
         float(
             terms.paid_out
-            if one.name == game.rule.payee
-            else terms.redistribution[game.index_of(one.name)]
+            if member.name == game.rule.payee
+            else terms.redistribution[game.index_of(member.name)]
         )
         * unit
-        for one in members
+        for member in members
     ]
-    there = [int(one.redistribution_wei) / wei * unit for one in members]
+    there = [int(member.redistribution_wei) / wei * unit for member in members]
     digits = digits_of([*here, *there])
     verdict = (
         f"An independent recalculation agrees with the chain in all of {audit.checks:,} checks."
@@ -327,22 +327,22 @@ def settlement_section(
             ),
             [
                 (
-                    one.name,
-                    f"{one.data_ppb / 1e9:.9f}",
-                    f"{int(one.deposit_wei):,}",
-                    f"{int(one.redistribution_wei):,}",
+                    member.name,
+                    f"{member.data_ppb / 1e9:.9f}",
+                    f"{int(member.deposit_wei):,}",
+                    f"{int(member.redistribution_wei):,}",
                     *amounts((there[k], here[k]), digits),
-                    f"{int(one.withdrawn_wei):,}",
+                    f"{int(member.withdrawn_wei):,}",
                 )
-                for k, one in enumerate(members[:ROWS])
+                for k, member in enumerate(members[:ROWS])
             ],
             footer=(
                 "sum",
                 "",
-                f"{sum(int(one.deposit_wei) for one in members):,}",
-                f"{sum(int(one.redistribution_wei) for one in members):,}",
+                f"{sum(int(member.deposit_wei) for member in members):,}",
+                f"{sum(int(member.redistribution_wei) for member in members):,}",
                 *amounts((sum(there), sum(here)), digits),
-                f"{sum(int(one.withdrawn_wei) for one in members):,}",
+                f"{sum(int(member.withdrawn_wei) for member in members):,}",
             ),
         ),
         Text(
@@ -361,8 +361,14 @@ def settlement_section(
                 Column("gas"),
             ),
             [
-                (one.call, one.organization or "", one.hash, str(one.block), f"{one.gas:,}")
-                for one in settlement.transactions[:ROWS]
+                (
+                    transaction.call,
+                    transaction.organization or "",
+                    transaction.hash,
+                    str(transaction.block),
+                    f"{transaction.gas:,}",
+                )
+                for transaction in settlement.transactions[:ROWS]
             ],
             footer=("sum", "", "", "", f"{settlement.gas_used:,}"),
         ),

@@ -29,7 +29,7 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
     optimum, outcomes = comparison.optimum, comparison.outcomes
     without = outcomes[0]
     anarchy = without.price_of_anarchy
-    welfare = [one.solution.social_welfare for one in outcomes]
+    welfare = [outcome.solution.social_welfare for outcome in outcomes]
     digits = digits_of([optimum.social_welfare, *welfare])
     missing = optimum.social_welfare - without.solution.social_welfare
     blocks: list[Block] = [
@@ -80,17 +80,17 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
             ),
             [
                 (
-                    one.title,
-                    amounts([one.solution.social_welfare], digits)[0],
-                    "-" if one.gap_closed is None else f"{one.gap_closed:.2%}",
-                    f"{one.solution.profile.data_fraction.sum():.4f}",
-                    f"{one.solution.terms.performance:.6f}",
-                    amounts([one.payments], digits)[0],
-                    f"{one.gainers:,}",
-                    f"{one.losers:,}",
-                    amounts([max(-float(one.gain.min()), 0.0)], digits)[0],
+                    outcome.title,
+                    amounts([outcome.solution.social_welfare], digits)[0],
+                    "-" if outcome.gap_closed is None else f"{outcome.gap_closed:.2%}",
+                    f"{outcome.solution.profile.data_fraction.sum():.4f}",
+                    f"{outcome.solution.terms.performance:.6f}",
+                    amounts([outcome.payments], digits)[0],
+                    f"{outcome.gainers:,}",
+                    f"{outcome.losers:,}",
+                    amounts([max(-float(outcome.gain.min()), 0.0)], digits)[0],
                 )
-                for one in outcomes
+                for outcome in outcomes
             ],
         ),
         gains_figure(comparison, who),
@@ -100,13 +100,13 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
             (
                 Column("organization", text=True),
                 Column("payoff without payments", "Eq. (11)"),
-                *(Column(one.title) for one in outcomes[1:]),
+                *(Column(outcome.title) for outcome in outcomes[1:]),
             ),
             [
                 (
                     optimum.game.name_of(i),
                     amounts([float(without.solution.payoffs[i])], digits)[0],
-                    *(signed(float(one.gain[i]), digits) for one in outcomes[1:]),
+                    *(signed(float(outcome.gain[i]), digits) for outcome in outcomes[1:]),
                 )
                 for i in who
             ],
@@ -134,15 +134,15 @@ def _bound_words(comparison: Comparison, digits: int) -> str:
 def gains_text(comparison: Comparison) -> str:
     """Return what the chart of gains shows, in a sentence for each rule."""
     sentences = []
-    for one in comparison.outcomes[1:]:
-        digits = digits_of(one.gain)
-        least, most = int(one.gain.argmin()), int(one.gain.argmax())
+    for outcome in comparison.outcomes[1:]:
+        digits = digits_of(outcome.gain)
+        least, most = int(outcome.gain.argmin()), int(outcome.gain.argmax())
         name_of = comparison.optimum.game.name_of
         sentences.append(
-            f"{one.title}: from {signed(float(one.gain[least]), digits)} ({name_of(least)}) to "
-            f"{signed(float(one.gain[most]), digits)} ({name_of(most)}), "
-            f"{counted(one.losers, 'organization')} lose"
-            f"{'s' if one.losers == 1 else ''}."
+            f"{outcome.title}: from {signed(float(outcome.gain[least]), digits)} "
+            f"({name_of(least)}) to {signed(float(outcome.gain[most]), digits)} ({name_of(most)}), "
+            f"{counted(outcome.losers, 'organization')} lose"
+            f"{'s' if outcome.losers == 1 else ''}."
         )
     return "Bars next to each other for each organization. " + " ".join(sentences)
 

@@ -75,7 +75,12 @@ def default_series(
     Agreements of one series share a vault. It is the hash of the canonical JSON of chain, factory,
     names and accounts.
     """
-    document = [chain_id, checksum(factory), list(names), [checksum(one) for one in accounts]]
+    document = [
+        chain_id,
+        checksum(factory),
+        list(names),
+        [checksum(account) for account in accounts],
+    ]
     packed = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     return "0x" + keccak(packed).hex()
 

@@ -257,7 +257,7 @@ class Agreement:
         annex = str(document["annex"]).encode()
         contents = read_annex(annex)
         who = document["organizations"]
-        names = tuple(str(one["name"]) for one in who)
+        names = tuple(str(organization["name"]) for organization in who)
         if list(names) != contents["organizations"]:
             raise ValueError("the annex names other organizations")
         rule = RULES[str(document["rule"])].from_document(document, names)
@@ -265,9 +265,11 @@ class Agreement:
             raise ValueError("the annex names another rule")
         return cls(
             names=names,
-            addresses=tuple(checksum(one["address"]) for one in who),
-            data_bits=tuple(int(one["data_bits"]) for one in who),
-            cpu_levels_hz=tuple(tuple(map(int, one["cpu_levels_hz"])) for one in who),
+            addresses=tuple(checksum(organization["address"]) for organization in who),
+            data_bits=tuple(int(organization["data_bits"]) for organization in who),
+            cpu_levels_hz=tuple(
+                tuple(map(int, organization["cpu_levels_hz"])) for organization in who
+            ),
             rule=rule,
             verifier=checksum(document["verifier"] or ZERO_ADDRESS),
             arbiter=checksum(document["arbiter"] or ZERO_ADDRESS),
@@ -424,7 +426,7 @@ class Agreement:
 
     def redistribution(self, reports: Sequence[Report]) -> list[int]:
         """Return ``R_i`` of every organization, wei, Eq. (10)."""
-        return self.rule.redistribution([self.score(i, one) for i, one in enumerate(reports)])
+        return self.rule.redistribution([self.score(i, report) for i, report in enumerate(reports)])
 
     def reports(self, profile: StrategyProfile) -> list[Report]:
         """Return a strategy profile in the contract's integers.

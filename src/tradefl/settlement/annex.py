@@ -128,11 +128,11 @@ def samples_of(document: Mapping[str, Any], size: int) -> list[float]:
     """
     samples = document.get("samples")
     whole = isinstance(samples, list) and all(
-        type(one) is int and 0 < one < UINT64 for one in samples
+        type(sample) is int and 0 < sample < UINT64 for sample in samples
     )
     if not isinstance(samples, list) or not whole or len(samples) != size:
         raise InputError.at(f"{PLACE}: samples", f"expected {size:,} whole numbers > 0")
-    return [float(one) for one in samples]
+    return [float(sample) for sample in samples]
 
 
 def quality_of(document: Mapping[str, Any], size: int) -> list[float]:
@@ -147,12 +147,12 @@ def quality_of(document: Mapping[str, Any], size: int) -> list[float]:
     if quality is None:
         return [1.0] * size
     numbers = isinstance(quality, list) and all(
-        isinstance(one, int | float) and not isinstance(one, bool) and 0 < one < 1e300
-        for one in quality
+        isinstance(figure, int | float) and not isinstance(figure, bool) and 0 < figure < 1e300
+        for figure in quality
     )
     if not isinstance(quality, list) or not numbers or len(quality) != size:
         raise InputError.at(f"{PLACE}: quality", f"expected {size:,} numbers > 0")
-    return [float(one) for one in quality]
+    return [float(figure) for figure in quality]
 
 
 def _first(place: str, error: ValidationError) -> InputError:

@@ -98,13 +98,13 @@ def read_attestations(document: Any, place: object, names: Sequence[str]) -> dic
     if not isinstance(document, dict):
         raise InputError.at(place, expected)
     found = {}
-    for name, one in document.items():
+    for name, entry in document.items():
         if name not in names:
             what = f"no organization {shown(name)} in the consortium"
             raise InputError.at(place, what + suggestion(name, names))
-        if not isinstance(one, dict) or set(one) != {"signature", "serial", "expiry"}:
-            raise InputError.at(f"{place}: {name}", f"{expected}, got {shown(one)}")
-        signature, serial, expiry = one["signature"], one["serial"], one["expiry"]
+        if not isinstance(entry, dict) or set(entry) != {"signature", "serial", "expiry"}:
+            raise InputError.at(f"{place}: {name}", f"{expected}, got {shown(entry)}")
+        signature, serial, expiry = entry["signature"], entry["serial"], entry["expiry"]
         if not isinstance(signature, str) or not re.fullmatch(r"0x([0-9a-fA-F]{2})+", signature):
             what = f"expected 0x and hexadecimal digits, got {shown(signature)}"
             raise InputError.at(f"{place}: {name}: signature", what)

@@ -480,7 +480,7 @@ class _Book:
 
     def _deposits(self, agreement: Agreement, state: State) -> None:
         events = self.named("DepositSubmitted")
-        deposits = {one["account"]: one["amount"] for one in events}
+        deposits = {event["account"]: event["amount"] for event in events}
         self.compare("number of deposits", len(deposits), len(events))
         self.compare("number of deposits, storage", len(deposits), state.joined)
         stake = agreement.dispute_stake_wei if agreement.has_arbiter else 0
@@ -545,7 +545,7 @@ class _Book:
                     self.compare(f"{name}: a later report has a higher serial", True, newer)
                 serials[i] = arguments["serial"]
             current[i] = report
-        submitted = {one["account"] for one in self.named("ContributionSubmitted")}
+        submitted = {event["account"] for event in self.named("ContributionSubmitted")}
         for i, (address, place) in enumerate(zip(agreement.addresses, state.places, strict=True)):
             name = agreement.names[i]
             self.compare(f"{name}: has reported", address in submitted, place.reported)
@@ -622,7 +622,7 @@ class _Book:
     # --- the profile and the money ---------------------------------------------------------------
 
     def _recorded(self, agreement: Agreement, reports: Sequence[Report]) -> None:
-        ruled = {one["accused"] for one in self.named("DisputeRuled")}
+        ruled = {event["accused"] for event in self.named("DisputeRuled")}
         for recorded in self.named("ProfileRecorded"):
             for name, address, report, d, f in zip(
                 agreement.names,
@@ -646,10 +646,10 @@ class _Book:
         stakes: Sequence[int],
     ) -> None:
         settled = state.phase == Phase.SETTLED
-        transfers = {one["account"]: one for one in self.named("PayoffTransferred")}
+        transfers = {event["account"]: event for event in self.named("PayoffTransferred")}
         withdrawals: dict[str, list[int]] = {}
-        for one in self.named("Withdrawn"):
-            withdrawals.setdefault(one["account"], []).append(one["amount"])
+        for event in self.named("Withdrawn"):
+            withdrawals.setdefault(event["account"], []).append(event["amount"])
         closed = state.phase in (Phase.SETTLED, Phase.CANCELLED)
         self.compare(
             "vault: the settlement has divided its money",
@@ -681,7 +681,7 @@ class _Book:
             self.compare(f"{name}: wei in the vault", held, locked)
             left += held
         if settled:
-            total = sum(one["redistribution"] for one in transfers.values())
+            total = sum(transfer["redistribution"] for transfer in transfers.values())
             self.compare("sum of redistribution_wei", 0, total)
             self.compare("sum of stakes_wei", 0, sum(stakes))
         # The vault may hold money of other settlements too.

@@ -110,7 +110,8 @@ def _annex_figures(mine: Any, theirs: Any, place: str) -> Iterator[tuple[str, An
 def _apart(mine: Any, theirs: Any) -> tuple[Any, Any]:
     """Return of two schedules the breakpoints that the other lacks; anything else as it is."""
     if not all(
-        isinstance(one, tuple) and all(isinstance(x, str) for x in one) for one in (mine, theirs)
+        isinstance(value, tuple) and all(isinstance(x, str) for x in value)
+        for value in (mine, theirs)
     ):
         return mine, theirs
     return tuple(x for x in mine if x not in theirs), tuple(x for x in theirs if x not in mine)

@@ -162,7 +162,7 @@ def drafted_by(event: dict[str, Any]) -> Deployment | None:
         types, values = zip(*rule.hashed, strict=True) if rule.hashed else ((), ())
         encoded = encode([*types, TERMS, "bytes32[]", "bytes32[]"], [*values, terms, *lists])
         if keccak(encoded) == event["agreementHash"]:
-            lowered = [one.lower() if isinstance(one, str) else one for one in terms]
+            lowered = [term.lower() if isinstance(term, str) else term for term in terms]
             return Deployment(rule.name, tuple(lowered), *lists)
     return None
 
@@ -209,13 +209,13 @@ def decoded_event(topics: list[bytes], data: bytes) -> tuple[str, dict[str, Any]
     """Return an event's name and arguments; ``None`` if it is not one of the contract's."""
     for name, entry in _entries("event").items():
         if topics and topics[0] == _topic(entry):
-            indexed = [one for one in entry["inputs"] if one["indexed"]]
-            plain = [one for one in entry["inputs"] if not one["indexed"]]
+            indexed = [input_ for input_ in entry["inputs"] if input_["indexed"]]
+            plain = [input_ for input_ in entry["inputs"] if not input_["indexed"]]
             try:
                 found = _decoded(indexed, b"".join(topics[1:])) | _decoded(plain, data)
             except (DecodingError, ValueError):
                 return None  # of another contract, with the same topic
-            return name, {one["name"]: found[one["name"]] for one in entry["inputs"]}
+            return name, {input_["name"]: found[input_["name"]] for input_ in entry["inputs"]}
     return None
 
 
@@ -251,7 +251,7 @@ def _decoded(parameters: list[dict[str, Any]], data: bytes) -> dict[str, Any]:
 def _named(parameter: dict[str, Any], value: Any) -> Any:
     if parameter["type"] == "tuple":
         return {
-            one["name"]: _named(one, part)
-            for one, part in zip(parameter["components"], value, strict=True)
+            component["name"]: _named(component, part)
+            for component, part in zip(parameter["components"], value, strict=True)
         }
     return checksum(value) if parameter["type"] == "address" else value

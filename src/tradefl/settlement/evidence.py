@@ -74,9 +74,9 @@ def unlogged(state: State, events: Sequence[Event], rule: str) -> Iterator[str]:
 
     def each(name: str, key: str, expected: Iterable[Any], what: str) -> Iterator[str]:
         found = keys(name, key)
-        for one in expected:
-            if one not in found:
-                yield f"no {name} of {what} {one}"
+        for wanted in expected:
+            if wanted not in found:
+                yield f"no {name} of {what} {wanted}"
 
     def accounts(name: str, key: str, happened: Iterable[Place]) -> Iterator[str]:
         yield from each(name, key, [place.account for place in happened], "account")
@@ -91,20 +91,20 @@ def unlogged(state: State, events: Sequence[Event], rule: str) -> Iterator[str]:
     yield from each("PairsPublished", "blockIndex", bits(state.published), "block")
     yield from once("JoiningOpened", phase != Phase.DRAFTING)
     yield from once("JoinDeadlineSet", state.join_deadline > 0)
-    yield from accounts("DepositSubmitted", "account", [one for one in places if one.joined])
+    yield from accounts("DepositSubmitted", "account", [place for place in places if place.joined])
     yield from once("ReportingOpened", state.report_deadline > 0)
     if count["Proposed"] < state.proposals:
         yield f"{state.proposals - count['Proposed']:,} of {state.proposals:,} Proposed"
-    reported = [one for one in places if one.reported]
+    reported = [place for place in places if place.reported]
     yield from accounts("ContributionSubmitted", "account", reported)
     yield from _superseded(reported, events)
     yield from _unclosed(Phase.OPEN, recorded or state.dispute_deadline > 0, events)
     yield from once("ProfileRecorded", recorded or state.dispute_deadline > 0)
-    yield from accounts("DisputeRaised", "accused", [one for one in places if one.disputed])
+    yield from accounts("DisputeRaised", "accused", [place for place in places if place.disputed])
     yield from _unclosed(Phase.RECORDED, state.ruling_deadline > 0, events)
     yield from once("RulingOpened", state.ruling_deadline > 0)
-    yield from accounts("DisputeRuled", "accused", [one for one in places if one.ruled])
-    yield from accounts("ConsentGiven", "account", [one for one in places if one.consented])
+    yield from accounts("DisputeRuled", "accused", [place for place in places if place.ruled])
+    yield from accounts("ConsentGiven", "account", [place for place in places if place.consented])
     yield from each("PayoffCalculated", "blockIndex", bits(state.calculated), "block")
     settled = phase == Phase.SETTLED
     yield from accounts("PayoffTransferred", "account", places if settled else ())
@@ -113,7 +113,7 @@ def unlogged(state: State, events: Sequence[Event], rule: str) -> Iterator[str]:
     in_time = phase == Phase.CANCELLED and not by_consent
     yield from _unclosed(Phase.JOINING, in_time, events)
     yield from once("SettlementCancelled", phase == Phase.CANCELLED)
-    yield from accounts("Withdrawn", "account", [one for one in places if one.withdrawn])
+    yield from accounts("Withdrawn", "account", [place for place in places if place.withdrawn])
 
 
 def _superseded(reported: Iterable[Place], events: Sequence[Event]) -> Iterator[str]:

@@ -100,7 +100,7 @@ def _organizations(entries: Sequence[tuple[int, int]], per_block: int) -> Call:
         )
         for block in blocks
     ]
-    return Call(calls[0].name, max(one.gas for one in calls), max(one.size for one in calls))
+    return Call(calls[0].name, max(call.gas for call in calls), max(call.size for call in calls))
 
 
 def _pairs(agreement: Agreement, per_block: int) -> tuple[Call, Call]:
@@ -121,7 +121,7 @@ def cut(agreement: Agreement, limits: Limits) -> Agreement:
     """
 
     def fits(*calls: Call) -> bool:
-        return all(one.gas <= limits.gas and one.size <= limits.size for one in calls)
+        return all(call.gas <= limits.gas and call.size <= limits.size for call in calls)
 
     n = len(agreement)
     entries = _entries(agreement)
@@ -184,4 +184,4 @@ def calls(agreement: Agreement) -> Iterator[Call]:
 def largest(agreement: Agreement) -> tuple[Call, Call]:
     """Return the call with the most gas, and the transaction with the most bytes."""
     found = list(calls(agreement))
-    return max(found, key=lambda one: one.gas), max(found, key=lambda one: one.size)
+    return max(found, key=lambda call: call.gas), max(found, key=lambda call: call.size)

@@ -223,7 +223,9 @@ def reports_of(
         try:
             reports.append(agreement.report(i, fraction, cpu_hz))
         except InputError as error:
-            problems += [Problem(f"{place}: {one.place}", one.message) for one in error.problems]
+            problems += [
+                Problem(f"{place}: {problem.place}", problem.message) for problem in error.problems
+            ]
     if problems:
         raise InputError(problems)
     return agreement.with_payee(reports)
@@ -250,9 +252,9 @@ def _entries(document: Any, place: object, agreement: Agreement) -> list[dict[st
     if isinstance(document, dict):
         _require_fit(place, document, agreement)
     entries = document.get("organizations") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise InputError.at(place, "expected a solution or training document with organizations")
-    if any(MEASURED in one for one in entries) and document.get("schema") != TRAINING:
+    if any(MEASURED in entry for entry in entries) and document.get("schema") != TRAINING:
         what = f"expected {TRAINING!r} for measured contributions, got "
         raise InputError.at(f"{place}: schema", what + shown(document.get("schema")))
     return entries

@@ -278,7 +278,7 @@ def undeposited(chain: Chain, agreement: Agreement, accounts: Sequence[str]) -> 
     where = located(chain, agreement, accounts)
     if not where.exists:
         return list(accounts)
-    places = {one: agreement.addresses.index(one) for one in accounts}
+    places = {account: agreement.addresses.index(account) for account in accounts}
     if read_phase(chain, where.contract) == Phase.DRAFTING:
         return list(accounts)
     return [

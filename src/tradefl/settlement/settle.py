@@ -327,11 +327,11 @@ def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreemen
     terms = deployed.terms
 
     def named(name: str) -> list[dict[str, Any]]:
-        return [one.arguments for one in events if one.name == name]
+        return [event.arguments for event in events if event.name == name]
 
-    annexes = [one["annex"] for one in named("AnnexPublished")]
-    listed = sorted(named("OrganizationListed"), key=lambda one: int(one["index"]))
-    published = {one["blockIndex"]: one["data"] for one in named("PairsPublished")}
+    annexes = [event["annex"] for event in named("AnnexPublished")]
+    listed = sorted(named("OrganizationListed"), key=lambda event: int(event["index"]))
+    published = {event["blockIndex"]: event["data"] for event in named("PairsPublished")}
     complete = annexes and len(listed) == terms[0] and len(published) == len(deployed.pair_hashes)
     if not complete:
         return None
@@ -343,7 +343,7 @@ def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreemen
     try:
         return Agreement.decode(
             terms,
-            [(one["account"], one["dataBits"], one["levels"]) for one in listed],
+            [(event["account"], event["dataBits"], event["levels"]) for event in listed],
             rule,
             annexes[0],
         )
@@ -490,7 +490,7 @@ class Settlement:
             until = deadline(self.agreement, state)
             return until is not None and self.chain.pass_time(until)
         missing = last - state.block
-        finished = state.phase == Phase.OPEN and all(one.reported for one in state.places)
+        finished = state.phase == Phase.OPEN and all(place.reported for place in state.places)
         everybody = all(account in self.chain.signers for account in self.agreement.addresses)
         # Where others may still use the window, they get the time to see that it is closing.
         hurried = finished or everybody or self.chain.alone
@@ -591,12 +591,12 @@ class Settlement:
             events = self.chain.events(self.contract, event.block)
             state = self.state()
         withdrawn = {
-            one.arguments["account"]: one.arguments["amount"]
-            for one in events
-            if one.name == "Withdrawn"
+            event.arguments["account"]: event.arguments["amount"]
+            for event in events
+            if event.name == "Withdrawn"
         }
         transactions = []
-        for hash_ in dict.fromkeys(one.transaction for one in events):
+        for hash_ in dict.fromkeys(event.transaction for event in events):
             receipt = self.chain.receipt(hash_)
             sender, data = self.chain.sent(hash_)
             if receipt is None:

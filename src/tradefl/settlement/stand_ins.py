@@ -24,4 +24,4 @@ def stand_in(number: int) -> str:
 
 def addresses_or_stand_ins(addresses: Sequence[str | None]) -> list[str]:
     """Return the organizations' addresses; stand-ins where the file has no address."""
-    return [stand_in(i) if one is None else one for i, one in enumerate(addresses)]
+    return [stand_in(i) if address is None else address for i, address in enumerate(addresses)]

@@ -80,7 +80,7 @@ class Accuracies:
         if self.kind is None:
             return None
         found = [compiled_accuracy(model) for model in self.models]
-        numbers = [one[0] for one in found if one is not None]
+        numbers = [pair[0] for pair in found if pair is not None]
         stand_ins: StandIns = dict(found[0][1]) if found[0] is not None else {}
         if self.kind is not Empirical:
             return np.array(numbers)[self.which], stand_ins

@@ -87,16 +87,18 @@ def spread(function: Function, size: int, elements: int, *arguments: Any) -> Non
         rows = slice(edges[k], edges[k + 1])
         function(
             *(
-                one[rows] if isinstance(one, np.ndarray) and one.shape[:1] == (size,) else one
-                for one in arguments
+                argument[rows]
+                if isinstance(argument, np.ndarray) and argument.shape[:1] == (size,)
+                else argument
+                for argument in arguments
             )
         )
 
     with concurrent.futures.ThreadPoolExecutor(parts - 1) as pool:
         others = [pool.submit(part, k) for k in range(1, parts)]
         part(0)
-        for one in others:
-            one.result()
+        for other in others:
+            other.result()
 
 
 def threads() -> int:

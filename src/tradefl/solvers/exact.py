@@ -350,12 +350,12 @@ def _placed(
     decided = chosen_profile(everyone, chosen)
     d, f = decided.data_fraction.copy(), decided.cpu_hz.copy()
     taken = [0] * len(members)
-    for one in outcome.placements:
-        start = taken[one.label]
-        taken[one.label] = start + one.count
-        who = members[one.label][start : start + one.count]
-        f[who] = everyone.cpu_hz[who, one.level]
+    for placement in outcome.placements:
+        start = taken[placement.label]
+        taken[placement.label] = start + placement.count
+        who = members[placement.label][start : start + placement.count]
+        f[who] = everyone.cpu_hz[who, placement.level]
         most = np.minimum(1.0, everyone.fraction_per_hz[who] * f[who])
         least = everyone.low[who].min(axis=1)
-        d[who] = np.clip(one.w / everyone.data_units[who], least, most)
+        d[who] = np.clip(placement.w / everyone.data_units[who], least, most)
     return StrategyProfile(d, f)

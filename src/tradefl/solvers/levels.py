@@ -154,7 +154,7 @@ def _concave_part(
     begin, end, slope, constant = _segments(game, f, high)
     column = u[:, None]
     columns = (column * begin, slope * begin + constant, column * end, slope * end + constant)
-    ends = zip(*(one.tolist() for one in columns), strict=True)
+    ends = zip(*(column.tolist() for column in columns), strict=True)
     groups = [
         Group(
             i,
@@ -170,8 +170,8 @@ def _concave_part(
     frame = Frame(game.accuracy, 0.0, 0.0, -np.inf, np.inf, max(onset, least), most)
     settled = settle(frame, groups)
     w = np.empty(game.size)
-    for one in settled.placements:
-        w[one.label] = one.w
+    for placement in settled.placements:
+        w[placement.label] = placement.w
     profile = StrategyProfile(np.clip(w / u, low, high), f)
     omega = max(game.omega(profile), onset)
     return profile, Support(omega, float(game.accuracy.value(omega)), settled.price)

@@ -46,7 +46,11 @@ class Group:
     def with_levels(self, levels: Iterable[int], count: int) -> Group:
         """Return ``count`` of the members, restricted to some levels."""
         allowed = set(levels)
-        return Group(self.label, count, tuple(one for one in self.segments if one.level in allowed))
+        return Group(
+            self.label,
+            count,
+            tuple(segment for segment in self.segments if segment.level in allowed),
+        )
 
 
 class Vertex(NamedTuple):
@@ -168,9 +172,9 @@ def _hull(group: Group) -> list[Vertex]:
     """Return the upper concave hull of the segments' ends, by ascending w."""
     ends = sorted(
         (
-            Vertex(w, v, one.level)
-            for one in group.segments
-            for w, v in ((one.w_low, one.v_low), (one.w_high, one.v_high))
+            Vertex(w, v, segment.level)
+            for segment in group.segments
+            for w, v in ((segment.w_low, segment.v_low), (segment.w_high, segment.v_high))
         ),
         key=lambda end: (end.w, end.v),
     )
@@ -315,7 +319,7 @@ def _branches(
     start, end = hulls[g][walk.reached[g]], hulls[g][walk.reached[g] + 1]
     if start.level == end.level:
         return []
-    levels = {one.level for one in group.segments}
+    levels = {segment.level for segment in group.segments}
     others = groups[:g] + groups[g + 1 :]
     at_most = min(math.floor(walk.fraction * group.count), group.count - 1)
     few: tuple[Group, ...] = (group.with_levels(levels - {end.level}, group.count - at_most),)

@@ -189,9 +189,9 @@ class Bridge:
                 light = remote.options(num_cpus=0, scheduling_strategy=there)
                 asked.append(light.remote(self.expected, None, []))
         ready, _ = ray.wait(asked, num_returns=len(asked), timeout=NODE_SECONDS)
-        for one in ready:  # a node that has not answered is asked again with each task
+        for task in ready:  # a node that has not answered is asked again with each task
             with contextlib.suppress(Exception):
-                answer = ray.get(one)
+                answer = ray.get(task)
                 if answer[0] == "refused":
                     self.send(*answer)
 
@@ -226,8 +226,8 @@ class Bridge:
                     waiting[remote.remote(self.expected, jobs[job], units)] = number
             if waiting and not self.ended.is_set():
                 ready, _ = ray.wait(list(waiting), num_returns=1, timeout=PAUSE_SECONDS)
-                for one in ready:
-                    self.forward(ray, one, waiting.pop(one))
+                for task in ready:
+                    self.forward(ray, task, waiting.pop(task))
         ray.shutdown()
         os._exit(0)
 

@@ -100,17 +100,17 @@ def code_of(function: Callable[..., Any]) -> Code | None:
         text = file.read_bytes()
         sources[public_name] = Source(text, str(file), file.name == "__init__.py")
         queue += _imports(public_name, sources[public_name], root)
-    for one in list(sources):
-        for parent in _parents(one):
+    for source in list(sources):
+        for parent in _parents(source):
             sources.setdefault(parent, Source(b"", "", package=True))  # a namespace package
     return Code(public, name, sources, _digest(f"{public}.{name}", sources))
 
 
 def _digest(name: str, sources: Mapping[str, Source]) -> str:
     digest = hashlib.sha256(name.encode())
-    for one, source in sorted(sources.items()):
+    for module, source in sorted(sources.items()):
         text = source.text.replace(b"\r\n", b"\n")
-        digest.update(f"\n{one}\n{len(text)}\n".encode())
+        digest.update(f"\n{module}\n{len(text)}\n".encode())
         digest.update(text)
     return digest.hexdigest()
 
@@ -127,21 +127,21 @@ def _imports(name: str, source: Source, root: str) -> Iterator[tuple[str, Path]]
     asked: set[str] = set(_parents(name))
     for node in ast.walk(ast.parse(source.text, source.path)):
         if isinstance(node, ast.Import):
-            asked.update(one.name for one in node.names)
+            asked.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 above = package.split(".")[: len(package.split(".")) - node.level + 1]
                 base = ".".join([*above, *filter(None, [base])])
             asked.add(base)
-            asked.update(f"{base}.{one.name}" for one in node.names)
-    for one in sorted(asked | {parent for each in asked for parent in _parents(each)}):
-        path = _file_of(one)
-        top = one.partition(".")[0]
+            asked.update(f"{base}.{alias.name}" for alias in node.names)
+    for module in sorted(asked | {parent for each in asked for parent in _parents(each)}):
+        path = _file_of(module)
+        top = module.partition(".")[0]
         if path is not None and (
             top == root or not (_is_installed(path) or _has_record(top, path))
         ):
-            yield one, Path(path)
+            yield module, Path(path)
 
 
 def _file_of(name: str) -> str | None:
@@ -176,8 +176,8 @@ def _recorded() -> dict[str, list[Path]]:
     """Return where distributions have installed each top-level module."""
     found: dict[str, list[Path]] = {}
     for name, distributions in importlib.metadata.packages_distributions().items():
-        for one in distributions:
-            place = importlib.metadata.distribution(one).locate_file("")
+        for distribution in distributions:
+            place = importlib.metadata.distribution(distribution).locate_file("")
             found.setdefault(name, []).append(Path(str(place)).resolve())
     return found
 

@@ -72,7 +72,7 @@ def write(folder: Path, parts: Sequence[Part], identity: Identity) -> None:
     """
     head: Mapping[str, Any] = {"schema": SCHEMA, "identity": identity}
     lines = [json.dumps(head, sort_keys=True)]
-    lines += [json.dumps([one.key, one.name, one.kind, one.value]) for one in parts]
+    lines += [json.dumps([part.key, part.name, part.kind, part.value]) for part in parts]
     content = "".join(f"{line}\n" for line in lines).encode()
     atomic_write(folder / f"{uuid.uuid4().hex}{SUFFIX}", content + _seal(content))
 
@@ -83,9 +83,9 @@ def read(folder: Path, wanted: Collection[str]) -> dict[str, Part]:
     A segment that is not as it was written is left out: its units are computed again.
     """
     found: dict[str, Part] = {}
-    for one in everything(folder):
-        if one.key in wanted:
-            found.setdefault(one.key, one)
+    for part in everything(folder):
+        if part.key in wanted:
+            found.setdefault(part.key, part)
     return found
 
 

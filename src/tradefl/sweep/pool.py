@@ -246,11 +246,11 @@ class Pool:
             if before is not child or len(self.children) == 1:
                 del self._again[place]
                 return Batch(self.items[number].job, [number])
-        job = next((one for one, left in self._fresh.items() if left), None)
+        job = next((job for job, left in self._fresh.items() if left), None)
         if job is None:
             return None
         left = self._fresh[job]
-        slots = sum(one.capacity for one in self.children)
+        slots = sum(other.capacity for other in self.children)
         size = min(self._size(job), math.ceil(len(left) / slots))
         return Batch(job, [left.popleft() for _ in range(size)])
 

@@ -82,8 +82,8 @@ class SweepError(InputError):
     def __init__(self, failures: Sequence[Failure], kept: bool) -> None:
         self.failures = tuple(failures)
         grouped: dict[str, list[str]] = {}
-        for one in failures:
-            grouped.setdefault(one.cause, []).append(one.unit)
+        for failure in failures:
+            grouped.setdefault(failure.cause, []).append(failure.unit)
         rest = "run again, only these are computed" if kept else "nothing was kept"
         super().__init__(
             Problem(_some(units), f"{cause}; all other units are done; {rest}")
@@ -251,7 +251,7 @@ def compute(
     finally:
         _report(run.losses, notify)
     found.update(run.found)
-    kinds = sorted({one.kind for one in found.values()})
+    kinds = sorted({part.kind for part in found.values()})
     if len(kinds) > 1:
         notify(
             f"computed on {len(kinds)} kinds of processors ({'; '.join(kinds)}), which may differ "
@@ -290,8 +290,8 @@ def _kept(
                 notify(f"{folder} has parts of an earlier version; they are not read")
     if same_bytes:
         mine = kind()
-        found = {key: one for key, one in found.items() if one.kind == mine}
-    return found, [one for key, one in wanted.items() if key not in found]
+        found = {key: part for key, part in found.items() if part.kind == mine}
+    return found, [unit for key, unit in wanted.items() if key not in found]
 
 
 def _report(losses: Losses, notify: Notify) -> None:
@@ -324,7 +324,7 @@ class _Run:
     @property
     def failures(self) -> list[Failure]:
         """The units that failed, in the order of the units."""
-        return [one for _, one in sorted(self._failures.items())]
+        return [failure for _, failure in sorted(self._failures.items())]
 
     def tell(self, what: str, more: int = 0) -> None:
         """Report the progress; more units are done than are kept already."""
@@ -342,7 +342,7 @@ class _Run:
         for job, some in grouped.items():
             if self.out is not None:
                 parts.write(self.out / PARTS / self.tasks[job].folder, some, here())
-            self.found.update((one.key, one) for one in some)
+            self.found.update((part.key, part) for part in some)
 
     def took(self, values: list[tuple[int, str]], where: str) -> None:
         """Keep the values of a batch, and report each."""

@@ -133,7 +133,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # scalars and arrays of NumPy
         return value.tolist()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     raise TypeError(
         f"returned a {type(value).__name__}; expected numbers, text, lists and mappings of them"
     )

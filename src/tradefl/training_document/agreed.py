@@ -46,18 +46,20 @@ def _holdings(
     scheme = settings.get("partition") if isinstance(settings, Mapping) else None
     if scheme not in ("iid", "own") or not isinstance(members, list):
         return  # another's app, or drawn: then the data set decides
-    held = {one.get("name"): one.get("samples_held") for one in members}
-    if set(held) != set(consortium.names) or not all(type(one) is int for one in held.values()):
+    held = {member.get("name"): member.get("samples_held") for member in members}
+    if set(held) != set(consortium.names) or not all(
+        type(number) is int for number in held.values()
+    ):
         return  # refused by others, each with its own words
     agreed = consortium.organizations.samples.tolist()
     total = sum(held.values())
     expected = agreed if scheme == "own" else shares(agreed, max(total, len(agreed)))
-    for k, one in enumerate(members):
-        due = expected[consortium.names.index(one["name"])]
-        if one["samples_held"] != due:
+    for k, member in enumerate(members):
+        due = expected[consortium.names.index(member["name"])]
+        if member["samples_held"] != due:
             what = f"expected {due:,}, as samples in {consortium.source} say"
             where = f"{place}: organizations[{k}].samples_held"
-            yield Problem(where, f"{what}, got {one['samples_held']:,}")
+            yield Problem(where, f"{what}, got {member['samples_held']:,}")
 
 
 def _levels(
@@ -66,8 +68,8 @@ def _levels(
     """Yield CPU frequencies of credited updates that are not one of the organization's levels."""
     who = consortium.organizations
     levels = {name: set(who.levels(i)) for i, name in enumerate(consortium.names)}
-    for k, one in enumerate(document.get("entries") or ()):
-        known, found = levels.get(one["organization"]), one.get("cpu_hz")
-        if known is not None and found is not None and one["samples_used"] and found not in known:
-            what = f"expected a level of {one['organization']}, got {found:.10g}"
+    for k, entry in enumerate(document.get("entries") or ()):
+        known, found = levels.get(entry["organization"]), entry.get("cpu_hz")
+        if known is not None and found is not None and entry["samples_used"] and found not in known:
+            what = f"expected a level of {entry['organization']}, got {found:.10g}"
             yield Problem(f"{place}: entries[{k}].cpu_hz", what)

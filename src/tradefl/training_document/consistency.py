@@ -61,9 +61,9 @@ def _contradictions(document: Any, place: str) -> Iterator[Problem]:
     if not isinstance(organizations, list) or entries is None:
         yield from _mistyped(document, place)
         return
-    for k, one in enumerate(organizations):
-        if isinstance(one, Mapping) and not isinstance(one.get("name"), str):
-            what = f"expected a name, got {shown(one.get('name'))}"
+    for k, organization in enumerate(organizations):
+        if isinstance(organization, Mapping) and not isinstance(organization.get("name"), str):
+            what = f"expected a name, got {shown(organization.get('name'))}"
             yield Problem(f"{place}: organizations[{k}].name", what)
             return
     if not isinstance(entries, list):
@@ -84,18 +84,22 @@ def _contradictions(document: Any, place: str) -> Iterator[Problem]:
         yield from contradictory_outcome(document, entries, place)
     yield from _rounds(document, organizations, entries, place)
     yield from _weights(entries, f"{place}: entries")
-    inside = sum(one["samples_used"] for one in entries if one["outcome"] in INSIDE)
+    inside = sum(entry["samples_used"] for entry in entries if entry["outcome"] in INSIDE)
     weights = document.get("aggregation_weights")
-    names = {one.get("name") for one in organizations if isinstance(one, Mapping)}
+    names = {
+        organization.get("name")
+        for organization in organizations
+        if isinstance(organization, Mapping)
+    }
     for name in weights if isinstance(weights, Mapping) else ():
         if name not in names:
             yield Problem(f"{place}: aggregation_weights", f"no organization {shown(name)}")
-    for k, one in enumerate(organizations):
-        if not isinstance(one, Mapping) or "measured_fraction" not in one:
+    for k, organization in enumerate(organizations):
+        if not isinstance(organization, Mapping) or "measured_fraction" not in organization:
             continue
-        where, name = f"{place}: organizations[{k}]", one.get("name")
+        where, name = f"{place}: organizations[{k}]", organization.get("name")
         own = [entry for entry in entries if entry["organization"] == name]
-        yield from _figures(one, own, where)
+        yield from _figures(organization, own, where)
         if isinstance(weights, Mapping):
             used = sum(entry["samples_used"] for entry in own if entry["outcome"] in INSIDE)
             expected = used / inside if inside else 0.0
@@ -115,44 +119,46 @@ def _mistyped(document: Mapping[str, Any], place: str) -> Iterator[Problem]:
     try:
         TrainingDocument.model_validate(document)
     except ValidationError as error:
-        for one in error.errors(include_url=False):
+        for fault in error.errors(include_url=False):
             # A whole number may be text, as in other documents: who settles it reads it.
-            as_text = one["loc"][-1] == "cpu_hz" and isinstance(one["input"], str)
-            missing = one["type"] == "missing" and "entries" not in one["loc"]
-            if not missing and not (as_text and "organizations" in one["loc"]):
-                yield Problem(placed(place, one["loc"]), described(one))
+            as_text = fault["loc"][-1] == "cpu_hz" and isinstance(fault["input"], str)
+            missing = fault["type"] == "missing" and "entries" not in fault["loc"]
+            if not missing and not (as_text and "organizations" in fault["loc"]):
+                yield Problem(placed(place, fault["loc"]), described(fault))
 
 
 def _malformed(entries: list[Any], place: str) -> Iterator[Problem]:
     """Yield each invalid entry; sums need numbers."""
-    for k, one in enumerate(entries):
+    for k, entry in enumerate(entries):
         where = f"{place}[{k}]"
-        if not isinstance(one, Mapping):
-            yield Problem(where, f"expected a table, got {shown(one)}")
+        if not isinstance(entry, Mapping):
+            yield Problem(where, f"expected a table, got {shown(entry)}")
             continue
         for key, least in (("round", 1), ("samples_used", 0)):
-            value = one.get(key)
+            value = entry.get(key)
             if type(value) is not int or not least <= value < LARGEST:
                 what = f"expected a whole number >= {least}, below 2^63, got {shown(value)}"
                 yield Problem(f"{where}.{key}", what)
-        if not isinstance(one.get("outcome"), str) or one["outcome"] not in OUTCOMES:
-            what = f"expected one of {', '.join(sorted(OUTCOMES))}, got {shown(one.get('outcome'))}"
+        if not isinstance(entry.get("outcome"), str) or entry["outcome"] not in OUTCOMES:
+            what = (
+                f"expected one of {', '.join(sorted(OUTCOMES))}, got {shown(entry.get('outcome'))}"
+            )
             yield Problem(f"{where}.outcome", what)
-        elif one["outcome"] not in CREDITED and one.get("samples_used") not in (0, None):
-            what = f"expected 0 for an update that is {one['outcome']}"
-            yield Problem(f"{where}.samples_used", f"{what}, got {shown(one['samples_used'])}")
+        elif entry["outcome"] not in CREDITED and entry.get("samples_used") not in (0, None):
+            what = f"expected 0 for an update that is {entry['outcome']}"
+            yield Problem(f"{where}.samples_used", f"{what}, got {shown(entry['samples_used'])}")
         for key in ("reason", "verdict"):
-            if not isinstance(one.get(key, ""), str):
-                yield Problem(f"{where}.{key}", f"expected text, got {shown(one[key])}")
-        flags = one.get("flags", [])
+            if not isinstance(entry.get(key, ""), str):
+                yield Problem(f"{where}.{key}", f"expected text, got {shown(entry[key])}")
+        flags = entry.get("flags", [])
         if not isinstance(flags, list) or not all(
             isinstance(flag, Mapping) and all(isinstance(flag.get(key), str) for key in FLAG)
             for flag in flags
         ):
             what = f"expected tables with {', '.join(FLAG)}, got {shown(flags)}"
             yield Problem(f"{where}.flags", what)
-        if not isinstance(one.get("organization"), str):
-            what = f"expected a name, got {shown(one.get('organization'))}"
+        if not isinstance(entry.get("organization"), str):
+            what = f"expected a name, got {shown(entry.get('organization'))}"
             yield Problem(f"{where}.organization", what)
 
 
@@ -160,10 +166,14 @@ def _rounds(
     document: Mapping[str, Any], organizations: list[Any], entries: list[Any], place: str
 ) -> Iterator[Problem]:
     """Yield where the rounds are not all there, each with every organization once."""
-    names = {one.get("name") for one in organizations if isinstance(one, Mapping)}
+    names = {
+        organization.get("name")
+        for organization in organizations
+        if isinstance(organization, Mapping)
+    }
     seen: dict[tuple[int, str], int] = {}
-    for k, one in enumerate(entries):
-        key = (one["round"], one["organization"])
+    for k, entry in enumerate(entries):
+        key = (entry["round"], entry["organization"])
         if key in seen:
             what = f"{key[1]!r} has an entry for round {key[0]} already (entries[{seen[key]}])"
             yield Problem(f"{place}: entries[{k}]", what)
@@ -177,7 +187,7 @@ def _rounds(
             what = f"expected a number for each of {rounds} rounds, got {len(series)}"
             yield Problem(f"{place}: {name}", what)
     if type(rounds) is int:
-        found = {one["round"] for one in entries}  # each from 1 on
+        found = {entry["round"] for entry in entries}  # each from 1 on
         if len(found) != rounds or max(found, default=0) != rounds:
             what = f"expected entries for each of {rounds} rounds, got {len(found)}"
             yield Problem(f"{place}: rounds", f"{what} (to round {max(found, default=0)})")

@@ -27,8 +27,8 @@ def since_0_2(document: Mapping[str, Any]) -> bool:
         or (
             isinstance(entries, list)
             and any(
-                isinstance(one, Mapping) and any(key in one for key in ENTRIES_SINCE_0_2)
-                for one in entries
+                isinstance(entry, Mapping) and any(key in entry for key in ENTRIES_SINCE_0_2)
+                for entry in entries
             )
         )
     )
@@ -40,23 +40,23 @@ def contradictory_entries(
     """Yield entries whose fields contradict each other, or the settings of the training."""
     settings = document.get("settings")
     aggregation = settings.get("aggregation") if isinstance(settings, Mapping) else None
-    for k, one in enumerate(entries):
-        where, outcome = f"{place}: entries[{k}]", _outcome(one)
-        claimed, used = one.get("samples_claimed"), one["samples_used"]
+    for k, entry in enumerate(entries):
+        where, outcome = f"{place}: entries[{k}]", _outcome(entry)
+        claimed, used = entry.get("samples_claimed"), entry["samples_used"]
         if claimed is not None and claimed < used:
             what = f"expected {used:,} or more, as samples_used says, got {claimed:,}"
             yield Problem(f"{where}.samples_claimed", what)
-        if outcome in CREDITED and one.get("update_sha256") == "":
+        if outcome in CREDITED and entry.get("update_sha256") == "":
             yield Problem(f"{where}.update_sha256", f"is missing for an update that is {outcome}")
-        yield from _verdict(one, where)
+        yield from _verdict(entry, where)
         if outcome == "idle" and isinstance(settings, Mapping) and "aggregation" in settings:
             what = "expected another outcome: a training by this package asks everybody"
             yield Problem(f"{where}.outcome", f"{what}, got 'idle'")
-        if outcome == "aggregated" and "weight" in one:
-            if aggregation in MEANS and one["weight"] is None:
+        if outcome == "aggregated" and "weight" in entry:
+            if aggregation in MEANS and entry["weight"] is None:
                 yield Problem(f"{where}.weight", f"is missing: {aggregation} is a weighted mean")
-            if aggregation in WEIGHTLESS and one["weight"] is not None:
-                what = f"expected null: {aggregation} has no weights, got {shown(one['weight'])}"
+            if aggregation in WEIGHTLESS and entry["weight"] is not None:
+                what = f"expected null: {aggregation} has no weights, got {shown(entry['weight'])}"
                 yield Problem(f"{where}.weight", what)
 
 
@@ -77,9 +77,9 @@ def contradictory_outcome(
     document: Mapping[str, Any], entries: Sequence[Mapping[str, Any]], place: str
 ) -> Iterator[Problem]:
     """Yield where the training as a whole says other than its entries and curves."""
-    inside = [one for one in entries if _outcome(one) == "aggregated" and "weight" in one]
+    inside = [entry for entry in entries if _outcome(entry) == "aggregated" and "weight" in entry]
     if inside and "aggregation_weights" in document:
-        weighted = all(one["weight"] is not None for one in inside)
+        weighted = all(entry["weight"] is not None for entry in inside)
         if not weighted and document["aggregation_weights"] is not None:
             got = shown(document["aggregation_weights"])
             what = f"expected null, as not all entries have a weight, got {got}"
@@ -90,7 +90,7 @@ def contradictory_outcome(
     if "diverged" not in document:
         return
     expected = divergence(
-        [_outcome(one) for one in entries],
+        [_outcome(entry) for entry in entries],
         [document.get("initial_accuracy"), *document["accuracy"]],
         document["loss"][-1],
         classes=document["classes"],

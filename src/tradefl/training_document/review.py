@@ -52,7 +52,7 @@ def review(document: Mapping[str, Any], place: object) -> Review:
         The document contradicts itself.
     """
     require_consistent(document, place)
-    names = [one["name"] for one in document.get("organizations") or ()]
+    names = [organization["name"] for organization in document.get("organizations") or ()]
     outcomes: dict[str, dict[str, int]] = {name: {} for name in names}
     flags: dict[str, dict[str, int]] = {name: {} for name in names}
     incidents = []

@@ -78,9 +78,9 @@ class FakeChain:
         chosen = transactions
         if chosen is None:
             chosen = [
-                one
-                for one in self.waiting.values()
-                if self.base_fee is None or one["most"] >= self.base_fee
+                sending
+                for sending in self.waiting.values()
+                if self.base_fee is None or sending["most"] >= self.base_fee
             ]
         hash_ = "0x" + keccak(text=f"{self.salt} block {number} {len(chosen)}").hex()
         block = {
@@ -88,35 +88,35 @@ class FakeChain:
             "hash": hash_,
             "timestamp": hex(1_700_000_000 + number),
             "gasLimit": hex(self.gas_limit),
-            "transactions": [one["hash"] for one in chosen],
+            "transactions": [other["hash"] for other in chosen],
         }
         if self.base_fee is not None:
             block["baseFeePerGas"] = hex(self.base_fee)
         self.blocks.append(block)
-        for one in chosen:
-            key = one["from"].lower(), one["nonce"]
+        for other in chosen:
+            key = other["from"].lower(), other["nonce"]
             self.waiting.pop(key, None)
-            self.nonces[key[0]] = one["nonce"] + 1
-            self.transactions[one["hash"]] = one
+            self.nonces[key[0]] = other["nonce"] + 1
+            self.transactions[other["hash"]] = other
             log = {
-                "address": one["to"],
+                "address": other["to"],
                 "topics": [EMITTED],
                 "data": "0x" + (32).to_bytes(32, "big").hex() + (0).to_bytes(32, "big").hex(),
-                "transactionHash": one["hash"],
+                "transactionHash": other["hash"],
                 "blockNumber": block["number"],
                 "logIndex": "0x0",
                 "blockHash": hash_,
                 "removed": False,
             }
-            self.receipts[one["hash"]] = {
-                "transactionHash": one["hash"],
+            self.receipts[other["hash"]] = {
+                "transactionHash": other["hash"],
                 "gasUsed": hex(50_000),
-                "effectiveGasPrice": hex(one["most"]),
+                "effectiveGasPrice": hex(other["most"]),
                 "blockNumber": block["number"],
                 "blockHash": hash_,
                 "contractAddress": None,
                 "status": "0x0" if self.reverts else "0x1",
-                "logs": [] if self.reverts or not one["to"] else [log],
+                "logs": [] if self.reverts or not other["to"] else [log],
             }
 
     def take(self, one: dict[str, Any]) -> str | Error:
@@ -152,7 +152,7 @@ class FakeChain:
         return self.block(tag)
 
     def eth_getBlockByHash(self, hash_: str, _full: bool) -> Any:  # noqa: N802
-        return next((one for one in self.blocks if one["hash"] == hash_), None)
+        return next((block for block in self.blocks if block["hash"] == hash_), None)
 
     def eth_getBalance(self, _account: str, _tag: str) -> str:  # noqa: N802
         return hex(self.balance)
@@ -262,7 +262,7 @@ class Wire(Transport):
         return 200, json.dumps(answer).encode(), 0.0
 
     def times(self, method: str) -> int:
-        return sum(one == method for one, _ in self.asked)
+        return sum(entry == method for entry, _ in self.asked)
 
 
 class Clock:

@@ -123,7 +123,7 @@ def ended(monkeypatch, wire):
 
 
 def deposits(fake):
-    return sum(one["value"] == 7 for one in fake.transactions.values())
+    return sum(transaction["value"] == 7 for transaction in fake.transactions.values())
 
 
 HONEST = {
@@ -145,7 +145,7 @@ def test_an_honest_node_is_asked_for_everything(monkeypatch):
     assert deposits(wire.chain) == 1
     legacy = Wire(FakeChain(base_fee=None))
     assert tour(connect(monkeypatch, legacy)) == HONEST
-    asked = {one for one, _ in wire.asked + legacy.asked}
+    asked = {entry for entry, _ in wire.asked + legacy.asked}
     assert asked == set(METHODS) - {"eth_getTransactionByHash"}
 
 
@@ -195,7 +195,10 @@ def test_a_fault_that_does_not_end_is_one_error(monkeypatch, method, fault):
         found.pop("time")
         assert found.items() <= HONEST.items()
     assert deposits(wire.chain) <= 1
-    assert sum(one["from"] == KEY.address for one in wire.chain.transactions.values()) <= 2
+    assert (
+        sum(transaction["from"] == KEY.address for transaction in wire.chain.transactions.values())
+        <= 2
+    )
 
 
 def test_a_page_of_an_old_receipt_is_asked_for(monkeypatch):
@@ -290,7 +293,7 @@ def test_a_node_that_estimates_with_one_argument(monkeypatch, said):
     chain = connect(monkeypatch, wire)
     for _ in range(2):
         assert chain.transact(KEY.address, to=CONTRACT, data=DATA, call=CALL).succeeded
-    assert [len(params) for one, params in wire.asked if one == "eth_estimateGas"] == [2, 1, 1]
+    assert [len(params) for entry, params in wire.asked if entry == "eth_estimateGas"] == [2, 1, 1]
 
 
 def test_a_call_that_an_old_node_only_calls_failing_says_why(monkeypatch):
@@ -326,7 +329,7 @@ def test_an_event_with_broken_data_is_dropped(monkeypatch, data):
 
     def rule(method, _params, forward):
         if method == "eth_getLogs":
-            return [one | {"data": "0x" + data.hex()} for one in forward()]
+            return [entry | {"data": "0x" + data.hex()} for entry in forward()]
         return forward()
 
     wire.rule = rule

@@ -282,7 +282,7 @@ def test_gas_is_offered_up_to_a_blocks_limit(monkeypatch, needed, gas):
     chain = connect(monkeypatch, wire)
     assert chain.block_gas_limit() == 8_000_000
     send(chain)
-    raw = next(params[0] for one, params in wire.asked if one == "eth_sendRawTransaction")
+    raw = next(params[0] for entry, params in wire.asked if entry == "eth_sendRawTransaction")
     assert TypedTransaction.from_bytes(HexBytes(raw)).as_dict()["gas"] == gas
 
 

@@ -97,7 +97,11 @@ def test_killed_at_any_request_the_next_run_uses_the_same_nonce(monkeypatch, tmp
                 chain.transact(KEY.address, to=CONTRACT, data=DATA, call=CALL)
             assert again(chain).succeeded
             assert len(signed_deposits(wire)) == 1
-            paid = [one for one in wire.chain.transactions.values() if one["value"]]
+            paid = [
+                transaction
+                for transaction in wire.chain.transactions.values()
+                if transaction["value"]
+            ]
             assert len(paid) == 1
     assert 2 <= deposited < 60  # some points lie after the end; most do not
 
@@ -124,7 +128,7 @@ def test_killed_while_it_writes_nothing_is_sent_that_is_not_recorded(monkeypatch
         chain = connect(monkeypatch, wire, journal=Journal.open(folder))
         assert again(chain).succeeded
         assert len(signed_deposits(wire)) == 1
-        left_over = [one.name for one in (folder / "journal" / "4242").iterdir()]
+        left_over = [path.name for path in (folder / "journal" / "4242").iterdir()]
         assert sorted(left_over) == [f"{KEY.address}.json", f"{KEY.address}.lock"]
 
 
@@ -259,7 +263,7 @@ def test_an_account_of_the_node_deposits_once_too(monkeypatch):
     for _ in range(5):
         with contextlib.suppress(ChainError, StateChangedError):
             deposit(chain, who=OTHER.address)
-    assert sum(one["value"] for one in wire.chain.transactions.values()) == BOND
+    assert sum(transaction["value"] for transaction in wire.chain.transactions.values()) == BOND
 
 
 # --- the file -----------------------------------------------------------------------------------
@@ -373,7 +377,7 @@ def test_what_waited_in_front_is_finished_first(monkeypatch, tmp_path):
     wire.chain.waiting.clear()  # and the node has forgotten it
     chain = connect(monkeypatch, wire, journal=Journal.open(tmp_path))
     assert again(chain).succeeded
-    assert [one["value"] for one in wire.chain.transactions.values()] == [0, BOND]
+    assert [transaction["value"] for transaction in wire.chain.transactions.values()] == [0, BOND]
 
 
 def test_a_call_that_the_node_takes_no_more_does_not_block_the_account(monkeypatch, tmp_path):

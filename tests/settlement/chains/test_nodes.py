@@ -149,7 +149,7 @@ def test_a_node_that_leaves_out_what_its_receipts_hold(monkeypatch, kept):
     def rule(method, _params, forward):
         found = forward()
         if method == "eth_getLogs":
-            return [one for one in found if int(one["blockNumber"], 16) in kept]
+            return [log_ for log_ in found if int(log_["blockNumber"], 16) in kept]
         return found
 
     wire.rule = rule
@@ -167,8 +167,8 @@ def test_what_was_not_asked_for_is_dropped_unseen(monkeypatch):
         found = forward()
         if method == "eth_getLogs":
             forged = [
-                one | {"address": "0x" + "66" * 20, "logIndex": hex(k + 1)}
-                for one in found
+                log_ | {"address": "0x" + "66" * 20, "logIndex": hex(k + 1)}
+                for log_ in found
                 for k in range(800)
             ]
             return found + forged
@@ -241,7 +241,7 @@ def test_a_chain_that_mines_on_demand_is_given_empty_transactions(monkeypatch):
     assert chain.height() == 20
     empty = list(wire.chain.transactions.values())
     assert len(empty) == 20
-    assert {(one["to"].lower(), one["value"], one["data"]) for one in empty} == {
+    assert {(entry["to"].lower(), entry["value"], entry["data"]) for entry in empty} == {
         (KEY.address.lower(), 0, "0x")
     }
     assert chain.clock.now < 10.0  # what it is, is found out once

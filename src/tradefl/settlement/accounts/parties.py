@@ -206,8 +206,8 @@ def on_node(
         by_name = {path.stem: address for address, path in files.items()}
         addresses = _filled(consortium, by_name.get, f"{keystore}/<name>.json")
     else:
-        used = {one.lower() for one in consortium.accounts if one is not None}
-        free = iter([one for one in here if one.lower() not in used])
+        used = {account.lower() for account in consortium.accounts if account is not None}
+        free = iter([account for account in here if account.lower() not in used])
         addresses = _filled(consortium, lambda _: next(free, None), "an unlocked account")
     agreement = Agreement.of(consortium, addresses, chain_id=chain.chain_id)
     if published is not None and published.hash != agreement.hash:
@@ -225,14 +225,16 @@ def on_node(
         others = {agreement.verifier, agreement.arbiter} - {ZERO_ADDRESS, *agreement.addresses}
         # The keys of verifier and arbiter sign only for those who have named whose keys act.
         named = keystore is None or bool(organizations) or not accounts
-        mine = [*accounts, *(one for one in here if named and one in others)] or here[:1]
+        mine = [*accounts, *(account for account in here if named and account in others)] or here[
+            :1
+        ]
     signers: Sequence[KeySigner | NodeSigner]
     if keystore is not None:
         word = password_from(password_file, prompt)
         signers = open_keystore({address: files[address] for address in mine}, lambda: word)
     else:
-        signers = [NodeSigner(one) for one in mine]
-    chain.signers = {one.address: one for one in signers}
+        signers = [NodeSigner(account) for account in mine]
+    chain.signers = {signer.address: signer for signer in signers}
     operator = accounts[0] if accounts else mine[0]
     absent = [
         name

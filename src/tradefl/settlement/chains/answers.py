@@ -174,22 +174,22 @@ def judge_error(method: str, error: Any, status: int = 200, *, pending: bool = F
     words = text[:_WORDS_END].lower()
     shown = cut(text) or f"error {code}"
     data = error.get("data") if isinstance(error, dict) else None
-    if code == 3 or any(one in words for one in _REVERT):
+    if code == 3 or any(phrase in words for phrase in _REVERT):
         return Judgement(Verdict.FINAL, shown, revert=revert_data(data, text))
-    rate = any(one in words for one in _RATE)
+    rate = any(phrase in words for phrase in _RATE)
     if method == "eth_getLogs" and code != -32601 and status not in (401, 403, 404):
         if rate or status == 429 or (code in _RATE_CODES and not any(w in words for w in _LESS)):
             return Judgement(Verdict.RETRY, shown, Reason.BUSY)
-        if any(one in words for one in _BEHIND) and "range" not in words:
+        if any(phrase in words for phrase in _BEHIND) and "range" not in words:
             return Judgement(Verdict.RETRY, shown, Reason.BEHIND)
         return Judgement(Verdict.LESS, shown)
     if rate or code in _RATE_CODES or status == 429:
         return Judgement(Verdict.RETRY, shown, Reason.BUSY)
-    if code not in _LAST_CODES and not pending and any(one in words for one in _BEHIND):
+    if code not in _LAST_CODES and not pending and any(phrase in words for phrase in _BEHIND):
         return Judgement(Verdict.RETRY, shown, Reason.BEHIND)
     if status == 413:
         return Judgement(Verdict.LESS, shown)
-    if pending or code in _LAST_CODES or any(one in words for one in _LAST_WORD):
+    if pending or code in _LAST_CODES or any(phrase in words for phrase in _LAST_WORD):
         return Judgement(Verdict.FINAL, shown)
     if status in _BUSY_STATUS:
         return Judgement(Verdict.RETRY, shown, Reason.BUSY)
@@ -266,7 +266,7 @@ def items(value: Any) -> list[Any]:
 
 def accounts(value: Any) -> list[str]:
     """Return a list of accounts."""
-    return [address(one) for one in items(value)]
+    return [address(item) for item in items(value)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,7 +325,7 @@ class Log:
 def log(value: Any) -> Log:
     """Return a log of a block."""
     found = record(value)
-    topics = tuple(word(one) for one in items(found.get("topics")))
+    topics = tuple(word(item) for item in items(found.get("topics")))
     if len(topics) > 4:
         raise TypeError("at most four topics")
     return Log(
@@ -342,9 +342,9 @@ def log(value: Any) -> Log:
 def logs(value: Any) -> list[Log]:
     """Return the logs that are in a block; those that a reorganization removed are left out."""
     return [
-        log(one)
-        for one in items(value)
-        if not (isinstance(one, dict) and (one.get("removed") or one.get("blockNumber") is None))
+        log(item)
+        for item in items(value)
+        if not (isinstance(item, dict) and (item.get("removed") or item.get("blockNumber") is None))
     ]
 
 
@@ -354,7 +354,9 @@ def logs(value: Any) -> list[Log]:
 def cut(text: str) -> str:
     """Return a text from outside on one line: cut, and without control characters."""
     line = " ".join(text[:_WORDS_END].split())
-    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in line)[:SHOWN]
+    return "".join(letter if letter.isprintable() else f"\\u{ord(letter):04x}" for letter in line)[
+        :SHOWN
+    ]
 
 
 def revert_data(value: Any, message: str = "") -> bytes:
@@ -362,9 +364,9 @@ def revert_data(value: Any, message: str = "") -> bytes:
     candidates = [value, message[:_WORDS_END].rpartition(" ")[2]]
     if isinstance(value, dict):  # hardhat, and older ganaches
         candidates += [value.get("data"), value.get("result")]
-    for one in candidates:
-        if isinstance(one, str):
-            digits = one.removeprefix("Reverted ").strip()
+    for candidate in candidates:
+        if isinstance(candidate, str):
+            digits = candidate.removeprefix("Reverted ").strip()
             if re.fullmatch(r"0x([0-9a-fA-F]{2})*", digits):
                 return bytes.fromhex(digits[2:])
     return b""

@@ -234,7 +234,7 @@ class EmbeddedChain(Chain):
 def _log(log: Any) -> Log:
     return Log(
         address=checksum(log["address"]),
-        topics=tuple(bytes(one) for one in log["topics"]),
+        topics=tuple(bytes(topic) for topic in log["topics"]),
         data=bytes(log["data"]),
         transaction="0x" + bytes(log["transactionHash"]).hex(),
         block=int(log["blockNumber"]),
@@ -258,12 +258,14 @@ def _receipt(found: Any) -> Receipt:
 
 def _revert_data(error: BaseException) -> bytes:
     """Return what a revert carried."""
-    for one in (getattr(error, "data", None), *error.args):
-        if isinstance(one, bytes):
-            return one
+    for content in (getattr(error, "data", None), *error.args):
+        if isinstance(content, bytes):
+            return content
         # eth-tester puts the bytes into its sentence as Python would print them.
-        if isinstance(one, str) and (printed := re.search(r"b(['\"]).*\1$", one, re.DOTALL)):
+        if isinstance(content, str) and (
+            printed := re.search(r"b(['\"]).*\1$", content, re.DOTALL)
+        ):
             return bytes(ast.literal_eval(printed[0]))
-        if found := revert_data(one):
+        if found := revert_data(content):
             return found
     return b""

@@ -46,8 +46,8 @@ class EventReader:
             start = max(self.first_block, kept + 1 - OVERLAP)
             found = self.chain.events(self.contract, start)
             block = self.chain.header(head)
-        events = {key: one for key, one in self._events.items() if one.block <= kept}
-        events |= {(one.block, one.index): one for one in found}
+        events = {key: event for key, event in self._events.items() if event.block <= kept}
+        events |= {(log.block, log.index): log for log in found}
         self._events = events
         if block is not None and block.hash:
             self._read = [*self._read[-CHECKPOINTS:], (head, block.hash)]

@@ -125,9 +125,9 @@ class Book:
         """Return the transaction that was signed with a nonce; ``None``: none was."""
         if nonce in self.waiting:
             return self.waiting[nonce]
-        for one in self.deposits.values():
-            if one.sending.nonce == nonce and one.sending.signed and not one.returned:
-                return one.sending
+        for deposit in self.deposits.values():
+            if deposit.sending.nonce == nonce and deposit.sending.signed and not deposit.returned:
+                return deposit.sending
         return None
 
     def save(self) -> None:
@@ -144,8 +144,10 @@ class Book:
             "schema": SCHEMA,
             "chain_id": self.chain_id,
             "account": self.account,
-            "waiting": [dataclasses.asdict(one) for one in self.waiting.values()],
-            "deposits": {key: dataclasses.asdict(one) for key, one in self.deposits.items()},
+            "waiting": [dataclasses.asdict(sending) for sending in self.waiting.values()],
+            "deposits": {
+                key: dataclasses.asdict(deposit) for key, deposit in self.deposits.items()
+            },
         }
         try:
             _write(self.path, json.dumps(document, indent=1).encode())
@@ -185,10 +187,12 @@ class Book:
                 self.account,
             ):
                 raise ValueError
-            self.waiting = {one["nonce"]: _sending(one) for one in document["waiting"]}
+            self.waiting = {sending["nonce"]: _sending(sending) for sending in document["waiting"]}
             self.deposits = {
-                key: Deposit(_sending(one["sending"]), one["returned"], one["first_block"])
-                for key, one in document["deposits"].items()
+                key: Deposit(
+                    _sending(deposit["sending"]), deposit["returned"], deposit["first_block"]
+                )
+                for key, deposit in document["deposits"].items()
             }
         except (ValueError, TypeError, KeyError, AttributeError):
             raise ChainError(
@@ -201,8 +205,8 @@ class Book:
 
 def _sending(document: dict[str, Any]) -> Sending:
     signed = [
-        Signed(str(one["hash"]), str(one["raw"]), _offer(one["offer"]))
-        for one in document["signed"]
+        Signed(str(signed["hash"]), str(signed["raw"]), _offer(signed["offer"]))
+        for signed in document["signed"]
     ]
     numbers = {name: _whole(document[name]) for name in ("nonce", "value", "gas")}
     texts = {name: _text(document[name]) for name in ("to", "data", "call")}

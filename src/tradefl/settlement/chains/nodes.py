@@ -121,9 +121,11 @@ def _shown(parts: SplitResult) -> str:
 def _secrets(parts: SplitResult) -> tuple[str, ...]:
     """Return what must not be shown, longest first; short words would hide half of a sentence."""
     values = [parts.username or "", parts.password or "", parts.query]
-    values += [value for one in parts.query.split("&") for value in one.partition("=")[::2]]
+    values += [
+        value for parameter in parts.query.split("&") for value in parameter.partition("=")[::2]
+    ]
     values += [parts.path, *parts.path.split("/")]
-    found = {form for one in values for form in (one, unquote(one)) if len(form) >= 4}
+    found = {form for value in values for form in (value, unquote(value)) if len(form) >= 4}
     return tuple(sorted(found, key=len, reverse=True))
 
 

@@ -135,7 +135,7 @@ class RpcChain(Chain):
         if not urls:
             raise ChainError(Parameter("rpc"), "expected the address of a node, got nothing")
         patience = timeout if patience is None else patience
-        self.nodes = [Node(one, patience) for one in urls]
+        self.nodes = [Node(address_, patience) for address_ in urls]
         self.node = self.nodes[0]
         chain_ids = [node.ask("eth_chainId", parse=quantity) for node in self.nodes]
         super().__init__(chain_ids[0], signers, self.node.place)
@@ -195,7 +195,7 @@ class RpcChain(Chain):
             if len(self.nodes) == 1:
                 return height
             found = [_numbered(node, height) for node in self.nodes]
-            hashes = [one and one.hash for one in found]
+            hashes = [header and header.hash for header in found]
             if None not in hashes and len(set(hashes)) == 1:
                 return height
             if time.monotonic() >= until:
@@ -230,7 +230,7 @@ class RpcChain(Chain):
                 return found
             if not poll.wait():
                 self._floor = None  # the chain has lost the block, and what was in it
-                self._used = {key: one for key, one in self._used.items() if one.block <= found}
+                self._used = {key: use for key, use in self._used.items() if use.block <= found}
                 return found
 
     def header(self, tag: int | str) -> Block | None:
@@ -286,8 +286,8 @@ class RpcChain(Chain):
     def receipt(self, hash_: str) -> Receipt | None:
         """Return a transaction's receipt; ``None`` while it is in no block. All nodes agree."""
         found = [node.ask_for(_RECEIPT, hash_, parse=_receipt) for node in self.nodes]
-        known = [one for one in found if one is not None]
-        if any(one != known[0] for one in known[1:]):
+        known = [receipt_ for receipt_ in found if receipt_ is not None]
+        if any(other != known[0] for other in known[1:]):
             self._disagreed(f"the receipt of {hash_}", found)
         return known[0] if known else None
 
@@ -301,7 +301,7 @@ class RpcChain(Chain):
         MissingLogsError
             The node leaves out events that it has shown in the receipts of this process.
         """
-        wanted: dict[str, Any] = {"topics": ["0x" + one.hex() for one in topics]}
+        wanted: dict[str, Any] = {"topics": ["0x" + topic.hex() for topic in topics]}
         if contract is not None:
             wanted["address"] = checksum(contract)
 
@@ -350,10 +350,10 @@ class RpcChain(Chain):
                     raise
                 self._span = (end - start + 1) // 2
                 continue
-            for one in answered:
+            for entry in answered:
                 # What was not asked for is dropped before anything is looked up about it.
-                if start <= one.block <= end and is_wanted(one):
-                    found[one.block, one.index] = one
+                if start <= entry.block <= end and is_wanted(entry):
+                    found[entry.block, entry.index] = entry
             start = end + 1
         return [found[key] for key in sorted(found)]
 
@@ -361,16 +361,16 @@ class RpcChain(Chain):
         self, found: list[Log], is_wanted: Callable[[Log], bool], first: int, last: int
     ) -> Log | None:
         """Return a log of our own receipts that an answer leaves out."""
-        have = {(one.transaction, one.index) for one in found}
-        for one in list(self._own):
-            if not (first <= one.block <= last and is_wanted(one)):
+        have = {(log_.transaction, log_.index) for log_ in found}
+        for entry in list(self._own):
+            if not (first <= entry.block <= last and is_wanted(entry)):
                 continue
-            if (one.transaction, one.index) in have:
+            if (entry.transaction, entry.index) in have:
                 continue
-            header = self.header(one.block)
-            if header is not None and header.hash == one.block_hash:
-                return one
-            self._own.remove(one)  # a reorganization dropped its block
+            header = self.header(entry.block)
+            if header is not None and header.hash == entry.block_hash:
+                return entry
+            self._own.remove(entry)  # a reorganization dropped its block
         return None
 
     def _call(self, transaction: dict[str, Any], call: str) -> bytes:
@@ -396,18 +396,18 @@ class RpcChain(Chain):
     def _agreed(self, what: str, question: Callable[[Node], T]) -> T:
         """Return what all nodes answer."""
         found = [question(node) for node in self.nodes]
-        if any(one != found[0] for one in found[1:]):
+        if any(other != found[0] for other in found[1:]):
             self._disagreed(what, found)
         return found[0]
 
     def _disagreed(self, what: str, found: Sequence[object]) -> NoReturn:
-        counts = [found.count(one) for one in found]
+        counts = [found.count(answer) for answer in found]
         most = max(counts)
         if most * 2 > len(found):
             odd = counts.index(min(counts))
             others = "the other nodes"
         else:
-            odd = next(i for i, one in enumerate(found) if one != found[0])
+            odd = next(i for i, answer in enumerate(found) if answer != found[0])
             others = self.nodes[0].place
         raise DisagreementError(
             self.nodes[odd].place,
@@ -597,7 +597,7 @@ class RpcChain(Chain):
             if now - looked >= min(LOOK_SECONDS, self.bump_after):
                 looked = now
                 gone = gone + 1 if self._count(sender) > sending.nonce else 0
-                if gone > REPEATS or (gone and not any(one.hash for one in sending.signed)):
+                if gone > REPEATS or (gone and not any(signed.hash for signed in sending.signed)):
                     self._require_lost(sending)
                     self._forget(sending, book)
                     raise StateChangedError  # another transaction has this nonce
@@ -617,11 +617,11 @@ class RpcChain(Chain):
 
     def _require_lost(self, sending: Sending) -> None:
         """Check that a transaction without a receipt, whose nonce is used, is not known at all."""
-        for one in sending.signed:
-            if one.hash and self.sent(one.hash)[0]:
+        for signed in sending.signed:
+            if signed.hash and self.sent(signed.hash)[0]:
                 raise NoAnswerError(
                     self.place,
-                    f"{sending.call}: the node knows the transaction {one.hash} and gives no "
+                    f"{sending.call}: the node knows the transaction {signed.hash} and gives no "
                     "receipt of it; use a node that keeps receipts",
                 )
 
@@ -632,7 +632,7 @@ class RpcChain(Chain):
 
     def _waits(self, sending: Sending, stopped: str) -> str:
         """Say what a transaction that no block took offers, and what blocks ask."""
-        last = next((one.hash for one in reversed(sending.signed) if one.hash), "")
+        last = next((signed.hash for signed in reversed(sending.signed) if signed.hash), "")
         offered = sending.signed[-1].offer
         cap = f"; `{stopped}` stops a higher offer" if stopped else ""
         try:
@@ -678,7 +678,7 @@ class RpcChain(Chain):
         if isinstance(self.signers[sender], NodeSigner):
             return self.spent  # the node has the key: no cap of ours would stop it
         cost = sending.gas * offered.most
-        before = max((sending.gas * one.offer.most for one in sending.signed), default=0)
+        before = max((sending.gas * signed.offer.most for signed in sending.signed), default=0)
         total = self.spent + (cost if sending is not self._counted else max(0, cost - before))
         if total > self.caps.max_total_fee:
             raise FeeCapError(
@@ -713,7 +713,7 @@ class RpcChain(Chain):
                 self._forget(sending, book)
                 raise StateChangedError from None  # another process uses the account
             if error.is_known or error.is_overtaken:
-                if not any(one.hash for one in sending.signed):
+                if not any(signed.hash for signed in sending.signed):
                     raise StateChangedError from None  # the answer got lost, and with it the hash
                 return
             if error.is_underpriced:
@@ -767,9 +767,9 @@ class RpcChain(Chain):
 
     def _found(self, sending: Sending) -> Receipt | None:
         """Return the receipt of one of the signatures under a transaction."""
-        for one in sending.signed:
-            if one.hash:
-                receipt = self.node.ask_for(_RECEIPT, one.hash, parse=_receipt)
+        for signed in sending.signed:
+            if signed.hash:
+                receipt = self.node.ask_for(_RECEIPT, signed.hash, parse=_receipt)
                 if receipt is not None:
                     return receipt
         return None
@@ -811,7 +811,7 @@ class RpcChain(Chain):
                     raise StateChangedError
                 self._disagreed(
                     f"the receipt of {receipt.hash}",
-                    [found if one is node else receipt for one in self.nodes],
+                    [found if other is node else receipt for other in self.nodes],
                 )
 
     # --- what a transaction needs ----------------------------------------------------------------
@@ -838,7 +838,9 @@ class RpcChain(Chain):
             book.save()
         waiting = book.at(latest)
         pending = self._pending_count(sender, latest)
-        if waiting is not None and (pending <= latest or any(one.hash for one in waiting.signed)):
+        if waiting is not None and (
+            pending <= latest or any(signed.hash for signed in waiting.signed)
+        ):
             try:
                 receipt = self._carried(sender, waiting, book)
             except RefusedError:
@@ -1058,7 +1060,7 @@ class RpcChain(Chain):
         if self._instant >= INSTANT_TIMES:
             return True
         recent = [_numbered(self.node, n) for n in range(max(0, height - 3), height + 1)]
-        times = [one.seconds for one in recent if one is not None]
+        times = [recent_block.seconds for recent_block in recent if recent_block is not None]
         # The shortest: an outage lies between two blocks of a chain with an interval, too.
         gap = min((b - a for a, b in pairwise(times)), default=1.0)
         poll = _Poll(min(max(2.0, 2.5 * gap), 30.0))
@@ -1162,5 +1164,5 @@ def _receipt(value: Any) -> Receipt | None:
         succeeded=succeeded,
         block_hash="0x" + word(found.get("blockHash")).hex(),
         fee=0 if price is None else gas * quantity(price),
-        logs=tuple(log(one) for one in emitted),
+        logs=tuple(log(entry) for entry in emitted),
     )

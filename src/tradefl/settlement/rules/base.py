@@ -278,8 +278,8 @@ def triangle_of(named: Any, names: Sequence[str]) -> tuple[int, ...]:
     """Return the upper triangle of which a document lists what is not zero."""
     known = {name: i for i, name in enumerate(names)}
     triangle = [0] * (len(names) * (len(names) - 1) // 2)
-    for one, other, whole in named:
-        i, j = known[one], known[other]
+    for payer, other, whole in named:
+        i, j = known[payer], known[other]
         if i >= j:
             raise ValueError("pairs: expected the order of the organizations")
         triangle[place(i, j, len(names))] = int(whole)

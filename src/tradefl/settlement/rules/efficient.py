@@ -170,8 +170,8 @@ class EfficientTerms(RuleTerms):
         """Return the schedules and every constant of a document."""
         return cls(
             schedules=tuple(
-                tuple((int(share), int(value)) for share, value in one["schedule"])
-                for one in document["organizations"]
+                tuple((int(share), int(value)) for share, value in organization["schedule"])
+                for organization in document["organizations"]
             ),
             constants=triangle_of(document["constants_wei"], names),
         )

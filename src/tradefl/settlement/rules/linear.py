@@ -210,7 +210,7 @@ class LinearTerms(RuleTerms):
         return {
             "gamma": str(self.gamma),
             "lambda_ppb": str(self.lambda_ppb),
-            "rho_ppb": [list(one) for one in by_names(names, self.rho_ppb)],
+            "rho_ppb": [list(name) for name in by_names(names, self.rho_ppb)],
         }
 
     def bounds(self, consortium: Consortium, agreement: Agreement) -> Array:
