@@ -157,6 +157,9 @@ def test_data_and_model_may_be_objects(consortium, solution):
 
         name = "blind"
 
+        def __init__(self, *_factory):
+            pass
+
         def initial(self, _seed):
             return {"weight": np.zeros(2, dtype=np.float32)}
 
@@ -177,6 +180,13 @@ def test_data_and_model_may_be_objects(consortium, solution):
     assert blind.to_dict()["settings"]["model"] == "blind"
     made = tradefl.train(consortium, solution, PLAN, dataset=dataset, model=lambda *_: Blind())
     assert made.accuracy == blind.accuracy
+    assert tradefl.train(consortium, solution, PLAN, dataset=dataset, model=Blind).accuracy == (
+        blind.accuracy
+    )
+    with pytest.raises(InputError, match=r"^backend: expected one of in-process, ray, got 'gpu'"):
+        tradefl.train(consortium, solution, PLAN, backend="gpu")
+    with pytest.raises(InputError, match=r"^aggregation: expected one of fedavg, "):
+        Plan(aggregation="mean")
     with pytest.raises(InputError, match="dataset: an object cannot travel to workers"):
         tradefl.train(consortium, solution, PLAN, dataset=dataset, backend="ray")
 
@@ -187,7 +197,7 @@ def test_data_and_model_may_be_objects(consortium, solution):
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("load", "report")])
 def test_what_is_neither_a_consortium_nor_a_game(verb):
     with pytest.raises(TypeError, match="expected a Consortium or a CoopetitionGame, got str"):
-        getattr(tradefl, verb)("examples/paper.toml")
+        getattr(tradefl, verb)(*["examples/paper.toml"] * (2 if verb == "replan" else 1))
 
 
 def test_an_option_of_another_method(consortium):

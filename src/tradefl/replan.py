@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.consortium import Consortium
+from tradefl.consortium.playing import consortium_of
 from tradefl.design import RANDOM_STARTS, Design, Target, design
+from tradefl.game import CoopetitionGame
 from tradefl.game.participation import alone
 from tradefl.notebook import Shown
 from tradefl.solvers import solve
@@ -144,8 +146,8 @@ class Replan(Shown):
 
 
 def replan(
-    old: Consortium,
-    new: Consortium,
+    old: Consortium | CoopetitionGame,
+    new: Consortium | CoopetitionGame,
     target: Target | None = None,
     *,
     robust: float = 0.0,
@@ -174,9 +176,12 @@ def replan(
 
     Raises
     ------
+    TypeError
+        One of the two is neither a consortium nor a game.
     ValueError
         As :func:`tradefl.design.design` does; or the two have no organization in common.
     """
+    old, new = consortium_of(old), consortium_of(new)
     if not set(old.names) & set(new.names):
         raise ValueError("new: expected at least one organization of the old consortium")
     watch("the old agreement")

@@ -81,6 +81,8 @@ def main() -> None:
         for line in error.lines():
             sys.stderr.write(f"error: {line}\n")
         sys.exit(2)
+    except KeyboardInterrupt:  # before a command runs, or after it
+        sys.exit(INTERRUPTED)
 
 
 def _run(arguments: list[str]) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import tomli_w
 
 from tradefl.cli.declaring import Argument, Option
+from tradefl.cli.interrupting import interruptible
 from tradefl.cli.options import (
     Aggregation,
     AssumedHostile,
@@ -132,14 +133,15 @@ def fit_accuracy(
     chosen = (
         fitting.ladder(max(fitting.SMALLEST, least)) if fractions is None else _ladder(fractions)
     )
-    measured, untrained, notices = fitting.measure_accuracy(
-        plan,
-        consortium,
-        fractions=chosen,
-        seeds=range(seeds),
-        organizations=organizations,
-        watch=_show,
-    )
+    with interruptible(lambda: "no point is kept; start again"):
+        measured, untrained, notices = fitting.measure_accuracy(
+            plan,
+            consortium,
+            fractions=chosen,
+            seeds=range(seeds),
+            organizations=organizations,
+            watch=_show,
+        )
     for text in notices:
         note(text)
     columns = np.array([(point.data, point.accuracy) for point in measured])

@@ -10,6 +10,7 @@ import click
 
 from tradefl.cli.acting import MaxDeposit, print_signed
 from tradefl.cli.declaring import Option
+from tradefl.cli.interrupting import INTERRUPTED
 from tradefl.cli.options import (
     ChainId,
     ContractAddress,
@@ -26,8 +27,6 @@ from tradefl.cli.options import (
 )
 from tradefl.cli.output import answer, require_writable, say, status, warn
 from tradefl.errors import InputError
-
-INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
 
 
 def node(

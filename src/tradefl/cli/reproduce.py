@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import click
 
 from tradefl.cli.declaring import Argument, Option
+from tradefl.cli.interrupting import INTERRUPTED, TERMINATED
 from tradefl.cli.options import DataDir, Device, Json, OneOf
 from tradefl.cli.output import counted_progress, note, print_facts, print_json, print_table, say
 from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError, Problem, require_extras
-
-INTERRUPTED = 130  # what a shell reports of a program that SIGINT ended
-TERMINATED = 143  # and of one that SIGTERM ended
 
 if TYPE_CHECKING:
     from tradefl.experiments import Settings

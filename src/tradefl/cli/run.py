@@ -11,6 +11,7 @@ import click
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.explain import print_statements
+from tradefl.cli.interrupting import interruptible
 from tradefl.cli.options import (
     Aggregation,
     AssumedHostile,
@@ -119,7 +120,10 @@ def run(
         assumed_hostile=assumed_hostile,
         seed=seed,
     )
-    with contextlib.ExitStack() as display:
+    with (
+        interruptible(lambda: "nothing is written; start again"),
+        contextlib.ExitStack() as display,
+    ):
         showing: list[Callable[[str], None]] = []
 
         def stage(name: str) -> None:

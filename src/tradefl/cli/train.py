@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +9,7 @@ import click
 
 from tradefl.cli.attest import signed
 from tradefl.cli.declaring import Option
+from tradefl.cli.interrupting import interruptible
 from tradefl.cli.options import (
     Aggregation,
     AssumedHostile,
@@ -51,9 +49,6 @@ from tradefl.cli.output import (
 from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, METHODS
-
-# What a shell reports of a program that SIGINT or SIGTERM ended.
-INTERRUPTED, TERMINATED = 130, 143
 
 if TYPE_CHECKING:
     from tradefl.federation import Entry, Training
@@ -215,7 +210,7 @@ def train(
         resume=resume,
         overwrite=overwrite,
     )
-    with interruptible(checkpoint):
+    with interruptible(lambda: _kept(checkpoint)):
         training = federated(
             plan,
             backend="ray" if ray else backend,  # type: ignore[arg-type]
@@ -246,31 +241,13 @@ def train(
         raise click.exceptions.Exit(1)
 
 
-@contextmanager
-def interruptible(checkpoint: Path | None) -> Iterator[None]:
-    """End at Ctrl-C and at SIGTERM as a shell expects it, and say how to go on."""
-
-    def leave(*_: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    except KeyboardInterrupt as interrupt:
-        if checkpoint is not None and checkpoint.exists():
-            note(f"stopped; {checkpoint} has the rounds that are done: --resume goes on")
-        elif checkpoint is not None:
-            note("stopped before a round was done; start again")
-        else:
-            note("stopped; no round is kept: -o or --checkpoint keeps them")
-        code = TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED
-        raise click.exceptions.Exit(code) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: what was started is stopped first, as at Ctrl-C."""
+def _kept(checkpoint: Path | None) -> str:
+    """Return what an interrupted training has left, and how to go on."""
+    if checkpoint is None:
+        return "no round is kept: -o or --checkpoint keeps them"
+    if checkpoint.exists():
+        return f"{checkpoint} has the rounds that are done: --resume goes on"
+    return "no round was done; start again"
 
 
 def require_contributions(training: Training) -> bool:

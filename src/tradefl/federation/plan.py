@@ -113,8 +113,9 @@ class Plan:
                 )
 
         def choice(name: str, known: tuple[str, ...]) -> None:
-            hint = suggestion(str(getattr(self, name)), known)
-            require(name, getattr(self, name) in known, f"one of {', '.join(known)}{hint}")
+            words = tuple(filter(None, known))  # an empty one is the default
+            hint = suggestion(str(getattr(self, name)), words)
+            require(name, getattr(self, name) in known, f"one of {', '.join(words)}{hint}")
 
         choice("scheme", METHODS)
         choice("partition", PARTITIONS)

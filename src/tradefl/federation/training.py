@@ -624,6 +624,11 @@ def train(
         plan = dataclasses.replace(plan, scheme=scheme)
     if isinstance(profile, Solution):
         profile = profile.profile
+    if backend not in BACKENDS:
+        what = f"expected one of {', '.join(BACKENDS)}, got {backend!r}"
+        raise InputError.at(Parameter("backend"), what)
+    if ray and backend != "ray":
+        raise InputError.at(Parameter("ray"), "needs backend='ray'")
     if backend == "ray" and importlib.util.find_spec("ray") is None:
         raise MissingExtraError(Parameter("backend", "ray"), "sweep")
     result: list[Training] = []

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.money import in_currency
 from tradefl.notebook import Shown, drawn
-from tradefl.solvers import Solution
+from tradefl.solvers import Solution, game_of
 from tradefl.stability.core import cost_of_stability, least_core
 from tradefl.stability.market import Outsiders, market_values
 from tradefl.stability.sampling import EXACT_UP_TO
@@ -29,6 +29,7 @@ from tradefl.stability.tables import MOST_ENUMERATED, least_core_of
 from tradefl.stability.values import Outside, Reading, Values, all_coalitions
 
 if TYPE_CHECKING:
+    from tradefl.consortium import Consortium
     from tradefl.documents.stability import StabilityDocument
 
 Array = npt.NDArray[np.float64]
@@ -237,7 +238,7 @@ class Stability(Shown):
 
 
 def stability(
-    game: CoopetitionGame | Any,
+    game: CoopetitionGame | Consortium,
     split: Split | Sequence[float] | Array | Allocation = "file",
     *,
     reading: Reading = "literal",
@@ -252,8 +253,7 @@ def stability(
     Parameters
     ----------
     game
-        A :class:`~tradefl.game.CoopetitionGame`, or anything with a ``game`` attribute that is
-        one, such as a :class:`~tradefl.consortium.Consortium`.
+        A game or a consortium.
     split
         What is tested: a name, see :func:`tradefl.stability.splits.allocation`, the payoffs, or
         payoffs with the profile under which they are paid.
@@ -275,12 +275,13 @@ def stability(
 
     Raises
     ------
+    TypeError
+        It is neither a game nor a consortium.
     ValueError
         An option is out of range, there is one organization only, the payoffs given do not sum to
         ``v(N)``, or there are too many organizations to enumerate.
     """
-    if not isinstance(game, CoopetitionGame):
-        game = game.game
+    game = game_of(game)
     if method not in ("search", "enumeration"):
         raise ValueError(f"method: expected search or enumeration, got {method!r}")
     if not time_limit > 0.0:

@@ -48,7 +48,9 @@ def make_model(name: str, shape: Shape, *, width: float = 1.0, device: str = "cp
     """
     given = held(name)
     if given is not None:
-        made: Model = given if hasattr(given, "evaluate") else given(shape, width, device)
+        # A class has the methods of its objects, and makes them.
+        is_model = hasattr(given, "evaluate") and not isinstance(given, type)
+        made: Model = given if is_model else given(shape, width, device)
         return made
     if name == DEFAULT_MODEL:
         from tradefl.federation.models.logistic import Logistic
