@@ -43,6 +43,16 @@ def test_a_board_reads_money_gains_and_assumptions_first() -> None:
     assert re.search(r"γ\* = [^:]+: welfare [0-9,]+ EUR; \w+ loses", text)
 
 
+def test_the_page_opens_in_plain_words() -> None:
+    game = tradefl.load(EXAMPLES / "drug_discovery.toml").game
+    opening = report(game, audience="board").split("</h1>")[1].split("</p>")[0]
+    assert "nobody gains by contributing more or less than this" in opening
+    assert "Eq." not in opening
+    stopped = tradefl.solve(game, "dbr", max_moves=1)
+    opening = report(game, stopped, audience="board").split("</h1>")[1].split("</p>")[0]
+    assert "Do not sign this" in opening
+
+
 def test_who_would_rather_not_join_is_named(tmp_path: Path) -> None:
     path = save(tmp_path, document({"organization.1.joining_cost": 1e5}))
     consortium = tradefl.load(path)

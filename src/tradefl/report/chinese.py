@@ -116,6 +116,10 @@ _STEPS = (
 )
 SENTENCES: tuple[tuple[str, str], ...] = (
     (
+        r"These contributions hold: nobody gains by contributing more or less than this\.",
+        "这些贡献是稳定的：任何一方多贡献或少贡献都不会获益。",
+    ),
+    (
         r"Proven: no outcome has a higher potential U, Eq\. \(18\)\.",
         "已证明：没有任何结果具有更高的势函数 U，Eq. (18)。",
     ),

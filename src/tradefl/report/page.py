@@ -19,7 +19,7 @@ from tradefl.report.chinese import chinese_of
 from tradefl.report.decision import decision_section
 from tradefl.report.frames import chosen
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
-from tradefl.report.proof import certificate_section, gamma_section, status_words
+from tradefl.report.proof import certificate_section, gamma_section, opening_words
 from tradefl.report.ranges import ranges_section
 from tradefl.report.records import (
     Source,
@@ -187,7 +187,7 @@ def _rendered(name: str, solution: Solution, sections: list[Section], language: 
         name=name,
         language="zh-CN" if language == "zh" else "en",
         summary=_summary(solution),
-        status=status_words(solution),
+        status=opening_words(solution),
         sections=sections,
         style=Markup(style),  # noqa: S704  the package's own file
         # The charts, whose texts are escaped where they are drawn.

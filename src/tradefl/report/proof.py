@@ -55,6 +55,14 @@ def status_words(solution: Solution) -> str:
     return words
 
 
+def opening_words(solution: Solution) -> str:
+    """Return the first sentence of the page: whether the contributions hold, without a symbol."""
+    stable = solution.certificate.is_equilibrium(REGRET_TOLERANCE)
+    if stable and solution.status in ("optimal", "equilibrium"):
+        return "These contributions hold: nobody gains by contributing more or less than this."
+    return status_words(solution)
+
+
 def certificate_section(solution: Solution) -> Section:
     """Return the certificate: what was checked, what came out, and what that means."""
     certificate, game = solution.certificate, solution.game
