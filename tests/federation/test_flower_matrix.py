@@ -16,6 +16,7 @@ from tests.federation.messages import NAMES, make_terms, record
 
 from tradefl.federation import ContributingApp, TradeFL, pledge_of
 from tradefl.federation.grid import run_in_process
+from tradefl.federation.strategy import NobodyTakesPartError
 from tradefl.federation.training import quiet
 
 N = 7
@@ -140,7 +141,7 @@ def test_what_a_client_clips_is_clipped(wrapper):
 @pytest.mark.parametrize("name", ["fixedclipping_mod", "adaptiveclipping_mod"])
 def test_a_clipping_mod_without_its_wrapper_is_refused_before_the_first_round(name):
     mod = {"fixedclipping_mod": fixedclipping_mod, "adaptiveclipping_mod": adaptiveclipping_mod}
-    with pytest.raises(RuntimeError, match="no organization takes part") as error:
+    with pytest.raises(NobodyTakesPartError, match="no organization takes part") as error:
         train(strategy("FedAvg"), [mod[name]])
     assert f"its mod {name} works only with the server's DifferentialPrivacyCl" in str(error.value)
 
@@ -148,7 +149,7 @@ def test_a_clipping_mod_without_its_wrapper_is_refused_before_the_first_round(na
 @pytest.mark.parametrize("wrapper", ["client fixed", "client adaptive"])
 def test_a_wrapper_without_its_mod_is_refused_before_the_first_round(wrapper):
     kind, mod = WRAPPERS[wrapper]
-    with pytest.raises(RuntimeError, match="no organization takes part") as error:
+    with pytest.raises(NobodyTakesPartError, match="no organization takes part") as error:
         train(wrapped(strategy("FedAvg"), kind))
     assert f"{kind.__name__} needs {mod.__name__} in the ClientApp's mods" in str(error.value)
 

@@ -34,6 +34,7 @@ from tests.federation.messages import (
 from tradefl.federation import Terms, TradeFL, pledge_of
 from tradefl.federation import strategy as module
 from tradefl.federation.pledge import PLEDGE, PROFILE, RECEIPT, own_code
+from tradefl.federation.strategy import NobodyTakesPartError
 
 
 @pytest.fixture(autouse=True)
@@ -866,11 +867,13 @@ def test_a_node_without_the_query_is_left_out_with_the_reason(logged):
 
 def test_if_nobody_can_be_identified_the_error_says_why():
     fed, grid = federation_of(2)
-    with pytest.raises(RuntimeError, match="no organization takes part: no node is connected"):
+    with pytest.raises(
+        NobodyTakesPartError, match="no organization takes part: no node is connected"
+    ):
         fed.ask()
     grid.join_failing(6, reason="no such handler")
     grid.join(7, organization="Omega")
-    with pytest.raises(RuntimeError, match=r"no organization takes part") as error:
+    with pytest.raises(NobodyTakesPartError, match=r"no organization takes part") as error:
         fed.ask()
     assert "ContributingApp" in str(error.value)
     assert "'Omega'" in str(error.value)

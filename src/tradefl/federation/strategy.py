@@ -35,6 +35,7 @@ from flwr.app.exception import AppExitException
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
+from tradefl.errors import InputError
 from tradefl.federation.aggregations import (
     CLIENT_SIDE,
     Snapshot,
@@ -81,6 +82,10 @@ UNREGISTERED = (
     "expected the organizations' registered keys, because the nodes are on other machines: without "
     "them, one may claim to be another; give the keys"
 )
+
+
+class NobodyTakesPartError(InputError, RuntimeError):
+    """No node may train: none is connected, or each was refused; the message has the reasons."""
 
 
 class TradeFL(Strategy):
@@ -283,7 +288,7 @@ class TradeFL(Strategy):
             reasons = "; ".join(sorted(set(self._refused.values())))
             silent = "no node has said which organization it is"
             reasons = reasons or (silent if self._connected else "no node is connected")
-            raise RuntimeError(f"no organization takes part: {reasons}")
+            raise NobodyTakesPartError.at("training", f"no organization takes part: {reasons}")
         missing = [name for name, i in self._index.items() if i not in self._nodes.values()]
         if first and missing:
             log(WARNING, "not connected: %s", ", ".join(missing))
