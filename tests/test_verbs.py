@@ -194,6 +194,31 @@ def test_data_and_model_may_be_objects(consortium, solution):
 # --- bad input -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({}, r"got \{\}"),
+        (None, "got None"),
+        ({"w": [0.0, 1.0]}, "'w' is a list"),
+        ({"w": np.zeros(2, dtype=bool)}, "'w' holds bool"),
+        ({"w": np.zeros(2, dtype=complex)}, "'w' holds complex128"),
+        ({"w": np.array([0.0, np.nan])}, "'w' holds a number that is not finite"),
+    ],
+)
+def test_a_model_without_usable_parameters_trains_nothing(
+    consortium, solution, parameters, message
+):
+    class Broken:
+        def initial(self, _seed):
+            return parameters
+
+        def evaluate(self, *_):
+            return 0.5, 0.5
+
+    with pytest.raises(InputError, match=rf"^model: expected initial\(seed\) to return.*{message}"):
+        tradefl.train(consortium, solution, PLAN, model=Broken())
+
+
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("load", "report")])
 def test_what_is_neither_a_consortium_nor_a_game(verb):
     with pytest.raises(TypeError, match="expected a Consortium or a CoopetitionGame, got str"):

@@ -35,6 +35,7 @@ from tradefl.federation.grid import EngineError, InProcessGrid, quiet, run_in_pr
 from tradefl.federation.keys import public_keys
 from tradefl.federation.ledger import Ledger, Measured
 from tradefl.federation.models import Factory, LocalTraining, Model, Parameters, make_model
+from tradefl.federation.models.model import initial_parameters
 from tradefl.federation.objects import named, plain
 from tradefl.federation.partition import partition
 from tradefl.federation.plan import Plan
@@ -291,7 +292,7 @@ def federate(
         path = Path(plan.checkpoint)
         state = Checkpoint.read(path)
         state.require(path, identity)
-        _require_model(state, model.initial(plan.seed), path)
+        _require_model(state, initial_parameters(model, plan.seed), path)
         restore_state(inner, state.state)
         require_rounds(Ledger.from_list(terms, state.entries), state.rounds_done, path)
         if state.rounds_done > plan.rounds:
@@ -491,7 +492,7 @@ def _first(model: Model, plan: Plan) -> Checkpoint:
     """Return the state before the first round."""
     return Checkpoint(
         rounds_done=0,
-        arrays=model.initial(plan.seed),
+        arrays=initial_parameters(model, plan.seed),
         state={},
         accuracy=[],
         loss=[],
@@ -705,7 +706,7 @@ def train_pledges(
         nonlocal aggregated
         result = strategy.start(
             grid,
-            record_of(model.initial(plan.seed)),
+            record_of(initial_parameters(model, plan.seed)),
             num_rounds=plan.rounds,
             timeout=plan.round_seconds,
             train_config=ConfigRecord(train_config(plan, terms, dataset)),

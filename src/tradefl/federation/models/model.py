@@ -9,6 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.errors import InputError, Parameter
+
 Parameters = dict[str, npt.NDArray[Any]]
 
 
@@ -79,6 +81,29 @@ class Model(Protocol):
         y: npt.NDArray[np.int64],
     ) -> tuple[float, float]:
         """Return the mean cross-entropy loss and the accuracy."""
+
+
+def initial_parameters(model: Model, seed: int) -> Parameters:
+    """Return a model's parameters before training, as it draws them from the seed.
+
+    Raises
+    ------
+    InputError
+        They are not arrays of finite real numbers by name.
+    """
+    expected = "expected initial(seed) to return NumPy arrays of finite real numbers by name"
+    place = Parameter("model")
+    drawn = model.initial(seed)
+    if not isinstance(drawn, Mapping) or not drawn:
+        raise InputError.at(place, f"{expected}, got {repr(drawn)[:60]}")
+    for name, value in drawn.items():
+        if not isinstance(value, np.ndarray):
+            raise InputError.at(place, f"{expected}; {name!r} is a {type(value).__name__}")
+        if value.dtype.kind not in "fiu":
+            raise InputError.at(place, f"{expected}; {name!r} holds {value.dtype}")
+        if not np.isfinite(value).all():
+            raise InputError.at(place, f"{expected}; {name!r} holds a number that is not finite")
+    return dict(drawn)
 
 
 # (shape, width, device): `width` scales the number of channels or units, `device` is "cpu",
