@@ -27,6 +27,7 @@ from tradefl.cli.options import (
 )
 from tradefl.cli.output import answer, require_writable, say, status, warn
 from tradefl.errors import InputError
+from tradefl.text import printable
 
 
 def node(
@@ -70,6 +71,8 @@ def node(
     """
     if log is not None:
         require_writable(log)
+        if log.exists() and not log.is_file():
+            raise InputError.at("--log", f"expected a regular file, got {printable(str(log))}")
     for option, value in (("--rpc", rpc), ("--keystore", keystore)):
         if not value:
             raise InputError.at(option, "is needed: an agent acts on a chain, with its key")

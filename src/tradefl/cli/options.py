@@ -46,8 +46,8 @@ Nodes = Annotated[
     list[str] | None,
     Option(
         "--rpc",
-        help="An Ethereum JSON-RPC node: http(s)://..., host:port, or an IPC path. Given several "
-        "times, all nodes must give the same answers.",
+        help="An Ethereum JSON-RPC node: http(s)://..., host:port, an IPC path, or @FILE "
+        "with one of them. Given several times, all nodes must give the same answers.",
     ),
 ]
 # An agent runs for long, and the address of its node may hold a key: arguments are for every user
@@ -58,9 +58,9 @@ NodesOrVariable = Annotated[
         "--rpc",
         envvar="TRADEFL_RPC",
         show_envvar=False,
-        help="An Ethereum JSON-RPC node: http(s)://..., host:port, or an IPC path. Given several "
-        "times, all nodes must give the same answers. Default: $TRADEFL_RPC, which may name "
-        "several with spaces between.",
+        help="An Ethereum JSON-RPC node: http(s)://..., host:port, an IPC path, or @FILE "
+        "with one of them. Given several times, all nodes must give the same answers. Default: "
+        "$TRADEFL_RPC, which may name several with spaces between.",
     ),
 ]
 ChainId = Annotated[

@@ -23,6 +23,7 @@ from tests.settlement.chains.fake import (
     connect,
 )
 
+from tradefl.errors import InputError
 from tradefl.settlement.chains import NodeSigner, StateChangedError
 from tradefl.settlement.chains.answers import Verdict, cut, judge_error
 from tradefl.settlement.chains.nodes import Address, Node
@@ -397,6 +398,7 @@ def test_an_endless_answer_is_not_read_to_its_end(monkeypatch):
         ("https://user:secret@node.example/v3/0123456789abcdef", "https://node.example/..."),
         ("https://node.example?apikey=0123456789", "https://node.example/..."),
         ("/var/run/geth.ipc", "/var/run/geth.ipc"),
+        ("data/geth.ipc", "data/geth.ipc"),
     ],
 )
 def test_an_address_shows_where_it_is_and_no_secret(text, shown):
@@ -427,6 +429,30 @@ def test_the_command_line_names_its_flag_and_hides_secrets(tmp_path, url, said):
 def test_what_is_no_address_is_refused(text):
     with pytest.raises(ChainError, match="expected http"):
         Address.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https:/node.example/v3/K3Y", "node.example/v3/K3Y", "localhost:8545?key=K3Y",
+        "//node.example/K3Y", "http:127.0.0.1:8545/K3Y", "K3Y@node.example:8545",
+        "/v3?key=K3Y", 300 * "K3Y",
+    ],
+)  # fmt: skip
+def test_a_misspelt_address_is_no_socket_and_is_not_shown(text):
+    with pytest.raises(ChainError, match=r"expected http.*, got a text that is") as refused:
+        Address.parse(text)
+    assert "K3Y" not in str(refused.value)
+
+
+def test_an_address_may_be_in_a_file(tmp_path):
+    file = tmp_path / "rpc"
+    file.write_text("https://node.example/v3/0123456789abcdef\n")
+    address = Address.parse(f"@{file}")
+    assert address.url == "https://node.example/v3/0123456789abcdef"
+    assert address.shown == "https://node.example/..."
+    with pytest.raises(InputError, match="no such file"):
+        Address.parse(f"@{tmp_path / 'missing'}")
 
 
 def test_what_a_node_repeats_of_its_address_is_hidden(monkeypatch):

@@ -11,6 +11,7 @@ import re
 import socket
 import threading
 import time
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -18,7 +19,7 @@ import requests
 import requests.utils
 
 from tradefl.errors import InputError, Parameter
-from tradefl.foreign import Limits, parse_json
+from tradefl.foreign import Limits, parse_json, read_bytes
 from tradefl.settlement.chains.answers import (
     AskLessError,
     BehindError,
@@ -65,19 +66,27 @@ class Address:
     def parse(cls, text: str, place: str = Parameter("rpc")) -> Address:
         """Return the address of a text: ``http(s)://...``, ``host:port``, or the path of a socket.
 
+        ``@FILE`` stands for the text of a file: an address that holds a key stays out of arguments,
+        which every user of a machine can read.
+
         Raises
         ------
         ChainError
-            The text is neither.
+            The text is neither. It may be a misspelt address with a key, so it is not shown.
+        InputError
+            The file cannot be read.
         """
         text = text.strip()
+        if text.startswith("@"):
+            text = read_bytes(text[1:], limit=MOST_ADDRESS_BYTES).decode(errors="replace").strip()
         if "://" not in text and _HOST_AND_PORT.fullmatch(text):
             text = "http://" + text
         scheme, separator, rest = text.partition("://")
         if not separator:
-            if text:
+            if _is_path(text):
                 return cls(text, cut(text), is_socket=True, is_loopback=True)
-            raise ChainError(place, f"expected {_EXPECTED}, got an empty text")
+            got = "a text that is neither" if text else "an empty text"
+            raise ChainError(place, f"expected {_EXPECTED}, got {got}")
         if scheme.lower() not in ("http", "https"):
             raise ChainError(place, f"expected {_EXPECTED}, got {cut(scheme)[:20]}://")
         try:
@@ -104,10 +113,23 @@ class Address:
         return text
 
 
+MOST_ADDRESS_BYTES = 4096
 _EXPECTED = "http://host:port, https://... or the path of an IPC socket"
 _HOST_AND_PORT = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9.-]{0,252}|\[[0-9a-fA-F:.]{2,45}\]):\d{1,5}(/.*)?"
 )
+
+
+def _is_path(text: str) -> bool:
+    """Tell whether a text is the path of a socket, and not an address that lacks something."""
+    if not text or "\0" in text:
+        return False
+    with contextlib.suppress(OSError):  # a name that is too long
+        if Path(text).exists():
+            return True
+    # A node that is not running has no socket yet.
+    begins = text.startswith(("/", "./", "../", "\\\\.\\pipe\\")) and not text.startswith("//")
+    return (begins or text.endswith(".ipc")) and not set("?@#").intersection(text)
 
 
 def _shown(parts: SplitResult) -> str:
