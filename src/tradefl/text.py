@@ -7,6 +7,16 @@ import unicodedata
 # Control, format (the bidirectional ones among them), surrogate, private use, unassigned, and the
 # separators of lines and paragraphs.
 UNPRINTABLE = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+# Letters and marks that are drawn as nothing, or as a gap, without being a space.
+INVISIBLE = frozenset(
+    map(
+        chr,
+        (
+            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+            *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
+        ),
+    )
+)
 ELLIPSIS = "..."
 CELL_SHOWN = 40
 
@@ -14,8 +24,9 @@ CELL_SHOWN = 40
 def printable(text: object, limit: int | None = None, *, lines: bool = False) -> str:
     r"""Return text in which nothing can move the cursor, hide a word or turn its direction.
 
-    Control, format and bidirectional characters, surrogates, unassigned and private characters
-    appear as ``\xNN``, ``\uNNNN`` or ``\UNNNNNNNN``; all others stay as they are.
+    Control, format and bidirectional characters, surrogates, unassigned and private characters,
+    and letters that are drawn as nothing appear as ``\xNN``, ``\uNNNN`` or ``\UNNNNNNNN``; all
+    others stay as they are.
 
     Parameters
     ----------
@@ -28,11 +39,9 @@ def printable(text: object, limit: int | None = None, *, lines: bool = False) ->
     """
     whole = str(text)
     cut = whole if limit is None else whole[: limit + 1]
-    if not (cut.replace("\n", "") if lines else cut).isprintable():
-        cut = "".join(
-            c if c.isprintable() or is_space(c) or (lines and c == "\n") else _escape(c)
-            for c in cut
-        )
+    plain = (cut.replace("\n", "") if lines else cut).isprintable()
+    if not plain or not (cut.isascii() or INVISIBLE.isdisjoint(cut)):
+        cut = "".join(c if is_shown(c) or (lines and c == "\n") else _escape(c) for c in cut)
     if limit is not None and len(cut) > limit:
         cut = cut[: max(limit - len(ELLIPSIS), 0)] + ELLIPSIS
     return cut
@@ -46,6 +55,11 @@ def quoted(text: object, limit: int = CELL_SHOWN) -> str:
 def is_space(c: str) -> bool:
     """Tell whether a character is a space of any width; ``str.isprintable`` refuses most."""
     return unicodedata.category(c) == "Zs"
+
+
+def is_shown(c: str) -> bool:
+    """Tell whether a character is a visible one or a space."""
+    return (c.isprintable() or is_space(c)) and c not in INVISIBLE
 
 
 def _escape(c: str) -> str:

@@ -25,6 +25,8 @@ CONTROLS = {
     "\u202eahplA": r"\u202eahplA",
     "Al\u200bpha": r"Al\u200bpha",
     "\u2066x\u2069": r"\u2066x\u2069",
+    "Al\u3164pha": r"Al\u3164pha",
+    "Al\ufe0fpha": r"Al\ufe0fpha",
     "a\u2028b\u2029c": r"a\u2028b\u2029c",
     "\ud800": r"\ud800",
     "\U000e0041": r"\U000e0041",

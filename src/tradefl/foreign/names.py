@@ -11,15 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from tradefl.foreign.limits import Limits, limits
-from tradefl.text import UNPRINTABLE
-
-# Letters and marks that are drawn as nothing, or as a gap, without being a space.
-_INVISIBLE = frozenset(
-    (
-        *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
-        *(*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)),
-    )
-)
+from tradefl.text import INVISIBLE, UNPRINTABLE
 
 _UNNAMED = {
     "Cc": "a control character",
@@ -50,7 +42,7 @@ def name_problem(name: str, bounds: Limits | None = None) -> str | None:
     if name.isascii() and name.isprintable():
         return None
     for k, c in enumerate(name, 1):
-        if unicodedata.category(c) in UNPRINTABLE or ord(c) in _INVISIBLE:
+        if unicodedata.category(c) in UNPRINTABLE or c in INVISIBLE:
             kind = unicodedata.name(c, _UNNAMED.get(unicodedata.category(c), "")).lower()
             return (
                 f"character {k} is U+{ord(c):04X} ({kind}), which is invisible or changes what "

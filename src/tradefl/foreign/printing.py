@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tradefl.text import is_space
+from tradefl.text import INVISIBLE, is_shown
 
 _SECRET = "***"  # noqa: S105  # what is shown in its place
 # The scheme's length is bounded, so that a long word costs no more than its length.
@@ -20,11 +20,10 @@ def escaped_json(text: str) -> str:
 
     The document means the same: they occur only inside strings. Line feeds stay.
     """
-    if text.replace("\n", "").isprintable():
+    plain = text.replace("\n", "")
+    if plain.isprintable() and (plain.isascii() or INVISIBLE.isdisjoint(plain)):
         return text
-    return "".join(
-        c if c == "\n" or c.isprintable() or is_space(c) else _json_escape(c) for c in text
-    )
+    return "".join(c if c == "\n" or is_shown(c) else _json_escape(c) for c in text)
 
 
 def _json_escape(c: str) -> str:

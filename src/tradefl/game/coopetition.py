@@ -419,7 +419,8 @@ class CoopetitionGame:
     def data_fraction_per_hz(self) -> Array:
         """``(tau - T1_i - T3_i) / (eta_i s_i)``, shape ``(N,)``: data that 1 Hz can train."""
         time = self.deadline_seconds - self.download_seconds - self.upload_seconds
-        return np.asarray(time / (self.cycles_per_bit * self.data_bits))
+        with np.errstate(over="ignore"):  # no level is feasible then, and the game is refused
+            return np.asarray(time / (self.cycles_per_bit * self.data_bits))
 
     def max_data_fraction(self, cpu_hz: Array) -> Array:
         """Return ``h_i(f) = min(1, (tau - T1_i - T3_i) f / (eta_i s_i))``.
