@@ -149,6 +149,7 @@ def test_digits_inside_a_string_are_no_number(text):
         ("x = " + "[" * 100_000, "nested too deeply"),
         ("x = " + "{a=" * 100_000, "nested too deeply"),
         ("x = " + "1" * 100_000, "a number has too many digits"),
+        ("x = 0b" + "1" * 2_000, "a number has too many digits"),
         ("x = " + "1_" * 400 + "1", "a number has too many digits"),
         ("\n".join(f"k{i}=[]" for i in range(400_001)), "has too many keys"),
         ("x = [" + "[]," * 2_000_001 + "]", "values"),
@@ -163,6 +164,15 @@ def test_toml_that_is_refused_before_it_is_parsed(text, what, monkeypatch):
     line = refusal(parse_toml, text, "file.toml")
     assert what in line
     assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [("[a]\nb = [1, 0x" + "f" * 5_000 + "]", "a.b[1]"), ("x = 0x" + "a" * 260, "x")],
+)
+def test_integers_of_other_bases_have_the_same_limit(text, key):
+    assert f"{key}: a number has too many digits" in refusal(parse_toml, text, "file.toml")
+    assert parse_toml("x = 0xffff_ffff", "file.toml") == {"x": 2**32 - 1}
 
 
 @pytest.mark.parametrize(

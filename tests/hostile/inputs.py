@@ -6,7 +6,10 @@ prints for each what it printed, its CPU time and the most memory that it held.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
+import gc
 import io
 import json
 import os
@@ -544,7 +547,13 @@ def main(folder: Path) -> None:
         own = folder / str(number)
         own.mkdir()
         arguments = input_.make(own)
-        # Forget the highest memory so far: what made the input is no part of reading it.
+        # Forget the highest memory so far, and give back what earlier inputs have left: neither
+        # they nor what made this one is part of reading it.
+        gc.collect()
+        if "pyarrow" in sys.modules:
+            sys.modules["pyarrow"].default_memory_pool().release_unused()
+        with contextlib.suppress(AttributeError):  # of glibc
+            ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5", "ascii")
         start = time.process_time()
         try:

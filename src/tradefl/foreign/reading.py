@@ -6,6 +6,7 @@ size it claims. What a parser would multiply (keys, depth, digits) is counted be
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -218,12 +219,27 @@ def parse_toml(text: str, place: object, bounds: Limits | None = None) -> dict[s
         raise exceeded(place, f"has {len(text):,} characters", "toml_bytes", most.toml_bytes)
     _require_modest(text, place, most)
     try:
-        return tomllib.loads(text)
+        tables = tomllib.loads(text)
     except RecursionError:
         raise InputError.at(place, "not valid TOML: nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         reason = printable(str(error).partition(";")[0], 200)
         raise InputError.at(place, f"not valid TOML: {reason}") from None
+    _require_short_integers(tables, place, most)
+    return tables
+
+
+def _require_short_integers(value: Any, place: object, most: Limits, key: str = "") -> None:
+    """Require that no integer has too many decimal digits: ``0xff...`` has other ones."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _require_short_integers(inner, place, most, f"{key}.{name}" if key else name)
+    elif isinstance(value, list):
+        for k, inner in enumerate(value):
+            _require_short_integers(inner, place, most, f"{key}[{k}]")
+    elif isinstance(value, int) and value.bit_length() > (most.digits + 1) * math.log2(10.0):
+        what = f"{printable(key, 80)}: a number has too many digits"
+        raise exceeded(place, what, "digits", most.digits)
 
 
 # What can hide a mark of structure (strings, comments), the marks, and runs of digits. A string

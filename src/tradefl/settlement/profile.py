@@ -170,16 +170,18 @@ def reports_of(
         Not such a document, not these organizations, an infeasible contribution, or a training
         document that contradicts itself or belongs to other terms.
     """
+    members = agreement.names[: agreement.players]
+    listed = document.get("organizations") if isinstance(document, dict) else None
+    # Before anything looks at each of them; a few too many are named one by one below.
+    if isinstance(listed, list) and len(listed) > 2 * len(members):
+        what = f"expected the {len(members)} of the consortium, got {len(listed):,}"
+        raise InputError.at(f"{place}: organizations", what)
     require_consistent(document, place)
     if consortium is not None:
         require_terms(document, consortium, place)
     entries = _entries(document, place, agreement)
     for line in warnings_of(document):
         note(f"{place}: {line}")
-    members = agreement.names[: agreement.players]
-    if len(entries) > 2 * len(members):  # a few too many are named one by one below
-        what = f"expected the {len(members)} of the consortium, got {len(entries):,}"
-        raise InputError.at(f"{place}: organizations", what)
     names = [entry.get("name") for entry in entries]
     problems = [
         Problem(f"{place}: organizations[{k}].name", _unknown(name, members))
