@@ -89,3 +89,12 @@ def test_a_file_for_another_chain_is_refused(tmp_path):
 def test_what_does_not_fit_is_refused(tmp_path):
     path = save(tmp_path, addressed(**{"organization.1.address": ADDRESSES[0]}))
     assert_refused(tmp_path, {"consortium.toml: organization": "occurs 2 times"}, "agreement", path)
+
+
+def test_it_says_what_everybody_can_read(tmp_path):
+    changes = {"training": {"aggregation": "fedmedian"}, "organization.0.quality": 0.5}
+    ran = run("agreement", save(tmp_path, addressed(**changes)))
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("annex ")]
+    for part in ("names", "samples", "accuracy model", "price of energy", "quality", "training"):
+        assert part in line
+    assert "profitability" not in line

@@ -14,6 +14,8 @@ WRITERS = {
     "design": (["--output", "x.toml"], ["x.toml"]),
     "report": (["--output", "x.html", "--no-tune", "--no-compare"], ["x.html"]),
     "negotiate": (["--output", "x.json"], ["x.json"]),
+    "settle": (["--output", "x.json", "--quiet"], ["x.json"]),
+    "train": (["--output", "x.json", "--rounds", 1, "--quiet", "--overwrite"], ["x.json"]),
     "init": ([], ["new.toml"]),
 }
 

@@ -474,7 +474,7 @@ def begun(tmp_path, one_round):
         ({"local_epochs": 2}, {"local_epochs"}),
         ({"batch_size": 16}, {"batch_size"}),
         ({"aggregation": "fedadam"}, {"aggregation"}),
-        ({"proximal_mu": 0.5}, {"proximal_mu"}),
+        ({"aggregation": "fedprox", "proximal_mu": 0.5}, {"aggregation", "proximal_mu"}),
         ({"deadline": "off"}, {"deadline"}),
         ({"alpha": 0.7}, {"alpha"}),
     ],
@@ -488,6 +488,15 @@ def test_another_training_is_not_continued(begun, settings, named):
         f"{begun}: {key}" for key in named
     }
     assert begun.read_bytes() == kept
+
+
+def test_entries_of_somebody_else_are_not_continued(begun, tmp_path):
+    state = Checkpoint.read(begun)
+    path = tmp_path / "forged.npz"
+    entries = [state.entries[0] | {"organization": "\x1b[2JMallory"}, *state.entries[1:]]
+    dataclasses.replace(state, entries=entries).write(path)
+    with pytest.raises(InputError, match=r"is not a checkpoint of this training: .*Mallory"):
+        train(plan(rounds=2, checkpoint=str(path), resume=True))
 
 
 def test_another_model_is_not_continued(begun, monkeypatch):

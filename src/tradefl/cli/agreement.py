@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,12 +141,34 @@ def agreement(
             *([] if signed.payee is None else [("payee", f"{signed.payee}: {PAYEE}")]),
             *_honesty(signed),
             ("negotiation", f"turns of {signed.turn_seconds:,} s at most"),
-            ("annex", f"{len(signed.annex):,} bytes: names, samples, accuracy model, deadline"),
+            ("annex", f"{len(signed.annex):,} bytes: {_published(signed.annex)}"),
         ]
     )
 
 
 PAYEE = "contributes nothing, deposits no bond, and receives what the organizations leave"
+
+
+# What a part of the annex publishes; a part without words here is named by its key.
+PUBLISHED = {
+    "organizations": "names",
+    "accuracy": "accuracy model",
+    "deadline_seconds": "deadline",
+    "energy": "energy constants",
+    "overhead_weight": "price of energy",
+    "turn_seconds": "turns",
+    "series": "addresses",
+    "training": "training terms",
+}
+UNSAID = {"schema", "turn_blocks", "factory", "settlement_code", "vault_code", "chain_id"}
+
+
+def _published(annex: bytes) -> str:
+    """Return what everybody can read in the annex on the chain."""
+    parts = [name for name in json.loads(annex) if name not in UNSAID]
+    return "everybody reads " + ", ".join(
+        PUBLISHED.get(name, name.replace("_", " ")) for name in parts
+    )
 
 
 def _honesty(signed: Agreement) -> list[tuple[str, str]]:

@@ -153,7 +153,7 @@ def fit_accuracy(
         )
     table = _csv(columns)
     if points is not None:
-        atomic_write(points, table)
+        atomic_write(points, table, private=True)
     elif output is None:
         note("the points are not written: --points FILE, or -o FILE for the whole consortium")
     section = _section(consortium, untrained, points, output)

@@ -95,7 +95,7 @@ def sensitivity(
                 for problem in error.problems
             ) from None
     if table is not None:
-        atomic_write(table, bands_csv(found))
+        atomic_write(table, bands_csv(found), private=True)
         note(f"wrote {table}")
     if chart is not None:
         _draw(found, chart)
@@ -113,7 +113,8 @@ def _draw(found: Sensitivity, place: Path) -> None:
 
     drawn = charts.tornado(frames.tornado(found), title=found.consortium.name)
     content = getattr(charts, place.suffix.removeprefix("."))(drawn)
-    atomic_write(place, content if isinstance(content, bytes) else content.encode())
+    whole = content if isinstance(content, bytes) else content.encode()
+    atomic_write(place, whole, private=True)
     note(f"wrote {place}")
 
 

@@ -200,7 +200,7 @@ def settle(
         note(text)
     document, settlement = done.to_dict(), done.settlement
     if output is not None:
-        write_json(document, output)
+        write_json(document, output, private=True)
     if as_json:
         print_json(document)
     else:

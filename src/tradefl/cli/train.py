@@ -221,7 +221,7 @@ def train(
         note(text)
     document = training.to_dict()
     if output is not None:
-        write_json(document, output)
+        write_json(document, output, private=True)
     if attestations is not None and output is not None:
         signatures = signed(
             load(file),

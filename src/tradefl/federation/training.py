@@ -294,7 +294,11 @@ def federate(
         state.require(path, identity)
         _require_model(state, initial_parameters(model, plan.seed), path)
         restore_state(inner, state.state)
-        require_rounds(Ledger.from_list(terms, state.entries), state.rounds_done, path)
+        try:
+            ledger = Ledger.from_list(terms, state.entries)
+        except ValueError as error:
+            raise InputError.at(path, f"is not a checkpoint of this training: {error}") from None
+        require_rounds(ledger, state.rounds_done, path)
         if state.rounds_done > plan.rounds:
             what = f"the checkpoint has {state.rounds_done} rounds already, got {plan.rounds}"
             raise InputError.at(Parameter("rounds"), what)
