@@ -11,6 +11,7 @@ from tests.consortium.documents import document, save
 import tradefl
 from tradefl.charts import drawing
 from tradefl.report import report
+from tradefl.stability.verdict import stability_of
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +30,9 @@ def test_it_writes_the_report_of_the_library(file, tmp_path):
     ran = run("report", file, "--no-tune", "--no-compare", "--method", "dbr", "-o", page)
     assert (ran.code, ran.out, ran.err) == (0, "", f"note: wrote {page}\n")
     consortium = tradefl.load(file)
-    assert page.read_text("utf-8") == report(consortium, tradefl.solve(consortium, "dbr"))
+    solution = tradefl.solve(consortium, "dbr")
+    expected = report(consortium, solution, stability=stability_of(solution))
+    assert page.read_text("utf-8") == expected
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 

@@ -214,7 +214,7 @@ def test_a_page_that_is_open_follows_the_file(console: tuple[Any, str], tmp_path
     text = EXAMPLE.read_text("utf-8")
     file.write_text(text, "utf-8")
     with serving(file) as served, opened(console[0], served.url) as page:
-        arrive(page, "consortium")
+        arrive(page, PAGES[0])
         turn(page, "equilibrium")
         shows(page, "Social welfare", amounts([solution_of().social_welfare])[0])
         file.write_text("name = 7", "utf-8")

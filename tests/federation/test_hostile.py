@@ -152,10 +152,13 @@ def test_nearly_equal_is_a_copy_too():
 def test_if_the_model_is_at_fault_nobody_is_charged():
     # One organization sends what is not finite in the round in which everybody does: see also
     # test_training.py for settings with which all diverge.
-    everybody = attacked("nan", NAMES, rounds=2)
+    everybody = attacked("nan", NAMES, rounds=2, validation_fraction=0.0)
     assert {entry.outcome for entry in everybody.ledger.entries} == {"rolled back"}
     assert shares(everybody) == shares(honest(rounds=10))
     assert everybody.diverged
+    # With a validation part the server has trained from the model itself, and knows better.
+    disproved = attacked("nan", NAMES, rounds=2)
+    assert {(e.outcome, e.samples_used) for e in disproved.ledger.entries} == {("rejected", 0)}
     minority = attacked("nan", NAMES[:4], rounds=2)
     for entry in of(minority, NAMES[:4]):
         assert (entry.outcome, entry.samples_used) == ("rejected", 0)

@@ -14,6 +14,7 @@ from tests.rules.toy import NAME, WORDS, DataRule, DataTerms, registered
 
 import tradefl
 from tradefl.errors import InputError
+from tradefl.report.symbols import symbols_of
 from tradefl.settlement import Agreement
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ def test_its_words_are_in_the_report(file: Path, tmp_path: Path) -> None:
     assert ran.code == 0, ran.err
     text = page.read_text("utf-8")
     for sentence in (WORDS.principle, WORDS.payments, WORDS.summary):
-        assert sentence in text
+        assert symbols_of(())(sentence) in text
 
 
 def test_contributing_lists_exactly_the_six_places() -> None:
