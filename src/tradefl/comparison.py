@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
-# Ways to split what is earned at the social optimum, whoever contributed what.
+# Ways to split what is earned at the social optimum, independent of contributions.
 MECHANISMS = {
     "shapley": "the Shapley value of the coalitions",
     "leave-one-out": "in proportion to what each brings",

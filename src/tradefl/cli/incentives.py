@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import File, Json
+from tradefl.cli.options import File, Json, RayCluster, Workers
 from tradefl.cli.output import note, print_json, print_table, say, status
 from tradefl.consortium import load
 from tradefl.errors import InputError, Problem
@@ -31,14 +31,8 @@ def incentives(
     points: Annotated[
         int, Option("--points", min=2, help="Reports to try for each figure.")
     ] = POINTS,
-    workers: Annotated[
-        int | None,
-        Option("--workers", min=1, max=1024, help="Processes; default: this one alone."),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        Option("--ray", help="Work on this Ray cluster: HOST:PORT, auto; local: start one here."),
-    ] = None,
+    workers: Workers = None,
+    ray: RayCluster = None,
     as_json: Json = False,
 ) -> None:
     """Search what each organization could gain by misreporting a figure.

@@ -63,6 +63,14 @@ NodesOrVariable = Annotated[
         "$TRADEFL_RPC, which may name several with spaces between.",
     ),
 ]
+Workers = Annotated[
+    int | None,
+    Option("--workers", min=1, max=1024, help="Processes; default: this one alone."),
+]
+RayCluster = Annotated[
+    str | None,
+    Option("--ray", help="Work on this Ray cluster: HOST:PORT, auto; local: start one here."),
+]
 ChainId = Annotated[
     int | None,
     Option("--chain-id", min=1, help="The chain's id; any other chain is refused."),

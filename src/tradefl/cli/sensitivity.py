@@ -11,7 +11,7 @@ import numpy as np
 
 from tradefl.cli.compare import DRAWN
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import File, Json, Seed
+from tradefl.cli.options import File, Json, RayCluster, Seed, Workers
 from tradefl.cli.output import (
     note,
     print_facts,
@@ -51,14 +51,8 @@ def sensitivity(
     chart: Annotated[
         Path | None, Option("--chart", help="Draw the tornado here: .svg, .png or .html.")
     ] = None,
-    workers: Annotated[
-        int | None,
-        Option("--workers", min=1, max=1024, help="Processes; default: this one alone."),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        Option("--ray", help="Work on this Ray cluster: HOST:PORT, auto; local: start one here."),
-    ] = None,
+    workers: Workers = None,
+    ray: RayCluster = None,
     as_json: Json = False,
 ) -> None:
     """Draw uncertain figures from their ranges, to see how sure the answers are.

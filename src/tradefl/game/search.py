@@ -134,7 +134,7 @@ class Deviations:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Cells:
-    """Cells ``[a, b]`` with their neighbours' far ends ``x`` and ``y``, NaN where there is none.
+    """Cells ``[a, b]`` with their neighbours' far ends ``x`` and ``y``; NaN at the borders.
 
     All arrays have the same first axis: who, the frequency, the four points, and the two parts at
     each of them.

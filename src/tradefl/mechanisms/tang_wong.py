@@ -19,7 +19,7 @@ class TangWong(Separable):
     r"""``t_i(pi) = L u_i d_i - l_i Omega`` with ``L = sum_j l_j``: the budget always balances.
 
     The model is a public good: everybody pays its personal price ``l_i`` for each unit of data in
-    the training, and whoever contributes a unit receives what all pay for it.
+    the training, and the contributor of a unit receives what all pay for it.
 
     Source: M. Tang and V. W. S. Wong, "An Incentive Mechanism for Cross-Silo Federated Learning: A
     Public Goods Perspective", IEEE INFOCOM 2021. Written from its summary; the full text was not

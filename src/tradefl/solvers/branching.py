@@ -103,7 +103,7 @@ def is_closed(tree: Tree, bound: float) -> bool:
 
 
 def highest(tree: Tree) -> int:
-    """Return the open node of the highest bound, the oldest of equals; -1 if none is open."""
+    """Return the open node of the highest bound, the oldest of equals; -1 if all are closed."""
     found, bound = -1, -np.inf
     for node in range(tree.counts[0]):
         if tree.split[node, NEXT] < 2 and tree.prices[node, 0] > bound:

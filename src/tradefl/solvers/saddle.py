@@ -368,7 +368,7 @@ def mixed(points: Points, at: int, less: int, more: int, slot: int) -> int:
 
 
 def free_slot(a: int, b: int, c: int, d: int, e: int = -1) -> int:
-    """Return a slot that is none of these."""
+    """Return a slot other than these."""
     slot = 0
     while slot in (a, b, c, d, e):
         slot += 1
@@ -383,7 +383,7 @@ def meeting(first: Array, second: Array, at: int, slope: int) -> float:
 
 
 def newton(point: Array) -> tuple[float, float]:
-    """Return Newton's step in Omega and M; NaN where there is none."""
+    """Return Newton's step in Omega and M; NaN where it does not exist."""
     off, follows, bends = point[INSIDE] - 1.0, point[FOLLOWS], point[BENDS]
     det = off * off - follows * bends
     if not (math.isfinite(det) and det > 0.0):
