@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.negotiation.processes import deployed, three_hospitals
 from tests.settlement.nodes import anvil
 
@@ -11,23 +10,16 @@ from tradefl.settlement.contract import Phase
 PATIENCE = 300.0  # seconds, for a machine under load
 
 
-def first(size):
-    """Leave only the first hospitals."""
-
-    def change(document):
-        document["organization"] = document["organization"][:size]
-        names = {entry["name"] for entry in document["organization"]}
-        pairs = document["competition"]["pairs"]
-        document["competition"]["pairs"] = [pair for pair in pairs if {*pair[:2]} <= names]
-        document["settlement"] = {"chain_id": 31337, "turn_seconds": 3600, "closing_blocks": 5}
-
-    return change
+def patient(document):
+    document["settlement"] = {"chain_id": 31337, "turn_seconds": 3600, "closing_blocks": 5}
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_agents_who_begin_together_deploy_one_contract_and_agree(tmp_path, size):
-    """Nobody has deployed, published or joined; each needs the others' transactions."""
-    consortium = three_hospitals(tmp_path / "some.toml", first(size))
+def test_agents_who_begin_together_deploy_one_contract_and_agree(tmp_path):
+    """Nobody has deployed, published or joined; each needs the others' transactions.
+
+    Two, other seeds, and how it is settled: :mod:`tests.negotiation.test_partners`.
+    """
+    consortium = three_hospitals(tmp_path / "some.toml", patient)
     with anvil("--block-time", 1) as node:
         found = deployed(node, consortium, tmp_path, deploy=False)
         with found.alone() as nodes:

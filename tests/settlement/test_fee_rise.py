@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 from tests.cli.command import strict_json
 from tests.settlement.nodes import Anvil, anvil
-from tests.settlement.test_partners import Partners, assert_one_contract_and_no_money_left
+from tests.settlement.partners import Partners, assert_one_contract_and_no_money_left
 
 GWEI = 10**9
 FULL = 40  # blocks without room for anybody else; each raises the base fee by an eighth
