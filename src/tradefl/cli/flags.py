@@ -19,6 +19,7 @@ OTHER_NAMES: Mapping[str, Sequence[str]] = {
     "organizations": ("organization",),
     "pairs": ("pair",),
     "scheme": ("method",),
+    "set": ("set_",),
     "state": ("state_folder",),
 }
 _QUOTED = re.compile(r"`([a-z][a-z0-9_]*)`")

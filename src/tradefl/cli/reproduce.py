@@ -21,6 +21,7 @@ from tradefl.errors import InputError, Problem, require_extras
 if TYPE_CHECKING:
     from tradefl.experiments import Settings
     from tradefl.experiments.figure import Figure
+    from tradefl.experiments.parameters import Value
     from tradefl.experiments.scorecard import Scorecard
     from tradefl.sweep import Progress
 
@@ -81,6 +82,15 @@ def reproduce(
         int | None,
         Option("--training-seeds", min=1, max=1000, help="Trainings; default: the profile's."),
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        Option(
+            "--set",
+            help="NAME=VALUE: another value of a figure's parameter, such as mu=0.08 or "
+            "gammas=1e-9,5e-9; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
     data_dir: DataDir = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -95,10 +105,12 @@ def reproduce(
     Example: tradefl reproduce fig6 fig7 --seeds 200 --out figures
     Example: tradefl reproduce compensation --seeds 20
     Example: tradefl reproduce mechanisms
+    Example: tradefl reproduce fig6 --set mu=0.08
     Example: tradefl reproduce training --data-dir data --pair mobilenet-svhn
     """
     require_extras("tradefl reproduce", "charts", *(() if ray is None else ("sweep",)))
     from tradefl.experiments import MECHANISMS, Settings, figure
+    from tradefl.experiments.parameters import assignments, checked
     from tradefl.experiments.reproduction import reproduce as reproduced
     from tradefl.experiments.scorecard import ENOUGH_DRAWS, FEW
     from tradefl.experiments.training import PAIRS, TrainingSettings
@@ -109,8 +121,13 @@ def reproduce(
     _require_known("--pair", pairs or [], tuple(PAIRS))
     if seeds is None:
         seeds = 200 if names == list(MECHANISMS) else 50
+    given = assignments(set_ or [])
+    values: dict[str, Value] = {}
+    for name in names:
+        values |= checked(figure(name), given)
     settings = Settings(
         seeds=seeds,
+        parameters=values,
         training=TrainingSettings(
             profile="full" if profile == "full" else "small",
             pairs=tuple(dict.fromkeys(pairs)) if pairs else tuple(PAIRS),
@@ -148,6 +165,7 @@ def reproduce(
 
 def command_of(drawn: Figure, settings: Settings) -> str:
     """Return the command that makes a figure with these settings; DATA is the data sets' folder."""
+    from tradefl.experiments.parameters import written
     from tradefl.experiments.training import PAIRS
 
     words = ["tradefl reproduce", drawn.name]
@@ -159,6 +177,7 @@ def command_of(drawn: Figure, settings: Settings) -> str:
         words += [f"--pair {name}" for name in training.pairs if training.pairs != tuple(PAIRS)]
         words += [f"--training-seeds {training.seeds}"] if training.seeds else []
         words += ["--data-dir DATA"] if training.data_dir else []
+    words += [f"--set {text}" for text in written(settings.parameters)]
     return " ".join(words)
 
 

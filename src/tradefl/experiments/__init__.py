@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +24,7 @@ else:
     require_docstrings("tradefl.experiments")
 
 from tradefl.experiments.figure import Figure, Finding, Settings, Unit
+from tradefl.experiments.parameters import FigureParameter, checked
 
 SIMULATION: tuple[str, ...] = (
     *("fig4", "fig5", "fig6", "fig7", "fig8", "fig9", "fig10", "fig11", "fig12"),
@@ -62,7 +65,9 @@ def figure(name: str) -> Figure:
     return found
 
 
-def frames(name: str, settings: Settings | None = None) -> Frames:
+def frames(
+    name: str, settings: Settings | None = None, **parameters: float | Sequence[float]
+) -> Frames:
     """Return the data of a figure as tidy frames, computed in this process.
 
     ``figure(name).chart(frames(name).summary)`` is the chart; any other library can draw the same
@@ -74,17 +79,30 @@ def frames(name: str, settings: Settings | None = None) -> Frames:
         The figure's name.
     settings
         How many consortia, and which trainings; default: 50 consortia.
+    **parameters
+        Values of the figure's parameters (``figure(name).parameters``), such as ``mu=0.08``; they
+        replace those of the settings.
 
     Raises
     ------
     ValueError
-        There is no such figure, or the settings ask for nothing of it.
+        There is no such figure, it has no such parameter, a value is bad, or the settings ask for
+        nothing of it.
+
+    Examples
+    --------
+    >>> from tradefl.experiments import Settings, frames
+    >>> found = frames("fig6", Settings(seeds=1), mu=0.08)
+    >>> list(found.rows["scheme"])
+    ['CGBD', 'DBR', 'FIP', 'GCA', 'WPR']
     """
     import pandas as pd
 
     drawn = figure(name)
+    asked = Settings() if settings is None else settings
+    values = checked(drawn, {**asked.parameters, **parameters})
     parts = []
-    for unit in drawn.units(Settings() if settings is None else settings):
+    for unit in drawn.work(dataclasses.replace(asked, parameters=values)):
         rows = drawn.compute(**unit.arguments)
         for column, (label, value) in enumerate(unit.labels.items()):
             rows.insert(column, label, value)
@@ -112,6 +130,7 @@ __all__ = [
     "STABILITY",
     "TRAINING",
     "Figure",
+    "FigureParameter",
     "Finding",
     "Frames",
     "Settings",

@@ -30,6 +30,7 @@ from tradefl.charts import PALETTE
 from tradefl.experiments.draws import GAMMA_STAR, OURS, Calibration, draw
 from tradefl.experiments.figure import Figure, Finding, Settings, Unit
 from tradefl.experiments.gamma_sweep import MOST, settle
+from tradefl.experiments.parameters import FigureParameter
 from tradefl.game import CoopetitionGame
 
 Array = npt.NDArray[np.float64]
@@ -380,5 +381,14 @@ FIGURE = Figure(
         "tradefl.game",
         "tradefl.solvers",
         *(f"tradefl.experiments.{name}" for name in ("draws", "gamma_sweep")),
+    ),
+    parameters=(
+        FigureParameter(name="generations", meaning="of the search", default=12, most=1000),
+        FigureParameter(
+            name="candidates", meaning="in a generation", default=28, least=5, most=1000
+        ),
+        FigureParameter(
+            name="refinements", meaning="steps of the local search", default=240, most=100_000
+        ),
     ),
 )

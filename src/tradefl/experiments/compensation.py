@@ -7,7 +7,7 @@ depends on them. Every figure of the study is made of the same rows, one for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,9 @@ import pandas as pd
 
 from tradefl.comparison import Comparison, compare
 from tradefl.design import Design, design
-from tradefl.experiments.draws import draw, draw_heterogeneous, rivalry_of
+from tradefl.experiments.draws import heterogeneous, rivalry_of, table2
 from tradefl.experiments.figure import Settings, Unit, Verdict
+from tradefl.experiments.parameters import CALIBRATION, FigureParameter
 from tradefl.game import CoopetitionGame
 
 HOMOGENEOUS, HETEROGENEOUS = KINDS = ("Table II", "heterogeneous")
@@ -24,6 +25,21 @@ HOMOGENEOUS, HETEROGENEOUS = KINDS = ("Table II", "heterogeneous")
 SPREADS = (0.1, 1.2)
 RIVALRIES = (0.1, 0.9)
 RANDOM_STARTS = 5
+ORGANIZATIONS = 10
+# What can be varied; mu is that of Table II's consortia, the others have a rivalry.
+PARAMETERS = (
+    FigureParameter(
+        name="spread", meaning="of the heterogeneous: sigma of their sizes", default=None, most=5.0
+    ),
+    FigureParameter(
+        name="rivalry",
+        meaning="of the heterogeneous: max_i sum_j rho_ij p_j / p_i",
+        default=None,
+        positive=True,
+        most=0.99,
+    ),
+    *CALIBRATION,
+)
 SOURCES = (
     *("tradefl.game", "tradefl.solvers", "tradefl.tuning", "tradefl.design"),
     *("tradefl.comparison", "tradefl.experiments.draws"),
@@ -41,31 +57,53 @@ def units(settings: Settings) -> list[Unit]:
     ]
 
 
-def consortium(kind: str, seed: int) -> CoopetitionGame:
+def consortium(
+    kind: str,
+    seed: int,
+    *,
+    spread: float | None = None,
+    rivalry: float | None = None,
+    **calibration: float,
+) -> CoopetitionGame:
     """Return a consortium of the study.
+
+    Parameters
+    ----------
+    kind, seed
+        One of :data:`KINDS`, and the seed of the draw.
+    spread, rivalry
+        Those of a heterogeneous consortium; default: drawn with the seed (:func:`drawn`).
+    **calibration
+        As in :func:`tradefl.experiments.draws.table2`.
 
     Raises
     ------
     ValueError
-        There is no such kind.
+        There is no such kind, or a figure is out of range.
     """
     if kind == HOMOGENEOUS:
-        return draw(seed)
+        return table2(seed, ORGANIZATIONS, **calibration)
     if kind != HETEROGENEOUS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
-    spread, rivalry = drawn(seed)
-    return draw_heterogeneous(seed, spread=spread, rivalry=rivalry)
+    of_seed = drawn(seed, spread=spread, rivalry=rivalry)
+    return heterogeneous(seed, ORGANIZATIONS, spread=of_seed[0], rivalry=of_seed[1], **calibration)
 
 
-def drawn(seed: int) -> tuple[float, float]:
-    """Return the spread and the rivalry of a heterogeneous consortium."""
+def drawn(
+    seed: int, *, spread: float | None = None, rivalry: float | None = None, **_: float
+) -> tuple[float, float]:
+    """Return the spread and the rivalry of a heterogeneous consortium: given, or drawn."""
     rng = np.random.default_rng([seed, 1])  # not the deviates of the sizes
-    return float(rng.uniform(*SPREADS)), float(rng.uniform(*RIVALRIES))
+    by_seed = float(rng.uniform(*SPREADS)), float(rng.uniform(*RIVALRIES))
+    return (
+        by_seed[0] if spread is None else spread,
+        by_seed[1] if rivalry is None else rivalry,
+    )
 
 
-def compute(kind: str, seed: int) -> pd.DataFrame:
+def compute(kind: str, seed: int, **parameters: float) -> pd.DataFrame:
     """Return one row: a consortium under each rule, and what was verified of the efficient one."""
-    game = consortium(kind, seed)
+    game = consortium(kind, seed, **parameters)
     compared = compare(game, participation="zero")  # the paper's own demand on gamma*
     designed = design(
         game,
@@ -74,17 +112,19 @@ def compute(kind: str, seed: int) -> pd.DataFrame:
         without=compared.outcomes[0].solution,
         random_starts=RANDOM_STARTS,
     )
-    row = {"kind": kind, "seed": seed, **_what_it_is(game, kind, seed)}
+    row = {"kind": kind, "seed": seed, **_what_it_is(game, kind, seed, parameters)}
     row |= _rules(compared) | _promises(compared, designed) | _each(compared, designed)
     return pd.DataFrame([row])
 
 
-def _what_it_is(game: CoopetitionGame, kind: str, seed: int) -> dict[str, Any]:
+def _what_it_is(
+    game: CoopetitionGame, kind: str, seed: int, parameters: Mapping[str, float]
+) -> dict[str, Any]:
     """Return how unequal the organizations are, and how much they compete."""
     logs = np.log([game.profitability, game.data_bits])
     intensities = np.column_stack([game.competition.dot(unit) for unit in np.eye(game.size)])
     return {
-        "spread": drawn(seed)[0] if kind == HETEROGENEOUS else np.nan,
+        "spread": drawn(seed, **parameters)[0] if kind == HETEROGENEOUS else np.nan,
         "heterogeneity": float(np.sqrt(logs.var(axis=1).mean())),
         "rivalry": rivalry_of(intensities, game.profitability),
     }

@@ -206,7 +206,8 @@ def table2(
     n: int = 10,
     *,
     incentive_intensity: float = GAMMA_STAR,
-    **changes: Any,
+    largest_mean_intensity: float | None = None,
+    **changes: float | tuple[float, float],
 ) -> CoopetitionGame:
     """Return a random consortium of Table II's ranges, or of others.
 
@@ -218,6 +219,8 @@ def table2(
         N, the number of organizations, at least 1.
     incentive_intensity
         gamma, payoff per bit.
+    largest_mean_intensity
+        As in :func:`draw`: for a figure that varies ``mu``, the largest.
     **changes
         A range ``(low, high)`` for ``data_bits``, ``fastest_hz`` or ``profitability``
         (:data:`TABLE_II`), or a number for a field of :class:`Calibration`; ``mu`` is
@@ -243,6 +246,7 @@ def table2(
         seed,
         calibration,
         incentive_intensity=incentive_intensity,
+        largest_mean_intensity=largest_mean_intensity,
         organizations=n,
         ranges=ranges,
     )

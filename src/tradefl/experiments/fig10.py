@@ -10,15 +10,18 @@ welfare larger, than in the other figures.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
 from tradefl.charts import axis
 from tradefl.experiments import gamma_surface
-from tradefl.experiments.draws import GAMMA_STAR, OURS, draw
+from tradefl.experiments.draws import GAMMA_STAR, table2
 from tradefl.experiments.figure import Figure, Finding, seed_units, share, spread, verdict_of_share
+from tradefl.experiments.gamma_surface import GAMMAS
 from tradefl.experiments.gamma_sweep import at
+from tradefl.experiments.parameters import SIZE, FigureParameter, gammas, without
 
 MEAN_INTENSITIES = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08)
 # Relative: welfare so close to that of the best gamma is as good.
@@ -30,17 +33,19 @@ RICHER = (
 CORRECTION = "E1, E2, E9, E11"
 
 
-def compute(seed: int) -> pd.DataFrame:
+def compute(
+    seed: int,
+    *,
+    mus: Sequence[float] = MEAN_INTENSITIES,
+    gammas: Sequence[float] = GAMMAS,
+    n: int = 10,
+    **calibration: float,
+) -> pd.DataFrame:
     """Return the welfare at each gamma and mu, for one consortium."""
     games = {
-        mu: draw(
-            seed,
-            dataclasses.replace(OURS, mean_intensity=mu),
-            largest_mean_intensity=MEAN_INTENSITIES[-1],
-        )
-        for mu in MEAN_INTENSITIES
+        mu: table2(seed, n, mu=mu, largest_mean_intensity=max(mus), **calibration) for mu in mus
     }
-    return gamma_surface.surface(seed, "mean_intensity", games)
+    return gamma_surface.surface(seed, "mean_intensity", games, gammas)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -95,5 +100,11 @@ FIGURE = Figure(
     sources=(
         *("tradefl.game", "tradefl.solvers", "tradefl.experiments.draws"),
         *("tradefl.experiments.gamma_sweep", "tradefl.experiments.gamma_surface"),
+    ),
+    parameters=(
+        FigureParameter(
+            name="mus", meaning="mean competition intensities", default=MEAN_INTENSITIES, most=1.0
+        ),
+        *(gammas(GAMMAS), SIZE, *without("mu")),
     ),
 )

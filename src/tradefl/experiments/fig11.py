@@ -6,26 +6,36 @@ figures; ours is from a quarter to four times our calibration (erratum E9).
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
 from tradefl.charts import axis
 from tradefl.experiments import gamma_surface
-from tradefl.experiments.draws import OURS, draw
+from tradefl.experiments.draws import OURS, table2
 from tradefl.experiments.figure import Figure, Finding, seed_units
+from tradefl.experiments.gamma_surface import GAMMAS
+from tradefl.experiments.parameters import SIZE, FigureParameter, gammas, without
 
 MULTIPLES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
+WEIGHTS = tuple(float(f"{multiple * OURS.overhead_weight:.6g}") for multiple in MULTIPLES)
 
 
-def compute(seed: int) -> pd.DataFrame:
+def compute(
+    seed: int,
+    *,
+    overhead_weights: Sequence[float] = WEIGHTS,
+    gammas: Sequence[float] = GAMMAS,
+    n: int = 10,
+    **calibration: float,
+) -> pd.DataFrame:
     """Return the welfare at each gamma and varpi_e, for one consortium."""
-    weights = [float(f"{multiple * OURS.overhead_weight:.6g}") for multiple in MULTIPLES]
     games = {
-        weight: draw(seed, dataclasses.replace(OURS, overhead_weight=weight)) for weight in weights
+        weight: table2(seed, n, overhead_weight=weight, **calibration)
+        for weight in overhead_weights
     }
-    return gamma_surface.surface(seed, "overhead_weight", games)
+    return gamma_surface.surface(seed, "overhead_weight", games, gammas)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -64,5 +74,11 @@ FIGURE = Figure(
     sources=(
         *("tradefl.game", "tradefl.solvers", "tradefl.experiments.draws"),
         *("tradefl.experiments.gamma_sweep", "tradefl.experiments.gamma_surface"),
+    ),
+    parameters=(
+        FigureParameter(
+            name="overhead_weights", meaning="values of varpi_e, payoff/J", default=WEIGHTS
+        ),
+        *(gammas(GAMMAS), SIZE, *without("overhead_weight")),
     ),
 )

@@ -7,22 +7,25 @@ figure shows is a figure of its own, ``fig12-accuracy``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
 from tradefl.experiments import gamma_sweep
 from tradefl.experiments.draws import GAMMA_STAR
 from tradefl.experiments.figure import Figure, Finding, seed_units, share, spread, verdict_of_share
-from tradefl.experiments.gamma_sweep import SAME, at, number
+from tradefl.experiments.gamma_sweep import COARSE, SAME, at, number
+from tradefl.experiments.parameters import CALIBRATION, gammas
 
 SCHEMES = ("DBR", "FIP", "GCA", "WPR", "TOS")
 PAPER = 64.0
 ORGANIZATIONS = 10
 
 
-def compute(seed: int) -> pd.DataFrame:
+def compute(seed: int, *, gammas: Sequence[float] = COARSE, **calibration: float) -> pd.DataFrame:
     """Return the total data at each gamma under each scheme, for one consortium."""
-    return gamma_sweep.sweep(seed, SCHEMES, "total_data")
+    return gamma_sweep.sweep(seed, SCHEMES, "total_data", gammas, ORGANIZATIONS, **calibration)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -86,4 +89,5 @@ FIGURE = Figure(
         *("tradefl.game", "tradefl.solvers"),
         *("tradefl.experiments.draws", "tradefl.experiments.gamma_sweep"),
     ),
+    parameters=(gammas(COARSE), *CALIBRATION),
 )

@@ -14,6 +14,7 @@ from tradefl.charts import axis, lines
 from tradefl.experiments.draws import GAMMA_STAR
 from tradefl.experiments.figure import Figure, Finding, Settings, Unit, band
 from tradefl.experiments.one_training import SOURCES, compute
+from tradefl.experiments.parameters import gammas, with_star
 from tradefl.experiments.scheme_trainings import (
     SCRATCH,
     final,
@@ -21,7 +22,7 @@ from tradefl.experiments.scheme_trainings import (
     standard_error,
     verdict_on_gaps,
 )
-from tradefl.experiments.training import PAIRS, ProfileName, scheme_units, settings_of
+from tradefl.experiments.training import PAIRS, PARAMETERS, ProfileName, scheme_units, settings_of
 
 PAIR = "mobilenet-svhn"
 SCHEMES = ("DBR", "GCA", "WPR", "TOS")
@@ -33,8 +34,9 @@ GAMMAS: dict[ProfileName, tuple[float, ...]] = {
 
 def units(settings: Settings) -> list[Unit]:
     """Return a training for each seed, gamma and scheme."""
-    gammas = GAMMAS[settings_of(settings).profile]
-    return scheme_units(settings, pairs=(PAIR,), schemes=SCHEMES, gammas=gammas)
+    given = settings.parameters.get("gammas", GAMMAS[settings_of(settings).profile])
+    ascending = with_star(given if isinstance(given, tuple) else (given,))
+    return scheme_units(settings, pairs=(PAIR,), schemes=SCHEMES, gammas=ascending)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -101,4 +103,6 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=(gammas(GAMMAS["small"]), *PARAMETERS),
+    of_units=("gammas",),
 )

@@ -28,7 +28,7 @@ from tradefl.experiments.scheme_trainings import (
     standard_error,
     verdict_on_gaps,
 )
-from tradefl.experiments.training import PAIRS, scheme_units
+from tradefl.experiments.training import PAIRS, PARAMETERS, scheme_units
 
 # The one pair that the paper gives a number of.
 NAMED = "mobilenet-svhn"
@@ -131,4 +131,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=PARAMETERS,
 )

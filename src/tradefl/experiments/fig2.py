@@ -22,7 +22,14 @@ from tradefl.errors import InputError
 from tradefl.experiments.figure import Figure, Finding, Settings, Unit, share, verdict_of_share
 from tradefl.experiments.one_training import SOURCES, compute
 from tradefl.experiments.scheme_trainings import SCRATCH
-from tradefl.experiments.training import PAIRS, Effort, ProfileName, settings_of, training_unit
+from tradefl.experiments.training import (
+    PAIRS,
+    PARAMETERS,
+    Effort,
+    ProfileName,
+    settings_of,
+    training_unit,
+)
 
 if TYPE_CHECKING:
     from tradefl.federation.fitting import Fit
@@ -193,4 +200,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=PARAMETERS,
 )

@@ -15,7 +15,7 @@ import altair as alt
 import pandas as pd
 
 from tradefl.charts import axis, lines
-from tradefl.experiments.draws import draw
+from tradefl.experiments.draws import GAMMA_STAR, table2
 from tradefl.experiments.figure import (
     Figure,
     Finding,
@@ -25,6 +25,7 @@ from tradefl.experiments.figure import (
     spread,
     verdict_of_share,
 )
+from tradefl.experiments.parameters import AT_GAMMA
 from tradefl.game import CoopetitionGame, certify, potential
 from tradefl.solvers import BoundTrace, Solution, solve
 from tradefl.solvers.solution import REGRET_TOLERANCE
@@ -37,9 +38,11 @@ SAME = 1e-9
 SMALL = 0.01
 
 
-def compute(seed: int) -> pd.DataFrame:
+def compute(
+    seed: int, *, gamma: float = GAMMA_STAR, n: int = 10, **calibration: float
+) -> pd.DataFrame:
     """Return the potential at each iteration of each scheme, for one consortium."""
-    game = draw(seed)
+    game = table2(seed, n, incentive_intensity=gamma, **calibration)
     rows = []
     for scheme, method in SCHEMES.items():
         solution = solve(game, method)
@@ -156,4 +159,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=("tradefl.game", "tradefl.solvers", "tradefl.experiments.draws"),
+    parameters=AT_GAMMA,
 )

@@ -14,7 +14,7 @@ import altair as alt
 import pandas as pd
 
 from tradefl.charts import axis, lines, panels
-from tradefl.experiments.draws import draw
+from tradefl.experiments.draws import GAMMA_STAR, table2
 from tradefl.experiments.figure import (
     Figure,
     Finding,
@@ -24,6 +24,7 @@ from tradefl.experiments.figure import (
     spread,
     verdict_of_share,
 )
+from tradefl.experiments.parameters import AT_GAMMA
 from tradefl.solvers import Trace, solve
 
 # No payoff is further from its last value than this share of it: it has settled.
@@ -31,9 +32,11 @@ SETTLED = 1e-3
 PAPER = 25
 
 
-def compute(seed: int) -> pd.DataFrame:
+def compute(
+    seed: int, *, gamma: float = GAMMA_STAR, n: int = 10, **calibration: float
+) -> pd.DataFrame:
     """Return every payoff before the first move and after each, for one consortium."""
-    game = draw(seed)
+    game = table2(seed, n, incentive_intensity=gamma, **calibration)
     solution = solve(game, "dbr", trace=True)
     trace = cast(Trace, solution.trace)
     taken, rows = turns(trace.organization.tolist(), game.size), []
@@ -166,4 +169,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=("tradefl.game", "tradefl.solvers", "tradefl.experiments.draws"),
+    parameters=AT_GAMMA,
 )

@@ -11,8 +11,9 @@ import altair as alt
 import pandas as pd
 
 from tradefl.charts import axis, bars, dots, panels
-from tradefl.experiments.draws import draw
+from tradefl.experiments.draws import GAMMA_STAR, table2
 from tradefl.experiments.figure import Figure, Finding, band, seed_units, share, verdict_of_share
+from tradefl.experiments.parameters import AT_GAMMA
 from tradefl.solvers import solve
 
 SCHEMES = {"CGBD": "cgbd", "DBR": "dbr", "FIP": "fip", "GCA": "gca", "WPR": "wpr"}
@@ -20,9 +21,11 @@ SCHEMES = {"CGBD": "cgbd", "DBR": "dbr", "FIP": "fip", "GCA": "gca", "WPR": "wpr
 SAME = 1e-9
 
 
-def compute(seed: int) -> pd.DataFrame:
+def compute(
+    seed: int, *, gamma: float = GAMMA_STAR, n: int = 10, **calibration: float
+) -> pd.DataFrame:
     """Return the welfare under each scheme, for one consortium."""
-    game = draw(seed)
+    game = table2(seed, n, incentive_intensity=gamma, **calibration)
     return pd.DataFrame(
         [
             {"seed": seed, "scheme": name, "social_welfare": solve(game, method).social_welfare}
@@ -102,4 +105,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=("tradefl.game", "tradefl.solvers", "tradefl.experiments.draws"),
+    parameters=AT_GAMMA,
 )

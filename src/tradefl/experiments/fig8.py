@@ -7,21 +7,26 @@ up to nothing, so theirs are level lines.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
 from tradefl.experiments import gamma_sweep
 from tradefl.experiments.draws import GAMMA_STAR
 from tradefl.experiments.figure import Figure, Finding, seed_units, share, spread, verdict_of_share
-from tradefl.experiments.gamma_sweep import NONE_COUNTS, SAME, SCHEMES, at
+from tradefl.experiments.gamma_sweep import COARSE, NONE_COUNTS, SAME, SCHEMES, at
+from tradefl.experiments.parameters import CALIBRATION, SIZE, gammas
 
 REDISTRIBUTING = ("CGBD", "DBR", "FIP", "GCA")
 BASELINES = ("FIP", "GCA", "WPR")
 
 
-def compute(seed: int) -> pd.DataFrame:
+def compute(
+    seed: int, *, gammas: Sequence[float] = COARSE, n: int = 10, **calibration: float
+) -> pd.DataFrame:
     """Return the welfare at each gamma under each scheme, for one consortium."""
-    return gamma_sweep.sweep(seed, list(SCHEMES), "social_welfare")
+    return gamma_sweep.sweep(seed, list(SCHEMES), "social_welfare", gammas, n, **calibration)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -113,4 +118,5 @@ FIGURE = Figure(
         *("tradefl.game", "tradefl.solvers"),
         *("tradefl.experiments.draws", "tradefl.experiments.gamma_sweep"),
     ),
+    parameters=(gammas(COARSE), SIZE, *CALIBRATION),
 )

@@ -6,22 +6,35 @@ data is less the more data there is without it, so damage falls as gamma draws i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
 from tradefl.experiments import gamma_sweep
 from tradefl.experiments.draws import GAMMA_STAR
 from tradefl.experiments.figure import Figure, Finding, seed_units, share, spread, verdict_of_share
-from tradefl.experiments.gamma_sweep import NONE_COUNTS, SAME, SCHEMES, at, ends_lower, never_climbs
+from tradefl.experiments.gamma_sweep import (
+    COARSE,
+    NONE_COUNTS,
+    SAME,
+    SCHEMES,
+    at,
+    ends_lower,
+    never_climbs,
+)
+from tradefl.experiments.parameters import CALIBRATION, SIZE, gammas
 
 REDISTRIBUTING = ("CGBD", "DBR", "FIP", "GCA")
 SHOWN = (*REDISTRIBUTING, "WPR")
 BASELINES = ("FIP", "GCA", "WPR")
 
 
-def compute(seed: int) -> pd.DataFrame:
+def compute(
+    seed: int, *, gammas: Sequence[float] = COARSE, n: int = 10, **calibration: float
+) -> pd.DataFrame:
     """Return the damage at each gamma under each scheme, for one consortium."""
-    return gamma_sweep.sweep(seed, list(SCHEMES), "damage")
+    return gamma_sweep.sweep(seed, list(SCHEMES), "damage", gammas, n, **calibration)
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
@@ -115,4 +128,5 @@ FIGURE = Figure(
         *("tradefl.game", "tradefl.solvers"),
         *("tradefl.experiments.draws", "tradefl.experiments.gamma_sweep"),
     ),
+    parameters=(gammas(COARSE), SIZE, *CALIBRATION),
 )

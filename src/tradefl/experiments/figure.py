@@ -17,6 +17,7 @@ import pandas as pd
 if TYPE_CHECKING:
     import altair as alt
 
+    from tradefl.experiments.parameters import FigureParameter, Value
     from tradefl.experiments.training import TrainingSettings
 
 Group = Literal["simulation", "training", "compensation", "mechanisms"]
@@ -43,10 +44,14 @@ class Settings:
         How many consortia are drawn for each simulation figure; seeds 0 .. seeds - 1.
     training
         What the training figures are made of; ``None`` if they are not wanted.
+    parameters
+        Values of the figures' parameters, by name; those left out have their defaults. All figures
+        of a reproduction must have them.
     """
 
     seeds: int = 50
     training: TrainingSettings | None = None
+    parameters: Mapping[str, Value] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +128,11 @@ class Figure:
     sources
         The packages and modules of :mod:`tradefl` that the rows depend on: when one of them
         changes, rows that were kept are computed again.
+    parameters
+        What can be varied (:mod:`.parameters`); ``compute`` accepts each as a keyword, or
+        ``units`` reads it from the settings.
+    of_units
+        The names of those that ``units`` reads, and ``compute`` does not accept.
     """
 
     name: str
@@ -134,6 +144,31 @@ class Figure:
     chart: Callable[[pd.DataFrame], alt.TopLevelMixin]
     findings: Callable[[pd.DataFrame], Sequence[Finding]]
     sources: tuple[str, ...]
+    parameters: tuple[FigureParameter, ...] = ()
+    of_units: tuple[str, ...] = ()
+
+    def work(self, settings: Settings) -> list[Unit]:
+        """Return the units for given settings, with the values of the parameters.
+
+        A unit's arguments are what its rows are kept under, so rows of other values are other rows.
+
+        Raises
+        ------
+        InputError
+            The figure has no such parameter, or a value is bad.
+        """
+        from tradefl.experiments.parameters import checked
+
+        values = checked(self, settings.parameters)
+        units = self.units(dataclasses.replace(settings, parameters=values))
+        added = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+            if name not in self.of_units
+        }
+        if not added:
+            return list(units)
+        return [dataclasses.replace(unit, arguments={**unit.arguments, **added}) for unit in units]
 
 
 def seed_units(settings: Settings) -> list[Unit]:

@@ -14,6 +14,7 @@ from tradefl.charts import axis, lines, marked, panels
 from tradefl.experiments.compensation import (
     EXACT_REGRET,
     KINDS,
+    PARAMETERS,
     SETTLED_REGRET,
     SOURCES,
     by_organization,
@@ -179,4 +180,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=PARAMETERS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -19,13 +19,19 @@ from tradefl.experiments.gamma_sweep import (
     never_climbs,
     rises_then_falls,
 )
+from tradefl.experiments.parameters import with_star
 from tradefl.game import CoopetitionGame
 from tradefl.solvers import solve
 
 GAMMAS = grid(4)
 
 
-def surface(seed: int, other: str, games: Mapping[float, CoopetitionGame]) -> pd.DataFrame:
+def surface(
+    seed: int,
+    other: str,
+    games: Mapping[float, CoopetitionGame],
+    gammas: Sequence[float] = GAMMAS,
+) -> pd.DataFrame:
     """Return the welfare of each game, named by its value of ``other``, at each gamma."""
     return pd.DataFrame(
         [
@@ -36,7 +42,7 @@ def surface(seed: int, other: str, games: Mapping[float, CoopetitionGame]) -> pd
                 "social_welfare": solve(game.with_incentive_intensity(gamma), "dbr").social_welfare,
             }
             for value, game in games.items()
-            for gamma in GAMMAS
+            for gamma in with_star(gammas)
         ]
     )
 

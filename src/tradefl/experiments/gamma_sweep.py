@@ -13,8 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tradefl.charts import axis, lines
-from tradefl.experiments.draws import GAMMA_STAR, draw
+from tradefl.experiments.draws import GAMMA_STAR, table2
 from tradefl.experiments.figure import HIGH, LOW, Finding, band, spread
+from tradefl.experiments.parameters import with_star
 from tradefl.game import CoopetitionGame, payoffs
 from tradefl.solvers import solve
 from tradefl.solvers.games import Games
@@ -111,9 +112,15 @@ def settle(games: Sequence[CoopetitionGame], gammas: Array, scheme: str) -> Sett
 
 
 @functools.cache  # Figs. 8, 9 and 12 look at the same outcomes
-def outcomes(seed: int, scheme: str, gammas: tuple[float, ...] = COARSE) -> Mapping[float, Outcome]:
+def outcomes(
+    seed: int,
+    scheme: str,
+    gammas: tuple[float, ...] = COARSE,
+    n: int = 10,
+    calibration: tuple[tuple[str, float], ...] = (),
+) -> Mapping[float, Outcome]:
     """Return what a scheme comes to at each gamma, for one consortium."""
-    start, method = draw(seed), SCHEMES[scheme]
+    start, method = table2(seed, n, **dict(calibration)), SCHEMES[scheme]
     fixed = solve(start, method).profile if scheme in BLIND else None
     found = {}
     for gamma in gammas:
@@ -129,14 +136,34 @@ def outcomes(seed: int, scheme: str, gammas: tuple[float, ...] = COARSE) -> Mapp
 
 
 def sweep(
-    seed: int, schemes: Sequence[str], value: str, gammas: tuple[float, ...] = COARSE
+    seed: int,
+    schemes: Sequence[str],
+    value: str,
+    gammas: Sequence[float] = COARSE,
+    n: int = 10,
+    **calibration: float,
 ) -> pd.DataFrame:
-    """Return one field of :class:`Outcome` for each scheme and gamma, for one consortium."""
+    """Return one field of :class:`Outcome` for each scheme and gamma, for one consortium.
+
+    Parameters
+    ----------
+    seed
+        The consortium.
+    schemes
+        Names of :data:`SCHEMES`.
+    value
+        The field.
+    gammas
+        The incentive intensities; gamma*, at which figures are judged, is added.
+    n, **calibration
+        As in :func:`tradefl.experiments.draws.table2`.
+    """
+    ascending, changed = with_star(gammas), tuple(sorted(calibration.items()))
     return pd.DataFrame(
         [
             {"seed": seed, "scheme": scheme, "gamma": gamma, value: getattr(outcome, value)}
             for scheme in schemes
-            for gamma, outcome in outcomes(seed, scheme, gammas).items()
+            for gamma, outcome in outcomes(seed, scheme, ascending, n, changed).items()
         ]
     )
 

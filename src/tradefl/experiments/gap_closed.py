@@ -13,6 +13,7 @@ import pandas as pd
 from tradefl.charts import axis, histogram, panels, scatter
 from tradefl.experiments.compensation import (
     HETEROGENEOUS,
+    PARAMETERS,
     SOURCES,
     compute,
     holds,
@@ -137,4 +138,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=PARAMETERS,
 )

@@ -9,6 +9,7 @@ from tradefl.charts import axis, grouped_bars, histogram, panels
 from tradefl.experiments.compensation import (
     HETEROGENEOUS,
     KINDS,
+    PARAMETERS,
     SOURCES,
     compute,
     holds,
@@ -123,4 +124,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=PARAMETERS,
 )

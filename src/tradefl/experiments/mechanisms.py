@@ -25,7 +25,7 @@ import pandas as pd
 
 from tradefl.charts import axis, panels, ranges
 from tradefl.comparison import Outcome, stable
-from tradefl.experiments.compensation import KINDS, consortium, holds, of_kinds
+from tradefl.experiments.compensation import KINDS, PARAMETERS, consortium, holds, of_kinds
 from tradefl.experiments.figure import HIGH, LOW, Figure, Finding, Settings, Unit, share, spread
 from tradefl.game import CoopetitionGame, InvalidGameError, LinearRule, Mechanism, Parts, payoffs
 from tradefl.incentives.truthful import truthful
@@ -101,9 +101,9 @@ def units(settings: Settings) -> list[Unit]:
     ]
 
 
-def compute(kind: str, seed: int) -> pd.DataFrame:
+def compute(kind: str, seed: int, **parameters: float) -> pd.DataFrame:
     """Return a row for each mechanism: its equilibrium in one consortium, and what lies gain."""
-    game = consortium(kind, seed)
+    game = consortium(kind, seed, **parameters)
     bare = game.with_incentive_intensity(0.0)
     optimum, without, values = solve(bare, "planner"), solve(bare), Values(bare)
     rows = []
@@ -329,4 +329,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=PARAMETERS,
 )

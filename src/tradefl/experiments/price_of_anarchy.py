@@ -12,6 +12,7 @@ import pandas as pd
 from tradefl.charts import axis, histogram, panels, scatter
 from tradefl.experiments.compensation import (
     HETEROGENEOUS,
+    PARAMETERS,
     PLANNER_GAP,
     SOURCES,
     compute,
@@ -117,4 +118,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=PARAMETERS,
 )

@@ -52,10 +52,11 @@ def reproduce(
     ValueError
         There is no figure of a name.
     InputError
-        None is left, or as :func:`~tradefl.experiments.runner.compute_all`.
+        None is left, a figure lacks a parameter or its value is bad, or as
+        :func:`~tradefl.experiments.runner.compute_all`.
     """
     asked = [figure(name) for name in dict.fromkeys(names)]
-    figures = [figure_ for figure_ in asked if figure_.units(settings)]
+    figures = [figure_ for figure_ in asked if figure_.work(settings)]
     if not figures:
         what = f"no training of {', '.join(figure_.name for figure_ in asked)} is of these pairs"
         raise InputError.at(Parameter("pairs"), what)

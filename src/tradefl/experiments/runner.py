@@ -61,7 +61,7 @@ def compute_all(
         Ray is not installed.
     """
     everything = [
-        (figure, _task(figure), unit) for figure in figures for unit in figure.units(settings)
+        (figure, _task(figure), unit) for figure in figures for unit in figure.work(settings)
     ]
     values = compute(
         [

@@ -16,7 +16,7 @@ from tradefl.experiments.figure import (
     share,
 )
 from tradefl.experiments.one_training import SOURCES, compute
-from tradefl.experiments.training import PAIRS, scheme_units
+from tradefl.experiments.training import PAIRS, PARAMETERS, scheme_units
 
 # Two accuracies on one test part differ beyond chance if they are so many standard errors apart.
 STANDARD_ERRORS = 2.0
@@ -103,6 +103,7 @@ def loss_figure(name: str, pair: str) -> Figure:
         chart=partial(loss_chart, title=title),
         findings=partial(loss_findings, name=name),
         sources=SOURCES,
+        parameters=PARAMETERS,
     )
 
 

@@ -18,6 +18,7 @@ from tradefl.charts import axis, grouped_bars, histogram, panels, scatter
 from tradefl.experiments.compensation import (
     HETEROGENEOUS,
     KINDS,
+    PARAMETERS,
     consortium,
     drawn,
     holds,
@@ -62,14 +63,14 @@ SOURCES = (
 )
 
 
-def compute(kind: str, seed: int) -> pd.DataFrame:
+def compute(kind: str, seed: int, **parameters: float) -> pd.DataFrame:
     """Return one row: a consortium's coalitions, and every split tested against them."""
-    game = consortium(kind, seed)
+    game = consortium(kind, seed, **parameters)
     values = Values(game)
     members = all_coalitions(game.size)
     worth, bound = values.of(members)
     row: dict[str, Any] = {"kind": kind, "seed": seed}
-    row["spread"] = drawn(seed)[0] if kind == HETEROGENEOUS else np.nan
+    row["spread"] = drawn(seed, **parameters)[0] if kind == HETEROGENEOUS else np.nan
     competition = np.column_stack([game.competition.dot(unit) for unit in np.eye(game.size)])
     row["rivalry"] = rivalry_of(competition, game.profitability)
     total = float(worth[-1])
@@ -404,4 +405,5 @@ FIGURE = Figure(
     chart=chart,
     findings=findings,
     sources=SOURCES,
+    parameters=PARAMETERS,
 )

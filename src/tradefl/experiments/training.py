@@ -32,6 +32,7 @@ import numpy as np
 
 from tradefl.experiments.draws import GAMMA_STAR, draw
 from tradefl.experiments.figure import Settings, Unit
+from tradefl.experiments.parameters import FigureParameter
 from tradefl.solvers import solve
 
 ProfileName = Literal["small", "full"]
@@ -116,6 +117,25 @@ PAIRS = {
         full=FULL,
     ),
 }
+# What can be varied in a training; the default is the profile's, for each pair.
+PARAMETERS = (
+    FigureParameter(name="width", meaning="of the network", default=None, positive=True, most=4.0),
+    FigureParameter(
+        name="rounds", meaning="rounds", default=None, kind="integer", least=1, most=10_000
+    ),
+    FigureParameter(
+        name="local_epochs",
+        meaning="epochs of an organization in a round",
+        default=None,
+        kind="integer",
+        least=1,
+        most=1000,
+    ),
+    FigureParameter(name="learning_rate", meaning="of SGD", default=None, positive=True),
+    FigureParameter(
+        name="batch_size", meaning="samples", default=None, kind="integer", least=1, most=100_000
+    ),
+)
 # How many, unless the user says so.
 SEEDS = {"small": 1, "full": 5}
 
