@@ -30,11 +30,14 @@ def test_one_figure_from_the_name_to_the_scorecard(tmp_path):
 
 def test_a_parameter_is_set_and_named_in_the_command(tmp_path):
     options = ("--seeds", "2", "--workers", "1", "--set", "mu=0.02", "--set", "n=3", "--json")
+    options += ("--style", "paper")
     ran = run("reproduce", "fig6", *options, "--out", tmp_path / "out")
     assert ran.code == 0
     assert {claim["command"] for claim in ran.json["claims"]} == {
         "tradefl reproduce fig6 --seeds 2 --set mu=0.02 --set n=3"
     }
+    for name in ("fig6.pdf", "fig6.tex", "fig6-graphic.pdf", "fig6.svg"):
+        assert (tmp_path / "out" / name).stat().st_size > 500
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,7 @@ def test_a_parameter_is_set_and_named_in_the_command(tmp_path):
         (["fig6", "--ray", "localhost:1"], "no Ray cluster"),
         (["fig6", "--set", "mus=0.1"], "--set: fig6 has no parameter 'mus' (did you mean 'mu'?)"),
         (["fig6", "--set", "mu=high"], "--set: mu: expected a number >= 0 and <= 1, got 'high'"),
+        (["fig6", "--style", "poster"], "--style"),
         (["fig6", "--set", "mu"], "--set: expected NAME=VALUE, got 'mu'"),
         (["fig6", "fig10", "--set", "mu=0.02"], "--set: fig10 has no parameter 'mu'"),
         (["fig6", "--seeds", "1", "--set", "mu=0.9"], "no draw has every z_i > 0 at mu = 0.9"),

@@ -23,8 +23,9 @@ from tradefl.charts.consortium import (
 )
 from tradefl.charts.corridor import corridor
 from tradefl.charts.distributions import histogram, marked, scatter
-from tradefl.charts.drawing import html, inline_svg, png, save, svg
+from tradefl.charts.drawing import html, inline_svg, pdf, png, save, svg
 from tradefl.charts.figures import bars, dots, fitted, grouped_bars, heat_map, lines, panels
+from tradefl.charts.paper import Latex, for_paper, latex, save_for_paper
 from tradefl.charts.ranges import ranges
 from tradefl.charts.sensitivity import bands, gains, tornado
 from tradefl.charts.theme import FAINT, INK, PALETTE, SCHEMES, axis, colours
@@ -35,6 +36,7 @@ __all__ = [
     "PALETTE",
     "SCHEMES",
     "STEPS",
+    "Latex",
     "axis",
     "bands",
     "bars",
@@ -44,6 +46,7 @@ __all__ = [
     "corridor",
     "dots",
     "fitted",
+    "for_paper",
     "gains",
     "gamma_curve",
     "grouped_bars",
@@ -51,15 +54,18 @@ __all__ = [
     "histogram",
     "html",
     "inline_svg",
+    "latex",
     "lines",
     "marked",
     "panels",
     "payment_network",
     "payoff_waterfall",
+    "pdf",
     "png",
     "ranges",
     "rule_gains",
     "save",
+    "save_for_paper",
     "scatter",
     "svg",
     "tornado",

@@ -81,6 +81,16 @@ def png(chart: alt.TopLevelMixin) -> bytes:
     return _converted(chart, "png", scale=PNG_SCALE)
 
 
+def pdf(chart: alt.TopLevelMixin) -> bytes:
+    """Return a chart as a PDF page of its size: vectors and text, no pixels."""
+    return _converted(chart, "pdf")
+
+
+def pdf_of_svg(picture: str) -> bytes:
+    """Return an SVG picture as a PDF page of its size."""
+    return _called("svg_to_pdf", picture, {})
+
+
 def html(chart: alt.TopLevelMixin) -> str:
     """Return a chart as an interactive page that needs no network."""
     return _converted(chart, "html", bundle=True).decode()
@@ -98,7 +108,7 @@ def save(chart: alt.TopLevelMixin, folder: Path, name: str) -> list[Path]:
 _ELSEWHERE = """
 import json, sys, vl_convert
 task = json.load(sys.stdin)
-found = getattr(vl_convert, task["function"])(task["chart"], **task["options"])
+found = getattr(vl_convert, task["function"])(task["given"], **task["options"])
 sys.stdout.buffer.write(found if isinstance(found, bytes) else found.encode())
 """
 # The process that has drawn first, of this one and those it was forked from; 0: none has.
@@ -106,7 +116,13 @@ _drawn_by = 0
 
 
 def _converted(chart: alt.TopLevelMixin, kind: str, **options: Any) -> bytes:
-    """Return a chart as vl-convert draws it.
+    """Return a chart as vl-convert draws it."""
+    options |= {"vl_version": _version()}
+    return _called(f"vegalite_to_{kind}", chart.to_json(), options)
+
+
+def _called(function: str, given: str, options: dict[str, Any]) -> bytes:
+    """Return what a function of vl-convert makes of a text.
 
     It draws in a thread of its own, which a fork does not copy: in a child whose parent has drawn,
     it would wait for that thread for good. There another interpreter draws.
@@ -117,15 +133,13 @@ def _converted(chart: alt.TopLevelMixin, kind: str, **options: Any) -> bytes:
         The other interpreter fails.
     """
     global _drawn_by
-    function = f"vegalite_to_{kind}"
-    options |= {"vl_version": _version()}
     if _drawn_by in (0, os.getpid()):
         import vl_convert
 
         _drawn_by = os.getpid()
-        found = getattr(vl_convert, function)(chart.to_json(), **options)
+        found = getattr(vl_convert, function)(given, **options)
         return found if isinstance(found, bytes) else str(found).encode()
-    task = {"function": function, "chart": chart.to_json(), "options": options}
+    task = {"function": function, "given": given, "options": options}
     done = subprocess.run(  # noqa: S603 - this interpreter
         [sys.executable, "-P", "-c", _ELSEWHERE],
         input=json.dumps(task).encode(),

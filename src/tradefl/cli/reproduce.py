@@ -91,6 +91,14 @@ def reproduce(
             show_default=False,
         ),
     ] = None,
+    style: Annotated[
+        str,
+        Option(
+            "--style",
+            help="screen: SVG, PNG, HTML; paper: also PDF, and a graphic with LaTeX labels.",
+            type=OneOf(["screen", "paper"]),
+        ),
+    ] = "screen",
     data_dir: DataDir = None,
     device: Device = "cpu",
     as_json: Json = False,
@@ -105,7 +113,7 @@ def reproduce(
     Example: tradefl reproduce fig6 fig7 --seeds 200 --out figures
     Example: tradefl reproduce compensation --seeds 20
     Example: tradefl reproduce mechanisms
-    Example: tradefl reproduce fig6 --set mu=0.08
+    Example: tradefl reproduce fig6 --set mu=0.08 --style paper
     Example: tradefl reproduce training --data-dir data --pair mobilenet-svhn
     """
     require_extras("tradefl reproduce", "charts", *(() if ray is None else ("sweep",)))
@@ -147,6 +155,7 @@ def reproduce(
                 workers=workers,
                 ray_address=ray,
                 same_bytes=same_bytes,
+                style="paper" if style == "paper" else "screen",
                 command=command_of,
                 watch=lambda step: show(step.done, step.units, _last(step)),
                 notify=note,

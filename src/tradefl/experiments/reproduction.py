@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
-from tradefl.charts import save
+from tradefl.charts import save, save_for_paper
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, Parameter
 from tradefl.experiments import figure
@@ -14,6 +15,9 @@ from tradefl.experiments.figure import Figure, Settings
 from tradefl.experiments.runner import compute_all, make_folder, to_csv
 from tradefl.experiments.scorecard import ENOUGH_DRAWS, Scorecard
 from tradefl.sweep import Notify, Watch
+
+# How figures are drawn: for a page, or for print too.
+Style = Literal["screen", "paper"]
 
 
 def reproduce(
@@ -24,6 +28,7 @@ def reproduce(
     workers: int | None = None,
     ray_address: str | None = None,
     same_bytes: bool = False,
+    style: Style = "screen",
     command: Callable[[Figure, Settings], str] | None = None,
     watch: Watch = lambda _: None,
     notify: Notify = lambda _: None,
@@ -42,7 +47,9 @@ def reproduce(
         and data set than those asked for is left out.
     settings, out, workers, ray_address, same_bytes, watch, notify
         As in :func:`tradefl.experiments.runner.compute_all`.
-
+    style
+        ``paper``: also ``<name>.pdf``, and ``<name>.tex`` with ``<name>-graphic.pdf``, whose labels
+        LaTeX typesets (:mod:`tradefl.charts.paper`).
     command
         Returns the command that makes a figure with these settings, for the scorecard; default:
         ``tradefl reproduce`` and the figure's name.
@@ -77,7 +84,10 @@ def reproduce(
         summary = figure_.summary(rows)
         atomic_write(out / f"{figure_.name}.csv", to_csv(rows))
         atomic_write(out / f"{figure_.name}.summary.csv", to_csv(summary))
-        save(figure_.chart(summary), out, figure_.name)
+        chart = figure_.chart(summary)
+        save(chart, out, figure_.name)
+        if style == "paper":
+            save_for_paper(chart, out, figure_.name)
         findings[figure_.name] = tuple(figure_.findings(rows))
     scorecard = Scorecard(
         findings=findings,
