@@ -97,6 +97,35 @@ def test_six_processes_and_then_the_settlement(tmp_path):
         assert stands["data_ppb"] == round(organization["data_fraction"] * 10**9)
 
 
+def test_processes_and_the_settlement_of_an_agreement_with_a_payee(node, tmp_path):
+    """The payee has no agent; it joins, reports and receives all the same."""
+    three_hospitals(tmp_path / "three.toml")
+    file, found = tmp_path / "t.toml", tmp_path / "out.json"
+    payee = "0x00000000000000000000000000000000000000AA"
+    ran = run(
+        *("design", tmp_path / "three.toml", "--truthful", 0.05, "--payee", payee),
+        *("--starts", 0, "-o", file),
+    )
+    assert ran.code == 0, ran.err
+    temporary = tmp_path / "tmp"
+    done = subprocess.run(
+        [sys.executable, "-m", "tradefl", "negotiate", str(file), "--processes", "--json",
+         "--rpc", node.url, "-o", str(found)],
+        env=environment(temporary), capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert_same(strict_json(done.stdout), tradefl.load(file))
+    assert len(json.loads(found.read_text())["organizations"]) == 3
+    assert_nothing_is_left(temporary)
+    settled = run_process("settle", file, "--profile", found, "--json")
+    assert settled.code == 0, settled.err
+    assert settled.json["audit"]["agrees"]
+    rows = {row["name"]: int(row["redistribution_wei"]) for row in settled.json["organizations"]}
+    assert len(rows) == 4
+    assert rows["payee"] > 0
+    assert sum(rows.values()) == 0
+
+
 def test_on_a_node_that_is_given(node, tmp_path):
     three = three_hospitals(tmp_path / "three.toml")
     temporary = tmp_path / "tmp"

@@ -10,6 +10,7 @@ from tests.consortium.documents import document, save
 
 import tradefl
 from tradefl.charts import drawing
+from tradefl.incentives.misreports import incentives
 from tradefl.report import report
 from tradefl.stability.verdict import stability_of
 
@@ -31,7 +32,8 @@ def test_it_writes_the_report_of_the_library(file, tmp_path):
     assert (ran.code, ran.out, ran.err) == (0, "", f"note: wrote {page}\n")
     consortium = tradefl.load(file)
     solution = tradefl.solve(consortium, "dbr")
-    expected = report(consortium, solution, stability=stability_of(solution))
+    lies = incentives(consortium, 0.1, points=2, all_rules=False)
+    expected = report(consortium, solution, stability=stability_of(solution), incentives=lies)
     assert page.read_text("utf-8") == expected
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 

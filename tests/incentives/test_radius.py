@@ -12,7 +12,8 @@ import tradefl
 from tradefl.design import design
 from tradefl.game import InvalidGameError, deviation_gain, regret
 from tradefl.game.externality import Externality
-from tradefl.game.payoff import performance
+from tradefl.game.payoff import overhead, performance
+from tradefl.game.welfare import payoffs_without_redistribution
 from tradefl.incentives.radius import RESOLUTION, radius, radius_words
 from tradefl.solvers import solve
 
@@ -155,8 +156,77 @@ def test_with_the_exact_schedules_it_is_smaller_and_as_exact():
     assert inside <= ROUNDING < 1e-6 < outside
 
 
+def gains_at(game, profile, p, paid):
+    """The most that anybody gains under each row of p, Eq. (11) over every level and a fine grid.
+
+    Shape ``(K,)``, as shares of ``p P``; ``paid(i, profile)`` is what i receives. Only p differs
+    between rows, and it enters linearly.
+    """
+    omega, u = game.omega(profile), game.data_units
+    rho = np.array([game.competition.dot(row) for row in np.eye(game.size)])
+    rivals, now = p @ rho, performance(game, profile)
+    reach = game.max_data_fraction(game.cpu_levels_hz)
+    most = np.zeros(len(p))
+    for i in range(game.size):
+        at = float(profile.data_fraction[i])
+        without = game.accuracy.value(omega - at * u[i])
+        for level, high in enumerate(reach[i]):
+            if not high >= game.min_data_fraction:
+                continue
+            near = np.clip(at + np.array([-1e-3, 0.0, 1e-3]), game.min_data_fraction, high)
+            d = np.concatenate([np.linspace(game.min_data_fraction, high, 65), near])
+            f = float(game.cpu_levels_hz[i, level])
+            moves = [profile.replaced(i, float(x), f) for x in d]
+            earned = game.accuracy.value(omega + (d - at) * u[i])
+            receives = np.array([paid(i, move) for move in moves]) - paid(i, profile)
+            spends = np.array([overhead(game, move)[i] for move in moves])
+            damage = np.outer(rivals[:, i], (earned - without) - (now - without))
+            gained = np.outer(p[:, i], earned - now) - damage + receives
+            gained -= spends - overhead(game, profile)[i]
+            most = np.maximum(most, gained.max(axis=1) / (p[:, i] * now))
+    return most
+
+
+def to_the_others(game, i, profile):
+    """What i's contribution is worth to the others on the estimates: phi_i and a constant."""
+    earned = payoffs_without_redistribution(game.with_incentive_intensity(0.0), profile)
+    return float(earned.sum() - earned[i])
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("paper", "linear"), ("banks_fraud", "linear"), ("hospitals", "efficient")],
+)
+def test_a_thousand_random_corners_inside_and_some_corner_outside(name, rule):
+    game, profile = settled(name, rule)
+    if rule == "efficient":  # phi itself, also above the agreed data: the narrowest range
+        exact = Externality(game, profile)
+        found = radius(game, profile, exact)
+        paid = functools.partial(to_the_others, game)
+    else:
+        exact, found = None, radius(game, profile)
+
+        def paid(i, move):
+            return game.rule.redistribution(game, move)[i]
+
+    share = found.share
+    signs = np.random.default_rng(7).choice([-1.0, 1.0], (1_000, game.size))
+    inside = game.profitability * (1.0 + 0.98 * share * signs)
+    gains = gains_at(game, profile, inside, paid)
+    assert gains.shape == (1_000,)
+    assert np.count_nonzero(gains <= ROUNDING) == 1_000
+    # The regret that the package certifies agrees where the grid found most.
+    worst = dataclasses.replace(game, profitability=inside[int(np.argmax(gains))])
+    scale = worst.profitability * performance(worst, profile)
+    assert (regret(worst, profile, exact) / scale).max() <= ROUNDING
+    # Outside, one of the corners at which somebody's z moves most.
+    outside = [corner.profitability for corner in corners(game, profile, 1.05 * share, 0, count=0)]
+    assert gains_at(game, profile, np.array(outside), paid).max() > 1e-7
+
+
 @pytest.mark.slow
-def test_a_thousand_corners_inside():
+def test_a_thousand_corners_of_fifty_consortia():
+    tried = 0
     for seed in range(50):
         game = heterogeneous_game(seed, 10)
         found = design(game, random_starts=0)
@@ -164,7 +234,9 @@ def test_a_thousand_corners_inside():
         if share >= 0.01:
             inside = min(0.98 * share, 0.9)
             worst = most_regret(found.agreed.game, found.agreed.profile, inside, seed, 20)
+            tried += 20
             assert worst is None or worst <= ROUNDING
+    assert tried >= 800
 
 
 def test_an_interior_optimum_has_no_range_and_says_what_to_do():

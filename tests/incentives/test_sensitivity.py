@@ -180,12 +180,15 @@ def test_draws_without_a_game_are_counted_and_explained(tmp_path):
     assert (document_["draws"], document_["draws_without_game"]) == (200, missing)
 
 
+BANDS = ("contribution", "payment", "payoff", "gain_over_alone")
+
+
 def test_json_csv_and_chart(tmp_path):
     path = save(tmp_path, document(COSTS))
-    table, chart = tmp_path / "b.csv", tmp_path / "t.svg"
+    table, chart, bands = tmp_path / "b.csv", tmp_path / "t.svg", tmp_path / "b.svg"
     ran = run(
         *("sensitivity", path, "--draws", 50, "--seed", 3, "--json"),
-        *("--csv", table, "--chart", chart),
+        *("--csv", table, "--chart", chart, "--bands", bands),
     )
     assert ran.code == 0
     found = ran.json
@@ -196,7 +199,17 @@ def test_json_csv_and_chart(tmp_path):
     assert one["payoff"]["p5"] <= one["payoff"]["p50"] <= one["payoff"]["p95"]
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert float(rows[0]["payoff_p50"]) == one["payoff"]["p50"]
+    assert float(rows[0]["probability_better_than_alone"]) == one["probability_better_than_alone"]
+    # The bonds are drawn with --redesign only.
+    assert (rows[0]["probability_bond_covers"], one["probability_bond_covers"]) == ("", None)
+    assert set(rows[0]) == {
+        "organization",
+        *(f"{kind}_{end}" for kind in BANDS for end in ("p5", "p50", "p95")),
+        *("probability_better_than_alone", "probability_bond_covers"),
+    }
     assert chart.read_text().startswith("<svg")
+    assert bands.read_text().startswith("<svg")
+    assert chart.read_text() != bands.read_text()
 
 
 def test_the_example_runs_and_its_page_has_the_section(tmp_path):
@@ -216,6 +229,7 @@ def test_the_example_runs_and_its_page_has_the_section(tmp_path):
         (("--draws", 0), "--draws"),
         (("--draws", -3), "--draws"),
         (("--seed", -1), "--seed"),
+        (("--bands", "x.pdf"), "--bands: expected a name that ends in one of"),
         (("--chart", "x.pdf"), "--chart: expected a name that ends in one of"),
         (("--csv", "no/such/folder.csv"), "there is no such folder"),
     ],

@@ -118,7 +118,7 @@ _drawn_by = 0
 def _converted(chart: alt.TopLevelMixin, kind: str, **options: Any) -> bytes:
     """Return a chart as vl-convert draws it."""
     options |= {"vl_version": _version()}
-    return _called(f"vegalite_to_{kind}", chart.to_json(), options)
+    return _called(f"vegalite_to_{kind}", chart.to_json(validate=False), options)
 
 
 def _called(function: str, given: str, options: dict[str, Any]) -> bytes:

@@ -15,6 +15,8 @@ from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.ranges import uncertain
 from tradefl.errors import InputError
+from tradefl.incentives.misreports import Incentives
+from tradefl.incentives.misreports import incentives as misreports
 from tradefl.incentives.uncertainty import sensitivity
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
@@ -26,6 +28,10 @@ from tradefl.tuning import tune as tune_game
 STABILITY_SECONDS = 10.0
 # Up to here a report compares the rules: seconds.
 COMPARED_UP_TO = 50
+# Up to here it tries misreports: of each figure the ends of this range, where most is gained.
+TRIED_UP_TO = 20
+MISREPORTED = 0.1
+ENDS = 2
 
 
 def report(
@@ -52,6 +58,9 @@ def report(
     no_tune: NoTune = False,
     no_compare: Annotated[
         bool, Option("--no-compare", help="Leave out the rules side by side.")
+    ] = False,
+    no_incentives: Annotated[
+        bool, Option("--no-incentives", help="Leave out what misreports gain.")
     ] = False,
     audience: Annotated[
         str,
@@ -126,6 +135,10 @@ def report(
         if any(uncertain(consortium)):
             show(f"drawing the uncertain figures of {file}")
             drawn = sensitivity(consortium)
+        lies = None
+        if audience == "engineer" and not no_incentives and 2 <= len(consortium) <= TRIED_UP_TO:
+            show(f"trying misreports of {file}; --no-incentives leaves them out")
+            lies = _misreported(consortium, tuning)
         show(f"drawing {output}")
         page = reported(
             consortium,
@@ -136,6 +149,7 @@ def report(
             settlement=settled,
             sensitivity=drawn,
             stability=stays,
+            incentives=lies,
             audience=audience,  # type: ignore[arg-type]  # one of them: the option sees to it
             language=language,  # type: ignore[arg-type]  # likewise
         )
@@ -159,6 +173,11 @@ def _tuned(consortium: Consortium, method: str) -> Tuning:
         return tune_game(consortium, method=method)
     except ValueError as error:
         raise InputError.at(f"--method {method}", str(error)) from None
+
+
+def _misreported(consortium: Consortium, tuning: Tuning | None) -> Incentives:
+    """Return what misreports gain under the file's rule, and with gamma tuned on reports."""
+    return misreports(consortium, MISREPORTED, points=ENDS, all_rules=False, tuning=tuning)
 
 
 def _compared(consortium: Consortium, tuning: Tuning | None) -> Comparison | None:

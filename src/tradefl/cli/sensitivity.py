@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 
@@ -51,6 +51,10 @@ def sensitivity(
     chart: Annotated[
         Path | None, Option("--chart", help="Draw the tornado here: .svg, .png or .html.")
     ] = None,
+    bands: Annotated[
+        Path | None,
+        Option("--bands", help="Draw the payoffs over all draws here: .svg, .png or .html."),
+    ] = None,
     workers: Workers = None,
     ray: RayCluster = None,
     as_json: Json = False,
@@ -61,14 +65,16 @@ def sensitivity(
 
     Example: tradefl sensitivity examples/hospitals_ranges.toml --draws 1000
     """
-    require_distinct({"FILE": file, "--csv": table, "--chart": chart})
+    require_distinct({"FILE": file, "--csv": table, "--chart": chart, "--bands": bands})
     if table is not None:
         require_writable(table)
-    if chart is not None:
-        if chart.suffix not in DRAWN:
-            what = f"expected a name that ends in one of {', '.join(DRAWN)}, got {chart.name!r}"
-            raise InputError.at("--chart", what)
-        require_writable(chart)
+    for flag, place in {"--chart": chart, "--bands": bands}.items():
+        if place is None:
+            continue
+        if place.suffix not in DRAWN:
+            what = f"expected a name that ends in one of {', '.join(DRAWN)}, got {place.name!r}"
+            raise InputError.at(flag, what)
+        require_writable(place)
         import tradefl.charts  # noqa: F401  says what to install where it is missing
     with status(f"drawing the figures of {file}") as show:
         consortium = load(file)
@@ -92,7 +98,9 @@ def sensitivity(
         atomic_write(table, bands_csv(found), private=True)
         note(f"wrote {table}")
     if chart is not None:
-        _draw(found, chart)
+        _draw(chart, "tornado", found)
+    if bands is not None:
+        _draw(bands, "bands", found)
     if as_json:
         print_json(found.to_dict())
     else:
@@ -101,11 +109,20 @@ def sensitivity(
         note(f"{count:,} of {found.draws:,} draws do not give a game: {reason}")
 
 
-def _draw(found: Sensitivity, place: Path) -> None:
+def _draw(place: Path, kind: Literal["tornado", "bands"], found: Sensitivity) -> None:
     from tradefl import charts
     from tradefl.report import frames
 
-    drawn = charts.tornado(frames.tornado(found), title=found.consortium.name)
+    if not found.welfare.size:
+        note(f"{place} was not drawn: no draw is a game")
+        return
+    title = found.consortium.name
+    if kind == "tornado":
+        drawn = charts.tornado(frames.tornado(found), title=title)
+    else:
+        who = frames.chosen(found.agreed)
+        rows = frames.payoff_bands(found, who)
+        drawn = charts.bands(rows, x="payoff, 5 to 95 % of the draws", title=title)
     content = getattr(charts, place.suffix.removeprefix("."))(drawn)
     whole = content if isinstance(content, bytes) else content.encode()
     atomic_write(place, whole, private=True)
@@ -119,13 +136,14 @@ def bands_csv(found: Sensitivity) -> bytes:
     kinds = ("contribution", "payment", "payoff", "gain_over_alone")
     ends = ("p5", "p50", "p95")
     header = [f"{kind}_{end}" for kind in kinds for end in ends]
-    writer.writerow(["organization", *header, "probability_better_than_alone"])
+    probabilities = ("probability_better_than_alone", "probability_bond_covers")
+    writer.writerow(["organization", *header, *probabilities])
     for organization in found.document().organizations:
         cells: list[object] = [spreadsheet_cell(organization.name)]
         for kind in kinds:
             band = getattr(organization, kind)
             cells += [None if band is None else getattr(band, end) for end in ends]
-        writer.writerow([*cells, organization.probability_better_than_alone])
+        writer.writerow([*cells, *(getattr(organization, name) for name in probabilities)])
     return text.getvalue().encode()
 
 

@@ -48,7 +48,7 @@ from tradefl.incentives import sharing
 from tradefl.solvers import Solution, solve
 from tradefl.solvers.games import Games
 from tradefl.solvers.many import solve_many
-from tradefl.tuning import tune
+from tradefl.tuning import Tuning, tune
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -215,6 +215,7 @@ def incentives(
     figures: Sequence[str] = (),
     points: int = POINTS,
     all_rules: bool = True,
+    tuning: Tuning | None = None,
     workers: int | None = None,
     ray: str | None = None,
     watch: Callable[[str], None] = lambda _: None,
@@ -234,6 +235,8 @@ def incentives(
     all_rules
         Whether the rules that the file does not use are tried too: gamma* and the efficient rule
         with each target.
+    tuning
+        The gamma curve, where it is at hand: its best gamma is tried even without ``all_rules``.
     workers, ray
         Processes on this machine, or the address of a Ray cluster; default: this process alone.
         The result does not depend on them.
@@ -272,12 +275,13 @@ def incentives(
         rules[f"efficient: {target or 'of the file'}"] = search.efficient(target, promise=True)
     else:
         rules["linear"] = search.linear(None)
+    if all_rules and tuning is None:
+        tuning = tune(game.with_incentive_intensity(game.incentive_intensity))
+    if all_rules and efficient and game.incentive_intensity > 0.0:
+        rules["linear"] = search.linear(None)
+    if tuning is not None and tuning.best is not None:
+        rules["tuned"] = search.linear(tuning.best.game.incentive_intensity)
     if all_rules:
-        best = tune(game.with_incentive_intensity(game.incentive_intensity)).best
-        if efficient and game.incentive_intensity > 0.0:
-            rules["linear"] = search.linear(None)
-        if best is not None:
-            rules["tuned"] = search.linear(best.game.incentive_intensity)
         for other in SPLITS:
             if other != target:
                 found = search.efficient(other)

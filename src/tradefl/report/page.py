@@ -11,6 +11,7 @@ from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
 from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.game import CoopetitionGame
+from tradefl.incentives.misreports import Incentives
 from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
@@ -18,6 +19,7 @@ from tradefl.report.blocks import Fact, Section, amounts, anchors_of, counted, k
 from tradefl.report.chinese import chinese_of
 from tradefl.report.decision import decision_section
 from tradefl.report.frames import chosen
+from tradefl.report.honesty import honesty_section
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
 from tradefl.report.proof import certificate_section, gamma_section, opening_words
 from tradefl.report.ranges import ranges_section
@@ -72,6 +74,7 @@ def report(
     settlement: Source | None = None,
     sensitivity: Sensitivity | None = None,
     stability: Stability | None = None,
+    incentives: Incentives | None = None,
     audience: Audience = "engineer",
     language: Language = "en",
 ) -> str:
@@ -91,6 +94,8 @@ def report(
         What the ranges of the file's figures do; likewise.
     stability
         Whether a coalition could do better on its own; likewise.
+    incentives
+        What misreports gain; likewise.
     training, settlement
         What has happened since: as returned, as documents, or their files; their sections are left
         out without them.
@@ -134,6 +139,8 @@ def report(
         sections.append(rules_section(comparison, who))
     if stability is not None:
         sections.append(staying_section(stability, who))
+    if incentives is not None:
+        sections.append(honesty_section(incentives, agreed))
     if sensitivity is not None:
         sections.append(ranges_section(sensitivity, who))
     if training is not None:
