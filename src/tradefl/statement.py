@@ -19,7 +19,8 @@ import ast
 import dataclasses
 import decimal
 import math
-from collections.abc import Callable, Iterable, Iterator
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,6 +38,7 @@ from tradefl.game import (
 from tradefl.game.accuracy import shortest
 from tradefl.game.payoff import compute_joules, damage_by_competitor, data_costs
 from tradefl.notebook import Shown
+from tradefl.text import cell_width, padded
 
 if TYPE_CHECKING:
     from tradefl.documents.statement import OneStatement
@@ -203,6 +205,17 @@ class Statement(Shown):
         ]
 
     def __str__(self) -> str:
+        return self.to_text()
+
+    def to_text(self, width: int | None = None) -> str:
+        """Return the statement as plain text.
+
+        Parameters
+        ----------
+        width : int, optional
+            Characters of a line. Where the table of the terms is wider, each calculation follows
+            below its term. The quantities above it are not broken.
+        """
         digits = self.decimals
         rows: list[tuple[str, str, str, str]] = []
         for section, heading, total in self._sums():
@@ -219,15 +232,9 @@ class Statement(Shown):
         rows.append(
             ("Eq. (11)", "Payoff", "sum of the four", money(self.printed_totals["payoff"], digits))
         )
-        widths = [max(len(row[k]) for row in rows) for k in range(4)]
         text = [f"Payoff statement of {self.organization} in {self.consortium}", ""]
         text += [f"  {symbol} = {how}" for symbol, how, _ in self.quantities]
-        text.append("")
-        text += [
-            f"{eq:<{widths[0]}}  {item:<{widths[1]}}  {how:<{widths[2]}}  {amount:>{widths[3]}}"
-            for eq, item, how, amount in rows
-        ]
-        return "\n".join(text)
+        return "\n".join([*text, "", *aligned(rows, width)])
 
     def to_markdown(self) -> str:
         """Return the statement as a Markdown section."""
@@ -246,6 +253,39 @@ class Statement(Shown):
         payoff = money(self.printed_totals["payoff"], digits)
         text.append(f"| Eq. (11) | **Payoff** | sum of the four | **{payoff}** |")
         return "\n".join([*text, ""])
+
+
+def aligned(rows: Sequence[tuple[str, str, str, str]], width: int | None = None) -> list[str]:
+    """Return the lines of a table of terms: equation, item, calculation, amount.
+
+    Where a line would be longer than the width, every calculation follows below its item.
+    """
+    widths = [max(cell_width(row[k]) for row in rows) for k in range(4)]
+    if width is None or sum(widths) + 6 <= width:
+        return [
+            f"{equation:<{widths[0]}}  {padded(item, widths[1])}  {padded(how, widths[2])}  "
+            f"{amount:>{widths[3]}}"
+            for equation, item, how, amount in rows
+        ]
+    lines = []
+    indent = " " * (widths[0] + 6)
+    for equation, item, calculation, amount in rows:
+        line = f"{equation:<{widths[0]}}  {item}"
+        between = width - cell_width(line) - len(amount)
+        if between < 2:  # a long name: the amount has a line of its own
+            lines.append(line)
+            line, between = "", width - len(amount)
+        lines.append(line + " " * between + amount)
+        if calculation:
+            lines += textwrap.wrap(
+                calculation,
+                width,
+                initial_indent=indent + "= ",
+                subsequent_indent=indent + "  ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+    return lines
 
 
 def statement(

@@ -52,6 +52,19 @@ def quoted(text: object, limit: int = CELL_SHOWN) -> str:
     return f"'{printable(text, limit)}'"
 
 
+def cell_width(text: str) -> int:
+    """Return how many cells of a terminal a text takes: a CJK character takes two."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def padded(text: str, width: int) -> str:
+    """Return a text with spaces behind it, as many as bring it to a width in cells."""
+    return text + " " * (width - cell_width(text))
+
+
 def is_space(c: str) -> bool:
     """Tell whether a character is a space of any width; ``str.isprintable`` refuses most."""
     return unicodedata.category(c) == "Zs"

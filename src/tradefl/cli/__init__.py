@@ -11,6 +11,7 @@ import click
 
 from tradefl._version import __version__
 from tradefl.cli.command import Commands
+from tradefl.cli.terminal import terminal_width, wrapped
 from tradefl.errors import MOST_CHARACTERS, InputError
 from tradefl.foreign import hidden_secrets
 from tradefl.text import printable
@@ -79,7 +80,7 @@ def main() -> None:
         sys.exit(_run(sys.argv[1:]))
     except InputError as error:
         for line in error.lines():
-            sys.stderr.write(f"error: {line}\n")
+            _complain(f"error: {line}")
         sys.exit(2)
     except KeyboardInterrupt:  # before a command runs, or after it
         sys.exit(INTERRUPTED)
@@ -97,10 +98,10 @@ def _run(arguments: list[str]) -> int:
         if error.ctx is not None:
             sys.stderr.write(error.ctx.get_usage() + "\n")
             sys.stderr.write(f"Try '{error.ctx.command_path} --help' for help.\n\n")
-        sys.stderr.write(f"Error: {_refusal(error)}\n")
+        _complain(f"Error: {_refusal(error)}")
         return error.exit_code
     except click.ClickException as error:
-        sys.stderr.write(f"Error: {_refusal(error)}\n")
+        _complain(f"Error: {_refusal(error)}")
         return error.exit_code
     except click.Abort as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
@@ -108,6 +109,10 @@ def _run(arguments: list[str]) -> int:
         sys.stderr.write("Aborted.\n")
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(wrapped(text, terminal_width(sys.stderr)) + "\n")
 
 
 def _refusal(error: click.ClickException) -> str:

@@ -103,7 +103,7 @@ def agreement(
                 strict=True,
             )
         ],
-        left=(0, 1),
+        left=(0, 1, 3),
     )
     heading, symbol, pairs = signed.rule.pairs(signed.names)
     say(heading)

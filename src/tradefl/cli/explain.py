@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import click
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, Method
 from tradefl.cli.output import amounts_in, answer, note, print_json, print_table, progress, say
+from tradefl.cli.terminal import terminal_width
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.schema import Settlement, shown, suggestion
 from tradefl.errors import InputError, Problem
@@ -291,7 +293,7 @@ def _print(
     print_table(_headings(solution), _contributions(solution))
     say(f"{_binding(solution, who)}\n")
     for statement in _with_wei(statements, in_wei):
-        say(f"{statement}\n")
+        say(f"{statement.to_text(terminal_width(sys.stdout))}\n")
     say("Against training alone")
     print_table(_ALONE, _against_alone(solution, statements, who))
     say(f"Who pays whom, {game.rule.equation}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import tempfile
@@ -24,6 +23,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from tradefl.cli.fitting import table_text
+from tradefl.cli.terminal import terminal_width, wrapped
 from tradefl.consortium.files import json_text as json_text
 from tradefl.consortium.files import write_json as write_json
 from tradefl.errors import InputError
@@ -31,8 +32,6 @@ from tradefl.game import CoopetitionGame
 from tradefl.statement import decimals
 from tradefl.text import printable
 
-# A line may be longer than the terminal, which wraps it; a number must never be cut.
-LINE_WIDTH = 10_000
 TABLE_ROWS = 30
 BROKEN_PIPE = 141  # what a shell reports of a program that SIGPIPE ended
 
@@ -51,7 +50,7 @@ def be_quiet(wanted: bool) -> None:
 
 def say(text: str = "") -> None:
     """Print lines on stdout; what would control the terminal is escaped."""
-    _emit(printable(text, lines=True) + "\n")
+    _emit(wrapped(printable(text, lines=True), terminal_width(sys.stdout)) + "\n")
 
 
 def _emit(text: str) -> None:
@@ -102,16 +101,18 @@ def answer(text: str) -> None:
     _warn(f"note: {text}")
 
 
-def _warn(text: str) -> None:
+def _warn(text: str, *, fit: bool = True) -> None:
     if sys.stderr is not None:
-        sys.stderr.write(printable(text) + "\n")
+        width = terminal_width(sys.stderr) if fit else None
+        sys.stderr.write(wrapped(printable(text), width) + "\n")
         sys.stderr.flush()
 
 
 def warn_lines(text: str) -> None:
     """Print lines on stderr, such as a table, where stdout is for a document."""
-    for line in text.splitlines():
-        warn(line)
+    if not _quiet:
+        for line in text.splitlines():
+            _warn(line, fit=False)
 
 
 def _line(text: str) -> str:
@@ -247,22 +248,18 @@ def print_table(
     emit: Callable[[str], None] = say,
 ) -> None:
     """Print a table; of a long one the first rows, and how many of the total are left out."""
-    left = set(left)
-    table = Table(box=_box(), show_footer=footer is not None, pad_edge=False)
-    for k, heading in enumerate(headings):
-        table.add_column(
-            printable(heading),
-            footer=footer[k] if footer is not None else "",
-            justify="left" if k in left else "right",
-            no_wrap=True,
-        )
-    for row in rows[:limit]:
-        table.add_row(*map(printable, row))
-    text = io.StringIO()
-    console = Console(file=text, width=LINE_WIDTH, highlight=False, emoji=False, markup=False)
-    console.print(table)
-    lines = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-    emit(lines.strip("\n") + "\n")
+    text = table_text(
+        [*map(printable, headings)],
+        [[*map(printable, row)] for row in rows[:limit]],
+        footer=None if footer is None else [*map(printable, footer)],
+        left=set(left),
+        box=_box(),
+        width=terminal_width(sys.stdout if emit is say else sys.stderr),
+    )
+    if emit is say:
+        _emit(printable(text, lines=True) + "\n\n")
+    else:
+        emit(text + "\n")
     left_out = (len(rows) if total is None else total) - limit
     if left_out > 0:
         whole = "--json has them all" if emit is say else "the document has them all"
@@ -281,8 +278,9 @@ def _box() -> Box:
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print named values below each other."""
     width = max(len(name) for name, _ in facts)
+    columns = terminal_width(sys.stdout)
     for name, value in facts:
-        say(printable(f"{name:<{width}}  {value}"))
+        say(wrapped(printable(f"{name:<{width}}  {value}"), columns, hanging=width + 2))
 
 
 def yes_no(value: bool) -> str:

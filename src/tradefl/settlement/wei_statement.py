@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.rules import Report, RuleTerms
-from tradefl.statement import escaped
+from tradefl.statement import aligned, escaped
 
 if TYPE_CHECKING:
     from tradefl.documents.statement import StatementInWei
@@ -121,18 +121,15 @@ class WeiStatement:
         )
 
     def __str__(self) -> str:
-        rows = self._rows()
-        widths = [max(len(row[k]) for row in rows) for k in range(3)]
+        return self.to_text()
+
+    def to_text(self, width: int | None = None) -> str:
+        """Return the statement as plain text; ``width`` as in :meth:`tradefl.Statement.to_text`."""
         text = [f"Redistribution of {self.organization} in wei, as the contract computes it", ""]
         text += [f"  {fact}" for fact in self._facts()]
-        text.append("")
-        text += [
-            f"{self.rule.equation:<8}  {who:<{widths[0]}}  {how:<{widths[1]}}  {wei:>{widths[2]}}"
-            for who, how, wei in rows[:-1]
-        ]
-        who, how, wei = rows[-1]
-        text.append(f"          {who:<{widths[0]}}  {how:<{widths[1]}}  {wei:>{widths[2]}}")
-        return "\n".join([*text, "", f"  {self._remark()}"])
+        *terms, (who, how, wei) = self._rows()
+        rows = [(f"{self.rule.equation:<8}", *term) for term in terms] + [("", who, how, wei)]
+        return "\n".join([*text, "", *aligned(rows, width), "", f"  {self._remark()}"])
 
     def to_markdown(self) -> str:
         """Return the statement as a Markdown section."""
