@@ -95,7 +95,8 @@ def honesty_section(found: Incentives, consortium: Consortium) -> Section:
             [
                 cells(row)
                 for figure in dict.fromkeys(row.figure for row in found.ranked)
-                if (row := _most([one for one in found.ranked if one.figure == figure])) is not None
+                if (row := _most([other for other in found.ranked if other.figure == figure]))
+                is not None
             ],
             folded=True,
         ),
