@@ -18,7 +18,7 @@ from tradefl.consortium.playing import consortium_of
 from tradefl.documents.run import RunDocument
 from tradefl.errors import InputError, Parameter
 from tradefl.federation.plan import Plan
-from tradefl.federation.training import RoundReport, Training, train
+from tradefl.federation.training import Backend, RoundReport, Training, train
 from tradefl.game import CoopetitionGame
 from tradefl.notebook import Shown
 from tradefl.settlement.accounts import embedded
@@ -161,6 +161,8 @@ def run(
     method: str | None = None,
     dataset: Dataset | None = None,
     model: Model | Factory | None = None,
+    backend: Backend = "in-process",
+    ray: str = "",
     stage: Callable[[str], None] = lambda _name: None,
     watch_round: Callable[[RoundReport], None] = lambda _report: None,
     watch_step: Callable[[Progress], None] = lambda _step: None,
@@ -177,6 +179,8 @@ def run(
         The solver of the contributions; default: the plan's ``scheme``.
     dataset, model
         What is trained on what, instead of the names of the plan.
+    backend, ray
+        Where the organizations train, as in :func:`tradefl.train`.
     stage
         Called with ``solving``, ``training`` and ``settling`` as each begins.
     watch_round, watch_step
@@ -201,7 +205,15 @@ def run(
         raise InputError.at(Parameter("method"), what)
     stage("training")
     training = train(
-        consortium, solution, plan, scheme=scheme, dataset=dataset, model=model, watch=watch_round
+        consortium,
+        solution,
+        plan,
+        scheme=scheme,
+        dataset=dataset,
+        model=model,
+        backend=backend,
+        ray=ray,
+        watch=watch_round,
     )
     if not training.contributed or training.diverged:
         return Run(consortium, solution, training, None)

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord
+from tests.federation.honest import CASES
 from tests.federation.hostile import CONSORTIUM, NAMES, Hostile, attacked
 
 from tradefl.federation import Plan, make_server_app
 from tradefl.federation.client import pledge_of
 from tradefl.federation.grid import quiet, run_in_process
 from tradefl.federation.pledge import PROFILE_QUERY
+from tradefl.federation.validation import may_be_fitted
 
 ROUNDS = 7
 
@@ -155,3 +157,35 @@ def test_a_free_rider_that_moves_by_rounding_alone_is_flagged(move):
     assert all(
         not entry.flags for entry in training.ledger.entries if entry.organization != "Kappa"
     )
+
+
+@pytest.mark.parametrize(
+    ("learned", "samples", "fitted"),
+    [
+        ([0.0, 1.0], 10_000, True),  # a class that is learned as a whole
+        ([0.5, 0.1], 1, True),
+        ([0.5, 0.1], 9, True),
+        ([0.5, 0.1], 10, False),
+        ([0.95], 134, True),
+        ([0.95], 135, False),
+        ([0.0, 0.0], 1, False),
+        ([], 1, False),
+    ],
+)
+def test_samples_that_may_all_be_learned(learned, samples, fitted):
+    assert may_be_fitted(np.array(learned), samples) == fitted
+
+
+def test_an_organization_of_one_learned_sample_is_not_suspected():
+    # Of the 200 honest runs the one in which it was.
+    [case] = [
+        case
+        for case in CASES
+        if (case["data"], case["partition"], case["alpha"], case["aggregation"], case["seed"])
+        == ("breast-cancer", "dirichlet", 0.2, "fedadam", 1)
+    ]
+    pytest.importorskip("flwr_datasets")
+    training = attacked("unchanged", (), rounds=5, **case)
+    [delta] = [entry for entry in training.ledger.of_round(5) if entry.organization == "Delta"]
+    assert (delta.samples_used, delta.verdict, delta.outcome) == (1, "", "aggregated")
+    assert [(flag.kind, flag.confidence) for flag in delta.flags] == [("unchanged", "possible")]

@@ -1157,6 +1157,9 @@ class Judge:
     def by_class(self, arrays):
         return arrays["w"][:1].astype(float)
 
+    def learned(self, arrays):
+        return (self.by_class(arrays) < 1e-4).astype(float)
+
     def trains(self, _):
         return self.finite
 

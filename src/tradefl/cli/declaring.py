@@ -140,6 +140,8 @@ class ExplainedCommand(click.Command):
 def parameters_of(function: Callable[..., Any]) -> list[click.Parameter]:
     """Return the Click parameters of a function, in its order.
 
+    A parameter that is a dataclass stands for its fields: options that several commands share.
+
     Raises
     ------
     TypeError
@@ -147,10 +149,17 @@ def parameters_of(function: Callable[..., Any]) -> list[click.Parameter]:
         has no meaning on a command line.
     """
     hints = typing.get_type_hints(function, include_extras=True)
-    return [
-        _parameter(name, hints[name], parameter.default)
-        for name, parameter in inspect.signature(function).parameters.items()
-    ]
+    found: list[click.Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if not dataclasses.is_dataclass(hints[name]):
+            found.append(_parameter(name, hints[name], parameter.default))
+            continue
+        shared = typing.get_type_hints(hints[name], include_extras=True)
+        for field in dataclasses.fields(hints[name]):
+            empty = field.default is dataclasses.MISSING
+            default = inspect.Parameter.empty if empty else field.default
+            found.append(_parameter(field.name, shared[field.name], default))
+    return found
 
 
 def command_of(
@@ -158,16 +167,26 @@ def command_of(
 ) -> click.Command:
     """Return the command that calls a function with what the command line says."""
     parameters = parameters_of(function)
+    declared = inspect.signature(function).parameters
     emptied = {
         str(parameter.name)
         for parameter in parameters
         if (getattr(parameter, "multiple", False) or parameter.nargs == -1)
-        and inspect.signature(function).parameters[str(parameter.name)].default is None
+        and declared[str(parameter.name)].default is None
+    }
+    groups: dict[str, Any] = {
+        name: kind
+        for name, kind in typing.get_type_hints(function).items()
+        if name in declared and dataclasses.is_dataclass(kind)
     }
 
     def call(**values: Any) -> Any:
         for name in emptied:
             values[name] = list(values[name]) if values[name] else None
+        for name, kind in groups.items():
+            values[name] = kind(
+                **{field.name: values.pop(field.name) for field in dataclasses.fields(kind)}
+            )
         return function(**values)
 
     return kind(

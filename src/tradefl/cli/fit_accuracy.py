@@ -11,23 +11,7 @@ import tomli_w
 
 from tradefl.cli.declaring import Argument, Option
 from tradefl.cli.interrupting import interruptible
-from tradefl.cli.options import (
-    Aggregation,
-    AssumedHostile,
-    BatchSize,
-    ClipNorm,
-    Data,
-    DataDir,
-    Device,
-    Json,
-    LearningRate,
-    LocalEpochs,
-    ModelName,
-    ProximalMu,
-    Rounds,
-    Width,
-    plan_of,
-)
+from tradefl.cli.options import Json
 from tradefl.cli.output import (
     note,
     print_facts,
@@ -39,6 +23,7 @@ from tradefl.cli.output import (
     warn,
     yes_no,
 )
+from tradefl.cli.training_options import TrainingOptions
 from tradefl.consortium import Consortium, load, write
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.schema import EmpiricalAccuracy
@@ -51,6 +36,7 @@ ROWS = 100
 
 
 def fit_accuracy(
+    options: TrainingOptions,
     file: Annotated[
         Path | None,
         Argument(
@@ -58,19 +44,6 @@ def fit_accuracy(
             show_default=False,
         ),
     ] = None,
-    data: Data = "digits",
-    data_dir: DataDir = None,
-    model: ModelName = "logistic",
-    width: Width = 1.0,
-    rounds: Rounds = 5,
-    local_epochs: LocalEpochs = 1,
-    learning_rate: LearningRate = None,
-    batch_size: BatchSize = 32,
-    aggregation: Aggregation = None,
-    proximal_mu: ProximalMu = None,
-    clip_norm: ClipNorm = None,
-    assumed_hostile: AssumedHostile = None,
-    device: Device = "cpu",
     fractions: Annotated[
         str | None,
         Option(
@@ -112,23 +85,9 @@ def fit_accuracy(
     if output is not None and file is None:
         raise InputError.at("--output", "needs a consortium file; --points needs none")
     consortium = None if file is None else load(file)
-    plan = plan_of(
-        consortium=file,
-        data=data,
-        data_dir=data_dir,
-        model=model,
-        width=width,
-        device=device,
-        rounds=rounds,
-        local_epochs=local_epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        aggregation=aggregation,
-        proximal_mu=proximal_mu,
-        clip_norm=clip_norm,
-        assumed_hostile=assumed_hostile,
+    plan = fitting.measuring(
+        options.plan(file), None if consortium is None else consortium.training
     )
-    plan = plan.agreed(None if consortium is None else consortium.training)
     least = fitting.SMALLEST if consortium is None else consortium.mechanism.min_data_fraction
     chosen = (
         fitting.ladder(max(fitting.SMALLEST, least)) if fractions is None else _ladder(fractions)

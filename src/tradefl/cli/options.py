@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import click
 
 from tradefl.cli.declaring import Argument, Option
-from tradefl.consortium.schema import AGGREGATIONS, suggestion
+from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError
 from tradefl.solvers import METHODS
 from tradefl.text import printable
 
 if TYPE_CHECKING:
-    from tradefl.federation import Plan
     from tradefl.settlement.chains.fees import FeeCaps
 
 
@@ -184,101 +183,11 @@ def password_prompt(keystore: Path | None) -> str:
 
 # --- of what trains ------------------------------------------------------------------------------
 
-Data = Annotated[
-    str,
-    Option(
-        "--data",
-        help="digits, breast-cancer (embedded); cifar10, fashion-mnist, svhn, eurosat; or a name "
-        "that the folder holds.",
-    ),
-]
 DataDir = Annotated[
     Path | None,
     Option("--data-dir", help="The folder of the data: npz files or folders of images."),
 ]
-ModelName = Annotated[
-    str,
-    Option(
-        "--model",
-        help="logistic; with the vision extra mlp, cnn, resnet18, alexnet, densenet, mobilenet.",
-    ),
-]
-Width = Annotated[
-    float, Option("--width", help="Scales the model's channels; 0.25 is a quick one.")
-]
-Rounds = Annotated[int, Option("--rounds", "-r", help="Rounds of federated averaging.")]
-LocalEpochs = Annotated[int, Option("--local-epochs", help="Passes over its samples in a round.")]
-LearningRate = Annotated[
-    float | None,
-    Option("--lr", "--learning-rate", help="The learning rate; default: the model's own."),
-]
-BatchSize = Annotated[int, Option("--batch-size", help="Samples in a step.")]
 Seed = Annotated[int, Option("--seed", help="Of all that is drawn.")]
-Aggregation = Annotated[
-    str | None,
-    Option(
-        "--aggregation",
-        help="How updates become a model; default: [training] of the file, or fedavg.",
-        type=OneOf(AGGREGATIONS),
-        show_default=False,
-    ),
-]
-ProximalMu = Annotated[
-    float | None,
-    Option(
-        "--proximal-mu",
-        help="fedprox: the weight of staying close to the model; default: the file's, or 0.1.",
-        show_default=False,
-    ),
-]
-ClipNorm = Annotated[
-    float | None,
-    Option(
-        "--clip-norm",
-        help="The longest step of an update, longer ones are shortened; 0: any; default: the "
-        "file's.",
-        show_default=False,
-    ),
-]
-AssumedHostile = Annotated[
-    int | None,
-    Option(
-        "--assumed-hostile",
-        min=1,
-        help="trimmed-mean, krum, bulyan: how many organizations may be hostile; default: the "
-        "file's, or as many as it bears.",
-        show_default=False,
-    ),
-]
 Device = Annotated[
     str, Option("--device", help="cpu, cuda, cuda:1, ...; auto: a GPU when there is one.")
 ]
-
-
-def plan_of(*, learning_rate: float | None, **options: Any) -> Plan:
-    """Return the plan of a command's options; what was not given is an empty text there.
-
-    Raises
-    ------
-    InputError
-        An option is out of range; all of them at once, but for the learning rate.
-    """
-    from tradefl.federation import Plan
-
-    if learning_rate is not None and not 0.0 < learning_rate < float("inf"):
-        raise InputError.at("--lr", f"expected a number > 0, got {learning_rate!r}")
-    from tradefl.federation.plan import AS_AGREED
-
-    texts = {"consortium", "data_dir", "checkpoint", "deadline", "aggregation"}
-    for name in ("proximal_mu", "clip_norm"):
-        value = options.get(name)
-        if value is not None and not 0.0 <= value < float("inf"):
-            flag = f"--{name.replace('_', '-')}"
-            raise InputError.at(flag, f"expected a number >= 0, got {value!r}")
-    given: dict[str, Any] = {
-        name: ("" if value is None else str(value))
-        if name in texts
-        else (AS_AGREED if value is None else value)
-        for name, value in options.items()
-    }
-    return Plan(learning_rate=learning_rate or 0.0, **given)

@@ -12,33 +12,14 @@ import click
 from tradefl.cli.declaring import Option
 from tradefl.cli.explain import print_statements
 from tradefl.cli.interrupting import interruptible
-from tradefl.cli.options import (
-    Aggregation,
-    AssumedHostile,
-    BatchSize,
-    ClipNorm,
-    Data,
-    DataDir,
-    Device,
-    File,
-    Json,
-    LearningRate,
-    LocalEpochs,
-    Method,
-    ModelName,
-    NoTune,
-    ProximalMu,
-    Rounds,
-    Seed,
-    Width,
-    plan_of,
-)
+from tradefl.cli.options import File, Json, Method, NoTune
 from tradefl.cli.output import (
     amounts_in,
     note,
     print_facts,
     print_json,
     print_table,
+    require_distinct,
     require_writable,
     say,
     shown_digits,
@@ -47,7 +28,8 @@ from tradefl.cli.output import (
 )
 from tradefl.cli.settle import print_settlement, progress_text
 from tradefl.cli.solve import better_than_alone, print_solution
-from tradefl.cli.train import print_training, require_contributions, require_converged, show_round
+from tradefl.cli.train import print_training, require_converged, show_round
+from tradefl.cli.training_options import PledgedTrainingOptions
 from tradefl.consortium import load
 from tradefl.errors import InputError, MissingExtraError
 from tradefl.solvers import DEFAULT_METHOD, Solution
@@ -62,21 +44,8 @@ if TYPE_CHECKING:
 
 def run(
     file: File,
+    options: PledgedTrainingOptions,
     method: Method = DEFAULT_METHOD,
-    data: Data = "digits",
-    data_dir: DataDir = None,
-    model: ModelName = "logistic",
-    width: Width = 1.0,
-    rounds: Rounds = 5,
-    local_epochs: LocalEpochs = 1,
-    learning_rate: LearningRate = None,
-    batch_size: BatchSize = 32,
-    aggregation: Aggregation = None,
-    proximal_mu: ProximalMu = None,
-    clip_norm: ClipNorm = None,
-    assumed_hostile: AssumedHostile = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
     no_tune: NoTune = False,
     as_json: Json = False,
     output: Annotated[
@@ -102,26 +71,13 @@ def run(
 
     reporting = output is not None and _require_folder(output)
     consortium = load(file)
-    plan = plan_of(
-        consortium=file,
-        scheme=method,
-        data=data,
-        data_dir=data_dir,
-        model=model,
-        width=width,
-        device=device,
-        rounds=rounds,
-        local_epochs=local_epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        aggregation=aggregation,
-        proximal_mu=proximal_mu,
-        clip_norm=clip_norm,
-        assumed_hostile=assumed_hostile,
-        seed=seed,
-    )
+    plan = options.plan(file, scheme=method)
+    if options.checkpoint is not None:
+        require_writable(options.checkpoint)
+        require_distinct({"FILE": file, "--checkpoint": options.checkpoint})
+    kept = "nothing is written; start again (--checkpoint keeps the rounds)"
     with (
-        interruptible(lambda: "nothing is written; start again"),
+        interruptible(lambda: options.kept(options.checkpoint, kept)),
         contextlib.ExitStack() as display,
     ):
         showing: list[Callable[[str], None]] = []
@@ -136,13 +92,15 @@ def run(
             consortium,
             plan,
             method=method,
+            backend=options.runtime,
+            ray=options.ray or "",
             stage=stage,
             watch_round=show_round,
             watch_step=lambda step: showing[0](progress_text(step)),
         )
     solution, training, settled = done.solution, done.training, done.settlement
     # Nobody pays for a model that is worth nothing before the partners have looked at it.
-    if not (require_contributions(training) and require_converged(training)) or settled is None:
+    if not require_converged(training) or settled is None:
         raise click.exceptions.Exit(1)
     document = done.to_dict()
     for text in done.notes:

@@ -11,28 +11,13 @@ from tradefl.cli.attest import signed
 from tradefl.cli.declaring import Option
 from tradefl.cli.interrupting import interruptible
 from tradefl.cli.options import (
-    Aggregation,
-    AssumedHostile,
-    BatchSize,
-    ClipNorm,
     ContractAddress,
-    Data,
-    DataDir,
-    Device,
     File,
     Json,
     Keystore,
-    LearningRate,
-    LocalEpochs,
-    ModelName,
     Nodes,
     OneOf,
     PasswordFile,
-    ProximalMu,
-    Rounds,
-    Seed,
-    Width,
-    plan_of,
 )
 from tradefl.cli.output import (
     answer,
@@ -46,6 +31,7 @@ from tradefl.cli.output import (
     warn,
     write_json,
 )
+from tradefl.cli.training_options import PledgedTrainingOptions
 from tradefl.consortium import load
 from tradefl.errors import InputError
 from tradefl.solvers import DEFAULT_METHOD, METHODS
@@ -57,14 +43,7 @@ if TYPE_CHECKING:
 
 def train(
     file: File,
-    data: Data = "digits",
-    data_dir: DataDir = None,
-    model: ModelName = "logistic",
-    width: Width = 1.0,
-    rounds: Rounds = 5,
-    local_epochs: LocalEpochs = 1,
-    learning_rate: LearningRate = None,
-    batch_size: BatchSize = 32,
+    options: PledgedTrainingOptions,
     scheme: Annotated[
         str,
         Option(
@@ -74,73 +53,11 @@ def train(
             type=OneOf(METHODS),
         ),
     ] = DEFAULT_METHOD,
-    aggregation: Aggregation = None,
-    proximal_mu: ProximalMu = None,
-    clip_norm: ClipNorm = None,
-    assumed_hostile: AssumedHostile = None,
-    validation_fraction: Annotated[
-        float,
-        Option(
-            "--validation-fraction",
-            help="The part of the test samples with which the server judges every round.",
-        ),
-    ] = 0.1,
-    partition: Annotated[
-        str,
-        Option(
-            "--partition",
-            help="Who holds what: in proportion to |S_i|, or drawn by class (Dirichlet).",
-            type=OneOf(["iid", "dirichlet"]),
-        ),
-    ] = "iid",
-    alpha: Annotated[
-        float, Option("--alpha", help="dirichlet: the concentration; small is uneven.")
-    ] = 0.5,
-    deadline: Annotated[
-        str | None,
-        Option(
-            "--deadline",
-            help="How tau is enforced: by Eq. (2), by the clock, or not; tos: off, else model.",
-            type=OneOf(["model", "wall", "off"]),
-        ),
-    ] = None,
-    seed: Seed = 0,
-    device: Device = "cpu",
-    backend: Annotated[
-        str,
-        Option(
-            "--backend",
-            help="In this process, or a process for each CPU (Ray).",
-            type=OneOf(["in-process", "ray"]),
-        ),
-    ] = "in-process",
-    ray: Annotated[
-        str | None,
-        Option(
-            "--ray",
-            help="Train on this Ray cluster (host:port or auto); default with --backend ray: one "
-            "of its own on this machine.",
-            show_default=False,
-        ),
-    ] = None,
     as_json: Json = False,
     output: Annotated[
         Path | None,
         Option("--output", "-o", help="Write the JSON document here, for tradefl settle."),
     ] = None,
-    checkpoint: Annotated[
-        Path | None,
-        Option(
-            "--checkpoint",
-            help="File for the state after each round; default: next to the output.",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool, Option("--resume", help="Continue from the checkpoint, exactly.")
-    ] = False,
-    overwrite: Annotated[
-        bool, Option("--overwrite", help="Replace a checkpoint that is there.")
-    ] = False,
     attestations: Annotated[
         Path | None,
         Option(
@@ -161,6 +78,7 @@ def train(
     """
     from tradefl.federation import train as federated
 
+    checkpoint = options.checkpoint
     for path in (output, checkpoint, attestations):
         if path is not None:
             require_writable(path)
@@ -185,38 +103,10 @@ def train(
             raise InputError.at(option, "is required with --attestations")
         if attestations is None and value is not None and option != "--output":
             raise InputError.at(option, "needs --attestations")
-    plan = plan_of(
-        consortium=file,
-        scheme=scheme,
-        data=data,
-        data_dir=data_dir,
-        partition=partition,
-        alpha=alpha,
-        model=model,
-        width=width,
-        device=device,
-        rounds=rounds,
-        local_epochs=local_epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        aggregation=aggregation,
-        proximal_mu=proximal_mu,
-        clip_norm=clip_norm,
-        assumed_hostile=assumed_hostile,
-        validation_fraction=validation_fraction,
-        deadline=deadline,
-        seed=seed,
-        checkpoint=checkpoint,
-        resume=resume,
-        overwrite=overwrite,
-    )
-    with interruptible(lambda: _kept(checkpoint)):
-        training = federated(
-            plan,
-            backend="ray" if ray else backend,  # type: ignore[arg-type]
-            ray=ray or "",
-            watch=show_round,
-        )
+    plan = options.plan(file, scheme=scheme, checkpoint=checkpoint)
+    kept = "no round is kept: -o or --checkpoint keeps them"
+    with interruptible(lambda: options.kept(checkpoint, kept)):
+        training = federated(plan, backend=options.runtime, ray=options.ray or "", watch=show_round)
     for text in training.notices:
         note(text)
     document = training.to_dict()
@@ -236,26 +126,8 @@ def train(
         print_json(document)
     else:
         print_training(training)
-    # Both say why, on the last line.
-    if not (require_contributions(training) and require_converged(training)):
+    if not require_converged(training):  # which says why, on the last line
         raise click.exceptions.Exit(1)
-
-
-def _kept(checkpoint: Path | None) -> str:
-    """Return what an interrupted training has left, and how to go on."""
-    if checkpoint is None:
-        return "no round is kept: -o or --checkpoint keeps them"
-    if checkpoint.exists():
-        return f"{checkpoint} has the rounds that are done: --resume goes on"
-    return "no round was done; start again"
-
-
-def require_contributions(training: Training) -> bool:
-    """Tell whether any update has ever counted; say so if none has."""
-    if any(organization.rounds_credited for organization in training.ledger.measured()):
-        return True
-    answer("no update was ever usable: the model is untrained, and nobody has contributed anything")
-    return False
 
 
 def show_round(report: RoundReport) -> None:

@@ -329,6 +329,21 @@ class Training(Section):
     # An update with one of these flags, if it is certain, pays nothing. Not copied: of two equal
     # updates nobody knows which is the copy.
     unpaid_flags: Annotated[list[Literal["unchanged", "outlier"]], Field(max_length=2)] = []
+    # Not agreed where they are missing: then they are not in what is signed either.
+    deadline: Literal["model", "wall", "off"] | None = None  # by Eq. (2), by the clock, or not
+    validation_fraction: Annotated[float, Field(ge=0.0, lt=1.0)] | None = None
+
+    def terms(self) -> dict[str, Any]:
+        """Return what is signed: all keys, without those that the partners have left open."""
+        values = self.model_dump()
+        for key in LEFT_OPEN:
+            if values[key] is None:
+                del values[key]
+        return values
+
+
+# Keys that were added when agreements had been signed without them.
+LEFT_OPEN = ("deadline", "validation_fraction")
 
 
 def described(error: Any, known: Iterable[str] = ()) -> str:

@@ -48,6 +48,8 @@ class AgreedTraining(Part):
     clip_norm: float
     assumed_hostile: int | None
     unpaid_flags: list[str]
+    deadline: str | None = None
+    validation_fraction: float | None = None
     pays: dict[str, str]
     signed: bool
 

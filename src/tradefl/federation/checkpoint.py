@@ -25,6 +25,16 @@ STATE = ("m_t", "v_t")
 LONGEST = 60  # characters of a value that is shown
 
 
+# A training goes on exactly: what this version does not know it could not continue.
+KEYS = frozenset(
+    {"schema", "rounds_done", "accuracy", "loss", "entries", "identity", "names", "state"}
+)
+
+
+class UnknownKeysError(ValueError):
+    """A checkpoint holds what this version does not know."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """Everything that the rounds to come depend on.
@@ -94,6 +104,9 @@ class Checkpoint:
             raise InputError.at(path, what) from None
         try:
             return cls._parsed(content)
+        except UnknownKeysError as error:
+            what = f"is not a checkpoint of this version ({SCHEMA}): {error}"
+            raise InputError.at(path, what) from None
         # Whatever the readers of zip, NumPy and JSON raise means that it is no checkpoint.
         except Exception:
             raise InputError.at(path, f"is not a checkpoint of this version ({SCHEMA})") from None
@@ -108,6 +121,8 @@ class Checkpoint:
             meta = parse_json(archive[META].tobytes(), META)
             if meta["schema"] != SCHEMA:
                 raise ValueError(f"expected {SCHEMA}, got {meta['schema']!r}")
+            if unknown := sorted(meta.keys() - KEYS):
+                raise UnknownKeysError(f"unknown key {unknown[0]!r}")
             if not set(meta["state"]) <= set(STATE):
                 raise ValueError(f"expected only {STATE} as state, got {sorted(meta['state'])}")
             arrays = _arrays(archive, "array", meta["names"])

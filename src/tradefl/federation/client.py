@@ -276,8 +276,13 @@ def _folder(config: ConfigRecord, context: Context) -> Path | None:
 
 def _dataset(config: ConfigRecord, context: Context) -> Dataset:
     """Return the data set that the run names: of everybody, or this organization's own."""
-    share = config["partition"] == "own"
-    return load_dataset(str(config["data"]), _folder(config, context), share=share)
+    share, folder = config["partition"] == "own", _folder(config, context)
+    own = "data-dir" in context.node_config
+    # Organizations that are partitions of one machine have the server's folder in common.
+    if share and not own and (folder is None or "partition-id" in context.node_config):
+        what = 'partition = "own" needs the folder of this organization\'s own data'
+        raise InputError.at("node config: data-dir", what)
+    return load_dataset(str(config["data"]), folder, share=share)
 
 
 def _labels_of_the_run(dataset: Dataset, config: ConfigRecord) -> npt.NDArray[np.int64]:

@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.consortium import Consortium
+from tradefl.consortium.schema import Training as Agreed
 from tradefl.errors import InputError, Parameter
 from tradefl.federation.datasets import Dataset, load_dataset
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
-from tradefl.federation.training import samples_held, train_pledges
+from tradefl.federation.training import drawn, samples_held, train_pledges
 from tradefl.game import Empirical, SqrtLoss, fit_empirical
 
 Array = npt.NDArray[np.float64]
@@ -245,7 +246,8 @@ def measure_accuracy(
     Parameters
     ----------
     plan
-        What is trained and how; its ``seed`` and ``scheme`` do not matter.
+        What is trained and how; its ``seed``, ``scheme`` and ``deadline`` do not matter. Where it
+        leaves the validation part open there is none: all of the test part measures.
     consortium
         Whose data it is: Omega is counted in its units. ``None``: so many equal
         ``organizations``, and Omega is counted in training samples.
@@ -260,14 +262,17 @@ def measure_accuracy(
         In the order of fractions and seeds; the mean accuracy before training; what the reader
         should know.
     """
-    plan = plan.agreed(None if consortium is None else consortium.training)
+    plan = measuring(plan, None if consortium is None else consortium.training)
     dataset = load_dataset(plan.data, plan.folder)
-    names, units, held, notices = _everybody(consortium, dataset, plan, organizations)
+    notices: list[str] = []
     points: list[Point] = []
     untrained: list[float] = []
     for fraction in fractions:
         for seed in seeds:
             seeded = dataclasses.replace(plan, seed=seed)
+            # Of each seed: who holds what may be drawn.
+            names, units, held, known = _everybody(consortium, dataset, seeded, organizations)
+            notices += [text for text in known if text not in notices]
             pledges = tuple(
                 Pledge(name, fraction, 1.0, samples, seed)
                 for name, samples in zip(names, held, strict=True)
@@ -282,6 +287,22 @@ def measure_accuracy(
     return points, float(np.mean(untrained)), notices
 
 
+def measuring(plan: Plan, section: Agreed | None) -> Plan:
+    """Return the plan of trainings that measure accuracy: as agreed, but for what they lack.
+
+    Raises
+    ------
+    InputError
+        The data would be each organization's own.
+    """
+    if plan.partition == "own":
+        what = "expected iid or dirichlet: data of one's own has no fractions that all share"
+        raise InputError.at(Parameter("partition"), f"{what}, got 'own'")
+    fraction = max(0.0, plan.validation_fraction)  # left open: none
+    agreed = plan.agreed(section)
+    return dataclasses.replace(agreed, validation_fraction=fraction, deadline="off")
+
+
 def _everybody(
     consortium: Consortium | None, dataset: Dataset, plan: Plan, organizations: int
 ) -> tuple[list[str], Array, list[int], list[str]]:
@@ -294,5 +315,6 @@ def _everybody(
         what = f"expected at most {available:,}, one for each training sample"
         raise InputError.at(Parameter("organizations"), f"{what}, got {organizations:,}")
     held = [len(part) for part in np.array_split(np.arange(available), organizations)]
+    held, notices = drawn(dataset, plan, held)
     names = [f"organization-{k}" for k in range(organizations)]
-    return names, np.array(held, dtype=float), held, []
+    return names, np.array(held, dtype=float), held, notices

@@ -43,9 +43,9 @@ OPPOSED_RATIO = 5.0
 OPPOSED_COSINE = -0.3
 # The loss must rise on every class by this much before a step counts as no descent.
 RISE = 0.05
-# A class with a lower loss is learned: the gradient of its samples may be zero in single precision.
-LEARNED = 1e-4
-FITTED = "so is honest training on a class that the model has learned completely, as it has one"
+FITTED = (
+    "so is honest training on a class, or on so few samples, that the model has learned completely"
+)
 # Two updates are nearly equal if their steps differ by less than this part of their length.
 NEARLY = 1e-3
 # Fewer updates have no median that a single one could not move.
@@ -212,7 +212,7 @@ def flags_of(
     measures: Sequence[Measures],
     names: Sequence[str],
     rises: Mapping[int, float],
-    fitted: bool = False,
+    fitted: Sequence[bool] | bool = False,
 ) -> list[tuple[Flag, ...]]:
     """Return what is unusual about each update.
 
@@ -224,10 +224,11 @@ def flags_of(
         By index, for updates that were tried on the server's validation part: the least rise of
         the loss over its classes.
     fitted
-        Whether the model that was sent has learned some class of samples so well that training on
-        them may leave it as it is.
+        For each update whether the model that was sent may have learned all of its samples so well
+        that training on them leaves it as it is.
     """
-    return [_flags(measures, names, k, rises.get(k), fitted) for k in range(len(measures))]
+    every = [fitted] * len(measures) if isinstance(fitted, bool) else fitted
+    return [_flags(measures, names, k, rises.get(k), every[k]) for k in range(len(measures))]
 
 
 def _flags(

@@ -22,6 +22,8 @@ from tradefl.solvers import DEFAULT_METHOD, METHODS
 PARTITIONS: tuple[str, ...] = (*get_args(Scheme), "own")
 LEARNING_RATE = {DEFAULT_MODEL: 0.5}
 TORCH_LEARNING_RATE = 0.02
+VALIDATION_FRACTION = 0.1
+ALPHA = 0.5
 # A number that the consortium's file decides. Not None: Flower's run config has no such value.
 AS_AGREED = -1
 
@@ -51,10 +53,11 @@ class Plan:
         text or -1: as the consortium's ``[training]`` says, or its default.
     validation_fraction
         The part of the test samples that serves the server alone, to judge every round's model;
-        accuracies are of the rest. 0: none, and only a model that is not finite is undone.
+        accuracies are of the rest. 0: none, and only a model that is not finite is undone. -1: as
+        the consortium's ``[training]`` says, or 0.1.
     deadline
-        As in :class:`tradefl.federation.TradeFL`; an empty text: by Eq. (2), or none under TOS,
-        which ignores the deadline.
+        As in :class:`tradefl.federation.TradeFL`; an empty text: as the consortium's ``[training]``
+        says, or by Eq. (2); none under TOS, which ignores the deadline.
     seed
         Of the partition, the choice of samples, the model and the order of training.
     join_seconds, round_seconds
@@ -77,7 +80,7 @@ class Plan:
     data: str = DEFAULT_DATA
     data_dir: str = ""
     partition: str = "iid"
-    alpha: float = 0.5
+    alpha: float = ALPHA
     model: str = DEFAULT_MODEL
     width: float = 1.0
     device: str = "cpu"
@@ -89,7 +92,7 @@ class Plan:
     proximal_mu: float = AS_AGREED
     clip_norm: float = AS_AGREED
     assumed_hostile: int = AS_AGREED
-    validation_fraction: float = 0.1
+    validation_fraction: float = AS_AGREED
     deadline: str = ""
     seed: int = 0
     join_seconds: float = 60.0
@@ -135,7 +138,9 @@ class Plan:
         number = self.assumed_hostile
         least = type(number) is int and (number == AS_AGREED or number >= 1)
         require("assumed_hostile", least, "a whole number >= 1")
-        require("validation_fraction", 0.0 <= self.validation_fraction < 1.0, "0 or more, below 1")
+        fraction = self.validation_fraction
+        fits = fraction == AS_AGREED or 0.0 <= fraction < 1.0
+        require("validation_fraction", fits, "0 or more, below 1")
         whole = type(self.seed) is int and 0 <= self.seed < 2**63
         require("seed", whole, "a whole number from 0 to 2^63 - 1")
         for name in ("resume", "overwrite"):
@@ -185,6 +190,11 @@ class Plan:
             proximal_mu=_first(self.proximal_mu, own.proximal_mu),
             clip_norm=_first(self.clip_norm, own.clip_norm),
             assumed_hostile=_first(self.assumed_hostile, own.assumed_hostile or AS_AGREED),
+            validation_fraction=_first(
+                self.validation_fraction,
+                VALIDATION_FRACTION if own.validation_fraction is None else own.validation_fraction,
+            ),
+            deadline=self.deadline or own.deadline or "",
         )
 
     def identity(self) -> dict[str, Any]:

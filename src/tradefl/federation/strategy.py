@@ -50,7 +50,6 @@ from tradefl.federation.guard import Attempt, Decision, decide
 from tradefl.federation.inspection import (
     FEWEST,
     IDLE_RATIO,
-    LEARNED,
     OPPOSED_COSINE,
     Measures,
     distance,
@@ -72,7 +71,7 @@ from tradefl.federation.updates import (
     parameters_of,
     with_pledge,
 )
-from tradefl.federation.validation import LossOnly, Validation
+from tradefl.federation.validation import LossOnly, Validation, may_be_fitted
 
 log = getLogger("flwr").log
 DEFAULT_WEIGHT = "num-examples"
@@ -509,7 +508,7 @@ class TradeFL(Strategy):
         former = self._former()
         measures = measured(updates, sent, [float(weight) for weight in weights], former)
         idle = any(measure.unchanged or measure.ratio < IDLE_RATIO for measure in measures)
-        fitted = idle and self._fitted(sent)
+        fitted = self._fitted(sent, weights) if idle else [False] * len(measures)
         if left := self._unpaid(measures, entries, counted, fitted):
             # Without them the round has another median.
             return self._aggregated(number, judgements, entries, left)
@@ -555,7 +554,7 @@ class TradeFL(Strategy):
         measures: Sequence[Measures],
         entries: list[Entry],
         counted: Sequence[int],
-        fitted: bool,
+        fitted: Sequence[bool],
     ) -> list[int]:
         """Reject what the partners have agreed not to pay; return who is left, if that is news.
 
@@ -731,12 +730,13 @@ class TradeFL(Strategy):
         self._longest = max([self._longest, *map(median_step, steps.values())])
         return self._longest
 
-    def _fitted(self, sent: Mapping[str, Any]) -> bool:
-        """Tell whether a model has learned a class of the validation part completely."""
+    def _fitted(self, sent: Mapping[str, Any], samples: Sequence[float]) -> list[bool]:
+        """Tell for each organization whether a model may have learned all of its samples."""
         if self.validation is None:
-            return False
+            return [False] * len(samples)
         with np.errstate(all="ignore"):
-            return bool(np.min(self.validation.by_class(sent)) < LEARNED)
+            learned = self.validation.learned(sent)
+        return [may_be_fitted(learned, count) for count in samples]
 
     def _rises(
         self,

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
@@ -26,11 +27,12 @@ from flwr.serverapp.strategy import Strategy
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.playing import consortium_of
+from tradefl.consortium.schema import Training as Agreed
 from tradefl.errors import InputError, MissingExtraError, Parameter, Problem
 from tradefl.federation.aggregations import make_strategy
 from tradefl.federation.checkpoint import Checkpoint, restore_state, strategy_state
 from tradefl.federation.client import app as client_app
-from tradefl.federation.datasets import Dataset, load_dataset
+from tradefl.federation.datasets import Dataset, is_read_from, load_dataset
 from tradefl.federation.grid import EngineError, InProcessGrid, quiet, run_in_process
 from tradefl.federation.keys import public_keys
 from tradefl.federation.ledger import Ledger, Measured
@@ -38,7 +40,7 @@ from tradefl.federation.models import Factory, LocalTraining, Model, Parameters,
 from tradefl.federation.models.model import initial_parameters
 from tradefl.federation.objects import named, plain
 from tradefl.federation.partition import partition
-from tradefl.federation.plan import Plan
+from tradefl.federation.plan import AS_AGREED, Plan
 from tradefl.federation.pledge import Pledge
 from tradefl.federation.strategy import UNREGISTERED, TradeFL, reaches_others
 from tradefl.federation.terms import Terms
@@ -46,7 +48,7 @@ from tradefl.federation.updates import parameters_of, record_of
 from tradefl.federation.validation import ServerValidation, split_test
 from tradefl.game import CoopetitionGame, StrategyProfile
 from tradefl.notebook import Shown
-from tradefl.solvers import Solution, solve
+from tradefl.solvers import METHODS, Solution, solve
 from tradefl.training_document import deviations, terms_sha256
 from tradefl.training_document.divergence import divergence
 from tradefl.training_document.holdings import shares
@@ -266,6 +268,8 @@ def federate(
     pledged = _solved(consortium, plan) if profile is None else profile
     dataset = load_dataset(plan.data, plan.folder)
     held, notices = samples_held(consortium, dataset, plan)
+    if plan.folder is not None and not is_read_from(plan.data, plan.folder):
+        notices.append(f"{plan.folder} holds no {plan.data!r}: the embedded one is used")
     notices += [
         f"{key}: {what}: the partners have not agreed to settle this training"
         for key, what in deviations(plan.identity(), consortium)
@@ -273,13 +277,8 @@ def federate(
     terms = Terms.of(consortium, pledged, held, plan.seed)
     model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
     inner = aggregation(plan, len(terms))
-    kept, rest = split_test(dataset, plan.validation_fraction, plan.seed)
+    validation, rest = _judging(plan, model, dataset, plan.validation_fraction)
     x_test, y_test = dataset.x_test[rest], dataset.y_test[rest]
-    validation = None
-    if len(kept):
-        validation = ServerValidation(
-            model, dataset.x_test[kept], dataset.y_test[kept], dataset.classes, local_training(plan)
-        )
     unpaid = [] if consortium.training is None else list(consortium.training.unpaid_flags)
     identity = plan.identity() | ({"unpaid_flags": unpaid} if unpaid else {})
     identity |= {
@@ -371,8 +370,19 @@ def federate(
         runtime_seconds=time.perf_counter() - start,
         classes=dataset.classes,
         test_samples=len(rest),
-        validation_samples=len(kept),
+        validation_samples=len(dataset.y_test) - len(rest),
     )
+
+
+def _judging(
+    plan: Plan, model: Model, dataset: Dataset, fraction: float
+) -> tuple[ServerValidation | None, npt.NDArray[np.int64]]:
+    """Return what the server judges models by, and which test samples are left for accuracies."""
+    kept, rest = split_test(dataset, fraction, plan.seed)
+    if not len(kept):
+        return None, rest
+    x, y = dataset.x_test[kept], dataset.y_test[kept]
+    return ServerValidation(model, x, y, dataset.classes, local_training(plan)), rest
 
 
 def _report(
@@ -483,13 +493,17 @@ def samples_held(
             f"{plain(plan.data)} has {available:,} training samples, the consortium "
             f"{sum(agreed):,}: what each holds is scaled down in proportion"
         )
-    if plan.partition == "dirichlet":
-        parts = partition(
-            dataset.y_train, held, scheme="dirichlet", alpha=plan.alpha, seed=plan.seed
-        )
-        held = [len(part) for part in parts]
-        notices.append("what each holds is drawn (Dirichlet), not in proportion to the consortium")
-    return held, notices
+    held, more = drawn(dataset, plan, held)
+    return held, notices + more
+
+
+def drawn(dataset: Dataset, plan: Plan, held: list[int]) -> tuple[list[int], list[str]]:
+    """Return how many samples each holds when the plan draws them, and that it is so."""
+    if plan.partition != "dirichlet":
+        return held, []
+    parts = partition(dataset.y_train, held, scheme="dirichlet", alpha=plan.alpha, seed=plan.seed)
+    notice = "what each holds is drawn (Dirichlet), not in proportion to the consortium"
+    return [len(part) for part in parts], [notice]
 
 
 def _first(model: Model, plan: Plan) -> Checkpoint:
@@ -628,7 +642,11 @@ def train(
     if scheme is not None:
         plan = dataclasses.replace(plan, scheme=scheme)
     if isinstance(profile, Solution):
-        profile = profile.profile
+        plan, profile = _pledged_by(plan, profile, scheme), profile.profile
+    if plan.partition == "own":
+        what = "expected iid or dirichlet: here all organizations would train on the same samples"
+        cure = "their own data is in each one's data-dir: start a node for each, by flwr run"
+        raise InputError.at(Parameter("partition"), f"{what}, got 'own'; {cure}")
     if backend not in BACKENDS:
         what = f"expected one of {', '.join(BACKENDS)}, got {backend!r}"
         raise InputError.at(Parameter("backend"), what)
@@ -651,6 +669,20 @@ def train(
             grid = InProcessGrid
         run_in_process(server, client_app, configs, plan.to_run_config(), grid=grid)
     return dataclasses.replace(result[0], notices=(*result[0].notices, *repairs))
+
+
+def _pledged_by(plan: Plan, solution: Solution, scheme: str | None) -> Plan:
+    """Return the plan with the solver that found what is pledged; it decides about the deadline.
+
+    Raises
+    ------
+    InputError
+        Another scheme is asked for.
+    """
+    method = solution.method
+    if scheme is not None and scheme != method and method in METHODS:
+        raise InputError.at(Parameter("scheme"), f"the solution is by {method}, got {scheme!r}")
+    return dataclasses.replace(plan, scheme=method) if method in METHODS else plan
 
 
 def train_pledges(
@@ -680,7 +712,11 @@ def train_pledges(
         The training diverged.
     """
     n = len(pledges)
-    plan = plan.agreed(None)
+    # Experiments have no hostile organizations: all of the test part is theirs unless asked.
+    fraction = max(0.0, plan.validation_fraction)
+    # Left open or agreed already: then nothing of it is said to have no effect.
+    given = {key: getattr(plan, key) for key in ("proximal_mu", "clip_norm", "assumed_hostile")}
+    plan = plan.agreed(Agreed(**{k: value for k, value in given.items() if value != AS_AGREED}))
     terms = Terms(
         pledges=tuple(pledges),
         transfer_seconds=(0.0,) * n,
@@ -689,14 +725,21 @@ def train_pledges(
         deadline_seconds=math.inf,
     )
     model = make_model(plan.model, dataset.shape, width=plan.width, device=plan.device)
-    # Experiments have no hostile organizations, and all of the test part is theirs.
-    strategy = TradeFL(aggregation(plan, n), terms, deadline="off")
+    validation, rest = _judging(plan, model, dataset, fraction)
+    x_test, y_test = dataset.x_test[rest], dataset.y_test[rest]
+    strategy = TradeFL(
+        aggregation(plan, n),
+        terms,
+        deadline="off",
+        validation=validation,
+        clip_norm=plan.clip_norm,
+    )
     reports: list[RoundReport] = []
     aggregated = False
 
     def evaluate(number: int, record: ArrayRecord) -> MetricRecord | None:
         if every_round or number in (0, plan.rounds):
-            loss, accuracy = model.evaluate(parameters_of(record), dataset.x_test, dataset.y_test)
+            loss, accuracy = model.evaluate(parameters_of(record), x_test, y_test)
             present = [
                 entry for entry in strategy.ledger.of_round(number) if entry.outcome == "aggregated"
             ]

@@ -18,6 +18,13 @@ from tradefl.federation.models import LocalTraining, Model
 Arrays = Mapping[str, npt.NDArray[Any]]
 # Apart from other draws of the same seed.
 STREAM = 0x56414C
+# What has a lower loss is learned: its gradient may be zero in single precision.
+LEARNED = 1e-4
+# So likely may it be, at most, that all samples of an organization are learned, before a step that
+# leads nowhere is held against it.
+CHANCE = 1e-3
+# So many samples of a class say how many of them a model has learned.
+SAMPLES = 20
 
 
 class Validation(Protocol):
@@ -32,6 +39,9 @@ class Validation(Protocol):
 
     def by_class(self, arrays: Arrays) -> npt.NDArray[np.float64]:
         """Return the mean loss on each class of samples, always in the same order."""
+
+    def learned(self, arrays: Arrays) -> npt.NDArray[np.float64]:
+        """Return the part of each class's samples that a model has learned completely."""
 
     def trains(self, arrays: Arrays) -> bool:
         """Tell whether a correct client that starts from this model returns finite numbers."""
@@ -64,6 +74,10 @@ class LossOnly:
     def by_class(self, arrays: Arrays) -> npt.NDArray[np.float64]:
         """Return the loss, as of a single class."""
         return np.array([self.loss(arrays)])
+
+    def learned(self, arrays: Arrays) -> npt.NDArray[np.float64]:
+        """Return 1 where the loss is as good as none, otherwise 0."""
+        return (self.by_class(arrays) < LEARNED).astype(np.float64)
 
     def trains(self, arrays: Arrays) -> bool:  # noqa: ARG002  (the interface's)
         """Return ``True``: this server cannot train."""
@@ -112,10 +126,39 @@ class ServerValidation:
             [self._model.evaluate(arrays, self._x[part], self._y[part])[0] for part in self._parts]
         )
 
+    def learned(self, arrays: Arrays) -> npt.NDArray[np.float64]:
+        """Return the part of each class's samples that a model has learned completely.
+
+        All of a class whose mean loss is as good as none.
+        """
+        parts = self.by_class(arrays) < LEARNED
+        return np.array(
+            [
+                1.0 if whole else np.mean([self._loss_of(arrays, k) < LEARNED for k in part])
+                for whole, part in zip(parts, (part[:SAMPLES] for part in self._parts), strict=True)
+            ]
+        )
+
+    def _loss_of(self, arrays: Arrays, k: int) -> float:
+        return self._model.evaluate(arrays, self._x[k : k + 1], self._y[k : k + 1])[0]
+
     def trains(self, arrays: Arrays) -> bool:
         """Train on the validation samples as an organization would; tell if it stays finite."""
         after, _ = self._model.train(arrays, self._x, self._y, self._how)
         return all(bool(np.isfinite(value).all()) for value in after.values())
+
+
+def may_be_fitted(learned: npt.NDArray[np.float64], samples: float) -> bool:
+    """Tell whether a model may have learned all of so many samples, of one class, completely.
+
+    Parameters
+    ----------
+    learned
+        The part of each class that it has learned, as of :meth:`Validation.learned`.
+    samples
+        How many an organization has.
+    """
+    return bool(np.max(learned, initial=0.0) ** samples >= CHANCE)
 
 
 def split_test(

@@ -30,8 +30,12 @@ def divergence(
         The number of classes, and of samples that accuracies are of. A model is worse than a guess
         if its accuracy is two standard deviations of a guess's below 1 / classes.
     """
-    if any(outcome in CREDITED for outcome in outcomes) and "aggregated" not in outcomes:
-        return "no round could be aggregated; the model is untrained"
+    if outcomes and "aggregated" not in outcomes:
+        if any(outcome in CREDITED for outcome in outcomes):
+            return "no round could be aggregated; the model is untrained"
+        return (
+            "no update was ever usable: the model is untrained, and nobody has contributed anything"
+        )
     if loss is None or not math.isfinite(loss):
         return "the loss of the final model is not finite"
     chance = 1.0 / classes

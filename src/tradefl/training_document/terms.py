@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tradefl.consortium import Consortium
-from tradefl.consortium.schema import Training, shown
+from tradefl.consortium.schema import LEFT_OPEN, Training, shown
 
 SCHEMA = "tradefl/training/1"
 # What became of an update, and what it is worth to the organization that sent it: the samples that
@@ -42,7 +42,7 @@ def terms_sha256(consortium: Consortium) -> str:
         mechanism.compute_weight,
         mechanism.min_data_fraction,
         mechanism.deadline_seconds,
-        None if consortium.training is None else consortium.training.model_dump(),
+        None if consortium.training is None else consortium.training.terms(),
     ]
     digest.update(json.dumps(head, ensure_ascii=False).encode())
     for i in range(len(who)):
@@ -55,7 +55,7 @@ def terms_sha256(consortium: Consortium) -> str:
 def training_terms(consortium: Consortium) -> dict[str, Any]:
     """Return how updates become a model, and what each outcome pays, as everybody signs it."""
     section = consortium.training or Training()
-    return {**section.model_dump(), "pays": dict(PAYS)}
+    return {**section.terms(), "pays": dict(PAYS)}
 
 
 def deviations(settings: Mapping[str, Any], consortium: Consortium) -> Iterator[tuple[str, str]]:
@@ -74,13 +74,14 @@ def deviations(settings: Mapping[str, Any], consortium: Consortium) -> Iterator[
     """
     if consortium.training is None:
         return
-    agreed = consortium.training.model_dump()
+    agreed = consortium.training.terms()
     kind = agreed["aggregation"]
     for key, applies in (
         ("aggregation", True),
         ("clip_norm", True),
         ("proximal_mu", kind == "fedprox"),
         ("assumed_hostile", agreed["assumed_hostile"] is not None),
+        *((key, key in agreed) for key in LEFT_OPEN),
     ):
         if applies and key in settings and settings[key] != agreed[key]:
             what = f"expected {shown(agreed[key])}, as [training] of {consortium.source} says"

@@ -36,6 +36,11 @@ HUB = ("cifar10", "fashion-mnist", "svhn", "eurosat")
 DATASETS = (*EMBEDDED, *HUB)
 
 
+def is_read_from(name: str, folder: Path | None) -> bool:
+    """Tell whether a data set is that of the folder, or of elsewhere, and not the embedded one."""
+    return name not in EMBEDDED or (folder is not None and files.holds(name, folder))
+
+
 @lru_cache(maxsize=2)
 def load_dataset(name: str, folder: Path | None = None, *, share: bool = False) -> Dataset:
     """Return the data set of a name; the last two are kept.
@@ -48,7 +53,8 @@ def load_dataset(name: str, folder: Path | None = None, *, share: bool = False) 
         Where files are looked for; ``None``: only what is embedded or can be fetched. What is
         embedded is read from the folder only if it holds something of that name.
     share
-        Whether it is an organization's own part of the data, which may lack classes.
+        Whether it is an organization's own part of the data, which may lack classes; the folder
+        must hold it.
 
     Raises
     ------
@@ -60,7 +66,7 @@ def load_dataset(name: str, folder: Path | None = None, *, share: bool = False) 
     given = held(name)  # a name that no other object gets
     if isinstance(given, Dataset):
         return given
-    if name in EMBEDDED and (folder is None or not files.holds(name, folder)):
+    if not share and not is_read_from(name, folder):
         return embedded.embedded(name)
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name in others and name not in DATASETS:
