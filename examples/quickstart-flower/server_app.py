@@ -42,4 +42,6 @@ def main(grid: Grid, context: Context) -> None:
     output = context.run_config.get("output")
     if output:
         document = {"accuracy": accuracies, "measured_fraction": measured}
-        Path(str(output)).write_text(json.dumps(document, indent=2))
+        path = Path(str(output)).resolve()
+        path.write_text(json.dumps(document, indent=2))
+        print(f"results: {path}")
