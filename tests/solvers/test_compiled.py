@@ -71,6 +71,24 @@ def test_compiled_loops_give_what_the_plain_ones_give(accuracy, monkeypatch):
         )
 
 
+def _shifted(number, by):
+    return number + by
+
+
+def _thrice(number):
+    return _shifted(_shifted(_shifted(number, -1), 2), number)
+
+
+def test_what_is_called_with_a_constant_is_compiled_once(monkeypatch):
+    """numba would compile it, and all that it calls, again for each constant."""
+    monkeypatch.setattr(compiling, "_inner", {})
+    monkeypatch.setattr(compiling, "__name__", "tests.solvers.compiled")  # whose functions it takes
+    call = compiling.compiled(_thrice)
+    assert call(5) == 11
+    (inner,) = compiling._inner.values()
+    assert len(inner[_shifted].overloads) == 1
+
+
 @pytest.mark.parametrize("accuracy", BUILT_IN)
 def test_compiled_loops_keep_the_move_limit_and_leave_out_the_trace(accuracy, monkeypatch):
     game = random_game(5, 6, accuracy=accuracy, gamma=3.0)

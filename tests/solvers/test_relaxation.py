@@ -25,7 +25,7 @@ from tradefl.solvers.envelope import contact_of, slope_of, value_of
 from tradefl.solvers.hulls import Menu, hull_of
 from tradefl.solvers.placing import Problem, add_part, new_parts
 from tradefl.solvers.placing import rows_of as rows_of_parts
-from tradefl.solvers.relaxation import dual_bound
+from tradefl.solvers.relaxation import CHORD, CONTACT, HIGH, LAST, LOW, WEIGHT, G, X, dual_bound
 from tradefl.solvers.saddle import relax
 
 # --- P and its envelopes ------------------------------------------------------------------------
@@ -177,16 +177,19 @@ def test_at_the_saddle_the_bound_is_the_relaxed_value(accuracy, start):
             assert found.met
             x = found.x[1:]
             hulls = [
-                (rows.x[r, : rows.last[r] + 1], rows.worth[r, : rows.last[r] + 1])
+                (
+                    rows.hull[X, r, : rows.kind[LAST, r] + 1],
+                    rows.hull[G, r, : rows.kind[LAST, r] + 1],
+                )
                 for r in range(1, 7)
             ]
             worth = sum(np.interp(x[i], *hull) for i, hull in enumerate(hulls))
             y = np.concatenate([[x.sum()], x.sum() - x])
-            y = np.minimum(np.maximum(y, rows.low), rows.high)
-            above = zip(rows.low, rows.contact, rows.chord, y, strict=True)
+            y = np.minimum(np.maximum(y, rows.own[LOW]), rows.own[HIGH])
+            above = zip(*rows.own[[LOW, CONTACT, CHORD]], y, strict=True)
             values = np.array([value_of(game.accuracy, *numbers) for numbers in above])
-            value = float(rows.weight @ values) + worth
-        size = float(rows.weight @ np.abs(np.asarray(game.accuracy.value(y)))) + abs(worth)
+            value = float(rows.own[WEIGHT] @ values) + worth
+        size = float(rows.own[WEIGHT] @ np.abs(np.asarray(game.accuracy.value(y)))) + abs(worth)
         assert found.bound >= value - 1e-12 * size
         assert found.bound <= value + 1e-9 * size
 

@@ -24,7 +24,12 @@ import numpy.typing as npt
 from tradefl.solvers.best_response import accuracy_onset, accuracy_value
 from tradefl.solvers.envelope import value_of
 from tradefl.solvers.placing import (
+    CONFINED,
+    COUNT,
+    FASTEST,
+    GROUP,
     LOSS,
+    SLOWEST,
     Parts,
     Placement,
     Problem,
@@ -37,7 +42,7 @@ from tradefl.solvers.placing import (
     round_off,
     rows_of,
 )
-from tradefl.solvers.relaxation import Rows
+from tradefl.solvers.relaxation import CHORD, CONTACT, HIGH, LOW, MEMBERS, WEIGHT, Rows
 from tradefl.solvers.saddle import relax
 
 Array = npt.NDArray[np.float64]
@@ -87,11 +92,18 @@ def new_tree(accuracy: Any, problem: Problem, tolerance: float, capacity: int) -
     tree = Tree(
         np.empty((capacity, 8), dtype=np.int64),
         np.empty((capacity, 3)),
-        np.array([-np.inf, np.inf, 0.0, tolerance]),
-        np.zeros(2, dtype=np.int64),
+        np.empty(4),
+        np.empty(2, dtype=np.int64),
         new_placement(2 * (groups + capacity)),
     )
-    offer(accuracy, problem, tree.best, np.arange(groups), problem.members, problem.least)
+    limits, counts = tree.limits, tree.counts
+    limits[CLOSED], limits[PROVEN], limits[ROUNDING] = -np.inf, np.inf, 0.0
+    limits[TOLERANCE] = tolerance
+    counts[0], counts[1] = 0, 0
+    each = np.empty(groups, dtype=np.int64)
+    for g in range(groups):
+        each[g] = g
+    offer(accuracy, problem, tree.best, each, problem.members, problem.least)
     return tree
 
 
@@ -164,7 +176,7 @@ def evaluate(
     limits[ROUNDING] = max(limits[ROUNDING], found.rounding)
     bound = found.bound + found.rounding
     size = parts.size[0]
-    offer(accuracy, problem, best, parts.group[:size], parts.members[:size], found.x[1:])
+    offer(accuracy, problem, best, parts.of[GROUP, :size], parts.of[COUNT, :size], found.x[1:])
     if not is_closed(tree, bound) and not stop[0]:
         numbers = (found.omega, found.price, found.bound)
         round_off(accuracy, problem, parts, rows, found.x, numbers, best, stop)
@@ -202,16 +214,23 @@ def parts_of(accuracy: Any, problem: Problem, tree: Tree, node: int) -> tuple[Pa
                 low = max(low, onset)
             continue
         p = above[PART]
-        rest = parts.members[p] - above[FEW + half]
+        rest = parts.of[COUNT, p] - above[FEW + half]
         if rest > 0:
-            add_part(parts, parts.group[p], rest, parts.slowest[p], parts.fastest[p], parts.side[p])
-        parts.members[p] = above[FEW + half]
+            add_part(
+                parts,
+                parts.of[GROUP, p],
+                rest,
+                parts.of[SLOWEST, p],
+                parts.of[FASTEST, p],
+                parts.of[CONFINED, p],
+            )
+        parts.of[COUNT, p] = above[FEW + half]
         if above[KIND] == BY_SIDE:
-            parts.side[p] = 2 * half - 1
+            parts.of[CONFINED, p] = 2 * half - 1
         elif half == 0:
-            parts.fastest[p] = above[LEVEL] - 1
+            parts.of[FASTEST, p] = above[LEVEL] - 1
         else:
-            parts.slowest[p] = above[LEVEL]
+            parts.of[SLOWEST, p] = above[LEVEL]
     return parts, low, high
 
 
@@ -230,7 +249,7 @@ def decide(
     worst, k, share = 0.0, -1, 0.0
     for part in range(parts.size[0]):
         loss, _, along = loss_of(problem, parts, rows, part, x[part + 1])
-        if loss > worst and parts.slowest[part] < parts.fastest[part]:
+        if loss > worst and parts.of[SLOWEST, part] < parts.of[FASTEST, part]:
             worst, k, share = loss, part, along
     lifted, j = most_lifted(accuracy, rows, omega, x)
     if max(worst, lifted) <= LOSS * abs(bound):
@@ -239,13 +258,17 @@ def decide(
         if j == 0:
             split[KIND] = BY_OMEGA
             return
-        y = min(max(omega - x[j], rows.low[j]), rows.high[j])
-        n, begin, end = parts.members[j - 1], rows.low[j], min(rows.contact[j], rows.high[j])
+        y = min(max(omega - x[j], rows.own[LOW, j]), rows.own[HIGH, j])
+        n, begin, end = (
+            parts.of[COUNT, j - 1],
+            rows.own[LOW, j],
+            min(rows.own[CONTACT, j], rows.own[HIGH, j]),
+        )
         few = min(int(n * (y - begin) / (end - begin)), n - 1)
         split[KIND], split[PART], split[FEW], split[MANY] = BY_SIDE, j - 1, n - few, few + 1
         return
-    n, first, last = parts.members[k], parts.slowest[k], parts.fastest[k]
-    level = min(max(cheapest_of(problem, parts.group[k], x[k + 1]), first + 1), last)
+    n, first, last = parts.of[COUNT, k], parts.of[SLOWEST, k], parts.of[FASTEST, k]
+    level = min(max(cheapest_of(problem, parts.of[GROUP, k], x[k + 1]), first + 1), last)
     few = min(int(n * share), n - 1)
     split[KIND], split[PART], split[FEW], split[MANY] = BY_LEVEL, k, n - few, few + 1
     split[LEVEL] = level
@@ -254,15 +277,15 @@ def decide(
 def most_lifted(accuracy: Any, rows: Rows, omega: float, x: Array) -> tuple[float, int]:
     """Return by how much an envelope is above P at a relaxed solution at the most, and its row."""
     worst, row, onset = 0.0, 0, accuracy_onset(accuracy)
-    for r in range(rows.weight.size):
-        low, high = rows.low[r], rows.high[r]
+    for r in range(rows.own.shape[1]):
+        low, high = rows.own[LOW, r], rows.own[HIGH, r]
         # An interval on one side of the onset is not split again.
-        if rows.contact[r] == -np.inf or high <= onset or low >= onset:
+        if rows.own[CONTACT, r] == -np.inf or high <= onset or low >= onset:
             continue
         y = min(max(omega - x[r], low), high)
-        above = value_of(accuracy, low, rows.contact[r], rows.chord[r], y)
+        above = value_of(accuracy, low, rows.own[CONTACT, r], rows.own[CHORD, r], y)
         above -= accuracy_value(accuracy, y)
-        above *= rows.members[r] * rows.weight[r]
+        above *= rows.own[MEMBERS, r] * rows.own[WEIGHT, r]
         if above > worst:
             worst, row = above, r
     return worst, row

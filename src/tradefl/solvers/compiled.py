@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from tradefl.solvers.machine_code import cache_directory, kept_in
+from tradefl.solvers.machine_code import cache_directory, for_any_number, kept_in
 
 Function = Callable[..., Any]
 
@@ -124,7 +124,8 @@ def _compiled(function: Function, replacements: tuple[tuple[Function, Function],
     directory = _directory(function, stand_ins)
     if directory is not None and not _writable(directory):
         directory = None
-    return _guarded(_build(function, stand_ins, {}, numba, directory))
+    inner = _inner.setdefault(replacements, {})
+    return _guarded(_build(function, stand_ins, inner, numba, directory))
 
 
 def kept(function: Function, replacements: Mapping[Function, Function] | None = None) -> bool:
@@ -169,28 +170,53 @@ def _guarded(dispatcher: Any) -> Function:
     return call
 
 
+# What the functions call that are called from Python, for each set of stand-ins: compiled once.
+_inner: dict[tuple[tuple[Function, Function], ...], dict[Function, Any]] = {}
+
+
 def _build(
     function: Any,
     stand_ins: Mapping[Function, Function],
-    done: dict[Function, Function],
+    inner: dict[Function, Any],
     numba: Any,
     directory: Path | None,
-) -> Function:
+) -> Any:
+    """Return what compiles a function that is called from Python, and what it calls."""
+    clone = _clone(function, stand_ins, inner, numba)
+    dispatcher = numba.njit(clone, error_model="numpy", nogil=True)
+    if directory is not None:
+        with contextlib.suppress(Exception):  # without a cache it is compiled each time
+            dispatcher._cache = kept_in(clone, directory)
+    return dispatcher
+
+
+def _clone(
+    function: Any,
+    stand_ins: Mapping[Function, Function],
+    inner: dict[Function, Any],
+    numba: Any,
+) -> Any:
+    """Return a function that calls compiled ones."""
     source: Any = stand_ins.get(function, function)
-    if function not in done:
-        names = dict(source.__globals__)
-        for name, callee in _callees(source):
-            names[name] = _build(callee, stand_ins, done, numba, directory)
-        clone = types.FunctionType(
-            source.__code__, names, source.__name__, source.__defaults__, source.__closure__
-        )
-        clone.__module__, clone.__qualname__ = source.__module__, source.__qualname__
-        dispatcher = numba.njit(clone, error_model="numpy", nogil=True)
-        if directory is not None:
-            with contextlib.suppress(Exception):  # without a cache it is compiled each time
-                dispatcher._cache = kept_in(clone, directory)
-        done[function] = dispatcher
-    return done[function]
+    names = dict(source.__globals__)
+    for name, callee in _callees(source):
+        if callee not in inner:
+            # Called by compiled code alone: what Python calls need not be compiled either.
+            inner[callee] = for_any_number(
+                numba.njit(
+                    _clone(callee, stand_ins, inner, numba),
+                    error_model="numpy",
+                    nogil=True,
+                    no_cpython_wrapper=True,
+                    no_cfunc_wrapper=True,
+                )
+            )
+        names[name] = inner[callee]
+    clone = types.FunctionType(
+        source.__code__, names, source.__name__, source.__defaults__, source.__closure__
+    )
+    clone.__module__, clone.__qualname__ = source.__module__, source.__qualname__
+    return clone
 
 
 def _callees(function: Any) -> Iterator[tuple[str, Any]]:

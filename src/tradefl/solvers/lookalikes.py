@@ -30,7 +30,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.solvers.placing import (
+    COUNT,
+    FASTEST,
+    GROUP,
     LOSS,
+    SLOWEST,
     Parts,
     Placement,
     Problem,
@@ -43,7 +47,18 @@ from tradefl.solvers.placing import (
     round_off,
     rows_of,
 )
-from tradefl.solvers.relaxation import EPS, ULPS, Rows, best_end, conjugate, respond
+from tradefl.solvers.relaxation import (
+    EPS,
+    HIGH,
+    LOW,
+    TOTAL,
+    ULPS,
+    WEIGHT,
+    Rows,
+    best_end,
+    conjugate,
+    respond,
+)
 from tradefl.solvers.saddle import Relaxed, relax
 
 Array = npt.NDArray[np.float64]
@@ -208,7 +223,7 @@ class Lookalikes:
         relaxed = Relaxed(*code(relax)(rows, *guess, guess != (0.0, 0.0), stop))
         self.nodes += 1
         self.rounding = max(self.rounding, relaxed.rounding)
-        code(offer)(problem, self.best, parts.group, parts.members, relaxed.x[1:])
+        code(offer)(problem, self.best, parts.of[GROUP], parts.of[COUNT], relaxed.x[1:])
         if not self._close(relaxed.bound + relaxed.rounding) and not stop[0]:
             numbers = (relaxed.omega, relaxed.price, relaxed.bound)
             code(round_off)(problem, parts, rows, relaxed.x, numbers, self.best, stop)
@@ -233,7 +248,7 @@ class Lookalikes:
             if not node.parts:
                 bound = relaxed.bound
                 break
-            if relaxed.omega in (rows.low[0], rows.high[0]):
+            if relaxed.omega in (rows.own[LOW, 0], rows.own[HIGH, 0]):
                 # All of them are at an end, which for another assignment is elsewhere.
                 relaxed = relaxed._replace(price=float(relaxed.nu.sum()))
             proven, better, gain = self._assign(node, part, relaxed)
@@ -278,14 +293,15 @@ class Lookalikes:
             total += float(self._worth(self._some(others), price, nu[others]).sum())
             nu_sum += float(nu[others].sum())
         total += float(self.code(conjugate)(self.root, 0, price - nu_sum))
-        size = abs(price) * self.root.high[0] + abs(total)
+        size = abs(price) * self.root.own[HIGH, 0] + abs(total)
         return total + ULPS * EPS * size, better, gain
 
     def _some(self, who: Indices) -> Rows:
         """Return the rows of some organizations, with all their levels."""
         root = self.root
-        columns = [column[who + 1] for column in root[:-1]]
-        return Rows._make([*columns, root.total])
+        own = root.own[:, who + 1]
+        own[TOTAL, 0] = root.own[TOTAL, 0]
+        return Rows(own, np.ascontiguousarray(root.hull[:, who + 1]), root.kind[:, who + 1])
 
     def _rows_of_part(self, who: Indices, part: Part) -> Rows:
         """Return the rows of some organizations on the levels of a part."""
@@ -294,27 +310,26 @@ class Lookalikes:
             np.full(who.size, level, dtype=np.int64) for level in (part.slowest, part.fastest)
         )
         parts = self._parts(slowest, fastest)
-        parts.group[:] = who
+        parts.of[GROUP, :] = who
         hulls, _ = self.code(rows_of)(self.problem, parts, -np.inf, np.inf)
-        return rows._replace(
-            x=hulls.x[1:], worth=hulls.worth[1:], slope=hulls.slope[1:], last=hulls.last[1:]
-        )
+        hull = np.ascontiguousarray(hulls.hull[:, 1:])
+        return rows._replace(hull=hull, kind=np.ascontiguousarray(hulls.kind[:, 1:]))
 
     def _nu(self, rows: Rows, relaxed: Relaxed) -> Array:
         """Return what the members' nu would be on these hulls, at the relaxation's prices."""
-        nu = np.empty(rows.weight.size)
+        nu = np.empty(rows.own.shape[1])
         self.code(wanted_nu)(rows, relaxed.omega, relaxed.price, nu)
-        return np.where(rows.weight > 0.0, nu, 0.0)
+        return np.where(rows.own[WEIGHT] > 0.0, nu, 0.0)
 
     def _worth(self, rows: Rows, price: float, nu: Array) -> Array:
         """Return ``V`` of members on these hulls."""
-        worth = np.empty(rows.weight.size)
+        worth = np.empty(rows.own.shape[1])
         self.code(worth_at)(rows, price, nu, worth)
         return worth
 
     def _halves(self, node: Node, part: Indices, solved: Solved) -> tuple[Node, ...]:
         """Return the two halves of a node; nothing if its relaxed solution is a profile."""
-        slowest, fastest = solved.parts.slowest, solved.parts.fastest
+        slowest, fastest = solved.parts.of[SLOWEST], solved.parts.of[FASTEST]
         open_ = (solved.loss > LOSS * abs(solved.relaxed.bound)) & (slowest < fastest)
         if not open_.any():
             return ()
@@ -348,8 +363,8 @@ def losses(
     """Write each part's loss, how far along its edge it is, and the level that its x needs."""
     for k in range(loss.size):
         loss[k], _, share[k] = loss_of(problem, parts, rows, k, x[k + 1])
-        level = cheapest_of(problem, parts.group[k], x[k + 1])
-        needed[k] = min(max(level, parts.slowest[k]), parts.fastest[k])
+        level = cheapest_of(problem, parts.of[GROUP, k], x[k + 1])
+        needed[k] = min(max(level, parts.of[SLOWEST, k]), parts.of[FASTEST, k])
 
 
 def wanted_nu(accuracy: Any, rows: Rows, omega: float, price: float, nu: Array) -> None:

@@ -39,7 +39,7 @@ def cache_directory() -> Path | None:
 def kept_in(function: Any, directory: Path) -> Any:
     """Return a cache for the code of a function, in a directory that is named after that code.
 
-    The only place that relies on numba's internals; without them nothing is kept.
+    Only this module relies on numba's internals; without them nothing is kept.
     """
     import numba.core.caching
 
@@ -102,6 +102,26 @@ def kept_in(function: Any, directory: Path) -> Any:
                 super().save_overload(sig, data)
 
     return Cache(function)
+
+
+def for_any_number(dispatcher: Any) -> Any:
+    """Return what compiles a function, made to compile it once for all constants that it is given.
+
+    numba compiles a function called with -1 apart from one that is called with an integer, and with
+    it all that it calls.
+    """
+    import numba.core.types
+
+    unliteral: Any = numba.core.types.unliteral
+    template = dispatcher.get_call_template
+
+    def get_call_template(args: Any, kws: Any) -> Any:
+        named = {name: unliteral(kind) for name, kind in kws.items()}
+        return template(tuple(unliteral(kind) for kind in args), named)
+
+    with contextlib.suppress(AttributeError):  # without it there is more to compile
+        dispatcher.get_call_template = get_call_template
+    return dispatcher
 
 
 def _require_seal(content: bytes) -> None:

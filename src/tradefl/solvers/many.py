@@ -31,7 +31,7 @@ from tradefl.solvers.games import Games
 from tradefl.solvers.hulls import Menu
 from tradefl.solvers.planner import TOLERANCE as OPTIMUM_TOLERANCE
 from tradefl.solvers.planner import Coalitions, data_overhead, strategies
-from tradefl.solvers.planning import Menus, plan_each
+from tradefl.solvers.planning import FIRST_NODES, Menus, plan_each
 from tradefl.solvers.segments import Segments, greedy_segments, grid_segments, segment_round
 from tradefl.solvers.solution import REGRET_TOLERANCE
 
@@ -415,11 +415,12 @@ def _optima_at_once(games: Games, found: ManyOptima, at: npt.NDArray[np.intp], r
     )
     weight = np.array(game.competitors_profitability)
     together = np.ascontiguousarray(np.asarray(game.potential_weights).sum(axis=1))
-    x, numbers, closed = np.empty((k, n)), np.empty((k, 3)), np.zeros(k, dtype=np.bool_)
-    run(plan_each, together, weight, menus, OPTIMUM_TOLERANCE, x, numbers, closed)
+    x, numbers, closed = np.empty((k, n)), np.empty((k, 4)), np.zeros(k, dtype=np.bool_)
+    limits = (OPTIMUM_TOLERANCE, FIRST_NODES, np.zeros(1, dtype=np.bool_))
+    run(plan_each, together, weight, *menus, *limits, x, numbers, closed)
     levels = games.cpu_levels_hz.reshape(k * n, -1)
     d, f = strategies(menu, x.reshape(-1), least, per_hz, levels)
-    value, bound, rounding = numbers.T
+    value, bound, rounding, _ = numbers.T
     transfers = fixed.sum(axis=1)
     bound = bound - transfers
     found.social_welfare[at], found.bound[at] = value - transfers, bound

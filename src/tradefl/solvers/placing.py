@@ -16,12 +16,27 @@ import numpy.typing as npt
 from tradefl.solvers.best_response import accuracy_onset, accuracy_value
 from tradefl.solvers.envelope import contact_of
 from tradefl.solvers.hulls import hull_of
-from tradefl.solvers.relaxation import Rows, new_rows
+from tradefl.solvers.relaxation import (
+    CHORD,
+    CONTACT,
+    FLOOR,
+    HIGH,
+    LAST,
+    LOW,
+    MEMBERS,
+    SIDE,
+    SLOPE,
+    TOTAL,
+    WEIGHT,
+    G,
+    Rows,
+    X,
+    new_rows,
+)
 from tradefl.solvers.saddle import relax
 
 Array = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
-Sides = npt.NDArray[np.int8]
 
 # What a group loses at its relaxed point, as a share of the terms, before it counts as undecided.
 LOSS = 1e-15
@@ -57,14 +72,22 @@ class Problem(NamedTuple):
     last: Indices
 
 
-class Parts(NamedTuple):
-    """The parts of a restriction; shape ``(C,)`` each, of which the first ``size[0]`` are used."""
+# The rows of ``Parts.of``.
+GROUP, COUNT, SLOWEST, FASTEST, CONFINED = 0, 1, 2, 3, 4
 
-    group: Indices
-    members: Indices
-    slowest: Indices
-    fastest: Indices
-    side: Sides
+
+class Parts(NamedTuple):
+    """The parts of a restriction.
+
+    Attributes
+    ----------
+    of
+        Shape ``(5, C)``: the group, how many members, their levels, and the side of the onset.
+    size
+        Shape ``(1,)``: how many of the C columns are used.
+    """
+
+    of: Indices
     size: Indices
 
 
@@ -83,32 +106,29 @@ class Placement(NamedTuple):
 
 def new_parts(capacity: int) -> Parts:
     """Return room for so many parts."""
-    return Parts(
-        np.empty(capacity, dtype=np.int64),
-        np.empty(capacity, dtype=np.int64),
-        np.empty(capacity, dtype=np.int64),
-        np.empty(capacity, dtype=np.int64),
-        np.empty(capacity, dtype=np.int8),
-        np.zeros(1, dtype=np.int64),
-    )
+    size = np.empty(1, dtype=np.int64)
+    size[0] = 0
+    return Parts(np.empty((5, capacity), dtype=np.int64), size)
 
 
 def new_placement(capacity: int) -> Placement:
     """Return room for a placement of so many rows, as good as none."""
-    return Placement(
+    room = Placement(
         np.empty(capacity, dtype=np.int64),
         np.empty(capacity, dtype=np.int64),
         np.empty(capacity),
-        np.zeros(1, dtype=np.int64),
-        np.full(1, -np.inf),
+        np.empty(1, dtype=np.int64),
+        np.empty(1),
     )
+    room.size[0], room.value[0] = 0, -np.inf
+    return room
 
 
 def add_part(parts: Parts, group: int, count: int, slowest: int, fastest: int, side: int) -> None:
     """Add a part."""
     k = parts.size[0]
-    parts.group[k], parts.members[k] = group, count
-    parts.slowest[k], parts.fastest[k], parts.side[k] = slowest, fastest, side
+    parts.of[GROUP, k], parts.of[COUNT, k] = group, count
+    parts.of[SLOWEST, k], parts.of[FASTEST, k], parts.of[CONFINED, k] = slowest, fastest, side
     parts.size[0] = k + 1
 
 
@@ -122,28 +142,28 @@ def rows_of(
     size = parts.size[0]
     width = 2
     for k in range(size):
-        width = max(width, parts.fastest[k] - parts.slowest[k] + 2)
+        width = max(width, parts.of[FASTEST, k] - parts.of[SLOWEST, k] + 2)
     rows = new_rows(size + 1, width)
-    rows.members[0], rows.weight[0], rows.last[0] = 1.0, problem.together[0], 0
-    rows.x[0, 0], rows.worth[0, 0] = 0.0, 0.0
+    rows.own[MEMBERS, 0], rows.own[WEIGHT, 0], rows.kind[LAST, 0] = 1.0, problem.together[0], 0
+    rows.hull[X, 0, 0], rows.hull[G, 0, 0] = 0.0, 0.0
     least, most = 0.0, 0.0
     for k in range(size):
-        r, g = k + 1, parts.group[k]
-        rows.members[r], rows.weight[r] = parts.members[k], problem.weight[g]
-        rows.side[r] = parts.side[k]
+        r, g = k + 1, parts.of[GROUP, k]
+        rows.own[MEMBERS, r], rows.own[WEIGHT, r] = parts.of[COUNT, k], problem.weight[g]
+        rows.kind[SIDE, r] = parts.of[CONFINED, k]
         last = hull_of(
             problem.least[g],
             problem.reach[g],
             problem.price[g],
-            parts.slowest[k],
-            parts.fastest[k],
-            rows.x[r],
-            rows.worth[r],
-            rows.slope[r],
+            parts.of[SLOWEST, k],
+            parts.of[FASTEST, k],
+            rows.hull[X, r],
+            rows.hull[G, r],
+            rows.hull[SLOPE, r],
         )
-        rows.last[r] = last
-        least += rows.members[r] * rows.x[r, 0]
-        most += rows.members[r] * rows.x[r, last]
+        rows.kind[LAST, r] = last
+        least += rows.own[MEMBERS, r] * rows.hull[X, r, 0]
+        most += rows.own[MEMBERS, r] * rows.hull[X, r, last]
     return rows, _intervals(
         accuracy, rows, max(least, omega_low), min(most, omega_high), least, most
     )
@@ -153,33 +173,33 @@ def _intervals(
     accuracy: Any, rows: Rows, omega_low: float, omega_high: float, least: float, most: float
 ) -> bool:
     """Write the intervals of Omega and of each y, with P's envelopes on them."""
-    size, onset = rows.weight.size, accuracy_onset(accuracy)
+    size, onset = rows.own.shape[1], accuracy_onset(accuracy)
     for r in range(1, size):
-        first, last = rows.x[r, 0], rows.x[r, rows.last[r]]
-        rows.low[r], rows.high[r] = max(least - first, 0.0), most - last
-        if rows.side[r] > 0:
-            rows.low[r] = max(rows.low[r], onset)
-            omega_low = max(omega_low, rows.low[r] + first)
-        if rows.side[r] < 0:
-            rows.high[r] = min(rows.high[r], onset)
-            omega_high = min(omega_high, rows.high[r] + last)
+        first, last = rows.hull[X, r, 0], rows.hull[X, r, rows.kind[LAST, r]]
+        rows.own[LOW, r], rows.own[HIGH, r] = max(least - first, 0.0), most - last
+        if rows.kind[SIDE, r] > 0:
+            rows.own[LOW, r] = max(rows.own[LOW, r], onset)
+            omega_low = max(omega_low, rows.own[LOW, r] + first)
+        if rows.kind[SIDE, r] < 0:
+            rows.own[HIGH, r] = min(rows.own[HIGH, r], onset)
+            omega_high = min(omega_high, rows.own[HIGH, r] + last)
     if omega_low > omega_high:
         if omega_low > omega_high * (1.0 + SAME):
             return False
         omega_low = omega_high
-    rows.low[0], rows.high[0], rows.total[0] = omega_low, omega_high, omega_high
+    rows.own[LOW, 0], rows.own[HIGH, 0], rows.own[TOTAL, 0] = omega_low, omega_high, omega_high
     for r in range(size):
         if r > 0:
-            first, last = rows.x[r, 0], rows.x[r, rows.last[r]]
-            low = min(max(rows.low[r], omega_low - last), omega_high)
-            high = max(min(rows.high[r], omega_high - first), low)
-            if not rows.weight[r] > 0.0:  # no part in P but through Omega
+            first, last = rows.hull[X, r, 0], rows.hull[X, r, rows.kind[LAST, r]]
+            low = min(max(rows.own[LOW, r], omega_low - last), omega_high)
+            high = max(min(rows.own[HIGH, r], omega_high - first), low)
+            if not rows.own[WEIGHT, r] > 0.0:  # no part in P but through Omega
                 low, high = omega_high, omega_high
-            rows.low[r], rows.high[r] = low, high
-        low = rows.low[r]
-        contact, chord = contact_of(accuracy, low, rows.high[r])
-        rows.contact[r], rows.chord[r] = contact, chord
-        rows.floor[r] = low if contact > -np.inf else max(onset, BELOW * low)
+            rows.own[LOW, r], rows.own[HIGH, r] = low, high
+        low = rows.own[LOW, r]
+        contact, chord = contact_of(accuracy, low, rows.own[HIGH, r])
+        rows.own[CONTACT, r], rows.own[CHORD, r] = contact, chord
+        rows.own[FLOOR, r] = low if contact > -np.inf else max(onset, BELOW * low)
     return True
 
 
@@ -217,17 +237,17 @@ def loss_of(
 
     What it promises is that of all its members.
     """
-    r, g = k + 1, parts.group[k]
-    last, edge = rows.last[r], 0
-    while edge < last - 1 and rows.x[r, edge + 1] < x:
+    r, g = k + 1, parts.of[GROUP, k]
+    last, edge = rows.kind[LAST, r], 0
+    while edge < last - 1 and rows.hull[X, r, edge + 1] < x:
         edge += 1
-    left, promised, share = rows.x[r, edge], rows.worth[r, edge], 0.0
+    left, promised, share = rows.hull[X, r, edge], rows.hull[G, r, edge], 0.0
     if last > 0:
-        share = (x - left) / (rows.x[r, edge + 1] - left)
+        share = (x - left) / (rows.hull[X, r, edge + 1] - left)
         if x > left:
-            promised += rows.slope[r, edge] * (x - left)
-    level = min(max(cheapest_of(problem, g, x), parts.slowest[k]), parts.fastest[k])
-    return parts.members[k] * (promised + problem.price[g, level] * x), edge, share
+            promised += rows.hull[SLOPE, r, edge] * (x - left)
+    level = min(max(cheapest_of(problem, g, x), parts.of[SLOWEST, k]), parts.of[FASTEST, k])
+    return parts.of[COUNT, k] * (promised + problem.price[g, level] * x), edge, share
 
 
 def round_off(
@@ -246,35 +266,35 @@ def round_off(
     """
     omega, price, bound = numbers
     size = parts.size[0]
-    open_, edge, share = np.zeros(size, np.bool_), np.zeros(size, np.int64), np.zeros(size)
+    open_, edge = np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+    share = np.empty(size)
     undecided = 0
     for k in range(size):
         loss, edge[k], share[k] = loss_of(problem, parts, rows, k, x[k + 1])
-        if loss > LOSS * abs(bound):
-            open_[k] = True
-            undecided += 1
+        open_[k] = 1 if loss > LOSS * abs(bound) else 0
+        undecided += open_[k]
     if undecided == 0:
         return
-    group = np.empty(size + undecided, np.int64)
-    count, at = np.empty(size + undecided, np.int64), np.empty(size + undecided)
+    group = np.empty(size + undecided, dtype=np.int64)
+    count, at = np.empty(size + undecided, dtype=np.int64), np.empty(size + undecided)
     for first in (-BIAS, BIAS):
         bias, carry, used = first, 0.0, 0
         for k in range(size):
-            n, r = parts.members[k], k + 1
-            if not open_[k]:
-                group[used], count[used], at[used] = parts.group[k], n, x[r]
+            n, r = parts.of[COUNT, k], k + 1
+            if open_[k] == 0:
+                group[used], count[used], at[used] = parts.of[GROUP, k], n, x[r]
                 used += 1
                 continue
-            left, right = rows.x[r, edge[k]], rows.x[r, edge[k] + 1]
+            left, right = rows.hull[X, r, edge[k]], rows.hull[X, r, edge[k] + 1]
             wanted = share[k] * n + carry / (right - left)
             ahead = min(max(math.floor(wanted + 0.5 + bias), 0), n)
             carry = (wanted - ahead) * (right - left)
             bias = 0.0
             if n > ahead:
-                group[used], count[used], at[used] = parts.group[k], n - ahead, left
+                group[used], count[used], at[used] = parts.of[GROUP, k], n - ahead, left
                 used += 1
             if ahead > 0:
-                group[used], count[used], at[used] = parts.group[k], ahead, right
+                group[used], count[used], at[used] = parts.of[GROUP, k], ahead, right
                 used += 1
         offer(accuracy, problem, best, group[:used], count[:used], at[:used])
         polish(accuracy, problem, group[:used], count[:used], at[:used], omega, price, best, stop)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -15,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.game.accuracy import InvertibleAccuracyModel
-from tradefl.solvers.accuracies import accuracy_of
-from tradefl.solvers.best_response import StandIns, compiled_accuracy
+from tradefl.solvers.accuracies import Accuracies, accuracy_of
+from tradefl.solvers.best_response import StandIns
 from tradefl.solvers.branching import (
     FULL,
     LIMIT,
@@ -48,6 +49,8 @@ COMPILE_FROM = 5_000
 LOAD_FROM = 3
 # A pass over so many strategies takes about a second at the most, compiled.
 PASS = 5e7
+# A search of so many strategies ends within a tenth of so many seconds, and needs no clock.
+QUICK, SOON = 20_000, 60.0
 # The search stops so many passes early: it still has to prove its bound and to offer what it has.
 LATE = 3.0
 
@@ -76,19 +79,22 @@ class Menus(NamedTuple):
 class Code:
     """P as the planner's functions want it, and how they are to be called.
 
-    Without ``stand_ins`` they run as plain Python.
+    Without ``stand_ins`` they run as plain Python; ``accuracies`` is what :func:`plan_each` takes.
     """
 
     accuracy: Any
     stand_ins: StandIns | None
+    accuracies: Any = None
 
     @classmethod
     def of(cls, accuracy: InvertibleAccuracyModel, strategies: int) -> Code:
         """Return the code for a problem of so many strategies."""
-        built_in = compiled_accuracy(accuracy)
+        built_in = Accuracies((accuracy,), np.zeros(1, dtype=np.intp)).compiled()
         if built_in is None or not _repays(strategies, built_in[1]):
             return cls(accuracy, None)
-        return cls(*built_in)
+        accuracies, stand_ins = built_in
+        read: Any = stand_ins.get(accuracy_of, accuracy_of)
+        return cls(read(accuracies, 0), stand_ins, accuracies)
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function of the planner whose first argument is P, with P put in."""
@@ -98,6 +104,14 @@ class Code:
     def bare(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function of the planner as it is."""
         return function if self.stand_ins is None else compiled(function, self.stand_ins)
+
+    def each(self, *arguments: Any) -> None:
+        """Call :func:`plan_each` for one problem."""
+        if self.stand_ins is None:
+            with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+                plan_each([self.accuracy], *arguments)
+        else:
+            compiled(plan_each, self.stand_ins)(self.accuracies, *arguments)
 
     @contextlib.contextmanager
     def stop(self, until: float, strategies: int) -> Iterator[Any]:
@@ -116,7 +130,7 @@ def _repays(strategies: int, stand_ins: StandIns) -> bool:
     _seen.strategies += strategies
     if _seen.strategies >= COMPILE_FROM:
         return True
-    return _seen.problems >= LOAD_FROM and kept(grow, stand_ins)
+    return _seen.problems >= LOAD_FROM and kept(plan_each, stand_ins)
 
 
 class Planned(NamedTuple):
@@ -161,18 +175,40 @@ def plan(
     until
         The time of :func:`time.perf_counter` at which to stop.
     """
-    code = Code.of(accuracy, menus.reach.size)
-    with code.stop(until, menus.reach.size) as stop:
-        order, starts = code.bare(group_equal)(weight, menus.least, menus.reach, menus.price)
-        problem = Problem(*code.bare(grouped)(together, weight, menus, order, starts))
+    strategies = menus.reach.size
+    code = Code.of(accuracy, strategies)
+    x, numbers = np.empty((1, weight.size)), np.zeros((1, 4))
+    proven = np.zeros(1, dtype=np.bool_)
+    arguments = (
+        np.array([together]),
+        weight[None],
+        *(column[None] for column in menus),
+        tolerance,
+        min(FIRST_NODES, node_limit),
+    )
+
+    def planned() -> Planned:
+        value, bound, rounding, nodes = numbers[0].tolist()
+        return Planned(x[0], value, bound, rounding, int(nodes))
+
+    if code.stand_ins is not None and strategies <= QUICK and until - time.perf_counter() > SOON:
+        code.each(*arguments, np.zeros(1, dtype=np.bool_), x, numbers, proven)
+        if proven[0] or node_limit <= FIRST_NODES:
+            return planned()
+    with code.stop(until, strategies) as stop:
+        if not numbers[0, 3] > 0.0:
+            code.each(*arguments, stop, x, numbers, proven)
+        if proven[0] or node_limit <= FIRST_NODES or stop[0]:
+            return planned()
+        each = (weight, *menus)
+        order, starts = code.bare(group_equal)(*each[:-1])
+        problem = Problem(*code.bare(grouped)(together, *each, order, starts))
         search = Search(code, problem, tolerance, stop)
         search.run(node_limit)
         tree = search.tree
-        x = np.empty(weight.size)
-        code.bare(ungrouped)(tree.best, order, starts, x)
-        bound = float(code.bare(proven_by)(tree))
+        ungrouped(tree.best, order, starts, x[0])
     value, rounding = float(tree.best.value[0]), float(tree.limits[ROUNDING])
-    return Planned(x, value, bound, rounding, int(tree.counts[1]))
+    return Planned(x[0], value, proven_by(tree), rounding, int(tree.counts[1]))
 
 
 class Search:
@@ -239,26 +275,34 @@ def plan_each(
     accuracies: Any,
     together: Array,
     weight: Array,
-    menus: Menus,
+    least: Array,
+    reach: Array,
+    price: Array,
+    last: Indices,
     tolerance: float,
+    node_limit: int,
+    stop: Any,
     x: Array,
     numbers: Array,
     proven: Flags,
 ) -> None:
     """Plan K problems of N organizations, one after the other.
 
-    ``together`` has shape ``(K,)``, ``weight`` ``(K, N)``, the menus a first axis of problems.
-    ``x``, ``(K, N)``, receives everybody's data, ``numbers``, ``(K, 3)``, the value, the bound and
-    its rounding, ``proven`` whether some nodes were enough.
+    ``together`` has shape ``(K,)``, ``weight`` ``(K, N)``, :class:`Menus` a first axis of problems.
+    ``x``, ``(K, N)``, receives everybody's data, ``numbers``, ``(K, 4)``, the value, the bound, its
+    rounding and the nodes, ``proven`` whether ``node_limit`` nodes were enough.
+
+    This is all that Python calls of the planner as a rule, with arrays one by one: whatever else it
+    calls is compiled once more, and reading a tuple of arrays takes longer than a small problem.
     """
-    stop = np.zeros(1, dtype=np.bool_)
     for k in range(together.size):
         accuracy = accuracy_of(accuracies, k)
-        here = Menus(menus.least[k], menus.reach[k], menus.price[k], menus.last[k])
-        order, starts = group_equal(weight[k], here.least, here.reach, here.price)
-        problem = grouped(together[k], weight[k], here, order, starts)
-        tree = new_tree(accuracy, problem, tolerance, FIRST_NODES + 2)
-        proven[k] = grow(accuracy, problem, tree, FIRST_NODES, stop) == 0
+        order, starts = group_equal(weight[k], least[k], reach[k], price[k])
+        problem = grouped(
+            together[k], weight[k], least[k], reach[k], price[k], last[k], order, starts
+        )
+        tree = new_tree(accuracy, problem, tolerance, node_limit + 2)
+        proven[k] = grow(accuracy, problem, tree, node_limit, stop) == 0
         ungrouped(tree.best, order, starts, x[k])
         numbers[k, 0], numbers[k, 1] = tree.best.value[0], proven_by(tree)
-        numbers[k, 2] = tree.limits[ROUNDING]
+        numbers[k, 2], numbers[k, 3] = tree.limits[ROUNDING], tree.counts[1]

@@ -15,7 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.solvers.envelope import slope_of, value_of
-from tradefl.solvers.relaxation import Rows, demand, dual_bound, respond
+from tradefl.solvers.relaxation import (
+    CHORD,
+    CONTACT,
+    FLOOR,
+    HIGH,
+    LAST,
+    LOW,
+    MEMBERS,
+    SIDE,
+    WEIGHT,
+    G,
+    Rows,
+    demand,
+    dual_bound,
+    respond,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -93,14 +108,16 @@ def relax(
     stop
         When ``stop[0]`` is true the search stops where it is; the bound is valid.
     """
-    size = rows.weight.size
+    size = rows.own.shape[1]
     points = Points(
         np.empty((SLOTS, 8)),
         np.empty((SLOTS, size)),
         np.empty((SLOTS, size)),
         np.empty((SLOTS, size), dtype=np.bool_),
-        np.zeros(size, dtype=np.int64),
+        np.empty(size, dtype=np.int64),
     )
+    for r in range(size):
+        points.passed[r] = 0
     at, met = search(accuracy, rows, points, omega, price, guessed, stop)
     omega, price = points.numbers[at, OMEGA], points.numbers[at, PRICE]
     bound, rounding = dual_bound(accuracy, rows, price, points.nu[at])
@@ -110,13 +127,15 @@ def relax(
 def terms_size(accuracy: Any, rows: Rows) -> float:
     """Return the size of the terms of W."""
     top, weights, costs = (
-        value_of(accuracy, rows.low[0], rows.contact[0], rows.chord[0], rows.high[0]),
+        value_of(
+            accuracy, rows.own[LOW, 0], rows.own[CONTACT, 0], rows.own[CHORD, 0], rows.own[HIGH, 0]
+        ),
         0.0,
         0.0,
     )
-    for r in range(rows.weight.size):
-        weights += rows.members[r] * rows.weight[r]
-        costs += rows.members[r] * abs(rows.worth[r, rows.last[r]])
+    for r in range(rows.own.shape[1]):
+        weights += rows.own[MEMBERS, r] * rows.own[WEIGHT, r]
+        costs += rows.own[MEMBERS, r] * abs(rows.hull[G, r, rows.kind[LAST, r]])
     return max(weights * top + costs, TINY)
 
 
@@ -131,15 +150,15 @@ def search(
 ) -> tuple[int, bool]:
     """Find the saddle: the slot of the point, and whether that is it."""
     numbers = points.numbers
-    low, high = rows.low[0], rows.high[0]
+    low, high = rows.own[LOW, 0], rows.own[HIGH, 0]
     fine = MET * terms_size(accuracy, rows)
     if guessed:
         omega = min(max(omega, low), high)
     else:
         omega = 0.5 * (low + high)
         price = 0.0
-        for r in range(rows.weight.size):
-            price += rows.members[r] * demand(accuracy, rows, r, omega)
+        for r in range(rows.own.shape[1]):
+            price += rows.own[MEMBERS, r] * demand(accuracy, rows, r, omega)
     step = max((0.02 if guessed else 0.2) * abs(price), 10.0 * fine / high)
     cheap, dear, at = -1, -1, 0
     model = -np.inf
@@ -192,7 +211,7 @@ def is_met(rows: Rows, point: Array, d_omega: float, d_price: float, fine: float
     omega, short = point[OMEGA], point[SHORT]
     if abs(short) > NEAR * omega:
         return False
-    if omega in (rows.low[0], rows.high[0]):
+    if omega in (rows.own[LOW, 0], rows.own[HIGH, 0]):
         return bool(abs(short * d_price) <= fine)
     near = abs(point[WORTH]) <= NEAR * abs(point[PRICE])
     return bool(near and abs(short * d_price) + abs(point[WORTH] * d_omega) <= fine)
@@ -214,7 +233,7 @@ def best_omega(
     Slots ``cheap`` and ``dear`` are kept.
     """
     numbers = points.numbers
-    low, high = rows.low[0], rows.high[0]
+    low, high = rows.own[LOW, 0], rows.own[HIGH, 0]
     less, more, model = -1, -1, np.inf
     at = answer(accuracy, rows, points, free_slot(cheap, dear, -1, -1), omega, price)
     for k in range(SEARCH_STEPS):
@@ -262,21 +281,21 @@ def balanced(accuracy: Any, rows: Rows, points: Points, at: int, price: float) -
     omega, bends = point[OMEGA], point[BENDS]
     if not bends < 0.0:
         return float(omega)
-    low, high = rows.low[0], rows.high[0]
+    low, high = rows.own[LOW, 0], rows.own[HIGH, 0]
     worth = point[WORTH] + (point[INSIDE] - 1.0) * (price - point[PRICE])
     # What the rows inside an edge want follows the price, not Omega.
     inside = point[INSIDE] * (price - point[PRICE])
-    for r in range(rows.weight.size):
+    for r in range(rows.own.shape[1]):
         if not points.corner[at, r]:
-            inside += rows.members[r] * points.nu[at, r]
+            inside += rows.own[MEMBERS, r] * points.nu[at, r]
     for _ in range(BALANCE_STEPS):
         moved = min(max(omega - worth / bends, low), high)
         if abs(moved - omega) <= 1e-7 * omega:
             return float(moved)
         now = inside - price
-        for r in range(rows.weight.size):
+        for r in range(rows.own.shape[1]):
             if points.corner[at, r]:
-                now += rows.members[r] * demand(accuracy, rows, r, moved - points.x[at, r])
+                now += rows.own[MEMBERS, r] * demand(accuracy, rows, r, moved - points.x[at, r])
         if not abs(now) < 0.5 * abs(worth):
             return float(moved if abs(now) < abs(worth) else omega)
         bends = (now - worth) / (moved - omega)
@@ -290,23 +309,23 @@ def answer(accuracy: Any, rows: Rows, points: Points, slot: int, omega: float, p
     """Write what the rows answer to a slot, with both equations and their derivatives."""
     short, worth, value = -omega, -price, -price * omega
     inside, follows, bends = 0.0, 0.0, 0.0
-    for r in range(rows.weight.size):
+    for r in range(rows.own.shape[1]):
         x, passed, own, nu, corner = respond(accuracy, rows, r, omega, price, points.passed[r])
         points.passed[r] = passed
         points.x[slot, r], points.nu[slot, r], points.corner[slot, r] = x, nu, corner
-        count, weight = rows.members[r], rows.weight[r]
+        count, weight = rows.own[MEMBERS, r], rows.own[WEIGHT, r]
         short += count * x
         worth += count * nu
         value += count * (own + price * x)
         bend = 0.0
         if weight > 0.0:
-            below = min(omega - x - rows.floor[r], 0.0)
-            y = max(omega - x, rows.floor[r])
-            contact, chord = rows.contact[r], rows.chord[r]
+            below = min(omega - x - rows.own[FLOOR, r], 0.0)
+            y = max(omega - x, rows.own[FLOOR, r])
+            contact, chord = rows.own[CONTACT, r], rows.own[CHORD, r]
             steep = nu  # what it is but where a constraint on y holds x
-            if rows.side[r] != 0:
+            if rows.kind[SIDE, r] != 0:
                 steep = weight * slope_of(accuracy, contact, chord, y)
-            reached = weight * value_of(accuracy, rows.low[r], contact, chord, y)
+            reached = weight * value_of(accuracy, rows.own[LOW, r], contact, chord, y)
             value += count * (reached + steep * below)
             if below == 0.0:
                 ahead = weight * slope_of(accuracy, contact, chord, y * (1.0 + STEP))
@@ -333,20 +352,20 @@ def filled(rows: Rows, points: Points, at: int, cheap: int, dear: int) -> int:
     share = -numbers[cheap, SHORT] / (numbers[dear, SHORT] - numbers[cheap, SHORT])
     omega = numbers[cheap, OMEGA] + share * (numbers[dear, OMEGA] - numbers[cheap, OMEGA])
     room = 0.0
-    for r in range(rows.weight.size):
+    for r in range(rows.own.shape[1]):
         step = points.x[dear, r] - points.x[cheap, r]
         points.x[slot, r] = points.x[cheap, r] + share * step
         points.nu[slot, r], points.corner[slot, r] = points.nu[at, r], points.corner[at, r]
-        if not rows.weight[r] > 0.0:
-            room += rows.members[r] * step
+        if not rows.own[WEIGHT, r] > 0.0:
+            room += rows.own[MEMBERS, r] * step
     left = share * room
-    for r in range(rows.weight.size):
-        if rows.weight[r] > 0.0 or points.x[dear, r] == points.x[cheap, r]:
+    for r in range(rows.own.shape[1]):
+        if rows.own[WEIGHT, r] > 0.0 or points.x[dear, r] == points.x[cheap, r]:
             continue
-        whole = rows.members[r] * (points.x[dear, r] - points.x[cheap, r])
+        whole = rows.own[MEMBERS, r] * (points.x[dear, r] - points.x[cheap, r])
         taken = min(max(left, 0.0), whole)
         left -= whole
-        points.x[slot, r] = points.x[cheap, r] + taken / rows.members[r]
+        points.x[slot, r] = points.x[cheap, r] + taken / rows.own[MEMBERS, r]
         if taken >= whole:
             points.x[slot, r] = points.x[dear, r]
     numbers[slot] = numbers[at]
