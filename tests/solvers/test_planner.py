@@ -1,5 +1,6 @@
 """The planner against enumeration, grids and SCIP, and what its bound is worth."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -377,6 +378,28 @@ def test_two_runs_are_the_same_to_the_last_bit():
     assert json.dumps(one) == json.dumps(two)
     assert one["upper_bound"] is None
     assert one["social_welfare_upper_bound"] >= one["social_welfare"]
+
+
+def test_loading_machine_code_does_not_count_against_the_time_limit(monkeypatch):
+    until = []
+
+    class Slow(planning.Code):
+        def loaded(self, *_):
+            return 5.0
+
+        def each(self, *arguments):
+            planning.plan_each([self.accuracy], *arguments)
+
+        def stop(self, at, _):
+            until.append(at)
+            return contextlib.nullcontext([False])
+
+    monkeypatch.setattr(planning.Code, "of", lambda accuracy, _: Slow(accuracy, {}))
+    game = random_game(1, 3)
+    menu = planner.Coalitions(game).menu
+    menus = planning.Menus(menu.least, menu.reach, menu.price, menu.last)
+    planning.plan(game.accuracy, 1.0, game.competitors_profitability, menus, 1e-9, 9, 7.0)
+    assert until == [12.0]
 
 
 def test_the_planner_finds_the_same_compiled_and_plain(monkeypatch):

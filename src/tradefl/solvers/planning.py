@@ -57,10 +57,11 @@ LATE = 3.0
 
 @dataclasses.dataclass
 class _Seen:
-    """What a process has planned in plain Python so far."""
+    """What a process has planned in plain Python so far, and which machine code it has."""
 
     problems: int = 0
     strategies: int = 0
+    loaded: set[tuple[Any, ...]] = dataclasses.field(default_factory=set)
 
 
 _seen = _Seen()
@@ -112,6 +113,20 @@ class Code:
                 plan_each([self.accuracy], *arguments)
         else:
             compiled(plan_each, self.stand_ins)(self.accuracies, *arguments)
+
+    def loaded(self, *arguments: Any) -> float:
+        """Load or make the machine code; return how long it took, which no time limit counts.
+
+        ``arguments`` are those of :func:`plan_each` for no problem, but for its last four.
+        """
+        kind = tuple((self.stand_ins or {}).values())
+        if kind in _seen.loaded:
+            return 0.0
+        began = time.perf_counter()
+        nothing = np.zeros(1, dtype=np.bool_), np.empty((0, 1)), np.empty((0, 4))
+        self.each(*arguments, *nothing, np.zeros(0, dtype=np.bool_))
+        _seen.loaded.add(kind)
+        return time.perf_counter() - began
 
     @contextlib.contextmanager
     def stop(self, until: float, strategies: int) -> Iterator[Any]:
@@ -179,13 +194,11 @@ def plan(
     code = Code.of(accuracy, strategies)
     x, numbers = np.empty((1, weight.size)), np.zeros((1, 4))
     proven = np.zeros(1, dtype=np.bool_)
-    arguments = (
-        np.array([together]),
-        weight[None],
-        *(column[None] for column in menus),
-        tolerance,
-        min(FIRST_NODES, node_limit),
-    )
+    rows = (np.array([together]), weight[None], *(column[None] for column in menus))
+    arguments = (*rows, tolerance, min(FIRST_NODES, node_limit))
+
+    if code.stand_ins is not None:
+        until += code.loaded(*(row[:0] for row in rows), *arguments[len(rows) :])
 
     def planned() -> Planned:
         value, bound, rounding, nodes = numbers[0].tolist()
