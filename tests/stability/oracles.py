@@ -111,6 +111,18 @@ def searched(game: CoopetitionGame, points: int = 201) -> float:
                     step = (end - begin) / (points - 1)
                     begin = max(begin, float(trial[at, i]) - 2.0 * step)
                     end = min(end, float(trial[at, i]) + 2.0 * step)
+        for i, j in itertools.permutations(range(game.size), 2):
+            # Omega stays where it is, at a kink of P for instance, while others bring it.
+            ratio = float(game.data_units[i] / game.data_units[j])
+            most = [dict(welfare.judge.levels(k))[f[k]] for k in (i, j)]
+            reach = min(most[0] - d[i], (d[j] - game.min_data_fraction) / ratio)
+            trial = np.repeat(d[None, :], points, axis=0)
+            trial[:, i] = d[i] + np.linspace(0.0, 1.0, points) * reach
+            trial[:, j] = np.clip(d[j] - ratio * (trial[:, i] - d[i]), game.min_data_fraction, None)
+            value = welfare.at(trial, f)
+            at = int(np.argmax(value))
+            if value[at] > best + 1e-12 * abs(best):
+                best, d, improved = float(value[at]), trial[at], True
     return best
 
 
