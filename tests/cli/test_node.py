@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from tests.cli.command import run
 from tests.negotiation.processes import PASSWORD, Recorder, deployed, driven, three_hospitals
 from tests.settlement.nodes import CHAIN_ID, anvil, node, shared_node
 
+from tradefl.errors import InputError
 from tradefl.negotiation.knowledge import load_private, write_private
+from tradefl.negotiation.node import Watcher
 from tradefl.settlement.accounts import PASSWORD_VARIABLE
 from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains import NodeSigner, RpcChain
@@ -99,6 +103,17 @@ def test_no_contract_another_chain_and_no_node(three, node):
 def test_a_log_that_cannot_be_written(three, node, tmp_path):
     assert "cannot be written" in refused(three, node, log=tmp_path / "no" / "log.jsonl")
     assert "cannot be written" in refused(three, node, log=tmp_path)
+    # Nobody reads it: to open it for writing would wait for good.
+    os.mkfifo(tmp_path / "fifo")
+    for log in (tmp_path / "fifo", "/dev/null"):
+        assert f"--log: expected a regular file, got {log}" in refused(three, node, log=log)
+
+
+def test_a_log_that_becomes_a_pipe_hangs_nobody(tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    for log in (tmp_path / "fifo", "/dev/null"):
+        with pytest.raises(InputError, match=f"{log}: the log .* name"):
+            Watcher(log=Path(log)).trouble("Alpha", "no answer")
 
 
 def test_lines_and_log_of_a_whole_negotiation(three, tmp_path):
@@ -326,4 +341,38 @@ def test_a_deposit_above_the_cap_is_not_made(three, node):
     bond = three.agreement.bonds[0]
     err = refused(three, node, max_deposit=bond - 1)
     assert f"--max-deposit: University A would deposit {bond:,} wei" in err
+    spent_nothing(node, three)
+
+
+ANNEXES = {
+    "a key twice": (
+        lambda own: b'{"consortium":"other",' + own[1:],
+        "annex: not valid JSON: the key 'consortium' occurs twice in one object",
+    ),
+    "another schema": (
+        lambda own: own.replace(b"tradefl/annex/1", b"tradefl/annex/9"),
+        "annex: schema: expected 'tradefl/annex/1', got 'tradefl/annex/9'",
+    ),
+    "a broken promise": (
+        lambda own: own[:-1] + b',"truthful":{"claimant":1}}',
+        "annex: truthful: ",
+    ),
+    "a name that controls the terminal": (
+        lambda own: own.replace(b"University A", b"University\\u001b"),
+        "character 11 is U+001B (a control character), which is invisible or changes what",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ANNEXES)
+def test_what_no_audit_reads_no_agent_reads_either(three, node, case):
+    """A rival publishes it, and gives the others its hash; both end with the cause."""
+    change, what = ANNEXES[case]
+    agreement, contract = rivals(three, node, annex=change(three.agreement.annex))
+    said = refused(three, node, contract=contract, agreement=agreement.hash)
+    assert f"error: {contract}: its agreement cannot be read: " in said
+    assert what in said
+    ran = run("audit", "--rpc", node.url, "--contract", contract)
+    assert (ran.code, ran.out, ran.err) == (2, "", said)
+    assert said.replace("\n", "").isprintable()
     spent_nothing(node, three)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from tests.cli.command import SOURCE, run
 from tests.dashboard.console import EXAMPLE
 from tests.dashboard.served import Served, free_port, serving
 
+from tradefl.dashboard import gate
 from tradefl.dashboard.gate import Gate, allowed_host, hosts_of
 from tradefl.errors import InputError
 
@@ -178,8 +180,8 @@ def test_no_request_leaves_the_machine(console: tuple[Served, Path]) -> None:
         ("localhost", {"127.0.0.1", "localhost", "::1"}),
         ("127.0.0.5", {"127.0.0.5", "127.0.0.1", "localhost", "::1"}),
         ("0:0:0:0:0:0:0:1", {"127.0.0.1", "localhost", "::1"}),
-        ("0.0.0.0", {"127.0.0.1", "localhost", "::1", "box"}),  # noqa: S104
-        ("::", {"127.0.0.1", "localhost", "::1", "box"}),
+        ("0.0.0.0", {"127.0.0.1", "localhost", "::1", "box", "192.0.2.9"}),  # noqa: S104
+        ("::", {"127.0.0.1", "localhost", "::1", "box", "192.0.2.9"}),
         ("192.0.2.7", {"192.0.2.7", "box"}),
         ("Box.Example", {"box.example", "box"}),
     ],
@@ -188,8 +190,22 @@ def test_the_names_of_an_address(
     address: str, expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "Box")
+    monkeypatch.setattr(gate, "own_addresses", lambda: {"192.0.2.9"})
     assert hosts_of(address) == expected
     assert hosts_of(address, ["more.example"]) == expected | {"more.example"}
+
+
+def test_own_addresses_are_addresses_and_a_machine_without_a_network_has_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for address in gate.own_addresses():
+        assert not ipaddress.ip_address(address).is_unspecified
+
+    def unreachable(*_: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(gate.socket, "socket", unreachable)
+    assert gate.own_addresses() == set()
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,19 @@ def test_only_moments_are_restored():
     assert adam.eta == before["eta"]
 
 
+def test_the_state_of_another_strategy_is_refused():
+    with pytest.raises(ValueError, match="the state 'm_t' is not one of FedAvg"):
+        restore_state(FedAvg(), {"m_t": {"w": np.ones(2)}})
+
+
+@pytest.mark.parametrize("accuracy", [math.nan, math.inf, -0.1, 1.5])
+def test_an_accuracy_that_is_none_is_no_checkpoint(tmp_path, accuracy):
+    path = tmp_path / "state.npz"
+    state(accuracy=[0.1, accuracy, 0.3]).write(path)
+    with pytest.raises(InputError, match="is not a checkpoint of this version"):
+        Checkpoint.read(path)
+
+
 def test_fedavg_keeps_nothing_and_fedadam_nothing_before_the_first_round():
     assert strategy_state(FedAvg()) == {}
     adam = FedAdam(min_train_nodes=1, min_available_nodes=1)

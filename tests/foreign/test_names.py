@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradefl.foreign import look_alikes, name_problem, normalized, skeleton
+from tradefl.foreign import look_alikes, name_problem, normalized, printable, skeleton
 
 NFD = unicodedata.normalize("NFD", "Müller")
 
@@ -47,6 +47,18 @@ def test_names_that_people_have(name):
         ("a\u2028b", "character 2 is U+2028 (line separator)"),
         ("a\u00adb", "soft hyphen"),
         ("a\u3164b", "hangul filler"),
+        ("a\u115fb", "hangul choseong filler"),
+        ("a\u1160b", "hangul jungseong filler"),
+        ("a\uffa0b", "halfwidth hangul filler"),
+        ("a\u034fb", "combining grapheme joiner"),
+        ("a\u17b4b", "khmer vowel inherent aq"),
+        ("a\u180bb", "mongolian free variation selector one"),
+        ("a\u2065b", "U+2065"),
+        ("a\ufff0b", "U+FFF0"),
+        ("a\U0001bca0b", "shorthand format letter overlap"),
+        ("a\U0001d173b", "musical symbol begin beam"),
+        ("a\U000e0020b", "tag space"),
+        ("a\U000e0fffb", "U+E0FFF"),
         ("a\ufe0fb", "variation selector-16"),
         ("a\U000e0100b", "variation selector-17"),
         ("a\ud800b", "U+D800"),
@@ -60,6 +72,21 @@ def test_names_that_are_refused(name, what):
     assert what in problem
     assert problem.isprintable()
     assert len(problem) < 200
+
+
+# Default_Ignorable_Code_Point of DerivedCoreProperties.txt: what is drawn as nothing.
+IGNORABLE = (
+    *(0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFEFF, 0xFFA0),
+    *(*range(0x180B, 0x1810), *range(0x200B, 0x2010), *range(0x202A, 0x202F)),
+    *(*range(0x2060, 0x2070), *range(0xFE00, 0xFE10), *range(0xFFF0, 0xFFF9)),
+    *(*range(0x1BCA0, 0x1BCA4), *range(0x1D173, 0x1D17B), *range(0xE0000, 0xE1000)),
+)
+
+
+def test_no_ignorable_character_is_in_a_name_or_is_printed():
+    for c in map(chr, IGNORABLE):
+        assert "invisible" in name_problem(f"a{c}b"), ascii(c)
+        assert c not in printable(f"a{c}b"), ascii(c)
 
 
 def test_one_written_name_is_one_name():

@@ -94,6 +94,29 @@ def test_a_limit_is_a_whole_number(monkeypatch, text):
     assert line.isprintable()
 
 
+@pytest.mark.parametrize(("field", "most"), [("digits", 4_300), ("depth", 200)])
+def test_a_parser_s_own_ceiling_is_the_highest_limit(monkeypatch, field, most):
+    variable = f"TRADEFL_MAX_{field.upper()}"
+    monkeypatch.setenv(variable, str(most + 1))
+    line = refusal(limits)
+    assert line.startswith(f"{variable}: expected a whole number between 1 and {most:,}, which is")
+    monkeypatch.setenv(variable, str(most))
+    digits, lists = "9" * 4_300, "[" * 199 + "]" * 199  # the document is the 200th
+    if field == "digits":
+        assert parse_json(digits, "a") == int(digits)
+        assert parse_toml(f"x = {digits}", "a") == {"x": int(digits)}
+        for parse, text in ((parse_json, digits + "9"), (parse_toml, f"x = {digits}9")):
+            assert "expected at most 4,300; more cannot be read" in refusal(parse, text, "a")
+    else:
+        tables = "x = " + "{x = " * 200 + "1" + "}" * 200
+        assert parse_json(lists, "a")
+        assert parse_toml(f"x = {lists}", "a")
+        assert parse_toml(tables, "a")
+        assert parse_toml(".".join("x" * 200) + " = 1", "a")
+        deeper = tables.replace("1", "[1]")
+        assert "expected at most 200; more cannot be read" in refusal(parse_toml, deeper, "a")
+
+
 # --- JSON ---------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from tradefl.consortium.organizations import Organizations
 from tradefl.game import DenseCompetition
 from tradefl.settlement import Agreement, Report
 from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory
+from tradefl.settlement.annex import SCHEMA
 from tradefl.settlement.artifacts import VAULT, code_hash
 from tradefl.settlement.rules import RULES, EfficientTerms, LinearTerms
 
@@ -137,6 +138,7 @@ def agreement(
 def annex(names: Sequence[str], rule: str = "linear") -> bytes:
     """Return an annex that names a chain and the contracts of this version."""
     contents = {
+        "schema": SCHEMA,
         "consortium": "integers",
         "organizations": names,
         "turn_seconds": 60,

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from eth_account import Account
@@ -14,11 +15,17 @@ from tests.settlement.nodes import CHAIN_ID, anvil, deployments, node, shared_no
 import tradefl
 from tradefl.consortium import write
 from tradefl.errors import InputError
-from tradefl.settlement.accounts import PASSWORD_VARIABLE, keystore_accounts, open_keystore
+from tradefl.settlement.accounts import (
+    PASSWORD_VARIABLE,
+    embedded,
+    keystore_accounts,
+    open_keystore,
+)
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import Attestation, attestation, attested_by
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chains import KeySigner, RpcChain
+from tradefl.settlement.commitment import commitment, plain
 from tradefl.settlement.stand_ins import stand_in_key
 
 __all__ = ["node", "shared_node"]
@@ -564,6 +571,91 @@ def test_what_a_deposit_signs_is_printed_before_it_is_sent(node, consortium):
         assert words in ran.err, words
     assert "deposit of Beta" not in ran.err
     assert "what a deposit signs" not in settle(node, path, "Alpha").err
+
+
+def test_every_amount_of_what_a_deposit_signs_has_its_unit_and_the_file_s_currency(
+    node, consortium, monkeypatch
+):
+    stake = 25 * 10**14
+    path = consortium(arbiter=ARBITER.address, dispute_stake_wei=stake)
+    path.write_text('currency = "EUR"\npayoff_unit = 1000.0\n' + path.read_text())
+    loaded = tradefl.load(path)
+    agreed = Agreement.of(loaded)
+    bond = agreed.bonds[0]
+    assert (agreed.wei_per_payoff, agreed.dispute_stake_wei) == (10**15, stake)
+    payoff = Decimal(bond) / 10**15
+    ran = settle(node, path, "Alpha")
+    assert (
+        f"deposit of Alpha  {bond + stake:,} wei: bond {bond:,} wei "
+        f"({plain(payoff)} units of payoff, {plain(1000 * payoff, 2)} EUR), "
+    ) in ran.err
+    assert f"dispute stake {stake:,} wei (2.5 units of payoff, 2,500.00 EUR)" in ran.err
+    assert "1,000,000,000,000,000 wei for one unit of payoff, which is 1,000.00 EUR" in ran.err
+    assert "200 gwei per gas, of it 30 gwei as priority fee, and 1 ether in this run" in ran.err
+    facts = dict(commitment(embedded(loaded).chain, agreed, agreed.addresses[:1]))
+    assert "EUR" not in " ".join(facts.values())  # an agreement alone names no currency
+
+
+@pytest.mark.parametrize(
+    ("value", "cents", "text"),
+    [
+        ("0", 2, "0.00"),
+        ("0", 0, "0"),
+        ("1234567.891", 0, "1,234,568"),
+        ("1234567.891", 2, "1,234,567.89"),
+        ("0.0000123", 0, "0.0000123"),
+        ("399.36", 0, "399.36"),
+        ("5", 2, "5.00"),
+        ("100", 0, "100"),
+        ("99999999999999999999999", 2, "99,999,999,999,999,999,999,999.00"),
+    ],
+)
+def test_an_amount_has_digits_that_count_and_no_exponent(value, cents, text):
+    assert plain(Decimal(value), cents) == text
+
+
+def test_the_node_s_address_may_be_in_a_variable_or_a_file(node, consortium, monkeypatch):
+    """Arguments are for every user of the machine to read; every command reads both."""
+    path = consortium(arbiter=ARBITER.address, dispute_stake_wei=1)
+    folder = path.parent
+    (folder / "address").write_text(f"{node.url}\n")
+    monkeypatch.setenv(PASSWORD_VARIABLE, PASSWORD)
+    signing = ("--keystore", folder / "keys-Alpha")
+    commands = {
+        "settle": (path, *signing, "--json"),
+        "audit": ("--contract", Agreement.of(tradefl.load(path)).settlement_address()),
+        "dispute": (path, *signing, "--organization", "Alpha", "--against", "Beta"),
+        "rule": (path, *signing, "--report", "Beta", "--uphold"),
+        "consent": (path, *signing, "--organization", "Alpha"),
+        "attest": (path, folder / "none.json", *signing, "--contract", "0x" + 40 * "1"),
+        "node": ("--organization", folder / "none.toml", *signing, "--agreement", path),
+    }
+    for name, given in commands.items():
+        ran = run(name, *given, "--rpc", f"@{folder / 'address'}")
+        assert "no answer" not in ran.err
+        monkeypatch.setenv("TRADEFL_RPC", node.url)
+        again = run(name, *given)
+        if name == "settle":  # the first one did what was to be done
+            assert "note: $TRADEFL_RPC names the node; without it this would be on" in again.err
+            assert again.json["contract"] == ran.json["contract"]
+        elif name != "consent":  # of which each has a transaction
+            assert (again.code, again.out, again.err) == (ran.code, ran.out, ran.err)
+        monkeypatch.setenv("TRADEFL_RPC", "http://127.0.0.1:1")  # nothing listens there
+        if name != "node":  # it reads its private file first; tests/cli/test_node.py has it
+            assert "http://127.0.0.1:1: no answer from the node" in run(name, *given).err
+        monkeypatch.delenv("TRADEFL_RPC")
+        if name not in ("node", "settle", "attest"):  # the last two may do without
+            assert "--rpc: is needed" in run(name, *given).err
+
+
+def test_a_variable_with_a_node_turns_no_rehearsal_into_a_question(consortium, monkeypatch):
+    path = consortium()
+    monkeypatch.setenv("TRADEFL_RPC", "http://127.0.0.1:1")
+    ran = run("audit", path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "--contract: is needed" in ran.err
+    assert "$TRADEFL_RPC names a node here, unset it to rehearse" in ran.err
+    assert run("negotiate", path).code == 0  # without --processes it needs no node
 
 
 def test_a_deposit_above_the_cap_is_not_made(node, consortium):

@@ -27,6 +27,13 @@ def test_an_annex_is_read():
 
 
 HOSTILE = {
+    "a key twice": b'{"consortium": "other", ' + annex(NAMES)[1:],
+    "a key twice, further in": changed()[:-1] + b', "truthful": {"a": 1, "a": 1}}',
+    "another schema": changed(schema="tradefl/annex/2"),
+    "no schema": changed(schema=None),
+    "a schema that is a list": changed(schema=[1]),
+    "a promise that is text": changed(truthful="yes"),
+    "a promise of others": changed(truthful={"claimant": "Gamma", "organizations": {}}),
     "a line break in a name": changed(organizations=["Alpha\nphase settled", "Beta"]),
     "an escape sequence in a name": changed(organizations=["Alpha\x1b[2J", "Beta"]),
     "an escape sequence in the title": changed(consortium="four\x1b[8m"),

@@ -58,7 +58,7 @@ def existing_settlement(
         from tradefl.settlement.agreement import parsed_address
 
     if not rpc:
-        raise InputError.at("--rpc", "is needed: the settlement is on a chain")
+        raise InputError.at("--rpc", "is needed (or $TRADEFL_RPC): the settlement is on a chain")
     if contract is not None:
         contract = parsed_address("--contract", contract)
     parties = on_node(

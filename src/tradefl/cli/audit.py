@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import click
 
 from tradefl.cli.declaring import Argument, Option
-from tradefl.cli.options import ContractAddress, FromBlock, Json, Nodes
+from tradefl.cli.options import (
+    RPC_VARIABLE,
+    ContractAddress,
+    FromBlock,
+    Json,
+    Nodes,
+    from_variable,
+)
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
 from tradefl.consortium import load
 from tradefl.errors import InputError
@@ -48,9 +55,10 @@ def audit(
     rehearsed = rpc is None and contract is None and file is not None
     if not rehearsed and (rpc is None or contract is None):
         missing = "--rpc" if rpc is None else "--contract"
-        raise InputError.at(
-            missing, "is needed: an audit reads a chain, or rehearses with a FILE alone"
-        )
+        what = "is needed: an audit reads a chain, or rehearses with a FILE alone"
+        if rpc is not None and from_variable("rpc"):
+            what += f"; ${RPC_VARIABLE} names a node here, unset it to rehearse"
+        raise InputError.at(missing, what)
     if rehearsed and (negotiation or from_block):
         option = "--negotiation" if negotiation else "--from-block"
         raise InputError.at(option, "needs --rpc: the embedded chain is its own world")

@@ -41,7 +41,7 @@ def dashboard(
 
     Example: tradefl dashboard examples/drug_discovery.toml
     """
-    from tradefl.dashboard.gate import allowed_host
+    from tradefl.dashboard.gate import LOOPBACK, allowed_host, hosts_of
     from tradefl.dashboard.server import require_free, serve, shown_host
     from tradefl.dashboard.settings import Settings
 
@@ -59,7 +59,10 @@ def dashboard(
 
             read_training(training, consortium)
     require_free(host, port)
+    asked = hosts_of(host, map(allowed_host, names))
     note(f"{consortium.name} on http://{shown_host(host)}:{port}; Ctrl-C ends it")
+    if not asked <= {*LOOPBACK}:
+        note(f"browsers may ask for {', '.join(sorted(asked))}; --allow-host adds a name")
     serve(
         Settings(file.resolve(), training),
         host,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import click
 
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import File, Json
+from tradefl.cli.options import RPC_VARIABLE, File, Json, from_variable
 from tradefl.cli.output import (
     answer,
     live_table,
@@ -41,7 +41,13 @@ def negotiate(
     ] = False,
     rpc: Annotated[
         list[str] | None,
-        Option("--rpc", help="A development node to do it on; default: an anvil of its own."),
+        Option(
+            "--rpc",
+            envvar=RPC_VARIABLE,
+            show_envvar=False,
+            help="A development node to do it on, or @FILE with its address; default: with "
+            "--processes $TRADEFL_RPC, otherwise an anvil of its own.",
+        ),
     ] = None,
     as_json: Json = False,
     output: Annotated[
@@ -56,6 +62,8 @@ def negotiate(
 
     Example: tradefl negotiate examples/drug_discovery.toml --processes -o solution.json
     """
+    if not processes and from_variable("rpc"):
+        rpc = None  # it is for what needs a node
     if rpc is not None and not processes:
         raise InputError.at("--rpc", "needs --processes")
     if rpc is not None and len(rpc) > 1:

@@ -19,7 +19,7 @@ from tradefl.cli.options import (
     MaxFee,
     MaxPriorityFee,
     MaxTotalFee,
-    NodesOrVariable,
+    Nodes,
     PasswordFile,
     StateFolder,
     fee_caps,
@@ -35,7 +35,7 @@ def node(
         Path,
         Option("--organization", help="The private file (TOML).", show_default=False),
     ],
-    rpc: NodesOrVariable = None,
+    rpc: Nodes = None,
     agreement: Annotated[
         str | None,
         Option(

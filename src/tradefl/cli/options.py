@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
+from click.core import ParameterSource
 
 from tradefl.cli.declaring import Argument, Option
 from tradefl.consortium.schema import suggestion
@@ -41,27 +42,28 @@ NoTune = Annotated[
     bool,
     Option("--no-tune", help="Leave the curve of welfare over gamma out of the report."),
 ]
+RPC_VARIABLE = "TRADEFL_RPC"
+# The address of a node may hold a key: arguments are for every user of a machine to read, variables
+# and files are not.
 Nodes = Annotated[
     list[str] | None,
     Option(
         "--rpc",
-        help="An Ethereum JSON-RPC node: http(s)://..., host:port, an IPC path, or @FILE "
-        "with one of them. Given several times, all nodes must give the same answers.",
-    ),
-]
-# An agent runs for long, and the address of its node may hold a key: arguments are for every user
-# of a machine to read, variables are not.
-NodesOrVariable = Annotated[
-    list[str] | None,
-    Option(
-        "--rpc",
-        envvar="TRADEFL_RPC",
+        envvar=RPC_VARIABLE,
         show_envvar=False,
         help="An Ethereum JSON-RPC node: http(s)://..., host:port, an IPC path, or @FILE "
         "with one of them. Given several times, all nodes must give the same answers. Default: "
         "$TRADEFL_RPC, which may name several with spaces between.",
     ),
 ]
+
+
+def from_variable(parameter: str) -> bool:
+    """Tell whether a parameter of the present command is from its variable, not an argument."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source is ParameterSource.ENVIRONMENT
+
+
 Workers = Annotated[
     int | None,
     Option("--workers", min=1, max=1024, help="Processes; default: this one alone."),

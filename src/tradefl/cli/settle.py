@@ -14,6 +14,7 @@ import click
 from tradefl.cli.acting import MaxDeposit, print_signed
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import (
+    RPC_VARIABLE,
     ChainId,
     ContractAddress,
     File,
@@ -30,6 +31,7 @@ from tradefl.cli.options import (
     PasswordFile,
     StateFolder,
     fee_caps,
+    from_variable,
     password_prompt,
 )
 from tradefl.cli.output import (
@@ -170,6 +172,8 @@ def settle(
         raise InputError.at("--accounts", "cannot be combined with --keystore")
     if contract is not None:
         contract = parsed_address("--contract", contract)
+    if rpc and from_variable("rpc"):
+        note(f"${RPC_VARIABLE} names the node; without it this would be on an embedded chain")
     with status(f"settling {file}") as show:
         done = settled(
             load(file),

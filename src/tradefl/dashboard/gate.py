@@ -15,6 +15,7 @@ service on the internet for this machine's address.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 import socket
@@ -46,7 +47,8 @@ def hosts_of(address: str, allowed: Iterable[str] = ()) -> frozenset[str]:
     """Return the names under which a console that serves an address may be asked.
 
     An address of this machine alone has the names of the loopback. One that other machines reach
-    has itself and this machine's name. A wildcard address has both.
+    has itself and this machine's name. A wildcard address has both, and the addresses of this
+    machine on its way to other networks.
 
     Parameters
     ----------
@@ -65,9 +67,25 @@ def hosts_of(address: str, allowed: Iterable[str] = ()) -> frozenset[str]:
     names = {*allowed} if everywhere else {name, *allowed}
     if here or everywhere:
         names |= set(LOOPBACK)
+    if everywhere:
+        names |= own_addresses()
     if not here:
         names.add(_canonical(socket.gethostname()))
     return frozenset(names)
+
+
+def own_addresses() -> set[str]:
+    """Return this machine's addresses on its way to other networks; nothing is sent.
+
+    No page of another site has an address of this machine, so none gets in by it.
+    """
+    found = set()
+    for family, elsewhere in ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1")):
+        # Datagrams have no connection: this only chooses the way, and with it the own address.
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as way:
+            way.connect((elsewhere, 9))
+            found.add(_canonical(way.getsockname()[0]))
+    return {address for address in found if not ipaddress.ip_address(address).is_unspecified}
 
 
 def allowed_host(name: str) -> str:

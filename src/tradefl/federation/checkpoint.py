@@ -134,6 +134,8 @@ class Checkpoint:
         loss = [float.fromhex(value) for value in meta["loss"]]
         if not len(accuracy) == len(loss) == (done + 1 if accuracy else done):
             raise ValueError(f"expected the accuracy and loss of {done} rounds and before")
+        if not all(0.0 <= value <= 1.0 for value in accuracy):  # not a number is in no range
+            raise ValueError("expected accuracies from 0 to 1")
         entries = [Entry.from_dict(entry) for entry in meta["entries"]]
         if any(entry.round > done for entry in entries):
             raise ValueError(f"expected entries of {done} rounds")
@@ -184,10 +186,19 @@ def strategy_state(strategy: object) -> dict[str, dict[str, npt.NDArray[Any]]]:
 
 
 def restore_state(strategy: object, state: Mapping[str, dict[str, npt.NDArray[Any]]]) -> None:
-    """Give a strategy its arrays back."""
+    """Give a strategy its arrays back.
+
+    Raises
+    ------
+    ValueError
+        The strategy keeps nothing of that name: the state is another's.
+    """
     for key in STATE:  # and nothing else that a file may name
-        if key in state:
-            setattr(strategy, key, state[key])
+        if key not in state:
+            continue
+        if not hasattr(strategy, key):
+            raise ValueError(f"the state {key!r} is not one of {type(strategy).__name__}")
+        setattr(strategy, key, state[key])
 
 
 def _difference(own: object, wanted: object) -> str:

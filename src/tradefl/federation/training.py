@@ -292,8 +292,8 @@ def federate(
         state = Checkpoint.read(path)
         state.require(path, identity)
         _require_model(state, initial_parameters(model, plan.seed), path)
-        restore_state(inner, state.state)
         try:
+            restore_state(inner, state.state)
             ledger = Ledger.from_list(terms, state.entries)
         except ValueError as error:
             raise InputError.at(path, f"is not a checkpoint of this training: {error}") from None
@@ -406,6 +406,10 @@ def _require_model(state: Checkpoint, initial: Parameters, path: Path) -> None:
     expected = {name: (value.shape, value.dtype) for name, value in initial.items()}
     if {name: (value.shape, value.dtype) for name, value in state.arrays.items()} != expected:
         raise InputError.at(path, "has parameters of another model")
+    for key, moments in state.state.items():
+        shapes = {name: value.shape for name, value in moments.items()}
+        if shapes != {name: shape for name, (shape, _) in expected.items()}:
+            raise InputError.at(path, f"has a state {key!r} of another model")
     if not all(np.isfinite(value).all() for value in state.arrays.values()):
         raise InputError.at(path, "has parameters that are not finite: no training keeps them")
 

@@ -8,6 +8,10 @@ import os
 from tradefl.errors import InputError, Problem
 
 PREFIX = "TRADEFL_MAX_"
+MOST = 10**18
+# What the parsers themselves can do: whole numbers of more digits, and tables and lists that are
+# nested more deeply, they refuse whatever a user allows.
+CEILINGS = {"depth": 200, "digits": 4_300}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +38,10 @@ class Limits:
     rows, columns
         Rows and columns of a table.
     depth
-        Tables and lists inside each other in a TOML file, and dots in one of its keys.
+        Tables and lists inside each other in a TOML file, and dots in one of its keys; at most
+        200, which is also what the parser of JSON accepts.
     digits
-        Digits of a number; up to 308 every whole number is also a double.
+        Digits of a number, at most 4,300; up to 308 every whole number is also a double.
     name
         Characters of a name.
     """
@@ -59,7 +64,7 @@ def limits() -> Limits:
     Raises
     ------
     InputError
-        A variable does not hold a whole number greater than 0.
+        A variable does not hold a whole number greater than 0, or exceeds the parsers' ceiling.
     """
     problems, given = [], {}
     for field in dataclasses.fields(Limits):
@@ -67,11 +72,13 @@ def limits() -> Limits:
         text = os.environ.get(variable)
         if text is None:
             continue
-        if len(text) <= 18 and text.isascii() and text.isdigit() and int(text) > 0:
+        most = CEILINGS.get(field.name, MOST)
+        if len(text) <= 18 and text.isascii() and text.isdigit() and 0 < int(text) <= most:
             given[field.name] = int(text)
         else:
+            last = "10^18" if most == MOST else f"{most:,}, which is what the parsers accept"
             got = ascii(text[:40])
-            what = f"expected a whole number between 1 and 10^18, got {got}; change or unset it"
+            what = f"expected a whole number between 1 and {last}; got {got}; change or unset it"
             problems.append(Problem(variable, what))
     if problems:
         raise InputError(problems)
@@ -81,4 +88,7 @@ def limits() -> Limits:
 def exceeded(place: object, what: str, field: str, limit: int) -> InputError:
     """Return the error of an input beyond a limit; it names the variable that raises it."""
     cure = f"if you trust its origin, raise the limit with {PREFIX}{field.upper()}"
+    ceiling = CEILINGS.get(field)
+    if ceiling is not None:
+        cure = "more cannot be read" if limit >= ceiling else f"{cure}, up to {ceiling:,}"
     return InputError.at(place, f"{what}; expected at most {limit:,}; {cure}")

@@ -6,6 +6,7 @@ size it claims. What a parser would multiply (keys, depth, digits) is counted be
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import re
@@ -18,7 +19,7 @@ import pydantic_core
 
 from tradefl.errors import InputError
 from tradefl.foreign.limits import Limits, exceeded, limits
-from tradefl.text import printable
+from tradefl.text import printable, quoted
 
 _CHUNK = 2**20
 # A pipe that this process holds already, as the shell's <(...) makes one: opening it cannot block.
@@ -146,10 +147,12 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     InputError
         As :func:`read_text` and :func:`parse_json`.
     """
-    return parse_json(read_text(path), path)
+    return parse_json(read_text(path), path, unique=True)
 
 
-def parse_json(content: str | bytes, place: object, bounds: Limits | None = None) -> Any:
+def parse_json(
+    content: str | bytes, place: object, bounds: Limits | None = None, *, unique: bool = False
+) -> Any:
     """Return the value of a JSON document from a file, a node or a chain.
 
     Parameters
@@ -160,6 +163,9 @@ def parse_json(content: str | bytes, place: object, bounds: Limits | None = None
         What it is called in errors.
     bounds
         The limits; default: :func:`limits`.
+    unique
+        Whether an object that has a key twice is refused: of what partners sign or exchange, all
+        readers must see the same.
 
     Raises
     ------
@@ -182,7 +188,24 @@ def parse_json(content: str | bytes, place: object, bounds: Limits | None = None
         value = pydantic_core.from_json(raw, allow_inf_nan=False)
     except ValueError as error:
         raise InputError.at(place, f"not valid JSON: {printable(error, 200)}") from None
+    if unique and isinstance(value, dict | list):
+        _require_unique_keys(raw, place)
     return value
+
+
+def _require_unique_keys(raw: bytes, place: object) -> None:
+    """Refuse valid JSON in which an object has a key twice: readers disagree on which counts."""
+
+    def required(pairs: list[tuple[str, Any]]) -> None:
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                what = f"not valid JSON: the key {quoted(key)} occurs twice in one object"
+                raise InputError.at(place, f"{what}; remove one of them")
+            seen.add(key)
+
+    # The other parser has limited depth and digits; numbers are of no interest here.
+    json.loads(raw, object_pairs_hook=required, parse_int=str, parse_float=str)
 
 
 _JSON_PARTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\d.eE+\-]++', re.S)

@@ -30,9 +30,10 @@ from tradefl.settlement.chains import (
     RpcChain,
     StateChangedError,
 )
+from tradefl.settlement.commitment import first_deposits
 from tradefl.settlement.contract import Phase
 from tradefl.settlement.ethereum import parsed_address
-from tradefl.settlement.session import agreed_on, established, first_deposits, pinned
+from tradefl.settlement.session import agreed_on, established, pinned
 from tradefl.settlement.settle import CLOSING_SECONDS, Settlement
 from tradefl.settlement.state import read_phase
 
@@ -176,7 +177,7 @@ def joined(
     # A mistake of the user's ends the command; a node that does not answer is asked again.
 
     def committed() -> bool:
-        facts = first_deposits(chain, agreed, [account], max_deposit)
+        facts = first_deposits(chain, agreed, [account], max_deposit, pin.money)
         if facts:
             sign(facts)
         return True
@@ -279,9 +280,28 @@ class Watcher:
         self._last = entry
         if self.log is not None:
             line = json.dumps({"seconds": time.time(), **entry}) + "\n"
-            private = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            if hasattr(os, "fchmod") and stat.S_ISREG(os.fstat(private).st_mode):
-                os.fchmod(private, 0o600)  # one that was there before, too: it holds the payoff
-            with os.fdopen(private, "w", encoding="utf-8") as stream:
+            with os.fdopen(_private_log(self.log), "w", encoding="utf-8") as stream:
                 stream.write(line)
         self.tell(text)
+
+
+def _private_log(path: Path) -> int:
+    """Open a log to append to, without waiting for a reader as a pipe would; it is private.
+
+    Raises
+    ------
+    InputError
+        It is not a regular file.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NONBLOCK", 0)
+    try:
+        opened = os.open(path, flags, 0o600)
+    except OSError as error:
+        what = f"the log cannot be written: {error.strerror}; name a regular file"
+        raise InputError.at(path, what) from None
+    if not stat.S_ISREG(os.fstat(opened).st_mode):
+        os.close(opened)
+        raise InputError.at(path, "the log is not a regular file; name one")
+    if hasattr(os, "fchmod"):
+        os.fchmod(opened, 0o600)  # one that was there before, too: it holds the payoff
+    return opened

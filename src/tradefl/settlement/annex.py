@@ -15,9 +15,10 @@ from pydantic import ValidationError
 
 from tradefl.consortium.schema import ACCURACY_MODELS, Accuracy, Energy, Truthful, described
 from tradefl.errors import InputError
-from tradefl.foreign import look_alikes, name_problem, normalized, parse_json
+from tradefl.foreign import look_alikes, name_problem, normalized, parse_json, quoted
 
 PLACE = "annex"
+SCHEMA = "tradefl/annex/1"
 UINT64 = 2**64
 # What it names of the chain: an address, hashes.
 CHAIN_KEYS = {
@@ -29,20 +30,28 @@ CHAIN_KEYS = {
 
 
 def read_annex(annex: bytes) -> dict[str, Any]:
-    """Return an annex whose names, turns and chain are what an agreement needs.
+    """Return an annex whose names, turns, chain and promise are what an agreement needs.
+
+    The one reader, of audits and agents, of contracts and documents: what one of them refuses, no
+    other accepts.
 
     Raises
     ------
     InputError
-        It is not JSON, exceeds a limit, or one of these is missing or wrong.
+        It is not JSON, names a key twice, exceeds a limit, is of another schema, or one of these
+        is missing or wrong.
     """
-    document = parse_json(annex, PLACE)
+    document = parse_json(annex, PLACE, unique=True)
     if not isinstance(document, dict):
         raise InputError.at(PLACE, "expected a JSON object")
+    if document.get("schema") != SCHEMA:
+        got = "none" if document.get("schema") is None else quoted(document["schema"])
+        raise InputError.at(f"{PLACE}: schema", f"expected {SCHEMA!r}, got {got}")
     _require_names(document)
     _require_payee(document)
     _require_turns(document)
     _require_chain(document)
+    promise_of(document)
     return document
 
 

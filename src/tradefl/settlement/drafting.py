@@ -14,6 +14,7 @@ from tradefl.consortium.schema import Settlement
 from tradefl.errors import InputError, Problem
 from tradefl.settlement import arithmetic, gas
 from tradefl.settlement.addresses import EMBEDDED_CHAIN_ID, default_factory, default_series
+from tradefl.settlement.annex import SCHEMA
 from tradefl.settlement.arithmetic import PPB, UINT32, UINT64, UINT128, rounded, size_of
 from tradefl.settlement.artifacts import VAULT, code_hash
 from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum, parsed_address
@@ -226,7 +227,7 @@ def annex(consortium: Consortium, rule: RuleTerms, accounts: Sequence[str], chai
     factory = default_factory() if section.factory is None else checksum(section.factory)
     own_series = default_series(chain_id, factory, consortium.settling, accounts)
     document = {
-        "schema": "tradefl/annex/1",
+        "schema": SCHEMA,
         "consortium": consortium.name,
         "organizations": list(consortium.settling),
         "samples": consortium.organizations.samples.tolist(),

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from eth_account import Account
 
-from tradefl.consortium import load
+from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import read_json
 from tradefl.consortium.schema import suggestion
 from tradefl.errors import InputError, Parameter
-from tradefl.settlement import artifacts, gas
+from tradefl.settlement import artifacts
 from tradefl.settlement.addresses import default_factory, factory_deployer_key
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import Chain, KeySigner, Receipt, StateChangedError
@@ -37,6 +37,29 @@ ALL = "all"
 
 
 @dataclasses.dataclass(frozen=True)
+class Money:
+    """What a unit of payoff is worth, by a consortium file that names a currency.
+
+    Attributes
+    ----------
+    currency
+        The currency's name.
+    payoff_unit
+        The amount of it that is one unit of payoff.
+    """
+
+    currency: str
+    payoff_unit: float
+
+    @classmethod
+    def of(cls, consortium: Consortium) -> Money | None:
+        """Return the money of a file; ``None`` where it names no currency."""
+        if consortium.currency is None:
+            return None
+        return cls(consortium.currency, consortium.payoff_unit)
+
+
+@dataclasses.dataclass(frozen=True)
 class Pin:
     """An agreement as the user names it.
 
@@ -48,11 +71,14 @@ class Pin:
         The agreement itself, unless only the hash is known.
     source
         Where it is from, for messages.
+    money
+        What a unit of payoff is worth; ``None``: only a consortium file can say it.
     """
 
     hash: str
     agreement: Agreement | None
     source: str
+    money: Money | None = None
 
 
 def pinned(source: str, chain_id: int | None = None) -> Pin:
@@ -80,9 +106,10 @@ def pinned(source: str, chain_id: int | None = None) -> Pin:
     path = Path(source)
     if path.suffix == ".json":
         agreement = Agreement.from_document(read_json(path), path)
-    else:
-        agreement = Agreement.of(load(path), chain_id=chain_id)
-    return Pin(agreement.hash, agreement, source)
+        return Pin(agreement.hash, agreement, source)
+    consortium = load(path)
+    agreement = Agreement.of(consortium, chain_id=chain_id)
+    return Pin(agreement.hash, agreement, source, Money.of(consortium))
 
 
 def agreed_on(
@@ -199,93 +226,7 @@ def acting(
     return [accounts[name] for name in dict.fromkeys(named)]
 
 
-# --- what is signed -------------------------------------------------------------------------------
-
-
-def commitment(
-    chain: Chain, agreement: Agreement, accounts: Sequence[str]
-) -> list[tuple[str, str]]:
-    """Return what a first deposit commits to, as labels and texts.
-
-    Raises
-    ------
-    ChainError
-        The largest call does not fit into a block of the chain.
-    """
-    limit = chain.block_gas_limit()
-    call, longest = gas.largest(agreement)
-    if call.gas > limit:
-        raise ChainError(
-            chain.place,
-            f"a block holds {limit:,} gas, and {call.name} may need {call.gas:,}: once the "
-            "deposits are in, they would be locked. Nothing was deposited; agree with "
-            f"settlement.block_gas_limit = {limit}",
-        )
-    names = dict(zip(agreement.addresses, agreement.names, strict=True))
-    deposits = dict(zip(agreement.addresses, agreement.deposits, strict=True))
-    bonds = dict(zip(agreement.addresses, agreement.bonds, strict=True))
-    stake = agreement.dispute_stake_wei if agreement.has_arbiter else 0
-    facts = [("agreement", agreement.hash)]
-    for account in accounts:
-        payoff = bonds[account] / agreement.wei_per_payoff
-        text = f"bond {bonds[account]:,} wei ({payoff:,.6g} units of payoff)"
-        text += f", dispute stake {stake:,} wei" if stake else ""
-        facts.append((f"deposit of {names[account]}", f"{deposits[account]:,} wei: {text}"))
-    windows = (
-        f"join {agreement.join_seconds:,} s from the first deposit, report "
-        f"{agreement.report_seconds:,} s"
-    )
-    if agreement.has_arbiter:
-        windows += (
-            f", dispute {agreement.dispute_seconds:,} s, ruling {agreement.ruling_seconds:,} s"
-        )
-    return [
-        *facts,
-        ("rule", agreement.rule.name),
-        ("exchange rate", f"{agreement.wei_per_payoff:,} wei for one unit of payoff"),
-        ("verifier", agreement.verifier if agreement.has_verifier else "none"),
-        ("arbiter", agreement.arbiter if agreement.has_arbiter else "none"),
-        ("windows", f"{windows}; each and {agreement.closing_blocks:,} blocks more"),
-        ("vault", f"{agreement.vault} on chain {agreement.chain_id}"),
-        *([] if chain.spending is None else [("fees", chain.spending)]),
-        (
-            "largest call",
-            f"{call.name}, up to {call.gas:,} gas (a block holds {limit:,}); "
-            f"{longest.size:,} bytes at most",
-        ),
-    ]
-
-
-def first_deposits(
-    chain: Chain, agreement: Agreement, accounts: Sequence[str], max_deposit: int | None = None
-) -> list[tuple[str, str]]:
-    """Return what these accounts' first deposits commit to; nothing if all have deposited.
-
-    Raises
-    ------
-    InputError
-        A deposit is above ``max_deposit``, wei, or the largest call fits no block.
-    """
-    waiting = undeposited(chain, agreement, accounts)
-    if not waiting:
-        return []
-    require_deposit_within(agreement, waiting, max_deposit)
-    return commitment(chain, agreement, waiting)
-
-
-def undeposited(chain: Chain, agreement: Agreement, accounts: Sequence[str]) -> list[str]:
-    """Return those of these organizations' accounts that have not deposited yet."""
-    where = located(chain, agreement, accounts)
-    if not where.exists:
-        return list(accounts)
-    places = {account: agreement.addresses.index(account) for account in accounts}
-    if read_phase(chain, where.contract) == Phase.DRAFTING:
-        return list(accounts)
-    return [
-        account
-        for account, i in places.items()
-        if not chain.read(where.contract, "organization", i)["joined"]
-    ]
+# --- where it is ----------------------------------------------------------------------------------
 
 
 def attested_contract(agreement: Agreement, contract: str | None, chain: Chain | None) -> str:
@@ -322,37 +263,6 @@ def attested_contract(agreement: Agreement, contract: str | None, chain: Chain |
             f"{agreement.settlement_address()}; nothing was signed",
         )
     return checksum(contract)
-
-
-def require_deposit_within(agreement: Agreement, accounts: Sequence[str], most: int | None) -> None:
-    """Refuse a deposit above what the user allows.
-
-    Parameters
-    ----------
-    agreement
-        The pinned agreement.
-    accounts
-        Who deposits.
-    most
-        ``max_deposit``, wei for each organization; ``None``: bond and dispute stake.
-
-    Raises
-    ------
-    InputError
-        A deposit would be larger.
-    """
-    for name, account, deposit in zip(
-        agreement.names, agreement.addresses, agreement.deposits, strict=True
-    ):
-        if account in accounts and most is not None and deposit > most:
-            raise InputError.at(
-                Parameter("max_deposit"),
-                f"{name} would deposit {deposit:,} wei (bond and dispute stake), and the most is "
-                f"{most:,}; nothing was signed. Raise it, or agree on other terms",
-            )
-
-
-# --- where it is ----------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tradefl.errors import Parameter
+from tradefl.errors import InputError, Parameter
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import Attestation, attestation
 from tradefl.settlement.chains import (
@@ -41,6 +41,7 @@ from tradefl.settlement.state import Place as Place
 from tradefl.settlement.state import State as State
 from tradefl.settlement.state import read_phase as read_phase
 from tradefl.settlement.state import read_state as read_state
+from tradefl.text import printable
 
 if TYPE_CHECKING:
     from tradefl.documents.settlement import SettlementDocument, SettlementVerdict
@@ -347,9 +348,14 @@ def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreemen
             rule,
             annexes[0],
         )
-    except (ValueError, TypeError, KeyError):
+    except InputError as error:
         # The deployer writes it, and the contract knows its hash only.
-        raise ChainError(listed[0]["address"], "its annex is not one of this version") from None
+        (problem, *_) = error.problems
+        what = f"its agreement cannot be read: {problem.place}: {problem.message}"
+        raise ChainError(listed[0]["address"], what) from None
+    except (ValueError, TypeError, KeyError) as error:
+        what = f"its annex is not one of this version: {printable(error, 120)}"
+        raise ChainError(listed[0]["address"], what) from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

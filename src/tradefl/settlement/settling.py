@@ -24,10 +24,11 @@ from tradefl.settlement.attestation import attestations_from
 from tradefl.settlement.audit import Audit
 from tradefl.settlement.audit import audit as audit_contract
 from tradefl.settlement.chains import FeeCaps, RpcChain
+from tradefl.settlement.commitment import first_deposits
 from tradefl.settlement.contract import Phase
 from tradefl.settlement.ethereum import parsed_address
 from tradefl.settlement.profile import Contributions, reports_for
-from tradefl.settlement.session import first_deposits
+from tradefl.settlement.session import Money
 from tradefl.settlement.settle import Attest, Progress, Settlement
 from tradefl.settlement.state import State
 from tradefl.solvers import DEFAULT_METHOD
@@ -218,7 +219,9 @@ def settle(
     if attestations is not None:
         attest, serials = attestations_from(attestations, agreement)
     if rpc:
-        facts = first_deposits(parties.chain, agreement, parties.accounts, max_deposit)
+        facts = first_deposits(
+            parties.chain, agreement, parties.accounts, max_deposit, Money.of(consortium)
+        )
         if facts:
             sign(facts)
     if payout == agreement.vault:

@@ -103,7 +103,10 @@ def test_the_flags_name_themselves():
         with pytest.raises(InputError) as caught:
             fee_caps(*arguments)
         assert caught.value.problems[0].place == flag
-    assert "200 gwei per gas, of it 30 as priority fee, and 1 in this run" in FeeCaps().sentence
+    assert (
+        "200 gwei per gas, of it 30 gwei as priority fee, and 1 ether in this run"
+        in FeeCaps().sentence
+    )
 
 
 # --- chains that charge nothing -----------------------------------------------------------------
@@ -207,7 +210,7 @@ def test_a_replacement_counts_what_it_costs_more(monkeypatch):
 
 def test_a_base_fee_above_the_cap_stops_before_anything_is_signed(monkeypatch):
     wire = Wire(FakeChain(base_fee=60 * GWEI))
-    with pytest.raises(FeeCapError, match=r"blocks ask 60 gwei per gas .* 20 may be offered"):
+    with pytest.raises(FeeCapError, match=r"blocks ask 60 gwei per gas .* 20 gwei may be offered"):
         send(connect(monkeypatch, wire, caps=FeeCaps(max_fee=20 * GWEI)))
     assert not signed(wire)
 

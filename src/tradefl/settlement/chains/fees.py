@@ -48,8 +48,8 @@ class FeeCaps:
     def sentence(self) -> str:
         """The caps in words, for the person about to sign."""
         return (
-            f"at most {gwei(self.max_fee)} gwei per gas, of it {gwei(self.max_priority_fee)} as "
-            f"priority fee, and {ether(self.max_total_fee)} in this run"
+            f"at most {gwei(self.max_fee)} gwei per gas, of it {gwei(self.max_priority_fee)} gwei "
+            f"as priority fee, and {ether(self.max_total_fee)} ether in this run"
         )
 
 
@@ -73,7 +73,7 @@ class Ask:
         """What blocks ask, in words."""
         if self.base_fee is None:
             return f"the node suggests {gwei(self.suggested)} gwei per gas"
-        tip = f" and a priority fee of {gwei(self.suggested)}" if self.suggested else ""
+        tip = f" and a priority fee of {gwei(self.suggested)} gwei" if self.suggested else ""
         return f"blocks ask {gwei(self.base_fee)} gwei per gas{tip}"
 
 
@@ -131,8 +131,8 @@ def offer(ask: Ask, caps: FeeCaps, *, pay_suggested: bool = False) -> Offer:
         raise FeeCapError(
             "max_fee",
             Parameter("max_fee"),
-            f"{ask.sentence}, and at most {gwei(caps.max_fee)} may be offered; wait until fees "
-            "fall, or raise `max_fee`",
+            f"{ask.sentence}, and at most {gwei(caps.max_fee)} gwei may be offered; wait until "
+            "fees fall, or raise `max_fee`",
         )
     free = ask.base_fee == 0 and not pay_suggested
     tip = 0 if free else min(ask.suggested, caps.max_priority_fee)

@@ -684,9 +684,9 @@ class RpcChain(Chain):
             raise FeeCapError(
                 "max_total_fee",
                 sender,
-                f"this transaction may cost {ether(cost)} in fees, those before it "
-                f"{ether(self.spent)}, and `max_total_fee` is "
-                f"{ether(self.caps.max_total_fee)}; raise it to continue",
+                f"this transaction may cost {ether(cost)} ether in fees, those before it "
+                f"{ether(self.spent)} ether, and `max_total_fee` is "
+                f"{ether(self.caps.max_total_fee)} ether; raise it to continue",
             )
         return total
 
