@@ -3,6 +3,7 @@
 * The navigation is the list of links in ``README.md``; there is no second list.
 * Pages may link to files of the repository outside ``docs``, and to folders. The site has a page
   for each of these: a file's text, a folder's files. It has no repository to link to.
+* Pictures and notebooks are made as the site is built (``pictures.py``).
 * The JSON Schema of every document is in ``reference/schemas``, from the models that write them.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,11 @@ from mkdocs.structure.pages import Page
 
 from tradefl.documents.schemas import json_schemas
 
+sys.path.insert(0, str(Path(__file__).parent))
+import pictures  # MkDocs loads a hook by its path
+
 HEADING = re.compile(r"## (?P<title>.+)")
-ENTRY = re.compile(r"- \[(?P<title>.+?)\]\((?P<target>[^)#]+\.md)\)")
+ENTRY = re.compile(r"- \[(?P<title>.+?)\]\((?P<target>[^)#]+\.(?:md|ipynb))\)")
 LINK = re.compile(r"(?<=\]\()(?P<target>(?:\.\./)+[^)#\s]+)(?=[)#])")
 SCHEMAS = "reference/schemas"
 LANGUAGES = {
@@ -46,11 +51,17 @@ def navigation(docs: Path, page: str = "README.md") -> list[Any]:
             entries.append({heading["title"]: section})
         elif entry := ENTRY.match(line):
             target = posixpath.normpath(posixpath.join(posixpath.dirname(page), entry["target"]))
+            target = _page_of(target)
             within: Any = target
             if posixpath.basename(target) == "README.md":
                 within = [target, *navigation(docs, target)]
             section.append({entry["title"]: within})
     return entries
+
+
+def _page_of(target: str) -> str:
+    """Return where the page of a notebook is; any other path as it is."""
+    return re.sub(r"\.ipynb$", ".md", target)
 
 
 def elsewhere(root: Path, markdown: str, page: str) -> dict[str, str]:
@@ -115,10 +126,28 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             config, source(path), content=text, inclusion=InclusionLevel.NOT_IN_NAV
         )
         files.append(page)
+    _add_made(files, config)
     for name, schema in json_schemas().items():
         text = json.dumps(schema, ensure_ascii=False, indent=2) + "\n"
         files.append(File.generated(config, f"{SCHEMAS}/{name}.json", content=text))
     return files
+
+
+def _add_made(files: Files, config: MkDocsConfig) -> None:
+    """Add the executed notebooks, and the pictures that pages name."""
+    docs = Path(config.docs_dir)
+    for notebook in sorted((docs / pictures.NOTEBOOKS).glob("*.ipynb")):
+        text, made = pictures.executed(notebook)
+        place = f"{pictures.NOTEBOOKS}/{notebook.stem}.md"
+        files.append(File.generated(config, place, content=text))
+        for name, content in made.items():
+            files.append(File.generated(config, f"{pictures.NOTEBOOKS}/{name}", content=content))
+    names = {
+        name for file in files.documentation_pages() for name in pictures.named(file.content_string)
+    }
+    for name in sorted(names):
+        svg = pictures.PICTURES[name].svg()
+        files.append(File.generated(config, f"{pictures.FOLDER}/{name}.svg", content=svg))
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
@@ -129,6 +158,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     if here == f"{posixpath.dirname(SCHEMAS)}/json.md":
         schemas = "".join(f"- [{name}](schemas/{name}.json)\n" for name in json_schemas())
         markdown += f"\n## JSON Schema\n\n{schemas}"
+    markdown = pictures.shown(markdown, here)
+    markdown = re.sub(r"(\]\((?:\.\./)*notebooks/[\w-]+)\.ipynb\)", r"\1.md)", markdown)
     targets = elsewhere(Path(config.docs_dir).parent, markdown, here)
 
     def inside(link: re.Match[str]) -> str:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,17 @@ from tests.dashboard.console import (
 )
 from tests.settlement import nodes  # noqa: F401  web3 with its warnings silenced
 
+import tradefl
 from tradefl.consortium import load
 from tradefl.consortium.ranges import uncertain
 from tradefl.dashboard import sidebar
+from tradefl.dashboard.changes import changed
 from tradefl.dashboard.editing import Terms, adjusted
 from tradefl.dashboard.parts import csv_of, plain, safe
 from tradefl.report.blocks import amounts
+from tradefl.report.staying import one_line
 from tradefl.solvers import METHODS, Solution, solve
+from tradefl.stability.verdict import stability_of
 from tradefl.tuning import tune
 
 
@@ -373,6 +378,47 @@ def test_the_first_page_is_the_boards() -> None:
     table = app.table[0].value
     shown = [float(cell.replace("\\", "").replace(",", "")) for cell in table.iloc[:-1, -1]]
     np.testing.assert_allclose(shown, solution.gain_over_alone, atol=6e-4)
+
+
+def test_the_first_page_says_whether_they_would_stay() -> None:
+    """The same words as the report's."""
+    file = EXAMPLE.with_name("banks_fraud.toml")
+    app = opened("decision", file)
+    text = "\n".join(text.value for text in app.markdown).replace("\\", "")
+    found = stability_of(tradefl.solve(tradefl.load(file)))
+    assert f"Would they stay? {one_line(found.in_currency())}" in text
+    assert "all but Summit Corporate" in text
+
+
+def test_what_if_somebody_leaves_or_joins() -> None:
+    file = EXAMPLE.with_name("hospitals.toml")
+    app = opened("decision", file)
+    consortium = tradefl.load(file)
+    leave = next(entry for entry in app.multiselect if entry.label == "Who leaves?")
+    checked(leave.set_value(["City Hospital"]).run())
+    smaller = changed(consortium, ["City Hospital"], None)
+    assert smaller.names == tuple(name for name in consortium.names if name != "City Hospital")
+    expected = tradefl.replan(consortium, smaller, random_starts=0)
+    table = app.table[-1].value
+    rows = [name.replace("\\", "") for name in table.index]
+    assert rows == [change.name for change in expected.changes]
+    after = [float(cell.replace("\\", "").replace(",", "")) for cell in table["payoff after"]]
+    np.testing.assert_allclose(after, [change.after for change in expected.changes], atol=1e-3)
+    text = "\n".join(text.value for text in app.markdown).replace("\\", "")
+    assert expected.to_pay > 0.0
+    [needed] = re.findall(r"those that would be worse off need ([\d.,]+) payoff units", text)
+    assert float(needed.replace(",", "")) == pytest.approx(expected.to_pay, abs=1e-3)
+    assert ("can pay it" in text) == expected.affordable
+    join = next(entry for entry in app.selectbox if entry.label.startswith("Who joins?"))
+    checked(join.set_value("University A").run())
+    kinds = app.table[-1].value["what"].tolist()
+    assert kinds.count("joined") == 1
+    assert kinds.count("left") == 1
+    # Nobody is left: said, not raised.
+    checked(join.set_value("nobody").run())
+    leave = next(entry for entry in app.multiselect if entry.label == "Who leaves?")
+    checked(leave.set_value(list(consortium.names)).run())
+    assert app.warning
 
 
 def test_ranges_are_sliders_that_move_payments() -> None:

@@ -122,7 +122,7 @@ class _Page(html.parser.HTMLParser):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the site as ``make docs`` does; any warning ends the build."""
-    needed = ("mkdocs", "material", "mkdocstrings_handlers")
+    needed = ("mkdocs", "material", "mkdocstrings_handlers", "nbclient", "nbconvert")
     absent = [name for name in needed if find_spec(name) is None]
     if absent:
         pytest.skip(f"{', '.join(absent)} not installed: pip install 'tradefl[docs]'")
@@ -195,6 +195,8 @@ def test_docstrings_are_on_the_site(site: Path) -> None:
 
 READ = (
     "index.html",
+    "gallery.html",
+    "notebooks/engineer.html",
     "tutorial/first-settlement.html",
     "how-to/dashboard.html",
     "explanation/payoff.html",
@@ -220,6 +222,31 @@ def test_a_page_is_accessible(chromium: Any, site: Path, name: str, scheme: str)
         assert violations(page) == []
         untold = page.locator("article img:not([alt]), article img[alt='']")
         assert [entry.get_attribute("src") for entry in untold.all()] == []
+
+
+def test_the_search_works_from_disk(chromium: Any, site: Path) -> None:
+    with opened(chromium, (site / "index.html").as_uri(), within=site.as_uri()) as page:
+        page.keyboard.press("s")
+        page.keyboard.type("conduct")
+        found = page.locator(".md-search-result__item a").first
+        found.wait_for(timeout=60_000)
+        targets = page.locator(".md-search-result__item a").evaluate_all(
+            "links => links.map(link => link.getAttribute('href'))"
+        )
+        assert any("how-to/business-figures.html" in target for target in targets)
+
+
+def test_pictures_and_notebooks_are_made_by_the_build(site: Path) -> None:
+    pages = dict(built(site))
+    drawn = [entry for entry in pages["gallery.html"].loaded if entry.startswith("pictures/")]
+    assert len(drawn) == 7
+    for entry in drawn:
+        assert (site / entry).read_text("utf-8").startswith("<svg")
+    assert "pictures/gains.svg" in pages["index.html"].loaded
+    for name, words in (("researcher", "the efficient rule"), ("engineer", "agrees to the wei")):
+        text = (site / "notebooks" / f"{name}.html").read_text("utf-8")
+        assert words in text
+        assert f"notebooks/{name}.html" in pages["index.html"].linked
 
 
 def test_the_site_can_be_read_by_keyboard(chromium: Any, site: Path) -> None:

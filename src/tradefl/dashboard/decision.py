@@ -11,6 +11,7 @@ import streamlit as st
 
 from tradefl import charts
 from tradefl.dashboard import state
+from tradefl.dashboard.changes import what_if
 from tradefl.dashboard.editing import Download
 from tradefl.dashboard.parts import csv_of, offer, safe, show_section
 from tradefl.report import frames
@@ -19,6 +20,7 @@ from tradefl.report.blocks import Section, Table
 from tradefl.report.decision import chart_words, decision_section
 from tradefl.report.pdf import BROWSERS, pdf_of
 from tradefl.solvers.cautions import cautions
+from tradefl.stability import Stability
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -29,12 +31,23 @@ def page() -> None:
     solution, consortium = view.solution.in_currency(), view.consortium.in_currency()
     who = frames.chosen(solution)
     notes = [f"Note: {text}." for text in cautions(view.solution)]
-    section = decision_section(consortium, solution, who, None, notes)
+    section = decision_section(consortium, solution, who, None, notes, _stays(view))
     st.title("Decision")
     gains = frames.gains_over_alone(solution, who)
     live = {"gains": (charts.gains(gains), chart_words(gains))}
     show_section(section, live, heading=False)
     _downloads(section, view)
+    what_if(view)
+
+
+def _stays(view: state.View) -> Stability | None:
+    """Return whether they would stay, for one line; where that takes long, its page is asked."""
+    if not 2 <= len(view.consortium) < state.ASK_FROM:
+        return None
+    try:
+        return state.stays(view.key, view.solution.method, view.solution).in_currency()
+    except ValueError:  # the page Stability says why
+        return None
 
 
 def _downloads(section: Section, view: state.View) -> None:

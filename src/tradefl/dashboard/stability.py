@@ -7,11 +7,9 @@ import streamlit as st
 from tradefl import charts
 from tradefl.dashboard import state
 from tradefl.dashboard.parts import aside, csv_of, offer, plain, show_section
+from tradefl.dashboard.state import ASK_FROM
 from tradefl.report import frames
 from tradefl.report.staying import described, staying_section
-
-# From here on the proof may take longer than a person wants to wait without having asked.
-ASK_FROM = 30
 
 
 def page() -> None:

@@ -27,6 +27,9 @@ from tradefl.tuning import Tuning, tune
 ENTRIES = 256  # solutions kept: a slider that goes back is answered at once
 MOVES_DRAWN = 200
 STABILITY_SECONDS = 10.0
+# From so many organizations on the proof of stability may take longer than a person wants to wait
+# without having asked.
+ASK_FROM = 30
 
 # The keys of the session that are no widgets.
 TABLE, TABLE_PROBLEMS, EDITED, VIEW = "_table", "_table_problems", "_edited", "_view"
