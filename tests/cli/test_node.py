@@ -18,8 +18,8 @@ from tradefl.errors import InputError
 from tradefl.negotiation.knowledge import load_private, write_private
 from tradefl.negotiation.node import Watcher
 from tradefl.settlement.accounts import PASSWORD_VARIABLE
-from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains import NodeSigner, RpcChain
+from tradefl.settlement.ethereum import checksum
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import Settlement
 

@@ -33,9 +33,10 @@ from tradefl.negotiation.knowledge import private_figures, write_private
 from tradefl.negotiation.on_chain import ChainBoard
 from tradefl.negotiation.protocol import Proposal, Standing
 from tradefl.settlement.accounts import PASSWORD_VARIABLE
-from tradefl.settlement.agreement import Agreement, checksum
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain, StateChangedError
 from tradefl.settlement.contract import Phase
+from tradefl.settlement.ethereum import checksum
 from tradefl.settlement.rules import Report
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import Settlement, read_phase

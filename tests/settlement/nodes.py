@@ -411,8 +411,8 @@ def deployed_plainly(chain: Any, agreement: Any, sender: str, vault: str | None 
     """Create a settlement without the factory, where its address follows from nothing."""
     from eth_abi import encode
 
-    from tradefl.settlement.agreement import CONSTRUCTOR
     from tradefl.settlement.artifacts import creation_bytecode
+    from tradefl.settlement.encoding import CONSTRUCTOR
 
     arguments = [vault or agreement.vault, *agreement.constructor_arguments]
     code = creation_bytecode(agreement.rule.contract) + encode(CONSTRUCTOR, arguments)

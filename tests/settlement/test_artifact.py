@@ -8,8 +8,9 @@ import pytest
 
 from tradefl.settlement import arithmetic
 from tradefl.settlement import rules as settlement_rules
-from tradefl.settlement.agreement import TERMS, keccak
 from tradefl.settlement.contract import Phase, artifact
+from tradefl.settlement.encoding import TERMS
+from tradefl.settlement.ethereum import keccak
 from tradefl.settlement.rules import EfficientTerms, LinearTerms
 
 SOURCES = Path(__file__).parents[2] / "contracts" / "src"

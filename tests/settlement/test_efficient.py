@@ -34,9 +34,9 @@ from tradefl.negotiation.in_process import negotiate
 from tradefl.negotiation.knowledge import known_game, private_figures
 from tradefl.settlement import Agreement, arithmetic, quantization_bounds, wei_statement
 from tradefl.settlement.accounts import embedded
-from tradefl.settlement.agreement import keccak
 from tradefl.settlement.audit import audit
 from tradefl.settlement.contract import deployment
+from tradefl.settlement.ethereum import keccak
 from tradefl.settlement.rules import EfficientTerms, Published, Report
 from tradefl.settlement.settle import drafted
 

@@ -35,10 +35,11 @@ from tests.settlement.nodes import (
 import tradefl
 from tradefl.errors import InputError
 from tradefl.settlement.accounts import Parties
-from tradefl.settlement.agreement import Agreement, checksum
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.audit import audit
 from tradefl.settlement.chains import KeySigner, NodeSigner, RpcChain
 from tradefl.settlement.contract import ChainError, topic
+from tradefl.settlement.ethereum import checksum
 from tradefl.settlement.session import established
 from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key

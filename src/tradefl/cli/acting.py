@@ -51,11 +51,11 @@ def existing_settlement(
     arbiter: bool = False,
 ) -> tuple[Settlement, tuple[str, ...]]:
     """Return the settlement of a file that is on a node's chain, and the accounts that act."""
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("a settlement's calls"):
         from tradefl.settlement.accounts import on_node
-        from tradefl.settlement.agreement import parsed_address
+        from tradefl.settlement.ethereum import parsed_address
 
     if not rpc:
         raise InputError.at("--rpc", "is needed (or $TRADEFL_RPC): the settlement is on a chain")

@@ -165,17 +165,18 @@ def signed(
     InputError
         Something that a signature binds is missing, or the key is not the verifier's.
     """
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("tradefl attest"):
         from tradefl.settlement.accounts import keystore_accounts, open_keystore, password_from
-        from tradefl.settlement.agreement import Agreement, parsed_address
+        from tradefl.settlement.agreement import Agreement
         from tradefl.settlement.attestation import (
             attestations,
             read_attestations,
             require_accepted,
         )
         from tradefl.settlement.chains import RpcChain
+        from tradefl.settlement.ethereum import parsed_address
         from tradefl.settlement.profile import read_reports
         from tradefl.settlement.session import attested_contract
         from tradefl.settlement.settle import published_agreement

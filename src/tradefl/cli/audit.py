@@ -62,7 +62,7 @@ def audit(
     if rehearsed and (negotiation or from_block):
         option = "--negotiation" if negotiation else "--from-block"
         raise InputError.at(option, "needs --rpc: the embedded chain is its own world")
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("tradefl audit"):
         from tradefl.settlement.chains import RpcChain

@@ -229,7 +229,7 @@ def _payee(text: str, consortium: Consortium) -> Payee:
     if not re.fullmatch(r"0x[0-9a-fA-F]{40}", text) or int(text, 16) == 0:
         what = f"expected 0x and 40 hexadecimal digits, not all zero, got {text[:50]!r}"
         raise InputError.at("--payee", what)
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("--payee"):
         from tradefl.settlement.ethereum import parsed_address

@@ -71,7 +71,7 @@ def negotiate(
         raise InputError.at("--rpc", what)
     if output is not None:
         require_writable(output)
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("tradefl negotiate"):
         from tradefl.negotiation.session import negotiate as negotiated

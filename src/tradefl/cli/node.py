@@ -76,7 +76,7 @@ def node(
     for option, value in (("--rpc", rpc), ("--keystore", keystore)):
         if not value:
             raise InputError.at(option, "is needed: an agent acts on a chain, with its key")
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("tradefl node"):
         from tradefl.negotiation.node import Watcher, joined

@@ -63,7 +63,7 @@ def run(
     Example: tradefl run examples/drug_discovery.toml -o results
     """
     import tradefl.federation  # noqa: F401  says what to install where it is missing
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("tradefl run"):
         from tradefl.pipeline import run as run_all

@@ -132,7 +132,7 @@ def settle(
     Example: tradefl settle examples/drug_discovery.toml
     Example: tradefl settle consortium.toml --rpc http://127.0.0.1:8545 --keystore keys/
     """
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("tradefl settle"):
         from tradefl.settlement.ethereum import parsed_address

@@ -101,7 +101,7 @@ def settled(consortium: Consortium, solution: Solution) -> SettlementDocument:
     InputError
         A figure does not fit the contract's integers.
     """
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("settling"):
         from tradefl.settlement.settling import settle
@@ -166,12 +166,12 @@ def read_off(url: str, contract: str, first_block: int, consortium: Consortium |
         The address is invalid, the node does not answer, or the contract is not a TradeFL
         settlement.
     """
-    from tradefl.settlement.agreement import settlement_extra
+    from tradefl.settlement.ethereum import settlement_extra
 
     with settlement_extra("reading a chain"):
-        from tradefl.settlement.agreement import parsed_address
         from tradefl.settlement.audit import audit
         from tradefl.settlement.chains import RpcChain
+        from tradefl.settlement.ethereum import parsed_address
         from tradefl.settlement.settle import drafted, read_state
 
     if not url.startswith(("http://", "https://")):

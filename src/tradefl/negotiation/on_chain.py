@@ -7,7 +7,7 @@ import time
 
 from tradefl.negotiation.agent import View
 from tradefl.negotiation.protocol import BlockTimes, Proposal
-from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import (
     Chain,
     EventReader,
@@ -16,6 +16,7 @@ from tradefl.settlement.chains import (
     StateChangedError,
 )
 from tradefl.settlement.contract import Event, Phase, RevertedError, encoded_call
+from tradefl.settlement.ethereum import ZERO_ADDRESS
 from tradefl.settlement.rules import Report
 from tradefl.settlement.settle import NO_STATEMENT
 from tradefl.settlement.state import read_phase

@@ -23,9 +23,10 @@ from tradefl.negotiation.protocol import (
     initial_reports,
 )
 from tradefl.settlement.agreed import agreed_game
-from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import ChainError
+from tradefl.settlement.ethereum import ZERO_ADDRESS
 from tradefl.settlement.evidence import require_logs
 from tradefl.settlement.rules import Report
 from tradefl.settlement.settle import decoded_agreement, drafted

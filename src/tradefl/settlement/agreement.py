@@ -1,4 +1,7 @@
-r"""The agreement: a consortium in integers, its canonical bytes, and its hash.
+r"""The agreement: a consortium in integers.
+
+``drafting`` makes it of a file, ``encoding`` packs it for the contract and hashes it, and
+``agreement_document`` writes and reads it as JSON.
 
 What the contract computes with is here in the very integers that it computes with; what
 matters only off the chain (names, the accuracy model, the deadline) is the annex, a JSON text
@@ -10,24 +13,19 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError
 from tradefl.foreign import parse_json
 from tradefl.settlement import addresses as derived
-from tradefl.settlement import artifacts
-from tradefl.settlement.annex import read_annex
+from tradefl.settlement import agreement_document, artifacts, encoding
 from tradefl.settlement.arithmetic import PPB, rounded
-from tradefl.settlement.drafting import WINDOWS, drafted
-from tradefl.settlement.ethereum import ZERO_ADDRESS as ZERO_ADDRESS
-from tradefl.settlement.ethereum import checksum as checksum
-from tradefl.settlement.ethereum import keccak as keccak
-from tradefl.settlement.ethereum import parsed_address as parsed_address
-from tradefl.settlement.ethereum import settlement_extra as settlement_extra
-from tradefl.settlement.rules import RULES, LinearTerms, Member, Report, RuleTerms
+from tradefl.settlement.drafting import drafted
+from tradefl.settlement.ethereum import checksum, keccak, settlement_extra
+from tradefl.settlement.rules import Member, Report, RuleTerms
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -35,33 +33,6 @@ if TYPE_CHECKING:
     from tradefl.game import StrategyProfile
     from tradefl.settlement.gas import Call
 
-SCHEMA = "tradefl/agreement/1"
-# The types of ITradeFL.Terms, in its order.
-TERMS = (
-    "(uint16,uint128,uint64,uint32,uint128,address,address,address,uint32,uint32,uint32,uint32,"
-    "uint32,uint128,uint32,uint16,uint32,bytes32)"
-)
-TERMS_FIELDS = (
-    "size",
-    "gamma",
-    "lambdaPpb",
-    "minDataPpb",
-    "weiPerPayoff",
-    "token",
-    "verifier",
-    "arbiter",
-    "joinSeconds",
-    "reportSeconds",
-    "disputeSeconds",
-    "rulingSeconds",
-    "closingBlocks",
-    "disputeStakeWei",
-    "spotAuditPpb",
-    "organizationsPerBlock",
-    "pairsPerBlock",
-    "annexHash",
-)
-CONSTRUCTOR = ("address", TERMS, "bytes32[]", "bytes32[]")
 ROUND = 0  # of a settlement's address; agreements of this version have one round
 
 
@@ -172,31 +143,7 @@ class Agreement:
         ValueError, TypeError, KeyError
             The annex is not one of this version, or of another rule.
         """
-        size, _, _, min_data_ppb, wei_per_payoff, _, verifier, arbiter, *rest = terms
-        windows, (closing, stake, _, per_block, pairs_per_block, _) = rest[:4], rest[4:]
-        document = read_annex(annex)
-        names = document["organizations"]
-        if document.get("rule", LinearTerms.name) != rule.name:
-            raise ValueError(f"annex: expected the rule {rule.name}, got {document['rule']!r}")
-        if not size == len(organizations) == len(names):
-            raise ValueError(f"{len(organizations)} accounts and {len(names)} names for {size}")
-        return cls(
-            names=tuple(names),
-            addresses=tuple(checksum(address) for address, _, _ in organizations),
-            data_bits=tuple(s for _, s, _ in organizations),
-            cpu_levels_hz=tuple(tuple(levels) for *_, levels in organizations),
-            rule=rule,
-            min_data_ppb=min_data_ppb,
-            wei_per_payoff=wei_per_payoff,
-            verifier=checksum(verifier),
-            arbiter=checksum(arbiter),
-            **dict(zip(WINDOWS, windows, strict=True)),
-            closing_blocks=closing,
-            dispute_stake_wei=stake,
-            organizations_per_block=per_block,
-            pairs_per_block=pairs_per_block,
-            annex=annex,
-        )
+        return encoding.decoded(cls, terms, organizations, rule, annex)
 
     @classmethod
     def from_document(cls, document: Any, place: object = "agreement") -> Agreement:
@@ -214,79 +161,7 @@ class Agreement:
         InputError
             It is not such a document, or its hash is not that of its figures.
         """
-        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise InputError.at(place, f"expected a document of schema {SCHEMA!r}")
-        with settlement_extra("an agreement document"):
-            from eth_abi.exceptions import EncodingError
-        wrong = (ValueError, TypeError, LookupError, AttributeError, OverflowError, EncodingError)
-        try:
-            agreement = cls._read(document)
-            own = agreement.hash
-        except InputError as error:  # of the annex: it says where
-            raise InputError(
-                Problem(f"{place}: {problem.place}", problem.message) for problem in error.problems
-            ) from None
-        except KeyError as error:
-            what = f"is not a {SCHEMA} document of this version: it has no {str(error)[:80]}"
-            raise InputError.at(place, what) from None
-        except wrong as error:
-            what = f"is not a {SCHEMA} document of this version: {type(error).__name__}"
-            raise InputError.at(place, f"{what}: {' '.join(str(error).split())[:120]}") from None
-        if str(document.get("hash")).lower() != own:
-            got = f"{str(document['hash'])[:80]!r}" if "hash" in document else "none"
-            raise InputError.at(
-                f"{place}: hash",
-                f"expected {own}, which is the hash of the document's figures, got {got}; ask its "
-                "sender for the unchanged document",
-            )
-        # They follow from what is hashed, and are what a person reads.
-        problems = [
-            Problem(
-                f"{place}: {where}",
-                f"expected {str(expected)[:80]!r}, which the hash stands for, got "
-                f"{str(got)[:80]!r}; ask its sender for the unchanged document",
-            )
-            for where, expected, got in _differing(agreement.to_dict(), document)
-        ]
-        if problems:
-            raise InputError(problems)
-        return agreement
-
-    @classmethod
-    def _read(cls, document: Mapping[str, Any]) -> Agreement:
-        annex = str(document["annex"]).encode()
-        contents = read_annex(annex)
-        who = document["organizations"]
-        names = tuple(str(organization["name"]) for organization in who)
-        if list(names) != contents["organizations"]:
-            raise ValueError("the annex names other organizations")
-        rule = RULES[str(document["rule"])].from_document(document, names)
-        if contents.get("rule", LinearTerms.name) != rule.name:
-            raise ValueError("the annex names another rule")
-        return cls(
-            names=names,
-            addresses=tuple(checksum(organization["address"]) for organization in who),
-            data_bits=tuple(int(organization["data_bits"]) for organization in who),
-            cpu_levels_hz=tuple(
-                tuple(map(int, organization["cpu_levels_hz"])) for organization in who
-            ),
-            rule=rule,
-            verifier=checksum(document["verifier"] or ZERO_ADDRESS),
-            arbiter=checksum(document["arbiter"] or ZERO_ADDRESS),
-            annex=annex,
-            **{
-                key: int(document[key])
-                for key in (
-                    *WINDOWS,
-                    "min_data_ppb",
-                    "wei_per_payoff",
-                    "closing_blocks",
-                    "dispute_stake_wei",
-                    "organizations_per_block",
-                    "pairs_per_block",
-                )
-            },
-        )
+        return agreement_document.read(cls, document, place)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -385,7 +260,7 @@ class Agreement:
         """What creates the settlement: bytecode and arguments."""
         with settlement_extra("the settlement's code"):
             from eth_abi.abi import encode
-        arguments = encode(CONSTRUCTOR, [self.vault, *self.constructor_arguments])
+        arguments = encode(encoding.CONSTRUCTOR, [self.vault, *self.constructor_arguments])
         return artifacts.creation_bytecode(self.rule.contract) + arguments
 
     def settlement_salt(self, attempt: int = 0) -> bytes:
@@ -481,49 +356,17 @@ class Agreement:
     @cached_property
     def organization_blocks(self) -> tuple[bytes, ...]:
         """The list of organizations, packed, so many to a block."""
-        entries = [
-            bytes.fromhex(address[2:])
-            + s.to_bytes(8, "big")
-            + bytes([len(levels)])
-            + b"".join(level.to_bytes(8, "big") for level in levels)
-            + self.rule.entry(i)
-            for i, (address, s, levels) in enumerate(
-                zip(self.addresses, self.data_bits, self.cpu_levels_hz, strict=True)
-            )
-        ]
-        size = self.organizations_per_block
-        return tuple(
-            b"".join(entries[start : start + size]) for start in range(0, len(entries), size)
-        )
+        return encoding.organization_blocks(self)
 
     @cached_property
     def pair_blocks(self) -> tuple[bytes, ...]:
         """What the rule knows of each pair, packed, so many pairs to a block."""
-        packed, size = self.rule.packed_pairs, self.pairs_per_block * self.rule.pair_bytes
-        return tuple(packed[start : start + size] for start in range(0, len(packed), size))
+        return encoding.pair_blocks(self)
 
     @cached_property
     def terms(self) -> tuple[Any, ...]:
         """``ITradeFL.Terms``, in its order."""
-        return (
-            len(self),
-            *self.rule.coefficients,
-            self.min_data_ppb,
-            self.wei_per_payoff,
-            ZERO_ADDRESS,  # token: the chain's own currency
-            self.verifier,
-            self.arbiter,
-            self.join_seconds,
-            self.report_seconds,
-            self.dispute_seconds,
-            self.ruling_seconds,
-            self.closing_blocks,
-            self.dispute_stake_wei,
-            0,  # spotAuditPpb
-            self.organizations_per_block,
-            self.pairs_per_block,
-            keccak(self.annex),
-        )
+        return encoding.terms(self)
 
     @cached_property
     def constructor_arguments(self) -> tuple[tuple[Any, ...], list[bytes], list[bytes]]:
@@ -536,18 +379,8 @@ class Agreement:
 
     @cached_property
     def hash(self) -> str:
-        """``keccak256(abi.encode(terms, organizationBlocks, pairBlocks))``.
-
-        Under the efficient rule the word ``efficient`` precedes the terms, so that no two
-        rules share a hash.
-        """
-        with settlement_extra("the agreement's hash"):
-            from eth_abi.abi import encode
-        types, values = zip(*self.rule.hashed, strict=True) if self.rule.hashed else ((), ())
-        encoded = encode(
-            [*types, TERMS, "bytes32[]", "bytes32[]"], [*values, *self.constructor_arguments]
-        )
-        return "0x" + keccak(encoded).hex()
+        """``keccak256(abi.encode(terms, organizationBlocks, pairBlocks))``, ``0x...``."""
+        return encoding.agreement_hash(self)
 
     def document(
         self,
@@ -568,89 +401,8 @@ class Agreement:
             How updates become a model, what each outcome pays, and whether that is ``signed``;
             left out by default.
         """
-        from tradefl.documents.agreement import (
-            AgreedOrganization,
-            AgreedTraining,
-            AgreementDocument,
-            LargestCall,
-            LargestTransaction,
-        )
-
-        def own_bound(bound: int) -> dict[str, Any]:
-            return {"quantization_bound_wei": str(bound)}
-
-        more: dict[str, Any] = {}
-        if largest is not None:
-            call, transaction = largest
-            more["largest_call"] = LargestCall(call=call.name, gas=call.gas)
-            more["largest_transaction"] = LargestTransaction(
-                call=transaction.name, size=transaction.size
-            )
-        if training is not None:
-            more["training"] = AgreedTraining(**training)
-        return AgreementDocument(
-            document="tradefl/agreement/1",
-            consortium=self.consortium,
-            hash=self.hash,
-            rule=self.rule.name,
-            min_data_ppb=self.min_data_ppb,
-            wei_per_payoff=str(self.wei_per_payoff),
-            verifier=None if self.verifier == ZERO_ADDRESS else self.verifier,
-            arbiter=None if self.arbiter == ZERO_ADDRESS else self.arbiter,
-            join_seconds=self.join_seconds,
-            report_seconds=self.report_seconds,
-            dispute_seconds=self.dispute_seconds,
-            ruling_seconds=self.ruling_seconds,
-            closing_blocks=self.closing_blocks,
-            dispute_stake_wei=str(self.dispute_stake_wei),
-            organizations_per_block=self.organizations_per_block,
-            pairs_per_block=self.pairs_per_block,
-            chain_id=self.chain_id,
-            factory=self.factory,
-            series=self.series,
-            vault=self.vault,
-            settlement=self.settlement_address(),
-            organizations=[
-                AgreedOrganization(
-                    name=name,
-                    address=address,
-                    data_bits=str(s),
-                    cpu_levels_hz=[str(level) for level in levels],
-                    bond_wei=str(bond),
-                    **self.rule.member_to_dict(i),
-                    **({} if bounds is None else own_bound(bounds[i])),
-                )
-                for i, (name, address, s, levels, bond) in enumerate(
-                    zip(
-                        self.names,
-                        self.addresses,
-                        self.data_bits,
-                        self.cpu_levels_hz,
-                        self.bonds,
-                        strict=True,
-                    )
-                )
-            ],
-            **self.rule.to_dict(self.names),
-            annex=self.annex.decode(),
-            **more,
-        )
+        return agreement_document.written(self, bounds, largest, training)
 
     def to_dict(self) -> dict[str, Any]:
         """Return :meth:`document` as plain values."""
         return self.document().to_dict()
-
-
-def _differing(expected: Any, given: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Yield where a document that somebody sent differs from what its hash stands for.
-
-    A key that it lacks says nothing; those that it has beyond ours are of a later version.
-    """
-    if isinstance(expected, dict) and isinstance(given, dict):
-        for key in expected.keys() & given.keys():
-            yield from _differing(expected[key], given[key], f"{place}.{key}" if place else key)
-    elif isinstance(expected, list) and isinstance(given, list) and len(expected) == len(given):
-        for i, (own, theirs) in enumerate(zip(expected, given, strict=True)):
-            yield from _differing(own, theirs, f"{place}.{i}")
-    elif expected != given and str(expected).lower() != str(given).lower():
-        yield place, expected, given

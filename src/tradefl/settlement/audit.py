@@ -25,12 +25,14 @@ from tradefl.game.equilibrium import certify
 from tradefl.incentives.promise import Check, consistent, recomputed
 from tradefl.notebook import Shown
 from tradefl.settlement.agreed import agreed_game
-from tradefl.settlement.agreement import TERMS_FIELDS, Agreement, checksum, keccak
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.annex import promise_of, read_annex
 from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chains import Chain
 from tradefl.settlement.checks import Checks, Difference, figures
 from tradefl.settlement.contract import Deployment, Event, Phase, called
+from tradefl.settlement.encoding import TERMS_FIELDS
+from tradefl.settlement.ethereum import checksum, keccak
 from tradefl.settlement.evidence import require_logs
 from tradefl.settlement.rules import EfficientTerms, Report
 from tradefl.settlement.settle import decoded_agreement, drafted, is_derived, was_created

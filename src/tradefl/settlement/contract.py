@@ -20,7 +20,6 @@ from eth_utils.abi import (
 )
 
 from tradefl.errors import InputError, Problem, place_of
-from tradefl.settlement.agreement import CONSTRUCTOR, TERMS
 from tradefl.settlement.artifacts import (
     FACTORY,
     VAULT,
@@ -28,6 +27,7 @@ from tradefl.settlement.artifacts import (
     creation_bytecode,
     runtime_bytecode,
 )
+from tradefl.settlement.encoding import CONSTRUCTOR, TERMS
 from tradefl.settlement.ethereum import checksum, keccak
 from tradefl.settlement.rules import RULES, LinearTerms
 

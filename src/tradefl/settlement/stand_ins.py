@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tradefl.settlement.agreement import keccak, settlement_extra
+from tradefl.settlement.ethereum import keccak, settlement_extra
 
 
 def stand_in_key(number: int) -> bytes:

@@ -13,8 +13,8 @@ from eth_account import Account
 from tradefl.consortium.files import read_text
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import parse_json, printable, read_bytes
-from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains import KeySigner
+from tradefl.settlement.ethereum import checksum
 
 KEY_BYTES = 2**20  # a key file has less than a thousandth
 # Key files are made with a quarter of this memory, and a hundredth of these rounds.

@@ -9,7 +9,7 @@ from pathlib import Path
 from tradefl.consortium import Consortium
 from tradefl.errors import InputError, Parameter, Problem
 from tradefl.settlement.accounts.keystore import keystore_accounts, open_keystore, password_from
-from tradefl.settlement.agreement import ZERO_ADDRESS, Agreement
+from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import (
     Chain,
     EmbeddedChain,
@@ -21,6 +21,7 @@ from tradefl.settlement.chains import (
     RpcChain,
 )
 from tradefl.settlement.contract import ChainError
+from tradefl.settlement.ethereum import ZERO_ADDRESS
 from tradefl.settlement.rules import Report
 from tradefl.settlement.session import acting, established, located, require_derived
 from tradefl.settlement.settle import (

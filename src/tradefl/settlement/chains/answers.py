@@ -13,8 +13,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar
 
-from tradefl.settlement.agreement import checksum
 from tradefl.settlement.contract import ChainError
+from tradefl.settlement.ethereum import checksum
 
 T = TypeVar("T")
 

@@ -15,10 +15,10 @@ from web3 import EthereumTesterProvider, Web3
 from web3.exceptions import BlockNotFound, ContractLogicError
 
 from tradefl.settlement import recursion
-from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains.answers import Block, Log, revert_data
 from tradefl.settlement.chains.base import GAS_LIMIT, Chain, KeySigner, Receipt, decoded, refusal
 from tradefl.settlement.contract import Event, RevertedError, decoded_result, encoded_call
+from tradefl.settlement.ethereum import checksum
 from tradefl.settlement.stand_ins import stand_in_key
 
 RICH = 10**33  # wei of an account on the embedded chain: more than any bond

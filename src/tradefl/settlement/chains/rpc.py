@@ -13,7 +13,6 @@ from typing import Any, NoReturn, TypeVar
 from eth_account.signers.local import LocalAccount
 
 from tradefl.errors import Parameter
-from tradefl.settlement.agreement import checksum
 from tradefl.settlement.chains.answers import (
     ALWAYS_FAILING,
     AskLessError,
@@ -59,6 +58,7 @@ from tradefl.settlement.chains.fees import (
 from tradefl.settlement.chains.journal import Book, Deposit, Journal, Sending, Signed
 from tradefl.settlement.chains.nodes import BEHIND_SECONDS, Node
 from tradefl.settlement.contract import ChainError, Event
+from tradefl.settlement.ethereum import checksum
 
 T = TypeVar("T")
 
