@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from tradefl._version import __version__
 
 if TYPE_CHECKING:
-    from tradefl.comparison import Comparison as Comparison
     from tradefl.comparison import compare as compare
     from tradefl.consortium import Consortium as Consortium
     from tradefl.consortium import load as load
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from tradefl.incentives.uncertainty import Sensitivity as Sensitivity
     from tradefl.negotiation.session import Negotiation as Negotiation
     from tradefl.negotiation.session import negotiate as negotiate
+    from tradefl.outcomes import Comparison as Comparison
     from tradefl.pipeline import Run as Run
     from tradefl.pipeline import run as run
     from tradefl.replan import Replan as Replan
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Audit": "settlement.audit",
     "AuditedSettlement": "settlement.settling",
-    "Comparison": "comparison",
+    "Comparison": "outcomes",
     "Consortium": "consortium",
     "CoopetitionGame": "game",
     "Dataset": "federation.datasets",

@@ -39,8 +39,9 @@ from tradefl.settlement.contract import Phase
 from tradefl.settlement.ethereum import checksum
 from tradefl.settlement.rules import Report
 from tradefl.settlement.session import established
-from tradefl.settlement.settle import Settlement, read_phase
+from tradefl.settlement.settle import Settlement
 from tradefl.settlement.stand_ins import stand_in_key
+from tradefl.settlement.state import read_phase
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASSWORD = "correct horse battery"  # noqa: S105

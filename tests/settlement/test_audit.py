@@ -18,7 +18,7 @@ import tradefl
 from tradefl.settlement.audit import Audit, audit
 from tradefl.settlement.chains import RpcChain
 from tradefl.settlement.contract import ChainError, Phase, encoded_call, topic
-from tradefl.settlement.settle import read_phase
+from tradefl.settlement.state import read_phase
 
 __all__ = ["node", "proxy", "shared_node"]
 

@@ -37,8 +37,8 @@ from tradefl.settlement.accounts import embedded
 from tradefl.settlement.audit import audit
 from tradefl.settlement.contract import deployment
 from tradefl.settlement.ethereum import keccak
+from tradefl.settlement.published import drafted
 from tradefl.settlement.rules import EfficientTerms, Published, Report
-from tradefl.settlement.settle import drafted
 
 PPB = 10**9
 MOST = 2**95 - 1

@@ -18,7 +18,7 @@ from tradefl.settlement.contract import Phase, RevertedError
 from tradefl.settlement.profile import read_reports
 from tradefl.settlement.rules import Report
 from tradefl.settlement.session import established
-from tradefl.settlement.settle import read_state
+from tradefl.settlement.state import read_state
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 ARBITER = "0x" + "ab" * 20

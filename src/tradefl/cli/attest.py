@@ -178,8 +178,8 @@ def signed(
         from tradefl.settlement.chains import RpcChain
         from tradefl.settlement.ethereum import parsed_address
         from tradefl.settlement.profile import read_reports
+        from tradefl.settlement.published import published_agreement
         from tradefl.settlement.session import attested_contract
-        from tradefl.settlement.settle import published_agreement
         from tradefl.solvers import solve
 
     if keystore is None:

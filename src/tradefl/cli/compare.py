@@ -19,13 +19,14 @@ from tradefl.cli.output import (
     shown_digits,
     status,
 )
-from tradefl.comparison import MECHANISMS, Comparison
+from tradefl.comparison import MECHANISMS
 from tradefl.comparison import compare as compare_rules
 from tradefl.consortium import load
 from tradefl.consortium.files import atomic_write
 from tradefl.design import TARGETS
 from tradefl.errors import InputError
 from tradefl.mechanisms import BUILT_IN
+from tradefl.outcomes import Comparison
 from tradefl.statement import money
 
 DRAWN = (".svg", ".png", ".html")

@@ -10,7 +10,7 @@ import click
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Method, NoTune, OneOf
 from tradefl.cli.output import answer, note, require_distinct, require_writable, status
-from tradefl.comparison import Comparison, compare
+from tradefl.comparison import compare
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.ranges import uncertain
@@ -18,6 +18,7 @@ from tradefl.errors import InputError
 from tradefl.incentives.misreports import Incentives
 from tradefl.incentives.misreports import incentives as misreports
 from tradefl.incentives.uncertainty import sensitivity
+from tradefl.outcomes import Comparison
 from tradefl.solvers import DEFAULT_METHOD, Solution
 from tradefl.solvers import solve as solve_game
 from tradefl.stability.verdict import stability_of

@@ -53,7 +53,8 @@ from tradefl.statement import money
 
 if TYPE_CHECKING:
     from tradefl.settlement.audit import Audit
-    from tradefl.settlement.settle import Progress, Settlement, State
+    from tradefl.settlement.settle import Progress, Settlement
+    from tradefl.settlement.state import State
 
 POLL_SECONDS = 2.0
 RECEIPTS = 100  # rows of the table; --json has them all
@@ -242,7 +243,7 @@ def _wait(settlement: Settlement, until: int | None, state: State, show: Any) ->
 
 
 def _waiting(settlement: Settlement, until: int | None, state: State) -> str:
-    from tradefl.settlement.settle import closing_until
+    from tradefl.settlement.steps import closing_until
 
     names = settlement.waiting_for(state)
     who = f" for {', '.join(names)}" if names else ""
@@ -258,7 +259,7 @@ def _waiting(settlement: Settlement, until: int | None, state: State) -> str:
 def _finished(settlement: Settlement, state: State) -> bool:
     """Tell whether it is settled and everybody here has its money; say what is missing."""
     from tradefl.settlement.contract import Phase
-    from tradefl.settlement.settle import deadline
+    from tradefl.settlement.steps import deadline
 
     if state.phase == Phase.SETTLED:
         left = settlement.waiting_for(state)

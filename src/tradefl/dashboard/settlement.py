@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
     from tradefl.settlement.audit import Audit
     from tradefl.settlement.contract import Event
-    from tradefl.settlement.settle import State
+    from tradefl.settlement.state import State
 
 # On the embedded chain more organizations take minutes.
 EMBEDDED_UP_TO = 50
@@ -172,7 +172,8 @@ def read_off(url: str, contract: str, first_block: int, consortium: Consortium |
         from tradefl.settlement.audit import audit
         from tradefl.settlement.chains import RpcChain
         from tradefl.settlement.ethereum import parsed_address
-        from tradefl.settlement.settle import drafted, read_state
+        from tradefl.settlement.published import drafted
+        from tradefl.settlement.state import read_state
 
     if not url.startswith(("http://", "https://")):
         # No IPC path: who sees the page could ask for any file of this machine.

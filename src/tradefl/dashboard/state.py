@@ -12,13 +12,14 @@ import pandas as pd
 import streamlit as st
 import tomli_w
 
-from tradefl.comparison import Comparison, compare
+from tradefl.comparison import compare
 from tradefl.consortium import Consortium
 from tradefl.consortium.writing import to_document
 from tradefl.dashboard import settings, watching
 from tradefl.dashboard.editing import Terms, adjusted, table_of
 from tradefl.dashboard.watching import FileState
 from tradefl.errors import InputError, Problem
+from tradefl.outcomes import Comparison
 from tradefl.report.frames import chosen
 from tradefl.solvers import Solution, Trace, solve
 from tradefl.stability.verdict import Stability, stability_of

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tradefl.comparison import Comparison, compare
+from tradefl.comparison import compare
 from tradefl.design import Design, design
 from tradefl.experiments.draws import heterogeneous, rivalry_of, table2
 from tradefl.experiments.figure import Settings, Unit, Verdict
 from tradefl.experiments.parameters import CALIBRATION, FigureParameter
 from tradefl.game import CoopetitionGame
+from tradefl.outcomes import Comparison
 
 HOMOGENEOUS, HETEROGENEOUS = KINDS = ("Table II", "heterogeneous")
 # What the seed draws for a heterogeneous consortium, uniformly.
@@ -42,7 +43,7 @@ PARAMETERS = (
 )
 SOURCES = (
     *("tradefl.game", "tradefl.solvers", "tradefl.tuning", "tradefl.design"),
-    *("tradefl.comparison", "tradefl.experiments.draws"),
+    *("tradefl.comparison", "tradefl.outcomes", "tradefl.experiments.draws"),
 )
 # What is promised: regret as a share of the terms of a payoff, and the planner's proven gap.
 EXACT_REGRET, SETTLED_REGRET, PLANNER_GAP = 1e-9, 1e-6, 1e-6

@@ -24,12 +24,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from tradefl.charts import axis, panels, ranges
-from tradefl.comparison import Outcome, stable
+from tradefl.comparison import stable
 from tradefl.experiments.compensation import KINDS, PARAMETERS, consortium, holds, of_kinds
 from tradefl.experiments.figure import HIGH, LOW, Figure, Finding, Settings, Unit, share, spread
 from tradefl.game import CoopetitionGame, InvalidGameError, LinearRule, Mechanism, Parts, payoffs
 from tradefl.incentives.truthful import truthful
 from tradefl.mechanisms import make_mechanism
+from tradefl.outcomes import Outcome
 from tradefl.solvers import Solution, search, solve
 from tradefl.stability.values import Values
 
@@ -50,7 +51,13 @@ RANGE = 0.02
 # Welfare within this share of the optimum is optimal, and a gain above it is one.
 SAME = 1e-6
 SOURCES = (
-    *("tradefl.game", "tradefl.solvers", "tradefl.design", "tradefl.comparison"),
+    *(
+        "tradefl.game",
+        "tradefl.solvers",
+        "tradefl.design",
+        "tradefl.comparison",
+        "tradefl.outcomes",
+    ),
     *("tradefl.mechanisms", "tradefl.incentives", "tradefl.stability"),
     *("tradefl.experiments.draws", "tradefl.experiments.compensation"),
 )

@@ -21,7 +21,7 @@ from tradefl.game.competition import (
     SparseCompetition,
     as_competition,
 )
-from tradefl.game.coopetition import CoopetitionGame, InvalidGameError
+from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.equilibrium import Certificate, certify, deviation_gain, regret
 from tradefl.game.mechanism import Mechanism, Parts
 from tradefl.game.money import in_currency
@@ -32,6 +32,7 @@ from tradefl.game.rules import EfficientRule, InvalidScheduleError, LinearRule, 
 from tradefl.game.search import BestResponses, best_responses
 from tradefl.game.separable import Pieces, Separable
 from tradefl.game.strategy import StrategyProfile
+from tradefl.game.validity import InvalidGameError
 
 __all__ = [
     "AccuracyModel",

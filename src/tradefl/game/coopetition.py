@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,87 +16,22 @@ from tradefl.game.mechanism import Mechanism
 from tradefl.game.rules import LinearRule, Rule
 from tradefl.game.separable import Separable
 from tradefl.game.strategy import StrategyProfile
-from tradefl.game.user_accuracy import UserAccuracy, complete, violation_of_eq5
+from tradefl.game.user_accuracy import complete
+from tradefl.game.validity import (
+    ARRAYS,
+    NONNEGATIVE,
+    NUMBERS,
+    POSITIVE,
+    InvalidGameError,
+    Range,
+    each,
+    meaningless,
+)
 
 Array = npt.NDArray[np.float64]
 
 # Feasibility is decided to this relative precision: h_il is itself a rounded quotient.
 FEASIBILITY_TOLERANCE = 1e-9
-
-
-class InvalidGameError(ValueError):
-    """A game without a meaning; ``problems`` holds ``(organization or None, field, what)``."""
-
-    def __init__(self, problems: list[tuple[int | None, str, str]]) -> None:
-        self.problems = problems
-        shown = [
-            f"{field}: {what}" if i is None else f"organization {i}: {field}: {what}"
-            for i, field, what in problems[:20]
-        ]
-        if len(problems) > 20:
-            shown.append(f"and {len(problems) - 20} more")
-        super().__init__("; ".join(shown))
-
-
-class _Range(NamedTuple):
-    """A range of numbers, open below if ``exclusive``."""
-
-    low: float
-    exclusive: bool = False
-    high: float = float(np.finfo(float).max)
-
-    def holds(self, value: Any) -> Any:
-        """Return, elementwise, whether the value is in the range; NaN never is."""
-        return ((value > self.low) if self.exclusive else (value >= self.low)) & (
-            value <= self.high
-        )
-
-    def __str__(self) -> str:
-        low = f"a finite number {'>' if self.exclusive else '>='} {self.low:g}"
-        return low if self.high >= _Range(0.0).high else f"{low} and <= {self.high:g}"
-
-
-_POSITIVE, _NONNEGATIVE = _Range(0.0, exclusive=True), _Range(0.0)
-_ARRAYS = {
-    "profitability": _POSITIVE,
-    "data_bits": _POSITIVE,
-    "cycles_per_bit": _POSITIVE,
-    "data_units": _POSITIVE,
-    "download_seconds": _NONNEGATIVE,
-    "upload_seconds": _NONNEGATIVE,
-    "data_cost": _NONNEGATIVE,
-    "joining_cost": _NONNEGATIVE,
-}
-_NUMBERS = {
-    "incentive_intensity": _NONNEGATIVE,
-    "compute_weight": _POSITIVE,
-    "overhead_weight": _NONNEGATIVE,
-    "min_data_fraction": _Range(0.0, exclusive=True, high=1.0),
-    "deadline_seconds": _Range(0.0, exclusive=True, high=np.inf),
-    "download_watts": _NONNEGATIVE,
-    "upload_watts": _NONNEGATIVE,
-}
-
-
-def _each(
-    field: str,
-    given: Any,
-    n: int,
-    allowed: _Range,
-    problems: list[tuple[int | None, str, str]],
-) -> Array | None:
-    """Return a read-only array of shape ``(n,)``; ``None`` if the shape is another."""
-    try:
-        array = np.array(np.broadcast_to(floats(given), (n,)))
-    except ValueError:
-        problems.append((None, field, f"expected shape ({n},), got {np.shape(given)}"))
-        return None
-    masked = np.broadcast_to(np.ma.getmaskarray(given), (n,))
-    for i in np.flatnonzero(~allowed.holds(array)):
-        got = "a masked entry" if masked[i] else f"{array[i]:g}"
-        problems.append((int(i), field, f"expected {allowed}, got {got}"))
-    array.flags.writeable = False
-    return array
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -204,15 +139,15 @@ class CoopetitionGame:
         problems: list[tuple[int | None, str, str]] = []
         if n == 0:
             raise InvalidGameError([(None, "profitability", "expected at least one organization")])
-        for field, allowed in _ARRAYS.items():
+        for field, allowed in ARRAYS.items():
             self._normalize_array(field, n, allowed, problems)
-        for field, allowed in _NUMBERS.items():
+        for field, allowed in NUMBERS.items():
             value = float(getattr(self, field))
             if not allowed.holds(value):
                 problems.append((None, field, f"expected {allowed}, got {value!r}"))
             object.__setattr__(self, field, value)
-        if not _POSITIVE.holds(float(self.payoff_unit)):
-            what = f"expected {_POSITIVE}, got {self.payoff_unit!r}"
+        if not POSITIVE.holds(float(self.payoff_unit)):
+            what = f"expected {POSITIVE}, got {self.payoff_unit!r}"
             problems.append((None, "payoff_unit", what))
         self._weigh_data(quality, n, problems)
         self._normalize_capacitance(n, problems)
@@ -228,24 +163,24 @@ class CoopetitionGame:
         if self.compensation is not None and (what := self.compensation.misfit(n)):
             problems.append((None, "compensation", what))
         if not problems:
-            problems = self._meaningless()
+            problems = meaningless(self)
         if problems:
             raise InvalidGameError(problems)
 
     def _normalize_array(
-        self, field: str, n: int, allowed: _Range, problems: list[tuple[int | None, str, str]]
+        self, field: str, n: int, allowed: Range, problems: list[tuple[int | None, str, str]]
     ) -> None:
         given = getattr(self, field)
         if given is None:  # only data_units: Omega counts bits
             given = self.data_bits
-        array = _each(field, given, n, allowed, problems)
+        array = each(field, given, n, allowed, problems)
         if array is not None:
             object.__setattr__(self, field, array)
 
     def _weigh_data(
         self, quality: Any, n: int, problems: list[tuple[int | None, str, str]]
     ) -> None:
-        weights = _each("quality", quality, n, _POSITIVE, problems)
+        weights = each("quality", quality, n, POSITIVE, problems)
         if weights is None or np.shape(self.data_units) != (n,) or np.all(weights == 1.0):
             return
         with np.errstate(over="ignore", under="ignore"):
@@ -253,18 +188,18 @@ class CoopetitionGame:
         units.flags.writeable = False
         problems += [
             (int(i), "quality", "too small or too large: data_units times quality is not a number")
-            for i in np.flatnonzero(~_POSITIVE.holds(units) & _POSITIVE.holds(weights))
+            for i in np.flatnonzero(~POSITIVE.holds(units) & POSITIVE.holds(weights))
         ]
         object.__setattr__(self, "data_units", units)
 
     def _normalize_capacitance(self, n: int, problems: list[tuple[int | None, str, str]]) -> None:
         """Keep a number as it is; of several, one for each organization."""
         if np.ndim(self.capacitance) > 0:
-            self._normalize_array("capacitance", n, _NONNEGATIVE, problems)
+            self._normalize_array("capacitance", n, NONNEGATIVE, problems)
             return
         value = float(self.capacitance)
-        if not _NONNEGATIVE.holds(value):
-            problems.append((None, "capacitance", f"expected {_NONNEGATIVE}, got {value!r}"))
+        if not NONNEGATIVE.holds(value):
+            problems.append((None, "capacitance", f"expected {NONNEGATIVE}, got {value!r}"))
         object.__setattr__(self, "capacitance", value)
 
     def _normalize_levels(self, n: int, problems: list[tuple[int | None, str, str]]) -> None:
@@ -289,67 +224,6 @@ class CoopetitionGame:
         ]
         levels.flags.writeable = False
         object.__setattr__(self, "cpu_levels_hz", levels)
-
-    def _meaningless(self) -> list[tuple[int | None, str, str]]:
-        """Return what is wrong with a game whose numbers are each in range."""
-        problems: list[tuple[int | None, str, str]] = []
-        with np.errstate(over="ignore"):
-            problems += [
-                (None, field, "too large: their sum must be finite")
-                for field in ("profitability", "data_bits", "data_units")
-                if not np.isfinite(2.0 * getattr(self, field).sum())
-            ]
-        if problems:
-            return problems
-        for i in np.flatnonzero(~(self.potential_weights > 0.0)):
-            shrink = self.profitability[i] / self.competitors_profitability[i]
-            problems.append(
-                (
-                    int(i),
-                    "competition",
-                    f"z = p - sum_j rho_ij p_j = {self.potential_weights[i]:.6g} must be > 0: "
-                    f"rho would have to shrink to less than {shrink:.6g} times its size",
-                )
-            )
-        reach = self.max_data_fraction(np.fmax.reduce(self.cpu_levels_hz, axis=1))
-        problems += [
-            (
-                int(i),
-                "cpu_levels_hz",
-                "no feasible level: before the deadline even the fastest trains only "
-                f"{max(reach[i], 0.0):.6g} of the data, below the minimum fraction "
-                f"{self.min_data_fraction:g}",
-            )
-            for i in np.flatnonzero(reach < self.min_data_fraction)
-        ]
-        if not problems:
-            problems = self._overflowing()
-        if isinstance(self.accuracy, UserAccuracy):
-            violation = violation_of_eq5(self.accuracy, float(self.data_units.sum()))
-            if violation is not None:
-                problems.append((None, "accuracy", violation))
-        return problems
-
-    def _overflowing(self) -> list[tuple[int | None, str, str]]:
-        """Return which terms of the payoffs are beyond double precision at their largest."""
-        fastest = np.fmax.reduce(self.cpu_levels_hz, axis=1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            best = self.accuracy.value(float(self.data_units.sum()))
-            cycles = self.cycles_per_bit * self.data_bits
-            weight = self.overhead_weight * self.capacitances
-            resource = self.data_bits + self.compute_weight * fastest
-            terms = {
-                "revenue": self.profitability * best,
-                "overhead": weight * fastest**2 * cycles + self.data_cost + self.joining_cost,
-                "redistribution": self.incentive_intensity * self.total_intensity * resource,
-            }
-            return [
-                (None, name, "too large: its terms are beyond the range of double precision")
-                for name, term in terms.items()
-                if not np.isfinite(
-                    4.0 * np.sum(np.abs(term) * (1.0 + 1.0 / self.potential_weights))
-                )
-            ]
 
     @property
     def size(self) -> int:

@@ -28,8 +28,8 @@ from tradefl.settlement.chains import Chain
 from tradefl.settlement.contract import ChainError
 from tradefl.settlement.ethereum import ZERO_ADDRESS
 from tradefl.settlement.evidence import require_logs
+from tradefl.settlement.published import decoded_agreement, drafted
 from tradefl.settlement.rules import Report
-from tradefl.settlement.settle import decoded_agreement, drafted
 from tradefl.settlement.state import read_state
 
 if TYPE_CHECKING:

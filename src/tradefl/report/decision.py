@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from tradefl import charts
-from tradefl.comparison import Comparison, Outcome
 from tradefl.consortium import Consortium
 from tradefl.game import alone
+from tradefl.outcomes import Comparison, Outcome
 from tradefl.report import frames
 from tradefl.report.blocks import (
     Block,

@@ -10,9 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tradefl.charts import STEPS
-from tradefl.comparison import Comparison
 from tradefl.game import CoopetitionGame
 from tradefl.incentives.uncertainty import Sensitivity
+from tradefl.outcomes import Comparison
 from tradefl.report.blocks import digits_of, signed
 from tradefl.solvers import Solution
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS

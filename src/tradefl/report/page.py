@@ -6,13 +6,13 @@ from importlib import resources
 from typing import Literal
 
 from tradefl._version import __version__
-from tradefl.comparison import Comparison
 from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
 from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.game import CoopetitionGame
 from tradefl.incentives.misreports import Incentives
 from tradefl.incentives.uncertainty import Sensitivity
+from tradefl.outcomes import Comparison
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
 from tradefl.report.blocks import Fact, Section, amounts, anchors_of, counted, kind

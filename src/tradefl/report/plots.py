@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from tradefl import charts
-from tradefl.comparison import Comparison
+from tradefl.outcomes import Comparison
 from tradefl.report import frames
 from tradefl.solvers import Solution
 from tradefl.stability import Stability

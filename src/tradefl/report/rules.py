@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tradefl import charts
-from tradefl.comparison import Comparison
+from tradefl.outcomes import Comparison
 from tradefl.report import frames
 from tradefl.report.blocks import (
     Block,

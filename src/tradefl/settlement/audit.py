@@ -18,24 +18,26 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tradefl.game import StrategyProfile
-from tradefl.game.equilibrium import certify
-from tradefl.incentives.promise import Check, consistent, recomputed
+from tradefl.incentives.promise import Check, consistent
 from tradefl.notebook import Shown
-from tradefl.settlement.agreed import agreed_game
+from tradefl.settlement.against_file import (
+    compare_agreement,
+    compare_consequences,
+    compare_promise,
+    compare_unpublished,
+    note_equilibrium,
+)
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.annex import promise_of, read_annex
 from tradefl.settlement.attestation import attested_by
 from tradefl.settlement.chains import Chain
-from tradefl.settlement.checks import Checks, Difference, figures
+from tradefl.settlement.checks import Checks, Difference
 from tradefl.settlement.contract import Deployment, Event, Phase, called
-from tradefl.settlement.encoding import TERMS_FIELDS
-from tradefl.settlement.ethereum import checksum, keccak
+from tradefl.settlement.encoding import plain_terms
+from tradefl.settlement.ethereum import keccak
 from tradefl.settlement.evidence import require_logs
+from tradefl.settlement.published import decoded_agreement, drafted, is_derived, was_created
 from tradefl.settlement.rules import EfficientTerms, Report
-from tradefl.settlement.settle import decoded_agreement, drafted, is_derived, was_created
 from tradefl.settlement.stakes import Ruling, Stakes
 from tradefl.settlement.state import State, read_state
 
@@ -46,9 +48,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Audit", "Difference", "audit"]
 
-# Reports are rounded to a ppb, so they are an equilibrium to that precision only.
-EQUILIBRIUM_TOLERANCE = 1e-7
-SHOWN = 5
 SILENT = Report(data_ppb=0, cpu_hz=0)
 
 
@@ -220,20 +219,24 @@ class _Book:
         stakes: tuple[int, ...] = ()
         agreement = self._published(own)
         if agreement is None:
-            self._unpublished(own, consortium)
+            compare_unpublished(self.checks, self.deployed, self.chain.chain_id, own, consortium)
         else:
             if consortium is not None:
-                self._against_file(agreement, consortium)
-                self._recomputed(consortium)
+                self.by_file = compare_agreement(
+                    self.checks, agreement, consortium, self.chain.chain_id
+                )
+                compare_promise(self.checks, consortium)
             self._windows(agreement, state)
             self._deposits(agreement, state)
             reports, stakes = self._reports(agreement, state)
             if consortium is not None and state.phase >= Phase.RECORDED:
-                self._equilibrium(consortium, reports)
+                note_equilibrium(self.checks, self.by_file, consortium, reports)
             if state.phase >= Phase.RECORDED and state.phase != Phase.CANCELLED:
                 redistribution = tuple(agreement.redistribution(reports))
                 if self.by_file is not None:
-                    self._consequences(self.by_file, agreement, reports, redistribution)
+                    compare_consequences(
+                        self.checks, self.by_file, agreement, reports, redistribution
+                    )
                 self._recorded(agreement, reports)
             self._money(agreement, state, redistribution, stakes)
         return Audit(
@@ -258,7 +261,9 @@ class _Book:
         agreement = decoded_agreement(deployed, self.events)
         for drafting in self.named("AgreementDrafted"):
             self.compare("agreement hash, event", own, "0x" + drafting["agreementHash"].hex())
-            self.compare("terms, event", _terms(deployed.terms), _terms(drafting["terms"].values()))
+            self.compare(
+                "terms, event", plain_terms(deployed.terms), plain_terms(drafting["terms"].values())
+            )
         if agreement is None:
             return None
         self.compare("annex hash", deployed.terms[-1], keccak(agreement.annex))
@@ -298,7 +303,7 @@ class _Book:
         if promise is None or not isinstance(rule, EfficientTerms):  # only schedules promise it
             return
         for check in consistent(promise):
-            self._close(f"annex: {check.place}", check)
+            self.checks.close(f"annex: {check.place}", check)
         n, rate = len(agreement), agreement.wei_per_payoff
         for i, name in enumerate(agreement.names):
             if name == promise.claimant:
@@ -307,7 +312,7 @@ class _Book:
             expected = promise.organizations[name].redistribution
             # Each constant is rounded to a wei, and the figure is a double.
             tolerance = n / rate + 2.0**-50 * abs(expected) * n
-            self._close(
+            self.checks.close(
                 f"annex: {name}: redistribution",
                 Check(name, expected, float(Fraction(net, rate)), tolerance),
             )
@@ -315,126 +320,6 @@ class _Book:
             self.notes.append(
                 "the menus were written around the reports: honesty pays only once they are agreed "
                 "and figures are reported afresh"
-            )
-
-    def _recomputed(self, consortium: Consortium) -> None:
-        """Work the promise out again from all figures of the file."""
-        for check in recomputed(consortium):
-            self._close(f"{consortium.source}: compensation.truthful: {check.place}", check)
-
-    def _close(self, place: str, check: Check) -> None:
-        """Compare two doubles that may differ by rounding."""
-        if check.agrees:
-            self.compare(place, True, True)
-        else:
-            self.compare(place, f"{check.expected:.12g}", f"{check.found:.12g}")
-
-    def _unpublished(self, own: str, consortium: Consortium | None) -> None:
-        """Compare what a contract says before its agreement is published: terms and hashes."""
-        self.notes.append("the agreement is not published completely yet")
-        if consortium is None:
-            return
-        source = consortium.source
-        if any(address is None for address in consortium.accounts):
-            self.notes.append(
-                f"{source} does not name every organization's address, so the hash could not be "
-                "compared yet; the terms were"
-            )
-            # Stand-ins for the missing accounts: they are in the lists, not in the terms.
-            filled = [
-                f"0x{i + 1:040x}" if address is None else address
-                for i, address in enumerate(consortium.accounts)
-            ]
-            expected = Agreement.of(consortium, filled, chain_id=self.chain.chain_id)
-            hash_is_known = False
-        else:
-            expected = Agreement.of(consortium, chain_id=self.chain.chain_id)
-            hash_is_known = True
-        self.compare(f"{source}: rule", expected.rule.name, self.deployed.rule)
-        for key, mine, theirs in zip(
-            TERMS_FIELDS, _terms(expected.terms), _terms(self.deployed.terms), strict=True
-        ):
-            if key != "annexHash" or hash_is_known:
-                self.compare(f"{source}: {key}", mine, theirs)
-        hashes = [keccak(block) for block in expected.pair_blocks]
-        self.compare(f"{source}: hashes of the pairs", hashes, list(self.deployed.pair_hashes))
-        if hash_is_known:
-            self.compare(f"{source}: agreement hash", expected.hash, own)
-
-    def _against_file(self, agreement: Agreement, consortium: Consortium) -> None:
-        """Compare the agreement with a file, figure by figure."""
-        given = consortium.accounts
-        if consortium.settling != agreement.names:
-            names = ", ".join(consortium.settling)
-            self.compare("organizations", names, ", ".join(agreement.names))
-            return
-        for name, mine, theirs in zip(agreement.names, given, agreement.addresses, strict=True):
-            if mine is not None:
-                self.compare(f"{consortium.source}: {name}: address", checksum(mine), theirs)
-        without = [name for name, mine in zip(agreement.names, given, strict=True) if mine is None]
-        if without:
-            self.notes.append(
-                f"{consortium.source} names no address for {len(without)} organization"
-                f"{'s' if len(without) > 1 else ''}; the chain's are taken"
-            )
-        filled = [
-            mine if mine is not None else theirs
-            for mine, theirs in zip(given, agreement.addresses, strict=True)
-        ]
-        # An address of the file may be another organization's on the chain.
-        apart = len({address.lower() for address in filled}) == len(filled)
-        expected = Agreement.of(
-            consortium, filled if apart else agreement.addresses, chain_id=self.chain.chain_id
-        )
-        self.compare(f"{consortium.source}: rule", expected.rule.name, agreement.rule.name)
-        for place, mine, theirs in figures(expected, agreement):
-            self.compare(f"{consortium.source}: {place}", mine, theirs)
-        self.compare(f"{consortium.source}: agreement hash", expected.hash, agreement.hash)
-        self.by_file = expected
-
-    def _consequences(
-        self,
-        expected: Agreement,
-        agreement: Agreement,
-        reports: Sequence[Report],
-        redistribution: Sequence[int],
-    ) -> None:
-        """Compare what follows from the file's figures: what everybody would owe and get."""
-        by_file = expected.redistribution(reports)
-        for name, mine, theirs in zip(
-            agreement.names, expected.bonds, agreement.bonds, strict=True
-        ):
-            self.compare(f"{name}: bond_wei by the file", mine, theirs)
-        for name, mine, theirs in zip(agreement.names, by_file, redistribution, strict=True):
-            self.compare(f"{name}: redistribution_wei by the file", mine, theirs)
-
-    def _equilibrium(self, consortium: Consortium, reports: Sequence[Report]) -> None:
-        """Say whether the reports are an equilibrium of the file, private figures included."""
-        if self.by_file is None or any(report.silent for report in reports):
-            return
-        game = agreed_game(consortium, self.by_file)
-        own = reports[: self.by_file.players]
-        profile = StrategyProfile(
-            np.array([report.data_ppb / 1e9 for report in own]),
-            np.array([float(report.cpu_hz) for report in own]),
-        )
-        certificate = certify(game, profile)
-        if not certificate.feasible:
-            off = np.flatnonzero(~game.is_feasible(profile))
-            who = ", ".join(consortium.names[i] for i in off[:SHOWN])
-            who += f" and {off.size - SHOWN:,} more" if off.size > SHOWN else ""
-            self.notes.append(
-                f"by the time model of Eq. (2) the reports are not feasible in "
-                f"{consortium.source}: those of {who} exceed what the deadline allows, as shares "
-                "may that training has measured, because samples are whole"
-            )
-            return
-        worst = int(np.argmax(certificate.regret))
-        if not certificate.is_equilibrium(EQUILIBRIUM_TOLERANCE):
-            self.notes.append(
-                f"the reports are not an equilibrium of {consortium.source}: "
-                f"{consortium.names[worst]} could gain {certificate.max_regret:.6g} by deviating "
-                "alone; reports may be measured ones, or a private figure of the file has changed"
             )
 
     # --- the windows -----------------------------------------------------------------------------
@@ -689,8 +574,3 @@ class _Book:
         # The vault may hold money of other settlements too.
         balance = self.chain.balance(agreement.vault)
         self.checks.at_least("balance of the vault", left, balance, " wei")
-
-
-def _terms(values: Any) -> list[Any]:
-    """Return terms as a list, addresses in lower case."""
-    return [value.lower() if isinstance(value, str) else value for value in values]

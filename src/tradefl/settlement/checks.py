@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tradefl.foreign import parse_json
+from tradefl.incentives.promise import Check
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.rules import Report
 
@@ -65,6 +66,13 @@ class Checks:
             self.differences.append(
                 Difference(place, f"at least {least:,}{unit}", f"{found:,}{unit}")
             )
+
+    def close(self, place: str, check: Check) -> None:
+        """Compare two doubles that may differ by rounding."""
+        if check.agrees:
+            self.compare(place, True, True)
+        else:
+            self.compare(place, f"{check.expected:.12g}", f"{check.found:.12g}")
 
 
 def figures(mine: Agreement, theirs: Agreement) -> Iterator[tuple[str, Any, Any]]:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from tradefl.settlement.chains import Receipt
 from tradefl.settlement.contract import ChainError, Phase
 from tradefl.settlement.rules import Report
-from tradefl.settlement.settle import Settlement, closing_until, window_is_open
+from tradefl.settlement.settle import Settlement
 from tradefl.settlement.state import State
+from tradefl.settlement.steps import closing_until, window_is_open
 
 
 def dispute(settlement: Settlement, account: str, against: str) -> Receipt:

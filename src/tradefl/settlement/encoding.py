@@ -143,3 +143,8 @@ def decoded(
         pairs_per_block=pairs_per_block,
         annex=annex,
     )
+
+
+def plain_terms(values: Any) -> list[Any]:
+    """Return terms as a list, addresses in lower case."""
+    return [value.lower() if isinstance(value, str) else value for value in values]

@@ -23,7 +23,8 @@ from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import Chain, KeySigner, Receipt, StateChangedError
 from tradefl.settlement.contract import ChainError, Phase, RevertedError, encoded_call, runs
 from tradefl.settlement.ethereum import checksum, parsed_hash
-from tradefl.settlement.settle import MAX_ATTEMPTS, PATIENCE, is_derived, published_agreement
+from tradefl.settlement.published import MAX_ATTEMPTS, is_derived, published_agreement
+from tradefl.settlement.settle import PATIENCE
 from tradefl.settlement.state import read_phase
 
 OFFLINE_ATTEMPTS = 100  # that an address without a node may be of

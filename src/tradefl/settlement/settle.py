@@ -9,46 +9,34 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from tradefl.errors import InputError, Parameter
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.attestation import Attestation, attestation
 from tradefl.settlement.chains import (
     Chain,
     KeySigner,
-    MissingLogsError,
     Receipt,
     StateChangedError,
 )
 from tradefl.settlement.contract import (
     ChainError,
-    Deployment,
-    Event,
     Phase,
     RevertedError,
     called,
-    deployment,
-    drafted_by,
     encoded_call,
-    runs,
-    topic,
 )
-from tradefl.settlement.ethereum import ZERO_ADDRESS, checksum
-from tradefl.settlement.rules import RULES, Published, Report
-from tradefl.settlement.state import Place as Place
-from tradefl.settlement.state import State as State
-from tradefl.settlement.state import read_phase as read_phase
-from tradefl.settlement.state import read_state as read_state
-from tradefl.text import printable
+from tradefl.settlement.ethereum import ZERO_ADDRESS
+from tradefl.settlement.published import drafted
+from tradefl.settlement.rules import Report
+from tradefl.settlement.state import State, read_state
+from tradefl.settlement.steps import Step, closing_until, deadline, due
 
 if TYPE_CHECKING:
     from tradefl.documents.settlement import SettlementDocument, SettlementVerdict
 
 NO_STATEMENT = bytes(32)
-ANYONE = None
-MAX_ATTEMPTS = 1000  # that are looked at
 PATIENCE = 20  # times in a row that a step may be lost to a reorganization or a race
 BLOCK_SECONDS = 30.0  # to wait for a block after a refusal, until it counts as waiting for others
 POLL_SECONDS = 0.1
@@ -80,282 +68,12 @@ Attest = Callable[[str, Report], Attestation]
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """A call that is due.
-
-    Attributes
-    ----------
-    call
-        The contract's function.
-    arguments
-        What it takes.
-    sender
-        The account that must send it; ``None``: anyone may.
-    value
-        wei to send along.
-    """
-
-    call: str
-    arguments: tuple[Any, ...] = ()
-    sender: str | None = ANYONE
-    value: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
 class Progress:
     """A completed step, for the caller's ``watch``."""
 
     step: Step
     organization: str | None
     receipt: Receipt
-
-
-def window_is_open(agreement: Agreement, state: State) -> bool:
-    """Return whether the window of the phase is still open in the next block."""
-    return not state.closed_at or state.block + 1 <= state.closed_at + agreement.closing_blocks
-
-
-def closing_until(agreement: Agreement, state: State) -> int | None:
-    """Return the last block of a window that is closing; ``None`` if none is."""
-    if not state.closed_at or not window_is_open(agreement, state):
-        return None
-    return state.closed_at + agreement.closing_blocks
-
-
-def due(
-    agreement: Agreement,
-    state: State,
-    reports: Mapping[str, Report],
-    serials: Mapping[str, int] | None = None,
-) -> list[Step]:
-    """Return the calls that are due now, in order; the chain's time and blocks decide.
-
-    Parameters
-    ----------
-    agreement
-        What is settled.
-    state
-        Its state.
-    reports
-        What each account will report, as far as it is known.
-    serials
-        The serial number of each account's attestation: a higher one replaces a report.
-    """
-    is_open = window_is_open(agreement, state)
-    match state.phase:
-        case Phase.DRAFTING:
-            return _publications(agreement, state)
-        case Phase.JOINING:
-            return _deposits(agreement, state) if is_open else [Step("cancel")]
-        case Phase.OPEN:
-            return _reports(state, reports, serials or {}) if is_open else [Step("profileRecord")]
-        case Phase.RECORDED:
-            return _after_reports(agreement, state)
-        case Phase.CALCULATED:
-            return [Step("payoffTransfer")]
-        case Phase.SETTLED | Phase.CANCELLED:
-            return [
-                Step("withdraw", (), place.account)
-                for place in state.places
-                if place.joined and not place.withdrawn
-            ]
-
-
-def _publications(agreement: Agreement, state: State) -> list[Step]:
-    steps = [] if state.annex_is_published else [Step("annexPublish", (agreement.annex,))]
-    steps += [
-        Step("organizationsPublish", (k, block))
-        for k, block in enumerate(agreement.organization_blocks)
-        if k * agreement.organizations_per_block >= state.listed
-    ]
-    steps += [
-        Step("pairsPublish", (k, block))
-        for k, block in enumerate(agreement.pair_blocks)
-        if not state.published >> k & 1
-    ]
-    return steps
-
-
-def _deposits(agreement: Agreement, state: State) -> list[Step]:
-    steps = [
-        Step("depositSubmit", (), place.account, agreement.deposits[i])
-        for i, place in enumerate(state.places)
-        if not place.joined
-    ]
-    return steps + _closing(state, state.join_deadline)
-
-
-def _closing(state: State, deadline: int, *, at_once: bool = False) -> list[Step]:
-    """Return the call that closes a window, once its time is over and nobody has made it."""
-    over = at_once or 0 < deadline < state.now
-    return [Step("windowClose")] if over and not state.closed_at else []
-
-
-def _reports(state: State, reports: Mapping[str, Report], serials: Mapping[str, int]) -> list[Step]:
-    steps = [
-        Step("contributionSubmit", (report.data_ppb, report.cpu_hz), place.account)
-        for place in state.places
-        if (report := reports.get(place.account)) is not None
-        and not report.silent
-        and (not place.reported or serials.get(place.account, 0) > place.serial)
-    ]
-    everybody = all(place.reported for place in state.places)
-    return steps or _closing(state, state.report_deadline, at_once=everybody)
-
-
-def _after_reports(agreement: Agreement, state: State) -> list[Step]:
-    """Return what is due once the profile is recorded: disputes, rulings, then the calculation."""
-    calculation = [
-        Step("payoffCalculate", (k, block))
-        for k, block in enumerate(agreement.pair_blocks)
-        if not state.calculated >> k & 1
-    ]
-    if not agreement.has_arbiter:
-        return calculation
-    is_open = window_is_open(agreement, state)
-    if state.ruling_begun:
-        if state.open_disputes and is_open:
-            return _closing(state, state.ruling_deadline)
-        return calculation
-    if is_open:
-        return _closing(state, state.dispute_deadline)
-    return [Step("windowClose")] if state.open_disputes else calculation
-
-
-def deadline(agreement: Agreement, state: State) -> int | None:
-    """Return the second after which the phase can end without further action.
-
-    ``None`` if time alone never ends it, or if its window is closing.
-    """
-    if state.closed_at and window_is_open(agreement, state):
-        return None
-    match state.phase:
-        case Phase.JOINING:
-            return state.join_deadline or None
-        case Phase.OPEN:
-            return state.report_deadline
-        case Phase.RECORDED if agreement.has_arbiter:
-            return state.ruling_deadline if state.ruling_begun else state.dispute_deadline
-    return None
-
-
-def drafted(chain: Chain, contract: str, first_block: int = 0) -> tuple[Event, Deployment]:
-    """Return the event of a contract's deployment, and what was deployed: by which rule, and how.
-
-    The code at the address must be ours, and the terms and lists of the event must have the hash
-    that the contract returns. That the contract was created by our code, too, follows from its
-    address once the annex is known: :func:`is_derived`.
-
-    Raises
-    ------
-    ChainError
-        There is no contract at the address, it is not ours, or the node does not keep its logs.
-    """
-    code = chain.code(contract)
-    if not code:
-        raise ChainError(contract, f"there is no contract at this address on {chain.place}")
-    rules = [name for name, rule in RULES.items() if runs(rule.contract, code)]
-    if not rules:
-        raise ChainError(
-            contract,
-            "is not a TradeFL settlement of this version: its code is that of neither rule",
-        )
-    found = chain.events(contract, first_block, [topic("AgreementDrafted")])
-    if not found and first_block > 0:
-        what = f"no deployment of it from block {first_block:,} on; begin earlier"
-        raise ChainError(Parameter("first_block"), what)
-    if not found:
-        raise ChainError(
-            contract,
-            f"has our code, but {chain.place} has no event of its creation: either this node does "
-            "not keep its logs (ask another one), or it was not created by our code",
-        )
-    own = chain.read(contract, "agreementHash")
-    for event in found:
-        deployed = drafted_by(event.arguments)
-        if deployed and deployed.rule == rules[0] and event.arguments["agreementHash"] == own:
-            return event, deployed
-    raise ChainError(contract, "its event does not have the terms of the hash that it returns")
-
-
-def was_created(chain: Chain, event: Event, deployed: Deployment) -> bool:
-    """Return whether the transaction of a contract's event created it, with our bytecode.
-
-    It is the proof for a contract whose address does not follow from its agreement.
-    """
-    receipt = chain.receipt(event.transaction)
-    if receipt is None or receipt.contract != event.arguments["address"]:
-        return False
-    return deployment(chain.sent(event.transaction)[1]) == deployed
-
-
-def is_derived(chain: Chain, agreement: Agreement, contract: str) -> int | None:
-    """Return the attempt of which an address is the settlement's; ``None``: of none.
-
-    What is at a derived address was created by the code that the agreement names.
-    """
-    for attempt in range(MAX_ATTEMPTS):
-        address = agreement.settlement_address(attempt)
-        if address == checksum(contract):
-            return attempt
-        if not chain.code(address):
-            return None
-    return None
-
-
-def published_agreement(chain: Chain, contract: str, first_block: int = 0) -> Agreement | None:
-    """Return the agreement that a contract has published; ``None`` while parts are missing.
-
-    Raises
-    ------
-    ChainError
-        There is no settlement of ours at the address, or the node does not keep its logs.
-    """
-    with chain.pinned():
-        event, deployed = drafted(chain, contract, first_block)
-        agreement = decoded_agreement(deployed, chain.events(contract, event.block))
-        if agreement is None and read_phase(chain, contract) != Phase.DRAFTING:
-            raise MissingLogsError(
-                chain.place,
-                f"this node does not keep all logs of the settlement {contract}: its agreement is "
-                "published, and the node lacks parts of it; ask another node",
-            )
-    return agreement
-
-
-def decoded_agreement(deployed: Deployment, events: Sequence[Event]) -> Agreement | None:
-    """Return the agreement that a contract's events hold; ``None`` while parts are missing."""
-    terms = deployed.terms
-
-    def named(name: str) -> list[dict[str, Any]]:
-        return [event.arguments for event in events if event.name == name]
-
-    annexes = [event["annex"] for event in named("AnnexPublished")]
-    listed = sorted(named("OrganizationListed"), key=lambda event: int(event["index"]))
-    published = {event["blockIndex"]: event["data"] for event in named("PairsPublished")}
-    complete = annexes and len(listed) == terms[0] and len(published) == len(deployed.pair_hashes)
-    if not complete:
-        return None
-    blocks = [published[k] for k in sorted(published)]
-    kind = RULES[deployed.rule]
-    rule = kind.published(
-        Published(terms, blocks, {name: named(name) for name in kind.listed_events})
-    )
-    try:
-        return Agreement.decode(
-            terms,
-            [(event["account"], event["dataBits"], event["levels"]) for event in listed],
-            rule,
-            annexes[0],
-        )
-    except InputError as error:
-        # The deployer writes it, and the contract knows its hash only.
-        (problem, *_) = error.problems
-        what = f"its agreement cannot be read: {problem.place}: {problem.message}"
-        raise ChainError(listed[0]["address"], what) from None
-    except (ValueError, TypeError, KeyError) as error:
-        what = f"its annex is not one of this version: {printable(error, 120)}"
-        raise ChainError(listed[0]["address"], what) from None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,17 +13,18 @@ import numpy.typing as npt
 from tradefl.errors import MOST_PROBLEMS, InputError, Problem
 from tradefl.game.accuracy import AccuracyModel
 from tradefl.game.competition import Competition, DenseCompetition
-from tradefl.game.coopetition import _ARRAYS, _NONNEGATIVE, _NUMBERS, CoopetitionGame
+from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.mechanism import Mechanism
 from tradefl.game.user_accuracy import complete
+from tradefl.game.validity import ARRAYS, NONNEGATIVE, NUMBERS
 from tradefl.solvers.accuracies import Accuracies
 
 Array = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 # Fields with one number for each game; all others have one for each organization.
-OF_A_GAME = tuple(_NUMBERS)
-OF_AN_ORGANIZATION = (*_ARRAYS, "capacitance")
+OF_A_GAME = tuple(NUMBERS)
+OF_AN_ORGANIZATION = (*ARRAYS, "capacitance")
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -155,7 +156,7 @@ class Games:
             _refuse("games", f"expected games of one size, found {sizes[0]} to {sizes[-1]}")
         if len({id(game.compensation) for game in games}) > 1:
             _refuse("games", "expected the same efficient rule in all of them")
-        names = (*_ARRAYS, *OF_A_GAME)
+        names = (*ARRAYS, *OF_A_GAME)
         fields: dict[str, Any] = {
             name: np.array([getattr(game, name) for game in games]) for name in names
         }
@@ -294,7 +295,7 @@ class Games:
 
     def _conditions(self) -> Iterator[tuple[str, Flags, Any]]:
         """Yield the name of a figure, where it is out of range, and what to say there."""
-        for name, allowed in {**_ARRAYS, **_NUMBERS, "capacitance": _NONNEGATIVE}.items():
+        for name, allowed in {**ARRAYS, **NUMBERS, "capacitance": NONNEGATIVE}.items():
             values = getattr(self, name)
 
             def said(at: Any, values: Array = values, allowed: Any = allowed) -> str:

@@ -22,15 +22,11 @@ from tradefl.settlement.chains import (
 )
 from tradefl.settlement.contract import ChainError
 from tradefl.settlement.ethereum import ZERO_ADDRESS
+from tradefl.settlement.published import published_agreement
 from tradefl.settlement.rules import Report
 from tradefl.settlement.session import acting, established, located, require_derived
-from tradefl.settlement.settle import (
-    Attest,
-    Progress,
-    Settlement,
-    Step,
-    published_agreement,
-)
+from tradefl.settlement.settle import Attest, Progress, Settlement
+from tradefl.settlement.steps import Step
 
 
 @dataclasses.dataclass(frozen=True)
