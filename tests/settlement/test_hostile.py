@@ -120,3 +120,32 @@ def test_fees_that_rise_after_the_factory_was_paid_for(node, proxy, consortium):
     calls = [transaction["call"] for transaction in ran.json["other_transactions"]]
     assert calls.count("funding of the factory") == 2
     assert node.rpc("eth_getCode", agreed_in(path).factory, "latest") != "0x"
+
+
+@pytest.mark.parametrize("behind", [0, 2])
+@pytest.mark.parametrize("when", [1, 2, 3])
+def test_a_factory_that_another_client_creates_meanwhile(node, proxy, consortium, when, behind):
+    """It comes between two questions; a node behind a balancer may not show it at once."""
+    path = consortium()
+    factory = agreed_in(path).factory.lower()
+    asked = hidden = 0
+
+    def rule(method, params, forward):
+        nonlocal asked, hidden
+        answer = forward()
+        if method == "eth_getCode" and params[0].lower() == factory:
+            asked += 1
+            if asked == when:
+                assert answer == "0x"
+                settle(node, path, "Beta", "--no-report")
+            elif asked > when and hidden < behind:
+                hidden += 1
+                return "0x"
+        return answer
+
+    proxy.rule = rule
+    ran = settle(proxy, path, "Alpha", "--no-report")
+    assert asked > when
+    assert ran.code == 1, ran.err  # it waits for the others
+    assert "used it up" not in ran.err
+    assert node.rpc("eth_getCode", factory, "latest") != "0x"

@@ -8,6 +8,7 @@ that the agreement names.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from tradefl.settlement.settle import PATIENCE
 from tradefl.settlement.state import read_phase
 
 OFFLINE_ATTEMPTS = 100  # that an address without a node may be of
+LOOKS = 4  # before a factory that ought to be there is missing for certain
+BETWEEN_LOOKS = 0.5  # s
 LOSSES = 2  # how often money for the factory may be gone again, by reorganizations
 FACTORY_OFFERED = 250_000  # gas: more than its deployment is offered
 FACTORY_GAS = 500_000  # what is paid for in advance: fees may rise before it is in a block
@@ -460,13 +463,19 @@ def _create_factory(
     key = KeySigner(Account.from_key(factory_deployer_key()))
     code, call = artifacts.creation_bytecode(artifacts.FACTORY), "deployment of the factory"
     added = key.address not in chain.signers
-    sent = lost = 0
+    sent = lost = looks = 0
     chain.signers[key.address] = key
     try:
         for _ in range(PATIENCE):
+            # In this order: what uses the key up is what creates the factory, if all is well.
+            used = chain.transaction_count(key.address)
             if chain.code(agreement.factory):
                 return
-            if chain.transaction_count(key.address):
+            if used:
+                looks += 1
+                if looks < LOOKS:  # the node that was asked for the code may be behind
+                    time.sleep(BETWEEN_LOOKS)
+                    continue
                 raise ChainError(
                     chain.place,
                     f"on chain {chain.chain_id} the first transaction of {key.address} did not "
