@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,26 @@ def test_every_parameter_of_every_command_has_a_help_text(name):
         # A line may end within a word that has a hyphen.
         shown = "".join(run(name.replace("_", "-"), "--help").out.split())
         assert "".join(text.split()) in shown
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """Options of several commands."""
+
+    nodes: Annotated[list[str] | None, Option("--rpc", help="Nodes.")] = None
+    blocks: Annotated[int, Option("--blocks", help="Blocks.")] = 2
+
+
+def test_a_dataclass_is_the_options_that_commands_share():
+    found = []
+
+    def act(name: Annotated[str, Argument(help="Who.")], *, shared: Shared) -> None:
+        found.append((name, shared))
+
+    for given in ([], ["--rpc", "a", "--rpc", "b", "--blocks", "3"]):
+        command_of(act).main(["Alpha", *given], standalone_mode=False)
+    # What is not given several times is not given, as of a parameter of the command itself.
+    assert found == [("Alpha", Shared(None, 2)), ("Alpha", Shared(["a", "b"], 3))]
 
 
 def test_completion_scripts_are_printed():

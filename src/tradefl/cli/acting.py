@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import password_prompt
+from tradefl.cli.options import (
+    ChainId,
+    ContractAddress,
+    Keystore,
+    MaxFee,
+    MaxPriorityFee,
+    MaxTotalFee,
+    Nodes,
+    PasswordFile,
+    StateFolder,
+    fee_caps,
+    password_prompt,
+)
 from tradefl.cli.output import note, warn
 from tradefl.consortium import load
 from tradefl.consortium.schema import suggestion
@@ -15,7 +28,6 @@ from tradefl.errors import InputError
 
 if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
-    from tradefl.settlement.chains import FeeCaps
     from tradefl.settlement.settle import Settlement
 
 MaxDeposit = Annotated[
@@ -37,18 +49,23 @@ def print_signed(facts: Sequence[tuple[str, str]]) -> None:
         warn(f"  {label:<{width}}  {text}")
 
 
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """Where a settlement is, and with which keys and caps a command acts on it."""
+
+    rpc: Nodes = None
+    keystore: Keystore = None
+    password_file: PasswordFile = None
+    contract: ContractAddress = None
+    chain_id: ChainId = None
+    max_fee: MaxFee = None
+    max_priority_fee: MaxPriorityFee = None
+    max_total_fee: MaxTotalFee = None
+    state: StateFolder = None
+
+
 def existing_settlement(
-    file: Path,
-    rpc: Sequence[str] | None,
-    keystore: Path | None,
-    password_file: Path | None,
-    contract: str | None,
-    chain_id: int | None,
-    organizations: Sequence[str],
-    caps: FeeCaps,
-    state: Path | None,
-    *,
-    arbiter: bool = False,
+    file: Path, access: Access, organizations: Sequence[str], *, arbiter: bool = False
 ) -> tuple[Settlement, tuple[str, ...]]:
     """Return the settlement of a file that is on a node's chain, and the accounts that act."""
     from tradefl.settlement.ethereum import settlement_extra
@@ -57,22 +74,23 @@ def existing_settlement(
         from tradefl.settlement.accounts import on_node
         from tradefl.settlement.ethereum import parsed_address
 
-    if not rpc:
+    if not access.rpc:
         raise InputError.at("--rpc", "is needed (or $TRADEFL_RPC): the settlement is on a chain")
+    contract = access.contract
     if contract is not None:
         contract = parsed_address("--contract", contract)
     parties = on_node(
         load(file),
-        rpc,
+        access.rpc,
         contract=contract,
-        keystore=keystore,
-        password_file=password_file,
-        prompt=lambda: password_prompt(keystore),
-        expected_chain_id=chain_id,
+        keystore=access.keystore,
+        password_file=access.password_file,
+        prompt=lambda: password_prompt(access.keystore),
+        expected_chain_id=access.chain_id,
         organizations=organizations,
         arbiter=arbiter,
-        caps=caps,
-        state=state,
+        caps=fee_caps(access.max_fee, access.max_priority_fee, access.max_total_fee),
+        state=access.state,
     )
     settlement = parties.existing(contract)
     note(f"contract {settlement.contract} on {settlement.chain.place}")

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tradefl.cli.acting import existing_settlement
+from tradefl.cli.acting import Access, existing_settlement
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import (
-    ChainId,
-    ContractAddress,
-    File,
-    Keystore,
-    MaxFee,
-    MaxPriorityFee,
-    MaxTotalFee,
-    Nodes,
-    PasswordFile,
-    StateFolder,
-    fee_caps,
-)
+from tradefl.cli.options import File
 from tradefl.cli.output import note, say
 
 
@@ -28,31 +16,14 @@ def consent(
         list[str],
         Option("--organization", help="Who consents; repeat it, or all.", show_default=False),
     ],
-    rpc: Nodes = None,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    contract: ContractAddress = None,
-    chain_id: ChainId = None,
-    max_fee: MaxFee = None,
-    max_priority_fee: MaxPriorityFee = None,
-    max_total_fee: MaxTotalFee = None,
-    state: StateFolder = None,
+    *,
+    access: Access,
 ) -> None:
     """Consent to end a settlement; once all have, every deposit returns. It cannot be taken back.
 
     Example: tradefl consent consortium.toml --organization Alpha --rpc URL --keystore alpha
     """
-    settlement, accounts = existing_settlement(
-        file,
-        rpc,
-        keystore,
-        password_file,
-        contract,
-        chain_id,
-        organization,
-        fee_caps(max_fee, max_priority_fee, max_total_fee),
-        state,
-    )
+    settlement, accounts = existing_settlement(file, access, organization)
     from tradefl.settlement.disputes import consent as consented
 
     names = dict(zip(settlement.agreement.addresses, settlement.agreement.names, strict=True))

@@ -168,16 +168,19 @@ def command_of(
     """Return the command that calls a function with what the command line says."""
     parameters = parameters_of(function)
     declared = inspect.signature(function).parameters
-    emptied = {
-        str(parameter.name)
-        for parameter in parameters
-        if (getattr(parameter, "multiple", False) or parameter.nargs == -1)
-        and declared[str(parameter.name)].default is None
-    }
     groups: dict[str, Any] = {
         name: kind
         for name, kind in typing.get_type_hints(function).items()
         if name in declared and dataclasses.is_dataclass(kind)
+    }
+    defaults = {name: parameter.default for name, parameter in declared.items()} | {
+        field.name: field.default for kind in groups.values() for field in dataclasses.fields(kind)
+    }
+    emptied = {
+        str(parameter.name)
+        for parameter in parameters
+        if (getattr(parameter, "multiple", False) or parameter.nargs == -1)
+        and defaults[str(parameter.name)] is None
     }
 
     def call(**values: Any) -> Any:

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from tradefl.cli.acting import existing_settlement, place_of
+from tradefl.cli.acting import Access, existing_settlement, place_of
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import (
-    ChainId,
-    ContractAddress,
-    File,
-    Keystore,
-    MaxFee,
-    MaxPriorityFee,
-    MaxTotalFee,
-    Nodes,
-    PasswordFile,
-    StateFolder,
-    fee_caps,
-)
+from tradefl.cli.options import File
 from tradefl.cli.output import say
 
 
@@ -28,15 +16,8 @@ def dispute(
         str, Option("--organization", help="Who disputes.", show_default=False)
     ],
     against: Annotated[str, Option("--against", help="Whose report, by name.", show_default=False)],
-    rpc: Nodes = None,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    contract: ContractAddress = None,
-    chain_id: ChainId = None,
-    max_fee: MaxFee = None,
-    max_priority_fee: MaxPriorityFee = None,
-    max_total_fee: MaxTotalFee = None,
-    state: StateFolder = None,
+    *,
+    access: Access,
 ) -> None:
     """Dispute a report, or your own silence: the arbiter rules on it.
 
@@ -45,17 +26,7 @@ def dispute(
     Example: tradefl dispute consortium.toml --organization Alpha --against Beta --rpc URL
     --keystore alpha
     """
-    settlement, [account] = existing_settlement(
-        file,
-        rpc,
-        keystore,
-        password_file,
-        contract,
-        chain_id,
-        [organization],
-        fee_caps(max_fee, max_priority_fee, max_total_fee),
-        state,
-    )
+    settlement, [account] = existing_settlement(file, access, [organization])
     from tradefl.settlement.disputes import dispute as disputed
 
     receipt = disputed(settlement, account, place_of(settlement.agreement, "--against", against))

@@ -7,21 +7,9 @@ from typing import Annotated
 
 import click
 
-from tradefl.cli.acting import existing_settlement, place_of
+from tradefl.cli.acting import Access, existing_settlement, place_of
 from tradefl.cli.declaring import Option
-from tradefl.cli.options import (
-    ChainId,
-    ContractAddress,
-    File,
-    Keystore,
-    MaxFee,
-    MaxPriorityFee,
-    MaxTotalFee,
-    Nodes,
-    PasswordFile,
-    StateFolder,
-    fee_caps,
-)
+from tradefl.cli.options import File
 from tradefl.cli.output import say
 from tradefl.errors import InputError
 
@@ -49,15 +37,8 @@ def rule(
             show_default=False,
         ),
     ] = None,
-    rpc: Nodes = None,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    contract: ContractAddress = None,
-    chain_id: ChainId = None,
-    max_fee: MaxFee = None,
-    max_priority_fee: MaxPriorityFee = None,
-    max_total_fee: MaxTotalFee = None,
-    state: StateFolder = None,
+    *,
+    access: Access,
 ) -> None:
     """Rule on a disputed report, as the arbiter: uphold it, strike it, or correct it.
 
@@ -71,18 +52,7 @@ def rule(
     for option, value in (("--data", data), ("--hz", hz)):
         if value is not None and math.isnan(value):  # it is within every range
             raise InputError.at(option, "expected a number, got nan")
-    settlement, _ = existing_settlement(
-        file,
-        rpc,
-        keystore,
-        password_file,
-        contract,
-        chain_id,
-        (),
-        fee_caps(max_fee, max_priority_fee, max_total_fee),
-        state,
-        arbiter=True,
-    )
+    settlement, _ = existing_settlement(file, access, (), arbiter=True)
     from tradefl.settlement.disputes import rule as ruled
     from tradefl.settlement.rules import Report
 

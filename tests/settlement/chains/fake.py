@@ -13,8 +13,7 @@ from eth_utils import keccak
 from hexbytes import HexBytes
 from tests.settlement.nodes import web3  # noqa: F401  web3 with its warnings silenced
 
-from tradefl.settlement.chains import KeySigner, RpcChain
-from tradefl.settlement.chains import rpc as rpc_module
+from tradefl.settlement.chains import KeySigner, RpcChain, reading
 from tradefl.settlement.chains.nodes import Node, NothingError, Transport
 from tradefl.settlement.contract import encoded_call, topic
 from tradefl.settlement.stand_ins import stand_in_key
@@ -281,14 +280,14 @@ class Clock:
 def connect(monkeypatch: Any, *wires: Wire, **options: Any) -> RpcChain:
     """Return a chain behind these wires, whose clock is one of its own."""
     clock = Clock()
-    for name in ("tradefl.settlement.chains.rpc.time", "tradefl.settlement.chains.nodes.time"):
-        monkeypatch.setattr(name, clock)
+    for name in ("polling", "reading", "sending", "nodes"):
+        monkeypatch.setattr(f"tradefl.settlement.chains.{name}.time", clock)
     left = iter(wires)
 
     def node(url: str, patience: float) -> Node:
         return Node(url, patience, next(left))
 
-    monkeypatch.setattr(rpc_module, "Node", node)
+    monkeypatch.setattr(reading, "Node", node)
     options = {"signers": [KEY], "timeout": 20.0, **options}
     urls = [f"http://node{k}:8545" for k in range(len(wires))]
     chain = RpcChain(urls, **options)
