@@ -136,7 +136,7 @@ lock: $(VENV)/.installed-dev
 test-oldest test-newest: test-%: $(VENV)/.installed-dev
 	rm -rf build/$*
 	$(BIN)/uv venv --quiet build/$*
-	$(BIN)/uv pip install --quiet --python build/$*/bin/python --editable . pytest pytest-xdist hypothesis \
+	$(BIN)/uv pip install --quiet --python build/$*/bin/python --editable . 'pytest>=8.3' 'pytest-xdist>=3.6' 'hypothesis>=6.100' \
 		$(if $(filter oldest,$*),--resolution lowest-direct,--upgrade)
 	build/$*/bin/python -m pytest -q -n auto
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import importlib.util
 import re
 
+import pytest
+
 from tradefl.errors import EXTRAS
 
 # Of the tests alone.
 TOOLS = (
     "coincurve",
+    "grimp",
+    "jsonschema",
     "markdown_it",
     "matplotlib",
     "playwright",
@@ -71,3 +75,10 @@ def missing_extra(text: str) -> str | None:
         if modules & MISSING:
             return found[0]
     return None
+
+
+def skip_without_extra(text: str) -> None:
+    """Skip the test if a command ended with the line that asks for an extra."""
+    wanted = missing_extra(text)
+    if wanted is not None:
+        pytest.skip(wanted)

@@ -80,3 +80,12 @@ def test_only_what_is_not_installed_turns_an_error_into_a_skip():
     assert missing_module(ImportError(asked)) is None
     for name in MISSING:
         assert missing_module(ModuleNotFoundError("no", name=f"{name}.part")) == name
+
+
+def test_the_oldest_releases_are_tested_with_tools_that_the_tests_run_with():
+    """Without a bound, lowest-direct takes the first release of pytest that there was."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (tools,) = re.findall(r"--editable \. ('pytest.*) \\$", makefile, re.MULTILINE)
+    named = re.findall(r"'([^']+)'", tools)
+    assert len(named) == 3
+    assert set(named) <= set(PROJECT["optional-dependencies"]["dev"])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.docs.test_pages import ROOT, WARNINGS
+from tests.optional import skip_without_extra
 
 HOW_TO = ROOT / "docs" / "how-to"
 
@@ -35,6 +36,7 @@ def run(folder: Path, *command: str) -> str:
         timeout=180,
         check=False,
     )
+    skip_without_extra(done.stderr)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

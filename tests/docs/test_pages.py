@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.optional import missing_module, skip_without_extra
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -159,6 +160,7 @@ class Page:
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
         self.outputs: list[str] = []
         self.broken: int | None = None  # the line of the step that failed
+        self.missing = False  # because something is not installed
         for entry in ROOT.iterdir():
             if not entry.name.startswith("."):
                 (folder / entry.name).symlink_to(entry)
@@ -168,10 +170,16 @@ class Page:
         with contextlib.chdir(self.folder):
             while len(self.outputs) <= number:
                 if self.broken is not None:
-                    pytest.fail(f"{self.path.name}:{self.broken} failed, so this one cannot run")
+                    end = pytest.skip if self.missing else pytest.fail
+                    end(f"{self.path.name}:{self.broken} failed, so this one cannot run")
                 step = self.steps[len(self.outputs)]
                 self.broken = step.line
-                printed = self._command(step) if step.is_command else self._python(step)
+                try:
+                    printed = self._command(step) if step.is_command else self._python(step)
+                except (Exception, pytest.skip.Exception) as error:
+                    skipped = isinstance(error, pytest.skip.Exception)
+                    self.missing = skipped or missing_module(error) is not None
+                    raise
                 self.outputs.append(printed)
                 self.broken = None
         return self.outputs[number]
@@ -196,6 +204,7 @@ class Page:
             check=False,
         )
         error = done.stderr.decode()
+        skip_without_extra(error)
         assert done.returncode == (int(status[1]) if status else 0), error
         assert "Warning" not in error, error
         return done.stdout.decode()

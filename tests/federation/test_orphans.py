@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+pytest.importorskip("flwr")
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="parents are POSIX's")
 
 # A parent that starts a process under the name of Flower's, which sleeps where no SIGINT wakes it.

@@ -32,7 +32,7 @@ def test_the_potential_changes_by_the_payoff_over_z_in_every_unilateral_deviatio
         terms = judge.scale(here, i) + judge.scale(moved, i)
         terms += z * (np.abs(own.value(here)).sum() + np.abs(own.value(moved)).sum())
         assert abs(change - promised) <= 1e-12 * terms
-    assert terms > 0.0
+        assert np.isfinite(terms)  # of zero it asks for no difference at all
 
 
 @examples(100)

@@ -257,6 +257,7 @@ def test_the_primal_is_the_maximum_that_scipy_finds(game, seed):
         assert high_end or marginal[k] <= noise
 
 
+@pytest.mark.filterwarnings("ignore:Values in x were outside bounds")  # SciPy before 1.16
 def test_slsqp_with_the_deadline_as_a_constraint_finds_no_more():
     for seed in range(8):
         game = like_the_paper(seed)

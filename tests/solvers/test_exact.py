@@ -108,6 +108,7 @@ def scipy_best(game: CoopetitionGame, levels: list[Any]) -> float:
     return best
 
 
+@pytest.mark.filterwarnings("ignore:Values in x were outside bounds")  # SciPy before 1.16
 @examples(25)
 @given(games(max_organizations=4, accuracy="sqrt-loss"))
 def test_the_filling_agrees_with_scipy(game):

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.optional import skip_without_extra
 from tests.sweep import tasks
 
 import tradefl
@@ -369,6 +370,10 @@ def test_a_signal_ends_the_command_and_its_processes(tmp_path, sent, code):
     first = subprocess.Popen(command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 120.0
     while not list((tmp_path / "out").glob("parts/*/*.part")) and time.monotonic() < until:
+        if first.poll() is not None:
+            said = first.communicate()[1]
+            skip_without_extra(said)
+            pytest.fail(f"it ended before it was told to: {said}")
         time.sleep(0.05)
     workers = [
         int(entry.parent.name) for entry in Path("/proc").glob("[0-9]*/stat")

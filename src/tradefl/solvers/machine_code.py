@@ -45,7 +45,11 @@ def kept_in(function: Any, directory: Path) -> Any:
 
     caching: Any = numba.core.caching
 
-    class Locator(caching.UserProvidedCacheLocator):  # type: ignore[misc]
+    # Private until numba 0.62.
+    provided: Any = getattr(caching, "UserProvidedCacheLocator", None)
+    provided = provided or caching._UserProvidedCacheLocator
+
+    class Locator(provided):  # type: ignore[misc]
         def __init__(self, py_func: Any, py_file: str) -> None:
             self._py_file, self._lineno = py_file, py_func.__code__.co_firstlineno
             self._cache_path = str(directory)
