@@ -63,13 +63,39 @@ def test_who_would_rather_not_join_is_named(tmp_path: Path) -> None:
     assert "Beta does worse than alone: of 3, 1 would rather not join." in text
 
 
+def test_every_figure_of_the_first_page_leads_to_its_line(tmp_path: Path) -> None:
+    """Facts, cells and sentences with amounts, in the report of every audience."""
+    consortium = tradefl.load(save(tmp_path, document({"currency": "EUR"})))
+    solution = tradefl.solve(consortium)
+    stays = tradefl.stability(consortium)
+    for audience in ("board", "engineer"):
+        page = report(
+            *(consortium, solution),
+            comparison=compare(consortium),
+            stability=stays,
+            audience=audience,
+        )
+        first = page[page.index("<body") : page.index("<section", page.index('id="decision"') + 1)]
+        values = re.findall(r'<span class="value">(.*?)</span>', first)
+        cells = re.findall(r'<td class="number">(.*?)</td>', first)
+        assert len(values) == 9
+        assert len(cells) == 4 * 5  # three rows and their sum; its share is empty
+        untraced = [cell for cell in (*values, *cells) if cell and "<a " not in cell]
+        assert untraced == []
+        for words in ("Together they gain", "Would they stay?", ": welfare "):
+            at = first.index(words)
+            assert first.rfind("<a ", 0, at) > first.rfind("</a>", 0, at), words
+        ids = set(re.findall(r'id="([^"]+)"', page))
+        assert set(re.findall(r'href="#([^"]+)"', page)) <= ids
+
+
 @pytest.mark.parametrize(
     ("audience", "there", "left_out"),
     [
         (
             "board",
-            {"decision", "payoffs", "payments"},
-            {"statements", "certificate", "contributions"},
+            {"decision", "contributions", "payoffs", "payments", "stability"},
+            {"statements", "certificate", "competition"},
         ),
         ("auditor", {"decision", "certificate", "statements"}, {"competition", "payoffs"}),
         ("engineer", {"decision", "certificate", "statements", "competition", "payoffs"}, set()),

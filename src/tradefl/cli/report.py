@@ -67,7 +67,7 @@ def report(
         str,
         Option(
             "--audience",
-            help="Whom it is for: board (the decision, payoffs, payments, rules), engineer "
+            help="Whom it is for: board (the decision and what is behind it), engineer "
             "(everything) or auditor (payments, proof, settlement, every statement).",
             type=OneOf(["board", "engineer", "auditor"]),
         ),

@@ -70,17 +70,19 @@ class Facts:
 
 @dataclasses.dataclass(frozen=True)
 class Text:
-    """A paragraph; ``strong`` for what must not be overlooked."""
+    """A paragraph; ``strong`` for what must not be overlooked; ``link`` as a fact has it."""
 
     text: str
     strong: bool = False
+    link: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """A list of sentences."""
+    """A list of sentences, and where the figures of all of them are worked out."""
 
     items: Sequence[str]
+    link: str = ""
 
 
 Block = Table | Figure | Facts | Text | Listing

@@ -33,6 +33,26 @@ WHOLE = {
     "Who pays whom": "谁向谁支付",
     "How far from the best? The rules side by side": "离最优有多远？各规则对比",
     "The equations": "公式",
+    "What each contributes": "各方贡献",
+    "data in the training, Omega": "训练中的数据，Omega",
+    "the sum of d u over all organizations": "全部组织的 d u 之和",
+    "performance of the model, P(Omega)": "模型性能，P(Omega)",
+    "share of data, all together": "数据贡献比例，合计",
+    "What each organization contributes: d, f and x": "各组织的贡献：d、f 与 x",
+    "d, share of its data": "d，数据贡献比例",
+    "f, frequency (GHz)": "f，频率 (GHz)",
+    "The contributions in numbers": "贡献的数值",
+    "share d": "比例 d",
+    "frequency f": "频率 f",
+    "data d s": "数据 d s",
+    "resource x": "资源 x",
+    "training time": "训练时间",
+    "training time (s)": "训练时间 (s)",
+    "lowest": "最低",
+    "a tenth below": "十分之一低于",
+    "median": "中位数",
+    "a tenth above": "十分之一高于",
+    "highest": "最高",
     "gain over training alone": "相对单独训练的增益",
     "gain over alone": "相对单独的增益",
     "costs of data and of joining": "数据成本与加入成本",
@@ -209,6 +229,39 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         r"Note: compensation moves (.+?) and buys no data: without it everybody contributes the "
         r"same\.",
         r"注意：补偿转移了 \1，却没有换来数据：没有它各方的贡献也相同。",
+    ),
+    (
+        r"Each organization chooses two things: d, the share of its data that it lets the training "
+        r"use, and f, the CPU frequency it trains at\. Data improves the model for everybody; "
+        r"computing costs energy\. x counts both in bits: x = d s \+ lambda f\.",
+        "每个组织选择两项：d，允许训练使用的数据比例；f，训练时的 CPU 频率。"
+        "数据为所有组织改进模型，计算消耗能源。x 以比特合计两者：x = d s + lambda f。",
+    ),
+    (r"So they can be paid with one price\.", "因此二者可用同一价格支付。"),
+    (
+        r"This rule pays for data alone, by each organization's schedule\.",
+        "该规则只按各组织的价目表为数据付款。",
+    ),
+    (r": the loss that training removed", "：训练所消除的损失"),
+    (
+        r"([\d,]+) of ([\d,]+) organizations? contribute all of it",
+        r"\2 个组织中有 \1 个贡献全部数据",
+    ),
+    (
+        r"Three bars for each of ([\d,]+) organizations?\. The largest contribution x is that of "
+        r"(.+?): ([\d.]+ \S+)\.",
+        r"\1 个组织各有三根柱。最大的贡献 x 来自 \2：\3。",
+    ),
+    (
+        r"What each contributes: the share d of its data, the frequency f, and both together as x, "
+        r"(Eq\. \(9\))\.",
+        r"各方的贡献：数据比例 d、频率 f，以及二者之和 x，\1。",
+    ),
+    (r"The share d over all ([\d,]+) organizations", r"全部 \1 个组织的比例 d"),
+    (
+        r"Of ([\d,]+) organizations ([\d,]+) are shown: those that receive most, pay most, "
+        r"contribute most and have the lowest payoff\. The solution document has all\.",
+        r"\1 个组织中显示 \2 个：收入最多、支付最多、贡献最多以及收益最低的。完整结果见求解文档。",
     ),
     (
         r"Four steps lead from the model to the payoff\. Revenue: what the better model earns\. "

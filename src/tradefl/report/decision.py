@@ -54,7 +54,8 @@ def decision_section(
         Text(
             f"{counted(game.size, 'organization')} train one model together instead of one each. "
             f"Together they gain {_amount(float(gain.sum()), code)} over training alone. "
-            + _who_is_worse(game.size, [game.name_of(int(i)) for i in worse])
+            + _who_is_worse(game.size, [game.name_of(int(i)) for i in worse]),
+            link="table-payoffs payoffs",
         ),
         Facts(
             (
@@ -133,10 +134,10 @@ def decision_section(
         )
     )
     if stability is not None:
-        blocks.append(Text(f"Would they stay? {one_line(stability)}"))
+        blocks.append(Text(f"Would they stay? {one_line(stability)}", link="stability"))
     if comparison is not None:
         blocks.append(Text("Under the alternatives, against no compensation:"))
-        blocks.append(Listing([_alternative(outcome) for outcome in comparison.outcomes]))
+        blocks.append(Listing([_alternative(outcome) for outcome in comparison.outcomes], "rules"))
     blocks.append(Text("What is proven, and what is assumed:"))
     blocks.append(Listing([*_proven(solution), *_assumed(consortium), *notes]))
     return Section("decision", "The decision", blocks)
@@ -154,8 +155,8 @@ def _lines_of(i: int) -> tuple[str, ...]:
     row = f"payoff-{i + 1}"
     return (
         f"{statement} {row}",
-        f"contributed-{i + 1}",
-        f"contributed-{i + 1}",
+        f"contributed-{i + 1} contributions",
+        f"contributed-{i + 1} contributions",
         f"{statement}-redistribution {row}",
         f"{statement}-payoff {row}",
         row,

@@ -48,7 +48,12 @@ Audience = Literal["board", "engineer", "auditor"]
 Language = Literal["en", "zh"]
 # The sections that each sees; None: all.
 AUDIENCES: dict[Audience, frozenset[str] | None] = {
-    "board": frozenset({"decision", "payoffs", "payments", "rules", "settlement", "equations"}),
+    "board": frozenset(
+        {
+            *("decision", "contributions", "payoffs", "payments", "rules", "stability"),
+            *("settlement", "equations"),
+        }
+    ),
     "engineer": None,
     "auditor": frozenset(
         {
@@ -100,8 +105,9 @@ def report(
         What has happened since: as returned, as documents, or their files; their sections are left
         out without them.
     audience
-        ``engineer``: everything; ``board``: the decision, payoffs, payments and the rules side by
-        side; ``auditor``: the decision, payments, proof, settlement and every statement.
+        ``engineer``: everything; ``board``: the decision, contributions, payoffs, payments, the
+        rules side by side, and who could leave; ``auditor``: the decision, payments, proof,
+        settlement and every statement.
     language
         ``en``, or ``zh`` for the board.
 
@@ -212,13 +218,20 @@ def _summary(solution: Solution) -> list[Fact]:
     """Return the few numbers that a reader wants first."""
     certificate = solution.certificate
     received = solution.terms.redistribution
+    lowest = int(solution.payoffs.argmin()) + 1
+    least = int(solution.gain_over_alone.argmin()) + 1
     return [
-        Fact("organizations", f"{solution.game.size:,}"),
+        Fact(
+            "organizations",
+            f"{solution.game.size:,}",
+            link="table-contributed contributions consortium payments",
+        ),
         Fact(
             "social welfare",
             amounts([solution.social_welfare])[0],
             "Eq. (11)",
             "all payoffs together",
+            "table-payoffs table-transfers payments",
         ),
         Fact(
             "money that changes hands, net",
@@ -226,6 +239,7 @@ def _summary(solution: Solution) -> list[Fact]:
             "Eq. (10)",
             f"{counted(int((received > 0.0).sum()), 'organization')} receive, "
             f"{int((received < 0.0).sum()):,} pay",
+            "table-transfers payments",
         ),
         Fact(
             "lowest payoff",
@@ -234,6 +248,7 @@ def _summary(solution: Solution) -> list[Fact]:
             "no payoff is negative"
             if certificate.individually_rational
             else "somebody would lose by taking part",
+            f"statement-{lowest}-payoff payoff-{lowest} payoffs",
         ),
         Fact(
             "least gain over training alone",
@@ -243,11 +258,13 @@ def _summary(solution: Solution) -> list[Fact]:
             if solution.better_than_alone
             else f"{counted(int(solution.below_alone.size), 'organization')} would earn more by "
             "training alone",
+            f"payoff-{least} payoffs statement-{least}",
         ),
         Fact(
             "largest regret",
             f"{certificate.max_regret:.3g}",
             "Eq. (12)",
             "the most that anybody could gain by changing alone",
+            "certificate equations",
         ),
     ]
