@@ -14,13 +14,14 @@ from tradefl.comparison import compare
 from tradefl.design import design
 from tradefl.report import report
 from tradefl.report.chinese import SENTENCES, WHOLE, chinese_of
+from tradefl.stability.verdict import stability_of
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NUMBER = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?(?:e-?\d+)?")
 # What stays: the title of the paper, names of commands, options and keys.
 KEPT = (
     "TradeFL: A Trading Mechanism for Cross-Silo Federated Learning",
-    *("tradefl explain", "tradefl solve --json", "S. Yuan"),
+    *("tradefl explain", "tradefl stability", "tradefl solve --json", "S. Yuan"),
 )
 
 
@@ -31,8 +32,15 @@ def three(tmp_path, changes):
 def reports(consortium, solution=None):
     solution = tradefl.solve(consortium) if solution is None else solution
     comparison = compare(consortium)
+    stays = stability_of(solution)
     return tuple(
-        report(consortium, solution, comparison=comparison, audience="board", language=language)
+        report(
+            *(consortium, solution),
+            comparison=comparison,
+            stability=stays,
+            audience="board",
+            language=language,
+        )
         for language in ("en", "zh")
     )
 
@@ -49,10 +57,18 @@ def cases(tmp_path):
     designed = hospitals.designed(design(hospitals.game, random_starts=0).rule, "equal-gain")
     loser = three(tmp_path, {"organization.1.joining_cost": 1e5})
     free = three(tmp_path, {"competition": {"default": 0.0}})
-    return {"wind": wind, "hospitals": hospitals, "efficient": designed, "loser": loser, "no": free}
+    banks = tradefl.load(EXAMPLES / "banks_fraud.toml")
+    return {
+        "banks": banks,
+        "wind": wind,
+        "hospitals": hospitals,
+        "efficient": designed,
+        "loser": loser,
+        "no": free,
+    }
 
 
-@pytest.mark.parametrize("name", ["wind", "hospitals", "efficient", "loser", "no"])
+@pytest.mark.parametrize("name", ["banks", "wind", "hospitals", "efficient", "loser", "no"])
 def test_its_numbers_are_those_of_the_english_report(tmp_path, name):
     consortium = cases(tmp_path)[name]
     english, chinese = reports(consortium)

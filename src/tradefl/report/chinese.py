@@ -33,6 +33,12 @@ WHOLE = {
     "Who pays whom": "谁向谁支付",
     "How far from the best? The rules side by side": "离最优有多远？各规则对比",
     "The equations": "公式",
+    "Who could leave, and why they do not": "谁可能离开，为何不会",
+    "Each payoff between leaving and being worth its pay": "各方收益：在离开与物有所值之间",
+    "what it brings": "带来的价值",
+    "least core": "最小核心",
+    "payoff units": "收益单位",
+    "No split of this consortium is stable.": "该联盟没有任何稳定的分配。",
     "What each contributes": "各方贡献",
     "data in the training, Omega": "训练中的数据，Omega",
     "the sum of d u over all organizations": "全部组织的 d u 之和",
@@ -125,6 +131,7 @@ _RULES = (
     (r"the efficient rule", "有效规则"),
     (r"no compensation", "无补偿"),
     (r"units of payoff", "收益单位"),
+    (r"\bpayoff units\b", "收益单位"),
 )
 _STEPS = (
     (r"all organizations together:", "全部组织合计："),
@@ -230,6 +237,98 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         r"same\.",
         r"注意：补偿转移了 \1，却没有换来数据：没有它各方的贡献也相同。",
     ),
+    (r"Would they stay\?", "他们会留下吗？"),
+    (
+        r"Could some organizations do better among themselves\? A group that leaves trains its own "
+        r"model, and the others do not get it\.",
+        "部分组织自行合作会更好吗？离开的一组训练自己的模型，其他组织得不到它。",
+    ),
+    (
+        r"(?<!Not )Stable\. No coalition could do better on its own: proven for all 2\^(\d+) - 2 "
+        r"coalitions\.",
+        r"稳定。没有任何联合体单独行动会更好：已对全部 2^\1 - 2 个联合体证明。",
+    ),
+    (
+        r"Undecided\. No coalition was found that does better on its own, but it is not proven "
+        r"that there is none: one may gain up to (-?[\d,.]*\d)\.",
+        r"未定。未发现单独行动会更好的联合体，但未证明不存在：可能最多多得 \1。",
+    ),
+    (
+        r"Not stable\. Together, all but (.+?) would have (-?[\d,.]+) on their own, (-?[\d,.]+) "
+        r"\((\S+) % of what all have\) more than now: (-?[\d,.]+) for each of the (\d+), shared "
+        r"equally\.",
+        r"不稳定。除 \1 之外的组织自行合作共得 \2，比现在多 \3（占全体所得的 \4 %）："
+        r"平分给 \6 个组织，每个多 \5。",
+    ),
+    (
+        r"Not stable\. Together, (.+?) would have (-?[\d,.]+) on their own, (-?[\d,.]+) "
+        r"\((\S+) % of what all have\) more than now: (-?[\d,.]+) for each of the (\d+), shared "
+        r"equally\.",
+        r"不稳定。\1 自行合作共得 \2，比现在多 \3（占全体所得的 \4 %）："
+        r"平分给 \6 个组织，每个多 \5。",
+    ),
+    (
+        r"Not stable\. (.+?) would have (-?[\d,.]+) on its own, (-?[\d,.]+) "
+        r"\((\S+) % of what all have\) more than now\.",
+        r"不稳定。\1 单独可得 \2，比现在多 \3（占全体所得的 \4 %）。",
+    ),
+    (
+        r"([\d,]+) coalitions could do better than now; this one gains most\.",
+        r"有 \1 个联合体会比现在更好；其中此联合体增益最大。",
+    ),
+    (
+        r"Nobody would leave alone: each has at least what its own model earns\. (.+?) has least "
+        r"to lose, (-?[\d,.]*\d)\.",
+        r"没有组织会单独离开：各方所得都不低于自有模型。\1 可失去的最少，为 \2。",
+    ),
+    (
+        r"^(.+?) ha(?:s|ve) less than by training alone, and could leave without anybody\.",
+        r"\1 的所得低于单独训练，可以独自离开。",
+    ),
+    (
+        r"Nobody would be expelled: the others would lose (-?[\d,.]+) without (.+?), and more "
+        r"without anybody else\.",
+        r"没有组织会被排除：没有 \2，其他组织会损失 \1；没有任何其他一方则损失更多。",
+    ),
+    (
+        r"The others would do better without (.+?): (-?[\d,.]+) better without (.+?)\.$",
+        r"没有 \1，其他组织会更好：没有 \3 则多得 \2。",
+    ),
+    (
+        r"Of all groups, all but (.+?) comes nearest to leaving, and would lose (-?[\d,.]+) "
+        r"\((\S+) % of what all have\)\.",
+        r"在所有组中，除 \1 之外的组织最接近离开，会损失 \2（占全体所得的 \3 %）。",
+    ),
+    (
+        r"Of all groups, the coalition of (.+?) comes nearest to leaving, and would lose "
+        r"(-?[\d,.]+) \((\S+) % of what all have\)\.",
+        r"在所有组中，\1 的联合体最接近离开，会损失 \2（占全体所得的 \3 %）。",
+    ),
+    (
+        r"The split called least core makes every group lose at least (-?[\d,.]*\d) by leaving; no "
+        r"split does better",
+        r"最小核心分配使任何一组离开都至少损失 \1；没有更好的分配",
+    ),
+    (r" as far as was found\.", "（就所发现而言）。"),
+    (
+        r"A bar for each organization from what it has alone to what it brings, with its payoff "
+        r"and the least core marked: (\d+) payoffs are within their bars, (\d+) below, "
+        r"(\d+) above\.",
+        r"每个组织一根柱，从单独所得到带来的价值，并标出收益与最小核心：\1 个收益在柱内，"
+        r"\2 个低于，\3 个高于。",
+    ),
+    (
+        r"Below its bar an organization would rather train alone; above it the others would rather "
+        r"do without it\. The diamond is the split that keeps every group furthest from leaving\.",
+        "低于柱则该组织宁愿单独训练；高于柱则其他组织宁愿没有它。菱形是使每一组都最不愿离开的分配。",
+    ),
+    (r"What each has alone, has now, and brings, (.+)", r"各方单独所得、现在所得与带来的价值，\1"),
+    (
+        r"Proven: no group gains more than (-?[\d,.]+) \((\S+) % of what all have\)\. "
+        r"tradefl stability tests other splits, and the market reading\.",
+        r"已证明：没有任何一组的增益超过 \1（占全体所得的 \2 %）。tradefl stability "
+        r"可检验其他分配与市场解读。",
+    ),
     (
         r"Each organization chooses two things: d, the share of its data that it lets the training "
         r"use, and f, the CPU frequency it trains at\. Data improves the model for everybody; "
@@ -331,6 +430,14 @@ SENTENCES: tuple[tuple[str, str], ...] = (
     (
         r"Who pays whom, (Eq\. \(9e?\)): an arrow points to the receiver, a thicker one is more\.",
         r"谁向谁支付，\1：箭头指向收款方，越粗金额越大。",
+    ),
+    (
+        r"Behind each name: what it receives less what it pays, (Eq\. \(10\))\.",
+        r"名称后为收入减支付，\1。",
+    ),
+    (
+        r"tradefl explain lists every payment of an organization\.",
+        "tradefl explain 列出一个组织的每笔支付。",
     ),
     (
         r"The ([\d,]+) largest of ([\d,]+) payments, ([\d.]+%) of their sum\.",

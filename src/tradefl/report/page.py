@@ -128,8 +128,7 @@ def report(
     tuning = None if tuning is None else tuning.in_currency()
     comparison = None if comparison is None else comparison.in_currency()
     who = chosen(solution)
-    # Its sentences are English.
-    stability = None if stability is None or language != "en" else stability.in_currency()
+    stability = None if stability is None else stability.in_currency()
     sections = [
         decision_section(consortium, solution, who, comparison, _notes(agreed, told), stability),
         consortium_section(consortium, solution, who),
