@@ -88,3 +88,27 @@ def test_bad_options_are_refused(
     assert f"error: {place}: " in ran.err
     assert what in ran.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_quality_is_estimated_and_written(tmp_path: Path) -> None:
+    fitted = tmp_path / "fitted.toml"
+    ran = run("fit-accuracy", FILE, *QUICK, "--quality", "--subsets", 8, "-o", fitted, "--json")
+    assert ran.code == 0, ran.err
+    before, after = tradefl.load(FILE), tradefl.load(fitted)
+    weights = [row["quality"] for row in ran.json["quality"]]
+    assert [row["name"] for row in ran.json["quality"]] == list(before.names)
+    assert after.organizations.quality.tolist() == pytest.approx(
+        (before.organizations.quality * weights).tolist()
+    )
+    # All data together counts as before, so the measured P still fits.
+    assert after.game.data_units.sum() == pytest.approx(before.game.data_units.sum())
+    assert all(row["low"] <= row["quality"] <= row["high"] for row in ran.json["quality"])
+    printed = run("fit-accuracy", *QUICK, "--organizations", 3, "--quality")
+    assert printed.code == 0
+    assert "quality: the weight of each organization's data in Omega" in printed.out
+    assert "organization-2" in printed.out
+    refused = run("fit-accuracy", *QUICK, "--subsets", 4)
+    assert (refused.code, "--subsets: requires --quality" in refused.err) == (2, True)
+    few = run("fit-accuracy", *QUICK, "--organizations", 3, "--quality", "--subsets", 2)
+    assert few.code == 2
+    assert "--subsets: expected" in few.err

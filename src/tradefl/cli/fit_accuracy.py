@@ -31,6 +31,7 @@ from tradefl.errors import InputError
 
 if TYPE_CHECKING:
     from tradefl.federation.fitting import Fit, Point
+    from tradefl.federation.quality import Quality, SubsetTraining
 
 ROWS = 100
 
@@ -59,6 +60,23 @@ def fit_accuracy(
         int,
         Option("--organizations", min=1, max=10_000, help="How many, without a file."),
     ] = 10,
+    quality: Annotated[
+        bool,
+        Option(
+            "--quality",
+            help="Also estimate the weight of each organization's data in Omega, from trainings on "
+            "random halves of them; -o writes it as quality.",
+        ),
+    ] = False,
+    subsets: Annotated[
+        int | None,
+        Option(
+            "--subsets",
+            min=2,
+            max=100_000,
+            help="With --quality: trainings on halves; default: 4 for each organization.",
+        ),
+    ] = None,
     points: Annotated[
         Path | None, Option("--points", help="Write the points here (CSV data,accuracy).")
     ] = None,
@@ -75,6 +93,7 @@ def fit_accuracy(
     """Train with ever more data, and fit the nondecreasing concave P of Eq. (5) to it.
 
     Example: tradefl fit-accuracy examples/hospitals.toml --data digits -o fitted.toml
+    Example: tradefl fit-accuracy examples/hospitals.toml --quality -o fitted.toml
     """
     from tradefl.federation import fitting
 
@@ -84,6 +103,8 @@ def fit_accuracy(
     require_distinct({"FILE": file, "--points": points, "--output": output})
     if output is not None and file is None:
         raise InputError.at("--output", "needs a consortium file; --points needs none")
+    if subsets is not None and not quality:
+        raise InputError.at("--subsets", "requires --quality")
     consortium = None if file is None else load(file)
     plan = fitting.measuring(
         options.plan(file), None if consortium is None else consortium.training
@@ -110,6 +131,19 @@ def fit_accuracy(
             "Eq. (5) does not hold within the noise: the curve is the closest that does, "
             f"{fit.decrease:.3g} below a decrease, {fit.convexity:.3g} above a convex part"
         )
+    weighed = None
+    if quality:
+        from tradefl.federation.quality import measure_quality
+
+        with interruptible(lambda: "no weight is kept; start again"):
+            weighed = measure_quality(
+                plan,
+                consortium,
+                fit,
+                subsets=subsets or 0,
+                organizations=organizations,
+                watch=_show_subset,
+            )
     table = _csv(columns)
     if points is not None:
         atomic_write(points, table, private=True)
@@ -118,11 +152,17 @@ def fit_accuracy(
     section = _section(consortium, untrained, points, output)
     if output is not None and consortium is not None:
         accuracy = EmpiricalAccuracy.model_validate(section)
-        write(dataclasses.replace(consortium, accuracy=accuracy, points=columns), output)
+        members = consortium.organizations
+        if weighed is not None:
+            members = dataclasses.replace(members, quality=members.quality * weighed.weights)
+        found = dataclasses.replace(
+            consortium, accuracy=accuracy, points=columns, organizations=members
+        )
+        write(found, output)
     if as_json:
-        print_json(_document(consortium, plan, measured, untrained, fit, section))
+        print_json(_document(consortium, plan, measured, untrained, fit, section, weighed))
     else:
-        _print(plan, measured, fit, section)
+        _print(plan, measured, fit, section, weighed, _names(consortium, weighed))
 
 
 def _ladder(text: str) -> list[float]:
@@ -173,9 +213,27 @@ def _document(
     untrained: float,
     fit: Fit,
     section: dict[str, Any],
+    weighed: Quality | None,
 ) -> dict[str, Any]:
-    from tradefl.documents.accuracy import AccuracyDocument, AccuracyPoint, AccuracySection
+    from tradefl.documents.accuracy import (
+        AccuracyDocument,
+        AccuracyPoint,
+        AccuracySection,
+        DataQuality,
+    )
 
+    more: dict[str, Any] = {}
+    if weighed is not None:
+        more["quality"] = [
+            DataQuality.of(name=name, quality=weight, low=low, high=high)
+            for name, weight, low, high in zip(
+                _names(consortium, weighed),
+                weighed.weights.tolist(),
+                weighed.low.tolist(),
+                weighed.high.tolist(),
+                strict=True,
+            )
+        ]
     return AccuracyDocument.of(
         document=AccuracyDocument.NAME,
         consortium=None if consortium is None else consortium.name,
@@ -184,10 +242,32 @@ def _document(
         untrained_accuracy=untrained,
         **fit.to_dict(),
         accuracy=AccuracySection.of(**section),
+        **more,
     ).to_dict()
 
 
-def _print(plan: Any, measured: list[Point], fit: Fit, section: dict[str, Any]) -> None:
+def _show_subset(training: SubsetTraining) -> None:
+    present = int((training.shares == 1.0).sum())
+    warn(f"{present} organizations, seed {training.seed}: accuracy {training.accuracy:.4f}")
+
+
+def _names(consortium: Consortium | None, weighed: Quality | None) -> list[str]:
+    """Return the names of the organizations whose data was weighed."""
+    if weighed is None:
+        return []
+    if consortium is not None:
+        return list(consortium.names)
+    return [f"organization-{k}" for k in range(weighed.weights.size)]
+
+
+def _print(
+    plan: Any,
+    measured: list[Point],
+    fit: Fit,
+    section: dict[str, Any],
+    weighed: Quality | None,
+    names: list[str],
+) -> None:
     say(f"{plan.model} on {plan.data}: accuracy against data\n")
     fitted = fit.accuracy - fit.residuals
     print_table(
@@ -219,5 +299,20 @@ def _print(plan: Any, measured: list[Point], fit: Fit, section: dict[str, Any]) 
             ),
         ]
     )
+    if weighed is not None:
+        say("\nquality: the weight of each organization's data in Omega\n")
+        print_table(
+            ["organization", "quality", "low", "high"],
+            [
+                [name, f"{weight:.3f}", f"{low:.3f}", f"{high:.3f}"]
+                for name, weight, low, high in zip(
+                    names, weighed.weights, weighed.low, weighed.high, strict=True
+                )
+            ],
+            left=(0,),
+            limit=ROWS,
+        )
+        explained = f"{weighed.r_squared:.4f}; unweighted {weighed.r_squared_unweighted:.4f}"
+        print_facts([("R^2 of trainings on halves", explained)])
     say()
     say(tomli_w.dumps({"accuracy": section}).rstrip())

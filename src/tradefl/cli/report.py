@@ -14,7 +14,7 @@ from tradefl.comparison import compare
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.ranges import uncertain
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Problem
 from tradefl.incentives.misreports import Incentives
 from tradefl.incentives.misreports import incentives as misreports
 from tradefl.incentives.uncertainty import sensitivity
@@ -41,6 +41,14 @@ def report(
         "report.html"
     ),
     method: Method = DEFAULT_METHOD,
+    mechanism: Annotated[
+        str | None,
+        Option(
+            "--mechanism",
+            help="Report this mechanism in place of the file's rule, such as shapley-profile (see "
+            "tradefl compare); the page says that it cannot be settled.",
+        ),
+    ] = None,
     profile: Annotated[
         Path | None,
         Option(
@@ -90,6 +98,7 @@ def report(
     The page is one file. It needs no network and can be printed.
 
     Example: tradefl report examples/drug_discovery.toml -o report.html
+    Example: tradefl report examples/drug_discovery.toml --mechanism shapley-profile
     """
     from tradefl.report import read_settlement, read_training, require_agreement_of
     from tradefl.report import report as reported
@@ -100,6 +109,11 @@ def report(
         if path is not None:
             require_distinct({option: path, "--output": output})
     require_writable(output)
+    if mechanism is not None:
+        others = {"--profile": profile, "--settlement": settlement, "--training": training}
+        if clash := [option for option, given in others.items() if given is not None]:
+            what = f"cannot be combined with {clash[0]}: its payments follow from the file's rule"
+            raise InputError.at("--mechanism", what)
     if language != "en" and (audience != "board" or settlement is not None):
         what = "the Chinese report is the board's: add --audience board, without --settlement"
         raise InputError.at("--language", what)
@@ -113,7 +127,9 @@ def report(
         if settlement is not None:
             settled = read_settlement(settlement, consortium)
             require_agreement_of(settled, consortium, settlement)
-        if profile is None:
+        if mechanism is not None:
+            solution = _under(consortium, mechanism)
+        elif profile is None:
             solution = solve_game(consortium, method)
         else:
             from tradefl.settlement.profile import settled_solution
@@ -137,7 +153,8 @@ def report(
             show(f"drawing the uncertain figures of {file}")
             drawn = sensitivity(consortium)
         lies = None
-        if audience == "engineer" and not no_incentives and 2 <= len(consortium) <= TRIED_UP_TO:
+        tried = audience == "engineer" and not no_incentives and mechanism is None
+        if tried and 2 <= len(consortium) <= TRIED_UP_TO:
             show(f"trying misreports of {file}; --no-incentives leaves them out")
             lies = _misreported(consortium, tuning)
         show(f"drawing {output}")
@@ -160,6 +177,27 @@ def report(
             atomic_write(pdf, pdf_of(page), private=True)
     note(f"wrote {output}" if pdf is None else f"wrote {output} and {pdf}")
     _exit_with(solution)
+
+
+def _under(consortium: Consortium, name: str) -> Solution:
+    """Return the equilibrium under another mechanism.
+
+    Raises
+    ------
+    InputError
+        There is no such mechanism, or it cannot be made for this consortium.
+    """
+    from tradefl.mechanisms import make_mechanism
+
+    try:
+        made = make_mechanism(name, consortium.game)
+    except InputError as error:
+        raise InputError(
+            Problem("--mechanism", problem.message) for problem in error.problems
+        ) from None
+    except ValueError as error:
+        raise InputError.at("--mechanism", f"{name}: {error}") from None
+    return solve_game(consortium.game.with_compensation(made))
 
 
 def _tuned(consortium: Consortium, method: str) -> Tuning:

@@ -31,7 +31,7 @@ def reproduce(
         list[str] | None,
         Argument(
             help="fig4, fig5, ..., or simulation, training, all, compensation, mechanisms, "
-            "stability; "
+            "stability, quality; "
             "default: simulation.",
             show_default=False,
         ),
@@ -124,7 +124,7 @@ def reproduce(
     from tradefl.experiments.training import PAIRS, TrainingSettings
 
     names = _chosen(figures or ["simulation"])
-    if any(figure(name).group == "training" for name in names):
+    if any(figure(name).group in ("training", "quality") for name in names):
         require_extras("training figures", "federation", "vision")
     _require_known("--pair", pairs or [], tuple(PAIRS))
     if seeds is None:

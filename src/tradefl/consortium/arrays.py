@@ -53,6 +53,15 @@ MOST_SAMPLES = 2**53
 PROPORTIONAL = 1e-12
 
 
+def off_contract(name: str) -> str:
+    """Return why a mechanism without a contract is refused where money is agreed on."""
+    return (
+        f"the mechanism {name!r} is on no contract, so it is in no consortium file and cannot be "
+        f"settled; expected {' or '.join(schema.RULES)}; `solve`, `compare`, `stability` and "
+        "`report` work with it"
+    )
+
+
 def consortium_of_game(
     of: type[Consortium],
     game: CoopetitionGame,
@@ -91,6 +100,8 @@ def consortium_of_game(
     matrix = game.competition.matrix if isinstance(game.competition, DenseCompetition) else None
     compensation, rule_of = None, dict[str, Any]()
     if game.compensation is not None:
+        if game.compensation.name not in schema.RULES:
+            raise InputError.at(Parameter("game"), off_contract(game.compensation.name))
         rule_of = {"rule": game.compensation.name}
     if isinstance(game.compensation, EfficientRule):
         compensation = compensation_section(game.compensation, organizations.names, None)

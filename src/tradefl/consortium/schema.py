@@ -113,7 +113,8 @@ RULES: dict[str, RuleOfFile] = {
 
 def _known_rule(name: str) -> str:
     if name not in RULES:
-        known = " or ".join(map(repr, RULES))
+        known = " or ".join(map(repr, RULES)) + ", the rules with a contract"
+        known += " (another mechanism cannot be settled; report --mechanism shows it)"
         raise PydanticCustomError("literal_error", "unknown rule", {"expected": known})
     return name
 

@@ -37,6 +37,15 @@ class AccuracySection(Part):
     unit: float
 
 
+class DataQuality(Part):
+    """The weight of an organization's data in Omega, and two standard errors around it."""
+
+    name: str
+    quality: float
+    low: float
+    high: float
+
+
 class AccuracyDocument(Document):
     """What ``tradefl fit-accuracy`` prints; null where there is no consortium or repetition."""
 
@@ -57,3 +66,4 @@ class AccuracyDocument(Document):
     values: list[float]
     sqrt_loss: SqrtLossFit
     accuracy: AccuracySection
+    quality: list[DataQuality] | None = None

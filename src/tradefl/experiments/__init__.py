@@ -41,7 +41,9 @@ COMPENSATION = ("price-of-anarchy", "gap-closed", "losers", "gains")
 MECHANISMS = ("mechanisms",)
 # Beyond the paper too: which splits no coalition would leave.
 STABILITY = ("stability",)
-KNOWN = (*FIGURES, *COMPENSATION, *MECHANISMS, *STABILITY)
+# Weights of data, against retraining without it.
+QUALITY = ("quality",)
+KNOWN = (*FIGURES, *COMPENSATION, *MECHANISMS, *STABILITY, *QUALITY)
 GROUPS = {
     "simulation": SIMULATION,
     "training": TRAINING,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tradefl.experiments.parameters import FigureParameter, Value
     from tradefl.experiments.training import TrainingSettings
 
-Group = Literal["simulation", "training", "compensation", "mechanisms"]
+Group = Literal["simulation", "training", "compensation", "mechanisms", "quality"]
 # Of the paper's claims; the last two of what we say ourselves.
 Verdict = Literal[
     "reproduced",
@@ -114,7 +114,8 @@ class Figure:
         What it shows.
     group
         ``simulation`` needs the game alone, ``training`` trains models; ``compensation`` and
-        ``mechanisms`` need the game alone and are not figures of the paper.
+        ``mechanisms`` need the game alone and are not figures of the paper; nor is ``quality``,
+        which trains.
     units
         The work for given settings.
     compute

@@ -19,6 +19,8 @@ from tradefl.consortium import Consortium
 from tradefl.consortium.schema import Training as Agreed
 from tradefl.errors import InputError, Parameter
 from tradefl.federation.datasets import Dataset, load_dataset
+from tradefl.federation.objects import named
+from tradefl.federation.partition import arranged_for, checked_parts
 from tradefl.federation.plan import Plan
 from tradefl.federation.pledge import Pledge
 from tradefl.federation.training import drawn, samples_held, train_pledges
@@ -239,6 +241,8 @@ def measure_accuracy(
     fractions: Sequence[float],
     seeds: Sequence[int],
     organizations: int = 10,
+    parts: Sequence[npt.ArrayLike] | None = None,
+    dataset: Dataset | None = None,
     watch: Callable[[Point], None] = lambda _: None,
 ) -> tuple[list[Point], float, list[str]]:
     """Train with a ladder of data sizes; everybody contributes the same fraction.
@@ -253,6 +257,11 @@ def measure_accuracy(
         ``organizations``, and Omega is counted in training samples.
     fractions, seeds
         Every fraction is trained with every seed.
+    parts
+        The training samples of each organization, arrays of indices; default: dealt for each seed
+        as the plan says (``iid`` or ``dirichlet``).
+    dataset
+        The data set itself, in place of the plan's name of one.
     watch
         Called after each training.
 
@@ -263,7 +272,8 @@ def measure_accuracy(
         should know.
     """
     plan = measuring(plan, None if consortium is None else consortium.training)
-    dataset = load_dataset(plan.data, plan.folder)
+    data_set = load_dataset(plan.data, plan.folder) if dataset is None else dataset
+    given = None if parts is None else dealt(consortium, data_set, parts)
     notices: list[str] = []
     points: list[Point] = []
     untrained: list[float] = []
@@ -271,13 +281,22 @@ def measure_accuracy(
         for seed in seeds:
             seeded = dataclasses.replace(plan, seed=seed)
             # Of each seed: who holds what may be drawn.
-            names, units, held, known = _everybody(consortium, dataset, seeded, organizations)
-            notices += [text for text in known if text not in notices]
+            arranged = data_set
+            if given is None:
+                names, units, held, known = everybody(consortium, data_set, seeded, organizations)
+                notices += [text for text in known if text not in notices]
+            else:
+                names, units, fixed = given
+                held = [len(part) for part in fixed]
+                arranged = arranged_for(data_set, fixed, seed)
+                seeded = dataclasses.replace(seeded, partition="iid")
             pledges = tuple(
                 Pledge(name, fraction, 1.0, samples, seed)
                 for name, samples in zip(names, held, strict=True)
             )
-            reports, _ = train_pledges(seeded, pledges, dataset, every_round=False)
+            own = None if dataset is None and given is None else arranged
+            with named(seeded, own, None, "in-process") as looked_up:
+                reports, _ = train_pledges(looked_up, pledges, arranged, every_round=False)
             used = [pledge.samples_owed for pledge in pledges]
             share = np.array(used) / np.array(held)
             data = float(share @ units)
@@ -303,7 +322,27 @@ def measuring(plan: Plan, section: Agreed | None) -> Plan:
     return dataclasses.replace(agreed, validation_fraction=fraction, deadline="off")
 
 
-def _everybody(
+def dealt(
+    consortium: Consortium | None, data: Dataset, parts: Sequence[npt.ArrayLike]
+) -> tuple[list[str], Array, list[npt.NDArray[np.int64]]]:
+    """Return names, what all of its data adds to Omega, and the samples of given parts.
+
+    Raises
+    ------
+    InputError
+        The parts do not fit the data set or the consortium.
+    """
+    found = checked_parts(parts, len(data.y_train))
+    if consortium is None:
+        names = [f"organization-{k}" for k in range(len(found))]
+        return names, np.array([len(part) for part in found], dtype=float), found
+    if len(found) != len(consortium):
+        what = f"expected {len(consortium):,} parts, one for each organization, got {len(found):,}"
+        raise InputError.at(Parameter("parts"), what)
+    return list(consortium.names), consortium.game.data_units, found
+
+
+def everybody(
     consortium: Consortium | None, dataset: Dataset, plan: Plan, organizations: int
 ) -> tuple[list[str], Array, list[int], list[str]]:
     """Return the names, what all of its data adds to Omega, and the samples held."""

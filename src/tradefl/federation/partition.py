@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,9 @@ import numpy.typing as npt
 from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.federation.telemetry import without_telemetry
 from tradefl.training_document.holdings import shares
+
+if TYPE_CHECKING:
+    from tradefl.federation.datasets import Dataset
 
 Scheme = Literal["iid", "dirichlet"]
 Indices = npt.NDArray[np.int64]
@@ -84,6 +88,42 @@ def partition(
         parts = _dirichlet(np.asarray(y)[chosen], len(samples_held), float(alpha), seed)
         return [chosen[part] for part in parts]
     raise InputError.at(Parameter("partition"), f"expected iid or dirichlet, got {scheme!r}")
+
+
+def checked_parts(parts: Sequence[npt.ArrayLike], samples: int) -> list[Indices]:
+    """Return the samples of each organization, as a user deals them.
+
+    Parameters
+    ----------
+    parts
+        For each organization an array of indices, at least one, no sample twice.
+    samples
+        How many training samples there are.
+
+    Raises
+    ------
+    InputError
+        They are not that.
+    """
+    found = [np.asarray(part) for part in parts]
+    right = all(part.ndim == 1 and part.size and part.dtype.kind in "iu" for part in found)
+    everything = np.concatenate(found) if right and found else np.empty(0)
+    if not everything.size or len(np.unique(everything)) != len(everything):
+        what = "expected for each organization an array of indices, no sample twice"
+        raise InputError.at(Parameter("parts"), what)
+    if everything.min() < 0 or everything.max() >= samples:
+        what = f"expected indices 0 .. {samples - 1:,} of training samples"
+        raise InputError.at(Parameter("parts"), what)
+    return [part.astype(np.int64) for part in found]
+
+
+def arranged_for(data: Dataset, parts: Sequence[Indices], seed: int) -> Dataset:
+    """Return a data set in an order in which an iid partition of a seed deals the given parts."""
+    chosen = np.concatenate(list(parts))
+    rest = np.setdiff1d(np.arange(len(data.y_train)), chosen)
+    order = np.empty(len(data.y_train), dtype=np.int64)
+    order[permutation(len(order), seed)] = np.concatenate([chosen, rest])
+    return dataclasses.replace(data, x_train=data.x_train[order], y_train=data.y_train[order])
 
 
 def _dirichlet(y: npt.NDArray[Any], n: int, alpha: float, seed: int) -> list[Indices]:

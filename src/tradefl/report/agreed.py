@@ -23,7 +23,7 @@ from tradefl.report.blocks import (
     listed,
     quantity,
 )
-from tradefl.report.rule_words import WORDS
+from tradefl.report.rule_words import words_of
 from tradefl.solvers import Solution
 from tradefl.statement import number
 
@@ -49,21 +49,25 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
         "samples. All get the same model, and some of them sell to the same customers. So each "
         "asks what its data is worth to its rivals, and the agreement answers with money: "
     )
-    words += WORDS[solution.game.rule.name].principle
+    words += words_of(solution.game.mechanism).principle
     blocks: list[Block] = [Text(words)]
     section = consortium.compensation
-    if section is not None and section.truthful is not None and not game.rule.uses_gamma:
+    if (
+        section is not None
+        and section.truthful is not None
+        and not solution.game.mechanism.uses_gamma
+    ):
         blocks.append(
             Text(
                 "Could somebody misstate its figures? "
-                + " ".join(honesty(section.truthful, game.rule.payee))
+                + " ".join(honesty(section.truthful, game.mechanism.payee))
             )
         )
-    if game.rule.payee is not None:
+    if game.mechanism.payee is not None:
         blocks.append(
             Text(
-                f"{game.rule.payee} is the payee: an account that contributes nothing, deposits no "
-                "bond, and receives what the organizations leave."
+                f"{game.mechanism.payee} is the payee: an account that contributes nothing, "
+                "deposits no bond, and receives what the organizations leave."
             )
         )
     if sectors:
@@ -80,10 +84,10 @@ def consortium_section(consortium: Consortium, solution: Solution, who: Sequence
                 Column("unit", text=True),
                 Column("what it does", text=True),
             ),
-            _terms(consortium, measured),
+            _terms(consortium, solution, measured),
         )
     )
-    if game.rule.uses_gamma and terms.incentive_intensity != solution.game.incentive_intensity:
+    if game.mechanism.uses_gamma and terms.incentive_intensity != solution.game.incentive_intensity:
         blocks.append(
             Text(
                 f"The method {solution.method} pays no redistribution: everything below is with "
@@ -132,11 +136,12 @@ def _levels(levels: Sequence[float]) -> str:
     return f"{len(levels)} from {quantity(levels[0], 'Hz')} to {quantity(levels[-1], 'Hz')}"
 
 
-def _terms(consortium: Consortium, measured: str) -> list[tuple[str, ...]]:
+def _terms(consortium: Consortium, solution: Solution, measured: str) -> list[tuple[str, ...]]:
     terms, energy = consortium.mechanism, consortium.energy
-    rule, uses_gamma = WORDS[terms.rule].summary, consortium.game.rule.uses_gamma
+    mechanism = solution.game.mechanism
+    rule, uses_gamma = words_of(mechanism).summary, mechanism.uses_gamma
     return [
-        ("rule", "r", terms.rule, "", rule),
+        ("rule", "r", mechanism.name, "", rule),
         (
             "incentive intensity",
             "gamma",
@@ -275,7 +280,7 @@ def contributions_section(solution: Solution, who: Sequence[int]) -> Section:
             "Each organization chooses two things: d, the share of its data that it lets the "
             "training use, and f, the CPU frequency it trains at. Data improves the model for "
             "everybody; computing costs energy. x counts both in bits: x = d s + lambda f."
-            + WORDS[game.rule.name].data
+            + words_of(game.mechanism).data
         ),
         Facts(
             (

@@ -260,10 +260,11 @@ def payments_of_sectors(
     """Return what all of a sector pay all of another, net, and what each sector gets in all.
 
     As :func:`payments` and :func:`net_payments`, with sectors for organizations; ``None`` as
-    :func:`members_of`. Sums over pairs, from products of the rule alone.
+    :func:`members_of`, and where a mechanism does not settle pair by pair. Sums over
+    pairs, from products of the rule alone.
     """
     found = members_of(sectors)
-    if found is None:
+    if found is None or not solution.game.mechanism.pairwise:
         return None
     names, member = found
     game = solution.game
@@ -307,7 +308,7 @@ def net_payments(solution: Solution, drawn: pd.DataFrame) -> pd.DataFrame:
     ``organization``, ``amount``, ``label``: for :func:`tradefl.charts.payment_network`.
     """
     game, received = solution.game, solution.terms.redistribution
-    if game.rule.payee is not None:
+    if game.mechanism.payee is not None:
         received = np.append(received, solution.terms.paid_out)
     taking_part = {*drawn["payer"], *drawn["receiver"]}
     if game.size <= SHOWN_ORGANIZATIONS:

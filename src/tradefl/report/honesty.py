@@ -106,7 +106,7 @@ def honesty_section(found: Incentives, consortium: Consortium) -> Section:
     promise = None if section is None else section.truthful
     if promise is not None:
         blocks.append(Text("The rule of this file promises honesty:"))
-        blocks.append(Listing(words(promise, found.game.rule.payee)))
+        blocks.append(Listing(words(promise, found.game.mechanism.payee)))
     else:
         blocks.append(
             Text(

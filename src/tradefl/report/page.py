@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import resources
 from typing import Literal
 
@@ -88,7 +89,8 @@ def report(
     Parameters
     ----------
     consortium
-        Whose report; a game's is that of its consortium.
+        Whose report; a game's is that of its consortium. The solution may be that of the same game
+        under any mechanism; the page says which cannot be settled.
     solution
         Its contributions, solved or as settled; default: solved here.
     tuning
@@ -119,9 +121,12 @@ def report(
     if language != "en" and (audience != "board" or settlement is not None):
         what = "the Chinese report is the board's, without a settlement; expected audience 'board'"
         raise InputError.at(Parameter("language"), what)
-    consortium = consortium_of(consortium)
     if solution is None:
         solution = solve(consortium)
+    if isinstance(consortium, CoopetitionGame) and not consortium.mechanism.pairwise:
+        # No consortium has a mechanism without a contract; its figures are those of the game.
+        consortium = dataclasses.replace(consortium, compensation=None)
+    consortium = consortium_of(consortium)
     told = cautions(solution)
     agreed, plain, solution = consortium, solution, solution.in_currency()
     consortium = consortium.in_currency()
@@ -188,7 +193,7 @@ def _rendered(name: str, solution: Solution, sections: list[Section], language: 
     )
     style = (resources.files("tradefl.report") / "templates" / "report.css").read_text("utf-8")
     game = solution.game
-    names = [name, *(game.name_of(i) for i in range(game.size)), game.rule.payee or ""]
+    names = [name, *(game.name_of(i) for i in range(game.size)), game.mechanism.payee or ""]
     symbols, translated = symbols_of(names), chinese_of(names)
 
     def shown(text: str) -> str:

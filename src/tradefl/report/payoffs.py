@@ -23,7 +23,7 @@ from tradefl.report.blocks import (
     counted,
     digits_of,
 )
-from tradefl.report.rule_words import WORDS
+from tradefl.report.rule_words import words_of
 from tradefl.solvers import Solution
 from tradefl.statement import SIGNS, Line, Statement, money
 
@@ -165,8 +165,8 @@ def _spread(solution: Solution) -> Table:
 
 def payments_section(solution: Solution, sectors: Sequence[str | None]) -> Section:
     """Return who pays whom, and how much."""
-    heading, anchor, rule = "Who pays whom", "payments", solution.game.rule
-    blocks: list[Block] = [Text(WORDS[rule.name].payments)]
+    heading, anchor, rule = "Who pays whom", "payments", solution.game.mechanism
+    blocks: list[Block] = [Text(words_of(rule).payments)]
     paid, complete = frames.payments(solution)
     if not len(paid):
         blocks.append(Text("Nobody pays anybody.", strong=True))
@@ -266,7 +266,7 @@ def _between_sectors(solution: Solution, sectors: Sequence[str | None]) -> list[
         return []
     paid, net = found
     digits = digits_of(paid["amount"])
-    equation = solution.game.rule.equation
+    equation = solution.game.mechanism.equation
     caption = f"What sectors pay each other, all their organizations together, sums of {equation}."
     return [
         _network("sectors", paid, net, "What sectors pay each other", caption),

@@ -22,7 +22,7 @@ from tradefl.report.blocks import (
     counted,
     digits_of,
 )
-from tradefl.report.rule_words import WORDS
+from tradefl.report.rule_words import words_of
 from tradefl.solvers import Solution
 from tradefl.solvers.solution import REGRET_TOLERANCE
 from tradefl.statement import money
@@ -102,6 +102,11 @@ def certificate_section(solution: Solution) -> Section:
 def range_text(solution: Solution) -> str:
     """Return how wrong profitability may be before somebody leaves the contribution."""
     game = solution.game
+    if not game.mechanism.pairwise:
+        return (
+            "How wrong may the figures be? That is not worked out for a mechanism without a "
+            "contract."
+        )
     found = radius(game, solution.profile)
     start = (
         "How wrong may the figures be? The certificate takes everybody's profitability as given. "
@@ -128,7 +133,9 @@ def _checks(solution: Solution) -> list[tuple[str, str, str, str, str]]:
     lowest = int(payoff.argmin())
     stable = certificate.is_equilibrium(REGRET_TOLERANCE)
     losers = int((payoff < 0.0).sum())
-    gross = float(solution.game.rule.gross_redistribution(solution.game, solution.profile).sum())
+    gross = float(
+        solution.game.mechanism.gross_redistribution(solution.game, solution.profile).sum()
+    )
     balanced = certificate.budget_imbalance <= BALANCE_TOLERANCE * gross
     gap = (
         None
@@ -207,7 +214,7 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
     alone = tuning.participation == "alone"
     largest = tuning.largest_individually_rational
     everywhere = largest == float("inf")
-    rule = solution.game.rule
+    rule = solution.game.mechanism
     facts = (
         [] if not rule.uses_gamma else [Fact("gamma now", f"{own:g}", "Eq. (9)", "payoff per bit")]
     )
@@ -217,7 +224,7 @@ def gamma_section(tuning: Tuning, solution: Solution) -> Section:
             "the model better; beyond some point the energy costs more than the model gains, and "
             "those who cannot contribute much pay ever more. Below, the equilibrium is "
             f"computed again for {len(tuning.curve):,} values of gamma with the method "
-            f"{tuning.without.method}." + WORDS[rule.name].without_gamma
+            f"{tuning.without.method}." + words_of(rule).without_gamma
         )
     ]
     marks = [("gamma now", own)] if own > 0.0 and rule.uses_gamma else []

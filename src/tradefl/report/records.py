@@ -280,7 +280,7 @@ def settlement_section(
     here = [
         float(
             terms.paid_out
-            if member.name == game.rule.payee
+            if member.name == game.mechanism.payee
             else terms.redistribution[game.index_of(member.name)]
         )
         * unit

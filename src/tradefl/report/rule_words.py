@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tradefl.game import Mechanism
 
 
 class RuleWords(NamedTuple):
@@ -29,6 +32,32 @@ class RuleWords(NamedTuple):
     without_gamma: str = ""
 
 
+def words_of(mechanism: Mechanism) -> RuleWords:
+    """Return the sentences of a mechanism; those of one without a contract name its equation."""
+    if mechanism.name in WORDS:
+        return WORDS[mechanism.name]
+    title = mechanism.title or mechanism.name
+    payments = (
+        f"Each organization receives or pays what the mechanism says: {title}. The transfers "
+        f"follow {mechanism.equation}. They are net amounts: who pays whom below is one way to "
+        "clear them, with few payments."
+    )
+    if not mechanism.pairwise:
+        payments += " " + NOT_SETTLED
+    return RuleWords(
+        principle=f"everybody receives or pays what the mechanism says: {title}.",
+        summary=f"{title}, {mechanism.equation}",
+        data="",
+        payments=payments,
+        without_gamma=" Another mechanism is in force here: this is what the paper's rule would "
+        "bring.",
+    )
+
+
+NOT_SETTLED = (
+    "No contract computes this mechanism, so it cannot be settled: agreement, settle and audit "
+    "know the linear and the efficient rule."
+)
 # By the rule's name.
 WORDS: dict[str, RuleWords] = {
     "linear": RuleWords(

@@ -73,7 +73,7 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
                 Column("of what is missing it brings"),
                 Column("data, sum of d"),
                 Column("performance P", "Eq. (4)"),
-                Column("sum of all payments", outcomes[-1].solution.game.rule.equation),
+                Column("sum of all payments", outcomes[-1].solution.game.mechanism.equation),
                 Column("gain"),
                 Column("lose"),
                 Column("largest loss"),
