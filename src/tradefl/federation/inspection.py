@@ -57,6 +57,8 @@ COPY_COORDINATES = 4_096
 AT_ONCE = 1_000_000
 # Squares of single precision overflow above 1e19.
 MODERATE = 1e15
+# So many numbers are converted at a time; libraries take no second thread for so few.
+BLOCK = 8_192
 
 Vector = npt.NDArray[np.floating[Any]]
 
@@ -123,7 +125,7 @@ def measured(
     """
     if not updates:
         return []
-    norms, distances, steps = _lengths(updates, sent)
+    norms, distances, steps, whole = _lengths(updates, sent)
     unchanged = [moved == 0.0 for moved in distances]
     usual = _usual(distances, samples)
     middle = median_step(distances)
@@ -131,7 +133,7 @@ def measured(
     lasting = [ratio * slower for ratio in usual]
     far = [ratio >= CERTAIN_RATIO for ratio in lasting]
     least = CERTAIN_LENGTHS * _model_length(sent) if any(far) else math.inf
-    cosines = _cosines(steps).tolist()
+    cosines = _cosines(steps, distances if whole else None).tolist()
     twins = _twins(updates, steps, unchanged, distances)
     return [
         Measures(
@@ -150,8 +152,12 @@ def measured(
 
 def _lengths(
     updates: Sequence[Update], sent: Mapping[str, npt.NDArray[Any]]
-) -> tuple[list[float], list[float], Vector]:
-    """Return the length of each update, that of its step, and the coordinates to compare."""
+) -> tuple[list[float], list[float], Vector, bool]:
+    """Return the length of each update, that of its step, and the coordinates to compare.
+
+    The last says whether these are all coordinates, of moderate numbers: then the lengths are
+    theirs too.
+    """
     names = _Names.of(sent)
     size = sum(value.size for value in sent.values())
     stride = _stride(size)
@@ -163,7 +169,8 @@ def _lengths(
         # No number of a row is larger than its length.
         if max(lengths) < MODERATE:
             moves = np.subtract(rows[:-1], rows[-1], out=rows[:-1])
-            return lengths[:-1], _row_lengths(moves), np.ascontiguousarray(moves[:, ::stride])
+            some = moves if stride == 1 else np.ascontiguousarray(moves[:, ::stride])
+            return lengths[:-1], _row_lengths(moves), some, stride == 1
     start = names.flat(sent)
     top = _largest(start)
     norms, distances = [], []
@@ -185,13 +192,22 @@ def _lengths(
             at += len(some)
         norms.append(_finite(math.hypot(*sizes)))
         distances.append(_finite(math.hypot(*ways)))
-    return norms, distances, steps
+    return norms, distances, steps, False
 
 
 def _row_lengths(rows: npt.NDArray[np.float32]) -> list[float]:
     """Return the Euclidean length of each row; no square of single precision overflows double."""
-    squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
-    return [math.sqrt(square) for square in squares.tolist()]
+    if rows.shape[1] <= BLOCK:
+        squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64).tolist()
+    else:
+        squares = [_square(row) for row in rows]
+    return [math.sqrt(square) for square in squares]
+
+
+def _square(row: npt.NDArray[np.float32]) -> float:
+    """Return the squared length: dot products in double precision that fit into the cache."""
+    parts = (row[k : k + BLOCK].astype(np.float64) for k in range(0, len(row), BLOCK))
+    return math.fsum(float(part @ part) for part in parts)
 
 
 def distance(
@@ -361,17 +377,31 @@ def _middle(values: Sequence[float]) -> float:
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
 
 
-def _cosines(steps: Vector) -> npt.NDArray[np.float64]:
-    """Return the cosine of each step with the coordinate-wise median of all."""
+def _cosines(steps: Vector, lengths: Sequence[float] | None = None) -> npt.NDArray[np.float64]:
+    """Return the cosine of each step with the coordinate-wise median of all.
+
+    Parameters
+    ----------
+    steps
+        One a row.
+    lengths
+        Of the steps, where they are known, and no square overflows.
+    """
     if len(steps) < FEWEST:
         return np.full(len(steps), math.nan)
     middle = median_of_columns(steps)
     steps = steps.astype(np.float64, copy=False)
-    if _largest(steps) < MODERATE and _largest(middle) > 1.0 / MODERATE:
-        lengths = np.sqrt(np.einsum("ij,ij->i", steps, steps)) * math.sqrt(float(middle @ middle))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            direct: npt.NDArray[np.float64] = steps @ middle / lengths
-        return direct.clip(-1.0, 1.0)
+    if lengths is None and _largest(steps) < MODERATE:
+        lengths = np.sqrt(np.einsum("ij,ij->i", steps, steps)).tolist()
+    if lengths is not None and (square := float(middle @ middle)) > MODERATE**-2:
+        long = math.sqrt(square)
+        dots = (steps @ middle).tolist()
+        return np.array(
+            [
+                max(-1.0, min(1.0, dot / (length * long))) if length > 0.0 else math.nan
+                for dot, length in zip(dots, lengths, strict=True)
+            ]
+        )
     # Scaled, so that no square of a finite step overflows.
     largest = np.max(np.abs(steps), axis=1, keepdims=True, initial=0.0)
     scale = float(np.max(np.abs(middle), initial=0.0))
@@ -379,8 +409,8 @@ def _cosines(steps: Vector) -> npt.NDArray[np.float64]:
         units = steps / largest
         middle = middle / scale
         dots = units @ middle
-        lengths = np.linalg.norm(units, axis=1) * float(np.linalg.norm(middle))
-        cosines: npt.NDArray[np.float64] = np.clip(dots / lengths, -1.0, 1.0)
+        both = np.linalg.norm(units, axis=1) * float(np.linalg.norm(middle))
+        cosines: npt.NDArray[np.float64] = np.clip(dots / both, -1.0, 1.0)
     return cosines
 
 
