@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import typing
 
 import numpy as np
@@ -323,3 +324,26 @@ def test_one_sequence_settles_and_audits(consortium, solution):
     assert done.audit.agrees
     assert done.notes[0] == "known"
     assert {step.step.call for step in steps} >= {"depositSubmit", "withdraw"}
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "message"),
+    [
+        ("design", {"wei_per_payoff": 0}, "wei_per_payoff: expected an integer >= 1, got 0"),
+        ("design", {"wei_per_payoff": 1.5}, "wei_per_payoff: expected an integer >= 1, got 1.5"),
+        ("settle", {"confirmations": -1}, "confirmations: expected an integer >= 0, got -1"),
+        ("settle", {"first_block": -1}, "first_block: expected an integer >= 0, got -1"),
+        ("settle", {"timeout": 0.0}, "timeout: expected seconds > 0, got 0.0"),
+        ("audit", {"first_block": -1}, "first_block: expected an integer >= 0, got -1"),
+    ],
+)
+def test_an_option_out_of_range_is_refused_by_name_before_any_work(verb, options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        getattr(tradefl, verb)(three(), **options)
+
+
+def test_what_has_no_ranges_and_what_is_no_plan_are_refused_by_name():
+    with pytest.raises(TypeError, match="consortium: expected a Consortium, got CoopetitionGame"):
+        tradefl.sensitivity(three())
+    with pytest.raises(TypeError, match="plan: expected a Plan"):
+        tradefl.train(three(), plan={"rounds": 1})

@@ -389,6 +389,10 @@ def design(
     game = game_of(game)
     if target is not None and target not in TARGETS:
         raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
+    if isinstance(wei_per_payoff, bool) or not isinstance(wei_per_payoff, int):
+        raise ValueError(f"wei_per_payoff: expected an integer >= 1, got {wei_per_payoff!r}")
+    if wei_per_payoff < 1:
+        raise ValueError(f"wei_per_payoff: expected an integer >= 1, got {wei_per_payoff}")
     if not 4 <= breakpoints <= MAX_BREAKPOINTS:
         raise ValueError(f"breakpoints: expected 4 to {MAX_BREAKPOINTS}, got {breakpoints!r}")
     for name, number in (("seed", seed), ("random_starts", random_starts)):

@@ -643,6 +643,8 @@ def train(
         plan, known = consortium, load(Path(consortium.consortium))
     else:
         known, plan = consortium_of(consortium), Plan() if plan is None else plan
+    if not isinstance(plan, Plan):
+        raise TypeError(f"plan: expected a Plan, got {plan!r}")
     if scheme is not None:
         plan = dataclasses.replace(plan, scheme=scheme)
     if isinstance(profile, Solution):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.consortium.consortium import accuracy_model
+from tradefl.consortium.consortium import Consortium, accuracy_model
 from tradefl.consortium.ranges import Uncertain, uncertain
 from tradefl.design import constants_of, in_decimals
 from tradefl.errors import InputError
@@ -39,7 +39,6 @@ from tradefl.solvers.many import ManySolutions, solve_many
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tradefl.consortium import Consortium
     from tradefl.documents.sensitivity import SensitivityDocument
 
 Array = npt.NDArray[np.float64]
@@ -260,6 +259,8 @@ def sensitivity(
     InputError
         No figure has a range, or an option is out of range.
     """
+    if not isinstance(consortium, Consortium):  # ranges are a file's: a game has none
+        raise TypeError(f"consortium: expected a Consortium, got {type(consortium).__name__}")
     for name, value, least in (("draws", draws, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InputError.at(name, f"expected an integer >= {least}, got {value!r}")

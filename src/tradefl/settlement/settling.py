@@ -174,6 +174,10 @@ def settle(
         does not answer, or the contract refuses a step that is due.
     """
     consortium = consortium_of(consortium)
+    for name, count in (("confirmations", confirmations), ("first_block", first_block)):
+        _require_count(name, count)
+    if not timeout > 0.0:
+        raise InputError.at(Parameter("timeout"), f"expected seconds > 0, got {timeout!r}")
     if not rpc:
         _require_rpc(
             contract=contract,
@@ -240,6 +244,11 @@ def settle(
     return audited(settlement, parties, notes=notes, watch=watch, wait=wait)
 
 
+def _require_count(name: str, count: int) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise InputError.at(Parameter(name), f"expected an integer >= 0, got {count!r}")
+
+
 def audited(
     settlement: Settlement,
     parties: Parties,
@@ -301,6 +310,7 @@ def audit(
         ``rpc`` or ``contract`` is missing, there is no settlement of ours, or the node does not
         keep its logs.
     """
+    _require_count("first_block", first_block)
     if isinstance(settlement, AuditedSettlement):
         done = settlement.settlement
         return audit_contract(
