@@ -669,6 +669,22 @@ def constants_of(
     return constants - constants.mean(), ()
 
 
+def split_gain(
+    target: Target, before: Array, at_optimum: Array, game: CoopetitionGame
+) -> tuple[Array, tuple[tuple[int, int, float], ...]]:
+    """Return what :func:`constants_of` does, for one of many reports or draws.
+
+    The least core of ``stable`` comes from local search, whose coalitions it satisfies; branch and
+    bound, which :func:`design` uses, would take seconds for each.
+    """
+    core = None
+    if target == "stable":
+        values = Values(game)
+        tolerance = STABLE_TOLERANCE * abs(values.grand[0])
+        core = least_core(values, tolerance=tolerance, prove=False)
+    return constants_of(target, before, at_optimum, game, core)
+
+
 def _least_cash(surplus: Array) -> tuple[tuple[int, int, float], ...]:
     """Return the payments of the smallest sum that leave nobody a negative surplus.
 

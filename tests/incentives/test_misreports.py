@@ -38,6 +38,42 @@ def test_under_equal_gain_it_is_what_designs_one_by_one_give(tmp_path):
         assert not rows[i].certified
 
 
+def test_the_file_s_own_target_is_what_a_report_is_paid_by(tmp_path):
+    """By profitability, payoff + gain is W(r) r_i / sum r + (p_i - r_i) P at the told optimum."""
+    game = load(save(tmp_path, document())).game
+    made = design(game, "by-profitability", random_starts=0)
+    consortium = load(tmp_path / "consortium.toml").designed(made.rule, "by-profitability")
+    found = tradefl.incentives(consortium, 0.2, figures=["profitability"], points=4)
+    assert next(iter(found.rules)) == "efficient: by-profitability"
+    names = {"efficient: stable", "efficient: equal-gain", "efficient: proportional-gain"}
+    assert names | {"efficient: least-cash"} < set(found.rules)
+    rows = {entry.organization: entry for entry in found.rules["efficient: by-profitability"]}
+    bare = game.with_incentive_intensity(0.0)
+    honest = solve(bare, "planner").social_welfare * game.profitability / game.profitability.sum()
+    for i in range(game.size):
+        best = 0.0
+        for factor in (0.8, 0.9, 1.1, 1.2):
+            p = game.profitability.copy()
+            p[i] *= factor
+            told = dataclasses.replace(bare, profitability=p)
+            optimum = solve(told, "planner")
+            share = optimum.social_welfare * p[i] / p.sum()
+            more = (game.profitability[i] - p[i]) * float(optimum.terms.performance)
+            best = max(best, share + more - honest[i])
+        assert rows[i].gain == pytest.approx(best, abs=1e-6)
+
+
+@pytest.mark.parametrize("target", ["stable", "by-profitability"])
+def test_no_target_is_taken_for_equal_gain(target):
+    consortium = tradefl.load(EXAMPLES / "hospitals.toml")
+    made = design(consortium.game, target, random_starts=0)
+    designed = consortium.designed(made.rule, target)
+    found = tradefl.incentives(designed, 0.1, figures=["profitability"])
+    own = [row.gain for row in found.rules[f"efficient: {target}"]]
+    equal = [row.gain for row in found.rules["efficient: equal-gain"]]
+    assert max(own) < 0.5 * max(equal)
+
+
 def test_the_paper_s_rule_never_asks_for_profitability(tmp_path):
     consortium = load(save(tmp_path, document()))
     found = tradefl.incentives(consortium, 0.1, all_rules=False)

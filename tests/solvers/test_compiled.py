@@ -395,3 +395,59 @@ def test_machine_code_depends_on_the_constants_it_was_compiled_with(monkeypatch)
             patch.setattr(deviations, name, 2 * getattr(deviations, name))
             assert directory() != before
     assert directory() == before
+
+
+PAIR = """
+import numpy as np
+from tradefl.solvers.compiled import compiled
+
+def figure(x):
+    raise NotImplementedError
+
+def double(x):
+    return 2.0 * x
+
+def square(x):
+    return x * x
+
+def between(x):
+    total = 0.0
+    MANY
+    return total
+
+def each(xs, out):
+    for k in range(xs.size):
+        out[k] = between(xs[k])
+
+def main(*names):
+    for name in names:
+        out = np.zeros(2)
+        stand_ins = {figure: {"double": double, "square": square}[name]}
+        compiled(each, stand_ins)(np.array([3.0, 5.0]), out)
+        print(*out)
+"""
+
+
+def test_code_that_two_processes_kept_does_not_mix_in_a_third(tmp_path):
+    """numba links by name: what stands in for another function has to be part of the name."""
+    # Only what a module of this package refers to by name is compiled along: it seems to be one.
+    # It is so long that it is called, rather than inlined into what calls it.
+    many = "\n    ".join(f"if x > {k}.5:\n        total += figure(x) / x" for k in range(200))
+    source = PAIR.replace("MANY", many)
+    (tmp_path / "tradefl_pair.py").write_text(source, encoding="utf-8")
+    script = "import sys, tradefl_pair; tradefl_pair.main(*sys.argv[1:])"
+
+    def printed(*names):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+        done = subprocess.run(
+            [sys.executable, "-c", script, *names],
+            capture_output=True, text=True, check=False, env=environment, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split()
+
+    assert printed("double") == ["6.0", "10.0"]
+    assert printed("square") == ["9.0", "25.0"]
+    assert list((tmp_path / "cache").rglob("*.nbc"))
+    assert printed("double", "square") == ["6.0", "10.0", "9.0", "25.0"]
+    assert printed("square", "double") == ["9.0", "25.0", "6.0", "10.0"]

@@ -70,6 +70,11 @@ def incentives(
         print_json(found.to_dict())
         return
     print_incentives(found)
+    if "efficient: truthful" in found.rules and not figure:
+        note(
+            "under the menus only the figures that they cover are listed; --figure NAME searches "
+            "another, which takes longer"
+        )
 
 
 def print_incentives(found: Incentives) -> None:

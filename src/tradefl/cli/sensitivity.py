@@ -105,6 +105,8 @@ def sensitivity(
         print_json(found.to_dict())
     else:
         print_sensitivity(found)
+    for remark in found.remarks:
+        note(remark)
     for reason, count in found.without_game.items():
         note(f"{count:,} of {found.draws:,} draws do not give a game: {reason}")
 

@@ -48,6 +48,8 @@ class SensitivityDocument(Document):
     consortium: str
     rule: str
     redesign: bool
+    split: str | None = None
+    remarks: list[str] = []
     draws: Count
     draws_without_game: Count
     without_game: dict[str, int]

@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.design import Target, constants_of, in_decimals, schedule_of
+from tradefl.consortium.schema import Truthful
+from tradefl.design import TARGETS, Target, in_decimals, schedule_of, split_gain
 from tradefl.errors import InputError
 from tradefl.game import (
     CoopetitionGame,
@@ -45,6 +46,8 @@ from tradefl.game.externality import Externality
 from tradefl.game.rules import MAX_BREAKPOINTS
 from tradefl.game.welfare import payoffs_without_redistribution
 from tradefl.incentives import sharing
+from tradefl.incentives.promise import agreed_menus
+from tradefl.incentives.truthful import Mechanism
 from tradefl.solvers import Solution, solve
 from tradefl.solvers.games import Games
 from tradefl.solvers.many import solve_many
@@ -59,7 +62,6 @@ Array = npt.NDArray[np.float64]
 POINTS = 10
 GAMMAS = 22
 TRUTH = (-1, "", 1.0)
-SPLITS: tuple[Target, ...] = ("equal-gain", "proportional-gain", "least-cash")
 # Gains below this share of an organization's payoff are rounding.
 ROUNDING = 1e-9
 # Who can check a figure, by the file's key.
@@ -230,6 +232,8 @@ def incentives(
         How far a report may be from the truth, as a share, in (0, 1).
     figures
         Which figures, by the file's keys; default: all that the file states and that are not 0.
+        Under menus (``design --truthful``) figures that they do not cover are only tried by name:
+        each report takes the menus of everybody.
     points
         How many reports to try for each figure, evenly spaced, without the truth.
     all_rules
@@ -261,13 +265,23 @@ def incentives(
     if sharing.shared(workers, ray):
         wanted = tuple(dict.fromkeys(figures)) or tuple(CHECKED_BY)
         elsewhere = sharing.misreports(
-            misreports_of, consortium, wanted, range, points, all_rules, workers, ray, watch
+            *(misreports_of, consortium, wanted, range, points, all_rules, bool(figures)),
+            *(workers, ray, watch),
         )
         found_rules = {
             rule: tuple(Misreport(**row) for row in rows) for rule, rows in elsewhere.items()
         }
         return Incentives(game, range, points, found_rules, over_reporting(solve(game)))
-    search = _Search(consortium, range, tuple(figures), points, watch)
+    search = _Search(consortium, range, tuple(figures), points, watch, named=bool(figures))
+    rules = _rules(search, tuning, all_rules=all_rules)
+    return Incentives(game, range, points, rules, over_reporting(solve(game)))
+
+
+def _rules(
+    search: _Search, tuning: Tuning | None, *, all_rules: bool
+) -> dict[str, tuple[Misreport, ...]]:
+    """Return the misreports under each rule, the file's own first."""
+    consortium, game = search.consortium, search.consortium.game
     rules: dict[str, tuple[Misreport, ...]] = {}
     efficient = game.compensation is not None
     target = consortium.compensation.target if consortium.compensation is not None else None
@@ -282,13 +296,12 @@ def incentives(
     if tuning is not None and tuning.best is not None:
         rules["tuned"] = search.linear(tuning.best.game.incentive_intensity)
     if all_rules:
-        for other in SPLITS:
+        for other in TARGETS:
             if other != target:
                 found = search.efficient(other)
                 if found:
                     rules[f"efficient: {other}"] = found
-    agreed = solve(game)
-    return Incentives(game, range, points, rules, over_reporting(agreed))
+    return rules
 
 
 def misreports_of(
@@ -297,12 +310,13 @@ def misreports_of(
     figure: str,
     points: int,
     all_rules: bool,
+    named: bool,
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the misreports of one figure under each rule, as plain values; a unit of work."""
-    found = incentives(
-        sharing.unpacked(files), range, figures=(figure,), points=points, all_rules=all_rules
-    )
-    return {rule: [dataclasses.asdict(row) for row in rows] for rule, rows in found.rules.items()}
+    consortium = sharing.unpacked(files)
+    search = _Search(consortium, range, (figure,), points, lambda _: None, named=named)
+    found = _rules(search, None, all_rules=all_rules)
+    return {rule: [dataclasses.asdict(row) for row in rows] for rule, rows in found.items()}
 
 
 def over_reporting(agreed: Solution) -> tuple[OverReporting, ...]:
@@ -330,12 +344,15 @@ class _Search:
         figures: tuple[str, ...],
         points: int,
         watch: Callable[[str], None],
+        *,
+        named: bool,
     ) -> None:
         self.consortium, self.width, self.watch = consortium, width, watch
         self.game = consortium.game.with_incentive_intensity(consortium.game.incentive_intensity)
         offsets = np.linspace(-1.0, 1.0, points + points % 2 + 1)
         self.factors = [float(1.0 + width * offset) for offset in offsets if offset != 0.0]
         self.figures = figures or tuple(CHECKED_BY)
+        self.named = named
         n = self.game.size
         self.rho = np.array([self.game.competition.dot(row) for row in np.eye(n)])
         self.games: dict[tuple[int, str, float], CoopetitionGame] = {}
@@ -500,20 +517,27 @@ class _Search:
 
     def efficient(self, target: str | None, *, promise: bool = False) -> tuple[Misreport, ...]:
         """Return the misreports under the efficient rule with a target; empty where it has none."""
-        game = self.game.with_incentive_intensity(0.0)
-        kept: Target = next((split for split in SPLITS if split == target), SPLITS[0])
-        self.watch(f"the efficient rule, {kept}")
+        section = self.consortium.compensation
+        held = section.truthful if promise and section is not None else None
+        self.watch(f"the efficient rule, {target or 'of the file'}")
         self._solved()
-        honest = self._paid(TRUTH, self.game, kept)
+        game = self.game.with_incentive_intensity(0.0)
+        kept: Target | None = next((known for known in TARGETS if known == target), None)
+        pay = self._paid if held is None else self._paid_by_menus(held)
+        honest = pay(TRUTH, self.game, kept)
         if honest is None:
             return ()
         earned = payoffs_without_redistribution(game, honest[0]) + honest[1]
-        section = self.consortium.compensation
-        held = section.truthful if promise and section is not None else None
+        # A least core or the menus of everybody for each report: only the ends of the range.
+        sparing, ends = kept == "stable" and not promise, (self.factors[0], self.factors[-1])
         best: dict[tuple[int, str], tuple[float, Array, StrategyProfile, StrategyProfile]] = {}
         for key in self._tried():
             i, figure, factor = key
-            agreed = self._paid(key, self.games[key], kept)
+            if self._is_promised(held, i, figure) or (held and not self.named):
+                continue
+            if (held or (sparing and figure != "profitability")) and factor not in ends:
+                continue
+            agreed = pay(key, self.games[key], kept)
             profile = None if agreed is None else self._delivered(agreed[0], self.games[key])
             if agreed is None or profile is None:
                 continue
@@ -522,9 +546,10 @@ class _Search:
                 best[i, figure] = factor, now, profile, agreed[0]
         rows = []
         for i, figure in dict.fromkeys((i, figure) for i, figure, _ in self._tried()):
-            own = None if held is None else held.organizations.get(game.name_of(i))
-            if own is not None and own.figure == figure:
+            if self._is_promised(held, i, figure):
                 rows.append(self._row(i, figure, None, earned, earned, certified=True))
+            elif held and not self.named:
+                continue  # the menus of everybody for each report: only for figures asked for
             elif (i, figure) not in best:
                 rows.append(self._row(i, figure, None, earned, earned))
             else:
@@ -535,15 +560,51 @@ class _Search:
                 rows.append(self._row(i, figure, factor, now, earned, more))
         return tuple(rows)
 
+    def _is_promised(self, held: Truthful | None, i: int, figure: str) -> bool:
+        """Return whether menus cover a figure: then nobody gains, by theorem B1."""
+        own = None if held is None else held.organizations.get(self.game.name_of(i))
+        return own is not None and own.figure == figure
+
+    def _paid_by_menus(self, held: Truthful) -> Callable[..., tuple[StrategyProfile, Array] | None]:
+        """Return what :meth:`_paid` is under the menus of the file."""
+        names = self.consortium.names
+        claimant = names.index(held.claimant) if held.claimant in names else None
+        menus = agreed_menus(self.consortium, claimant)
+        if menus is None:
+            raise InputError.at(
+                f"{self.consortium.source}: organization", "expected the menus of the promise"
+            )
+
+        def paid(
+            key: tuple[int, str, float], game: CoopetitionGame, target: Target | None
+        ) -> tuple[StrategyProfile, Array] | None:
+            del target
+            try:
+                found = Mechanism(game, menus).redistribution(menus.reports)[0]
+            except InvalidGameError:  # somewhere on the menus there is none
+                return None
+            return self.agreed[key][0], found
+
+        return paid
+
     def _paid(
-        self, key: tuple[int, str, float], game: CoopetitionGame, target: Target
+        self, key: tuple[int, str, float], game: CoopetitionGame, target: Target | None
     ) -> tuple[StrategyProfile, Array] | None:
-        """Return ``pi*`` of a report and what everybody is paid there."""
+        """Return ``pi*`` of a report and what everybody is paid there.
+
+        Without a target the constants are the file's own, whatever is reported.
+        """
         profile, before, at_optimum = self.agreed[key]
-        try:
-            constants, extra = constants_of(target, before, at_optimum, game)
-        except ValueError:  # no positive payoff to split in proportion to
+        rule = self.game.rule
+        if target is None and isinstance(rule, EfficientRule):
+            constants, extra = rule.constants, rule.extra
+        elif target is None:
             return None
+        else:
+            try:
+                constants, extra = split_gain(target, before, at_optimum, game)
+            except ValueError:  # no positive payoff to split in proportion to
+                return None
         paid = constants - constants.mean()
         for to, by, amount in extra:
             paid[to] += amount

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from tradefl.consortium.consortium import Consortium, accuracy_model
 from tradefl.consortium.ranges import Uncertain, uncertain
-from tradefl.design import constants_of, in_decimals
+from tradefl.design import TARGETS, Target, constants_of, in_decimals, split_gain
 from tradefl.errors import InputError
 from tradefl.game import CoopetitionGame, EfficientRule, SectorCompetition, StrategyProfile, regret
 from tradefl.game.externality import Externality
@@ -52,7 +52,6 @@ EQUILIBRIUM = 1e-7
 ROUNDING = 1e-9
 # Figures that enter the incentives through z_i = p_i - sum_j rho_ij p_j alone.
 ONLY_Z = ("profitability", "competition.")
-SPLITS = ("equal-gain", "proportional-gain", "least-cash")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,6 +130,24 @@ class Sensitivity:
     tornado: tuple[Swing, ...]
 
     @property
+    def split(self) -> Target | None:
+        """How the gain is split where a design is worked out again; None under the paper's rule."""
+        return split_of(self.consortium)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader of the tornado, and of ``redesign``, has to know."""
+        section = self.consortium.compensation
+        if section is None or section.target == self.split:
+            return ()
+        whose = "of the menus" if section.truthful is not None else "of the file"
+        where = "the tornado and the draws" if self.redesign else "the tornado"
+        return (
+            f"the payments {whose} cannot be worked out for other figures: {where} split the gain "
+            "equally",
+        )
+
+    @property
     def draws(self) -> int:
         """K and the draws that do not give a game."""
         return int(self.welfare.size) + sum(self.without_game.values())
@@ -167,6 +184,8 @@ class Sensitivity:
             consortium=self.consortium.name,
             rule=self.agreed.game.rule.name,
             redesign=self.redesign,
+            split=self.split,
+            remarks=list(self.remarks),
             draws=self.draws,
             draws_without_game=sum(self.without_game.values()),
             without_game=dict(self.without_game),
@@ -373,15 +392,25 @@ def _drawn(rng: np.random.Generator, one: Uncertain, draws: int) -> Array:
     return np.asarray(rng.triangular(one.low, one.mid, one.high, draws))
 
 
+def split_of(consortium: Consortium) -> Target | None:
+    """Return how the gain is split where a design is worked out again; None under the paper's rule.
+
+    That is the file's own target. Constants without a target, and those of menus, cannot be worked
+    out again; an equal gain replaces them, and :attr:`Sensitivity.remarks` says so.
+    """
+    section = consortium.compensation
+    if section is None:
+        return None
+    return next((known for known in TARGETS if known == section.target), "equal-gain")
+
+
 class _Model:
     """The games that a file's ranges allow, and what becomes of them."""
 
     def __init__(self, consortium: Consortium, figures: Sequence[Uncertain]) -> None:
         self.consortium, self.figures = consortium, figures
         self.game = consortium.game
-        target = None if consortium.compensation is None else consortium.compensation.target
-        # A file's own split cannot be worked out again; an equal one replaces it.
-        self.target: Any = target if target in SPLITS else "equal-gain"
+        self.target: Target = split_of(consortium) or "equal-gain"
         self.efficient = self.game.compensation is not None
 
     # --- the games -------------------------------------------------------------------------------
@@ -606,7 +635,7 @@ class _Model:
         for k in range(count):
             game = games.game(k)
             try:
-                constants, extra = constants_of(
+                constants, extra = split_gain(
                     self.target, first.payoffs[k], solved.payoffs[k], game
                 )
             except ValueError:  # no positive payoff to split in proportion to

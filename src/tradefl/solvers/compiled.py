@@ -146,16 +146,19 @@ def _directory(function: Function, stand_ins: Mapping[Function, Function]) -> Pa
     calls in other files; a directory named after all the code involved does.
     """
     base = cache_directory()
-    if base is None:
-        return None
+    return None if base is None else base / _digest(function, stand_ins)
+
+
+def _digest(function: Function, stand_ins: Mapping[Function, Function]) -> str:
+    """Return what names a function together with all the code that it calls."""
     digest = hashlib.sha256(f"{version('numba')} {sys.version} {LAYOUT}".encode())
     for source in _call_tree(function, dict(stand_ins), set()):
         digest.update(_fingerprint(source))
-    return base / digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 # Of the files on disk: another layout gets another directory.
-LAYOUT = 3
+LAYOUT = 4
 
 
 def _guarded(dispatcher: Any) -> Function:
@@ -215,7 +218,10 @@ def _clone(
     clone = types.FunctionType(
         source.__code__, names, source.__name__, source.__defaults__, source.__closure__
     )
-    clone.__module__, clone.__qualname__ = source.__module__, source.__qualname__
+    # Machine code of several processes meets in this one, and numba links it by name. One name for
+    # the code of two accuracy functions would make one of them compute with the other's.
+    clone.__name__ = f"{source.__name__}_{_digest(function, stand_ins)}"
+    clone.__module__, clone.__qualname__ = source.__module__, clone.__name__
     return clone
 
 
