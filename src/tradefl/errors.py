@@ -67,7 +67,9 @@ class InputError(ValueError):
 
     @classmethod
     def many(cls, place: object, problems: Sequence[Problem]) -> InputError:
-        """Return the error of a reader that stopped at :data:`MOST_PROBLEMS`; it says so."""
+        """Return the error of a reader that may have stopped at :data:`MOST_PROBLEMS`."""
+        if len(problems) <= MOST_PROBLEMS:
+            return cls(problems)
         what = f"has more than {len(problems) - 1:,} errors; the rest was not looked at"
         return cls([Problem(str(place), what), *problems])
 

@@ -295,3 +295,13 @@ def test_two_published_accuracies_lie_on_the_curve():
     for samples, accuracy in ((5_000.0, 0.8), (50_000.0, 0.9)):
         loss = section.scale * (samples / section.unit) ** -section.exponent + section.floor
         assert 1.0 - loss == pytest.approx(accuracy, rel=1e-9)
+
+
+def test_one_bad_cell_is_one_error(folder):
+    table = folder / "banks.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("900.000;", "viele;"), "utf-8")
+    ran = run("elicit", table, folder / "markets.csv", "-o", folder / "out.toml")
+    assert ran.code == 2
+    (line,) = [line for line in ran.err.splitlines() if line.startswith("error:")]
+    assert "'viele'" in line or "expected a number" in line
+    assert "not looked at" not in ran.err

@@ -354,6 +354,10 @@ def test_json_has_the_promise_and_menus_of_the_file_count(tmp_path):
             "--figure: Alpha is the residual claimant",
         ),
         (
+            ("--truthful", 0.1, "--residual", "Alpha", "--figure", "Beta=data_cost"),
+            "--figure: data_cost of Beta is 0, and every share of 0 is 0; give it a data_cost_menu",
+        ),
+        (
             ("--truthful", 0.1, "--residual", "Alpha", "--target", "least-cash"),
             "--target: cannot be combined with --truthful",
         ),
@@ -394,6 +398,19 @@ def test_a_menu_box_in_which_somebody_has_no_game_is_refused():
     game = example("paper").game
     with pytest.raises(ValueError, match=r"^truthful: .*z must be > 0 for all reports"):
         truthful(game, 0, width=0.5, **FAST)
+
+
+def test_a_menu_of_one_figure_is_none():
+    menus = menus_around(example("paper").game, 0, 0.1, points=2)
+    with pytest.raises(ValueError, match=r"^figure: P falls along the whole menu of profitability"):
+        menus.without(1, menus.points[1][0])
+
+
+@pytest.mark.parametrize("menu", [[], [900.0]])
+def test_a_menu_in_the_file_has_two_figures_at_least(tmp_path, menu):
+    ran = run("check", save(tmp_path, document({"organization.0.profitability_menu": menu})))
+    assert ran.code == 2
+    assert "profitability_menu: expected at least 2 ascending numbers" in ran.err
 
 
 def test_two_organizations_are_too_few():

@@ -20,6 +20,7 @@ from tests.support import dense_rho, random_game
 
 import tradefl
 from tradefl.stability import SPLITS, Values, least_core, separate, shapley_value, stability
+from tradefl.stability.sampling import _marginals
 from tradefl.stability.values import all_coalitions
 
 
@@ -329,6 +330,14 @@ def test_a_sampled_shapley_value_has_an_interval_and_sums_to_the_total():
     assert (half > 0.0).all()
     again, _ = shapley_value(Values(game), pairs=20, seed=3)
     assert np.array_equal(value, again)
+    # With one degree of freedom Student's t is 12.7; the normal distribution has 1.96.
+    _, wide = shapley_value(Values(game), pairs=2, seed=3)
+    rng, spread = np.random.default_rng(3), []
+    for _ in range(2):
+        order = rng.permutation(13)
+        both = [_marginals(values, each) for each in (order, order[::-1])]
+        spread.append((both[0] + both[1]) / 2.0)
+    assert wide == pytest.approx(12.706204736 * np.abs(spread[0] - spread[1]) / 2.0, rel=1e-8)
     found = stability(game, "shapley")
     assert all("half_width" in row for row in found.to_dict()["organizations"])
 

@@ -378,6 +378,8 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
         return f"expected {context['expected']}, got {got}"
     if kind == "too_long" and context["max_length"] > 2:
         return f"expected at most {context['max_length']:,} values"
+    if kind == "too_short" and str(error["loc"][-1]).endswith("_menu"):
+        return f"expected at least {context['min_length']} ascending numbers, got {got}"
     if kind == "too_short" and context.get("min_length", 1) > 1:
         kind = "too_long"  # either way it is not a pair
     if kind in ("too_short", "string_too_short"):

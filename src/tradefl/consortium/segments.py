@@ -165,11 +165,7 @@ def segments_of(sheet: Sheet, names: Sequence[str], known: set[str], mark: str |
                 what = f"{shown(label)} has no segment: all its cells are 0 or empty"
                 problems.append(Problem(sheet.place(k + 1), what))
     if problems:
-        raise (
-            InputError.many(path, problems)
-            if len(problems) > MOST_PROBLEMS
-            else InputError(problems)
-        )
+        raise InputError.many(path, problems)
     at = {label: k for k, label in enumerate(labels)}
     return Segments(tuple(headings), values[[at[name] for name in names]])
 

@@ -96,6 +96,11 @@ class Menus:
         kept = tuple(
             points[points != point] if k == i else points for k, points in enumerate(self.points)
         )
+        if kept[i].size < 2:
+            raise ValueError(
+                f"figure: P falls along the whole menu of {self.fields[i]}, so that no payment "
+                "makes it truthful; ask for another figure"
+            )
         return dataclasses.replace(self, points=kept)
 
 
@@ -294,6 +299,11 @@ def menus_around(
             lists.append(np.empty(0))
             continue
         reports[i] = np.broadcast_to(getattr(game, field), game.size)[i]
+        if reports[i] == 0.0:
+            raise ValueError(
+                f"figure: {field} of {game.name_of(i)} is 0, and every share of 0 is 0; give it a "
+                f"{field}_menu in the file, or ask for another figure"
+            )
         lists.append(np.unique(reports[i] * ladder))
     return Menus(claimant, asked, tuple(lists), reports, "from reports")
 

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from tradefl.stability.tables import shapley
 from tradefl.stability.values import Values, all_coalitions
@@ -14,8 +15,6 @@ Array = npt.NDArray[np.float64]
 
 # Up to so many organizations the Shapley value is exact.
 EXACT_UP_TO = 12
-# Of the normal distribution: 95 % of it are within so many standard deviations.
-Z95 = 1.959963984540054
 
 
 def shapley_value(
@@ -48,7 +47,8 @@ def shapley_value(
     for k in range(pairs):
         order = rng.permutation(n)
         means[k] = 0.5 * (_marginals(values, order) + _marginals(values, order[::-1]))
-    half = Z95 * means.std(axis=0, ddof=1) / math.sqrt(pairs)
+    # Student's t: the standard deviation is that of the same few orders.
+    half = stdtrit(pairs - 1, 0.975) * means.std(axis=0, ddof=1) / math.sqrt(pairs)
     return means.mean(axis=0), half
 
 
