@@ -127,6 +127,65 @@ def test_commands_about_rules_show_money_and_gamma_as_in_the_file(
         assert f"{found['incentive_intensity']:.6g}" in ran.out
 
 
+def test_every_amount_of_a_comparison_is_in_money(tmp_path: Path) -> None:
+    """The splits, too: they are not the payoffs of any solution."""
+    names = ["shapley", "leave-one-out", "by-data", "equal", "vcg"]
+    found = tradefl.compare(tradefl.load(file(tmp_path)), mechanisms=names)
+    shown = found.in_currency()
+    assert [outcome.rule for outcome in shown.outcomes[-5:]] == names
+    for outcome, money in zip(found.outcomes, shown.outcomes, strict=True):
+        for amount in ("payoffs", "gain", "gain_over_alone", "payments", "deficit"):
+            expected = 1000.0 * np.asarray(getattr(outcome, amount))
+            size = 1000.0 * abs(outcome.solution.social_welfare)
+            assert getattr(money, amount) == pytest.approx(expected, abs=1e-9 * size)
+        for count in ("gainers", "losers", "below_alone", "stable"):
+            assert getattr(money, count) == getattr(outcome, count)
+
+
+def test_a_design_shows_its_margin_in_money(tmp_path: Path) -> None:
+    path = file(tmp_path)
+    core = tradefl.design(tradefl.load(path), "stable").core
+    assert core is not None
+    assert f"{1000.0 * core.margin:,.2f} (" in run("design", path, "--target", "stable").out
+
+
+@pytest.mark.parametrize("command", ["stability", "negotiate", "incentives --figure competition"])
+def test_other_tables_are_in_money(tmp_path: Path, command: str) -> None:
+    plain = run(*command.split(), file(tmp_path, payoff_unit=1.0)).out
+    shown = run(*command.split(), file(tmp_path)).out
+    assert "; amounts in EUR\n" in shown.partition("\n\n")[0] + "\n"
+
+    def amounts(text: str) -> list[float]:
+        (row,) = [line for line in text.splitlines() if line.split()[:1] == ["Beta"]][:1]
+        found = [cell.replace(",", "") for cell in row.split()]
+        return [float(cell) for cell in found if cell.count(".") == 1 and cell[-1].isdigit()]
+
+    before, after = amounts(plain), amounts(shown)
+    assert len(before) == len(after) > 0
+    ratios = [now / then for then, now in zip(before, after, strict=True) if abs(then) > 0.1]
+    assert any(ratio == pytest.approx(1000.0, rel=0.05) for ratio in ratios)
+
+
+def test_sensitivity_and_replan_are_in_money(tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    price = {"low": 1400.0, "mid": 1500.0, "high": 1600.0}
+    old = file(tmp_path, **{"organization.0.profitability": price})
+    new = file(tmp_path / "new", **{"organization.0.profitability": 1550.0})
+    ran = run("sensitivity", old, "--draws", 20)
+    assert "; amounts in EUR" in ran.out
+    found = tradefl.sensitivity(tradefl.load(old), 20)
+    low, high = (1000.0 * amount for amount in (found.tornado[0].low, found.tornado[0].high))
+    assert f"{low:,.2f}" in ran.out
+    assert f"{high:,.2f}" in ran.out
+    ran = run("replan", old, new)
+    change = tradefl.replan(tradefl.load(old), tradefl.load(new)).changes[0]
+    assert f"{1000.0 * change.after:,.2f}" in ran.out
+    other = file(tmp_path / "new", payoff_unit=1.0)
+    ran = run("replan", old, other)
+    assert ran.code == 2
+    assert "payoffs are in 1 EUR, those of the old consortium in 1000 EUR" in ran.err
+
+
 def test_settlements_show_money_next_to_wei(tmp_path: Path) -> None:
     path = file(tmp_path)
     ran = run("settle", path)

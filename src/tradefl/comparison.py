@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from tradefl.consortium.schema import suggestion
 from tradefl.design import AGAINST_ALONE, ROUNDING, Target, design
-from tradefl.game import CoopetitionGame, EfficientRule, Mechanism
+from tradefl.game import CoopetitionGame, EfficientRule, InvalidGameError, Mechanism
 from tradefl.mechanisms import known, make_mechanism, title_of
 from tradefl.outcomes import Comparison, Outcome
 from tradefl.solvers import DEFAULT_METHOD, Solution, game_of, solve
@@ -40,6 +40,7 @@ MECHANISMS = {
     "shapley": "the Shapley value of the coalitions",
     "leave-one-out": "in proportion to what each brings",
     "by-data": "in proportion to the data contributed",
+    "equal": "the same for each",
     "vcg": "Clarke payments (VCG)",
 }
 # Seconds to prove that a split is stable.
@@ -168,6 +169,13 @@ def compare(
             if isinstance(name, str) and name in MECHANISMS:
                 watch(MECHANISMS[name])
                 rows.append(_split(name, game, values, optimum, without))
+                wide = rows[-1].half_width
+                if wide is not None:
+                    remarks.append(
+                        f"{name} is sampled: with 95 % confidence each payoff is within "
+                        f"{float(wide.max()) / abs(optimum.social_welfare):.2g} of the welfare of "
+                        "the exact one"
+                    )
                 continue
             watch(f"the equilibrium under {name if isinstance(name, str) else name.name}")
             rows.append(_played(name, game, optimum, without))
@@ -203,7 +211,11 @@ def _played(
     """Return the equilibrium under a mechanism, by name or as it is."""
     mechanism = make_mechanism(name, game) if isinstance(name, str) else name
     called = name if isinstance(name, str) else mechanism.name
-    solution = solve(game.with_compensation(mechanism))
+    try:
+        played = game.with_compensation(mechanism)
+    except InvalidGameError as error:
+        raise ValueError(f"mechanisms: {called}: {error.problems[0][2]}") from None
+    solution = solve(played)
     return Outcome(called, title_of(called, mechanism), solution, optimum, without)
 
 
@@ -213,10 +225,12 @@ def _split(
     """Return a way to split what is earned at the optimum."""
     bare = game.with_incentive_intensity(0.0)
     split = values.marginal  # Clarke: what each adds to the others, which together is too much
+    half = None
     if name != "vcg":
-        split = allocation(bare, name, values).payoff  # type: ignore[arg-type]
+        made = allocation(bare, name, values)  # type: ignore[arg-type]
+        split, half = made.payoff, made.half_width if made.half_width.any() else None
     solution = dataclasses.replace(optimum, game=bare)
-    return Outcome(name, MECHANISMS[name], solution, optimum, without, split=split)
+    return Outcome(name, MECHANISMS[name], solution, optimum, without, split=split, half_width=half)
 
 
 def stable(values: Values, pay: Array) -> str:

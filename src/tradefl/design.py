@@ -233,6 +233,7 @@ class Design(Shown):
             exact_regret=self.exact_regret * unit,
             settled_regret=self.settled_regret * unit,
             usual_bonds=self.usual_bonds * unit,
+            core=None if self.core is None else self.core.scaled(unit),
             starts=tuple(
                 dataclasses.replace(start, social_welfare=start.social_welfare * unit)
                 for start in self.starts

@@ -36,6 +36,9 @@ class Outcome:
         What it is compared with: the planner's solution, the equilibrium without compensation.
     split
         Shape ``(N,)``: the payoffs, where they are not those of the solution; otherwise ``None``.
+    half_width
+        Shape ``(N,)``: of the 95 % confidence interval of a split that is sampled; otherwise
+        ``None``.
     stable
         ``stable``, ``not stable`` or ``undecided`` (:mod:`tradefl.stability`); ``None`` where it
         was not asked for.
@@ -47,6 +50,7 @@ class Outcome:
     optimum: Solution
     without: Solution
     split: Array | None = None
+    half_width: Array | None = None
     stable: str | None = None
 
     @property
@@ -74,6 +78,9 @@ class Outcome:
     def gain(self) -> Array:
         """What each gains over the equilibrium without compensation, shape ``(N,)``."""
         return self.payoffs - self.without.payoffs
+
+    def _sampled(self, i: int) -> dict[str, float]:
+        return {} if self.half_width is None else {"half_width": float(self.half_width[i])}
 
     @property
     def _rounding(self) -> Array:
@@ -150,6 +157,7 @@ class Outcome:
                     gain=more,
                     alone=alone,
                     gain_over_alone=over_alone,
+                    **self._sampled(i),
                 )
                 for i, (payoff, more, alone, over_alone) in enumerate(
                     zip(*(column.tolist() for column in columns), strict=True)
@@ -200,10 +208,18 @@ class Comparison(Shown):
 
     def in_currency(self) -> Comparison:
         """Return the same with every amount in the game's currency, to be shown."""
+        game = self.optimum.game
+        if game.currency is None or game.payoff_unit == 1.0:
+            return self
+        unit = game.payoff_unit
         shown = {
             id(solution): solution.in_currency()
             for solution in (self.optimum, *(outcome.without for outcome in self.outcomes))
         }
+
+        def in_unit(amounts: Array | None) -> Array | None:
+            return None if amounts is None else amounts * unit
+
         return dataclasses.replace(
             self,
             optimum=shown[id(self.optimum)],
@@ -213,6 +229,8 @@ class Comparison(Shown):
                     solution=outcome.solution.in_currency(),
                     optimum=outcome.optimum.in_currency(),
                     without=shown[id(outcome.without)],
+                    split=in_unit(outcome.split),
+                    half_width=in_unit(outcome.half_width),
                 )
                 for outcome in self.outcomes
             ),

@@ -184,6 +184,12 @@ def replan(
     old, new = consortium_of(old), consortium_of(new)
     if not set(old.names) & set(new.names):
         raise ValueError("new: expected at least one organization of the old consortium")
+    money = [(each.currency or "no currency", each.payoff_unit) for each in (old, new)]
+    if money[0] != money[1]:
+        raise ValueError(
+            f"new: payoffs are in {money[1][1]:g} {money[1][0]}, those of the old consortium in "
+            f"{money[0][1]:g} {money[0][0]}; write both in one unit"
+        )
     watch("the old agreement")
     before = solve(old.game).payoffs
     watch("the new one")

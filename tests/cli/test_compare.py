@@ -2,7 +2,7 @@
 
 import pytest
 from tests.cli.command import run
-from tests.consortium.documents import NAMES, document, save
+from tests.consortium.documents import NAMES, document, organization, save
 
 import tradefl
 from tradefl.comparison import compare
@@ -58,8 +58,8 @@ def test_a_designed_file_is_compared_with_its_own_rule_unless_a_target_is_given(
     assert own["title"] == "the efficient rule of the file"
     assert other["title"] == "the efficient rule, equal-gain"
     least = run("compare", path, "--json", "--target", "least-cash").json["rules"][3]
-    for organization, two in zip(own["organizations"], least["organizations"], strict=True):
-        assert organization["gain"] == pytest.approx(two["gain"], abs=1e-6)
+    for mine, two in zip(own["organizations"], least["organizations"], strict=True):
+        assert mine["gain"] == pytest.approx(two["gain"], abs=1e-6)
     assert own["losers"] == other["losers"] == 0
 
 
@@ -94,3 +94,36 @@ def test_what_is_refused(path, tmp_path):
     assert ran.err == (
         f"error: {alone}: organizations: expected at least two, to compensate each other\n"
     )
+
+
+@pytest.mark.parametrize("names", ["", "shapley,,vcg", "shapley,shapley", ","])
+def test_mechanisms_are_named_once_each(path, names):
+    ran = run("compare", path, "--mechanisms", names)
+    assert (ran.code, ran.out) == (2, "")
+    assert "--mechanisms: expected names separated by commas, each once, or none" in ran.err
+
+
+def test_the_same_for_each(path):
+    rows = run("compare", path, "--mechanisms", "equal", "--json").json["rules"]
+    assert rows[-1]["rule"] == "equal"
+    payoffs = {organization["payoff"] for organization in rows[-1]["organizations"]}
+    assert max(payoffs) - min(payoffs) <= 1e-9 * max(payoffs)
+    assert rows[-1]["payments"] > 0.0
+
+
+def test_a_mechanism_that_does_not_fit_is_named(tmp_path):
+    entries = [organization(f"Org {k}", samples=500 + k) for k in range(15)]
+    file = save(tmp_path, document({"organization": entries, "competition": {"pairs": []}}))
+    ran = run("compare", file, "--mechanisms", "shapley-profile")
+    assert ran.code == 2
+    assert "--mechanisms: shapley-profile: expected at most 14 organizations, got 15" in ran.err
+
+
+def test_a_sampled_split_says_so(tmp_path):
+    entries = [organization(f"Org {k}", samples=500 + k) for k in range(13)]
+    file = save(tmp_path, document({"organization": entries, "competition": {"pairs": []}}))
+    ran = run("compare", file, "--mechanisms", "shapley", "--json")
+    assert "shapley is sampled: with 95 % confidence" in ran.json["remarks"][-1]
+    for row in ran.json["rules"]:
+        wide = [entry.get("half_width") for entry in row["organizations"]]
+        assert all(wide) if row["rule"] == "shapley" else not any(wide)

@@ -32,7 +32,8 @@ from tradefl.statement import money
 DRAWN = (".svg", ".png", ".html")
 # Beyond so many organizations stability and the other splits take minutes: only when asked for.
 AT_ONCE = 60
-ALL = ",".join(MECHANISMS)
+# The same for each is left to those who ask: nobody proposes it, and no coalition accepts it.
+ALL = ",".join(name for name in MECHANISMS if name != "equal")
 
 
 def compare(
@@ -75,11 +76,15 @@ def compare(
         named = (mechanisms if mechanisms is not None else "" if not small else ALL).split(",")
         if mechanisms == "none":
             named = []
+        named = [name.strip() for name in named]
+        if mechanisms is not None and (not all(named) or len({*named}) < len(named)):
+            what = f"expected names separated by commas, each once, or none, got {mechanisms!r}"
+            raise InputError.at("--mechanisms", what)
         try:
             found = compare_rules(
                 consortium,
                 target=target,  # type: ignore[arg-type]  # the option sees to it
-                mechanisms=[name.strip() for name in named if name.strip()],
+                mechanisms=[name for name in named if name],
                 test_stability=small or mechanisms not in (None, "none"),
                 watch=lambda what: show(f"comparing {file}: {what}"),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -88,7 +89,11 @@ def negotiate(
     if as_json:
         print_json(document)
     else:
-        print_solution(solution)
+        # The game is that of the agreement, which knows no currency.
+        game = dataclasses.replace(
+            solution.game, currency=consortium.currency, payoff_unit=consortium.payoff_unit
+        )
+        print_solution(dataclasses.replace(solution, game=game))
     if not solution.is_equilibrium:
         answer(solution.shortfall)
         raise click.exceptions.Exit(1)

@@ -9,6 +9,7 @@ from typing import Annotated
 from tradefl.cli.declaring import Argument, Option
 from tradefl.cli.options import Json, OneOf
 from tradefl.cli.output import (
+    amounts_in,
     note,
     print_facts,
     print_json,
@@ -16,7 +17,9 @@ from tradefl.cli.output import (
     require_distinct,
     require_writable,
     say,
+    shown_digits,
     status,
+    unit_of_money,
     yes_no,
 )
 from tradefl.consortium import Consortium, load, write
@@ -24,7 +27,7 @@ from tradefl.design import TARGETS
 from tradefl.errors import InputError
 from tradefl.replan import Replan
 from tradefl.replan import replan as replan_consortia
-from tradefl.statement import decimals, money
+from tradefl.statement import money
 
 
 def replan(
@@ -85,8 +88,13 @@ def _without_rule(file: Path) -> Consortium:
 def print_replan(found: Replan) -> None:
     """Print who joined, left or changed, with payoffs before and after."""
     changes = found.changes
-    digits = min(decimals([change.after for change in changes]) - 3, 8)
-    say(f"from {found.old.name} to {found.new.name}: the efficient rule, {found.designed.target}\n")
+    game = found.designed.agreed.game
+    unit = unit_of_money(game)
+    digits = shown_digits([unit * change.after for change in changes], game)
+    say(
+        f"from {found.old.name} to {found.new.name}: the efficient rule, {found.designed.target}"
+        f"{amounts_in(game)}\n"
+    )
     print_table(
         ["organization", "what", "before", "after", "gain", "to agree"],
         [
@@ -94,7 +102,7 @@ def print_replan(found: Replan) -> None:
                 change.name,
                 change.kind + (f": {', '.join(change.figures)}" if change.figures else ""),
                 *(
-                    money(amount, digits)
+                    money(unit * amount, digits)
                     for amount in (
                         *(change.before, change.after),
                         *(change.after - change.before, change.to_agree),
@@ -107,8 +115,8 @@ def print_replan(found: Replan) -> None:
     )
     print_facts(
         [
-            ("to be paid", f"{found.to_pay:,.{digits}f} to those that would be worse off"),
-            ("gained", f"{found.surplus:,.{digits}f} by the others"),
+            ("to be paid", f"{unit * found.to_pay:,.{digits}f} to those that would be worse off"),
+            ("gained", f"{unit * found.surplus:,.{digits}f} by the others"),
             ("affordable", f"{yes_no(found.affordable)}: from what the others gain"),
         ]
     )

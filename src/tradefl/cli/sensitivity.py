@@ -13,6 +13,7 @@ from tradefl.cli.compare import DRAWN
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, RayCluster, Seed, Workers
 from tradefl.cli.output import (
+    amounts_in,
     note,
     print_facts,
     print_json,
@@ -20,7 +21,9 @@ from tradefl.cli.output import (
     require_distinct,
     require_writable,
     say,
+    shown_digits,
     status,
+    unit_of_money,
 )
 from tradefl.consortium import load
 from tradefl.consortium.files import atomic_write
@@ -28,7 +31,7 @@ from tradefl.errors import InputError, Problem
 from tradefl.foreign import spreadsheet_cell
 from tradefl.incentives.uncertainty import DRAWS, Sensitivity
 from tradefl.incentives.uncertainty import sensitivity as draw
-from tradefl.statement import decimals, money
+from tradefl.statement import money
 
 MOST_BARS = 20
 
@@ -152,14 +155,19 @@ def bands_csv(found: Sensitivity) -> bytes:
 def print_sensitivity(found: Sensitivity) -> None:
     """Print the bands of each organization, the probabilities and the tornado."""
     kind = "everything worked out again" if found.redesign else "the agreement kept"
-    say(f"{found.consortium.name}: {found.draws:,} draws of {len(found.figures)} figures, {kind}\n")
+    game = found.agreed.game
+    unit = unit_of_money(game)
+    say(
+        f"{found.consortium.name}: {found.draws:,} draws of {len(found.figures)} figures, {kind}"
+        f"{amounts_in(game)}\n"
+    )
     if not found.welfare.size:
         say("No draw is a game.")
         return
-    digits = min(decimals(found.agreed.payoffs) - 3, 8)
+    digits = shown_digits(unit * found.agreed.payoffs, game)
 
     def band(column: object) -> list[str]:
-        low, middle, high = np.percentile(np.asarray(column), (5, 50, 95)).tolist()
+        low, middle, high = np.percentile(unit * np.asarray(column), (5, 50, 95)).tolist()
         return [money(middle, digits), f"{money(low, digits)} .. {money(high, digits)}"]
 
     print_table(
@@ -208,9 +216,9 @@ def print_sensitivity(found: Sensitivity) -> None:
             [
                 found.label(bar),
                 bar.payment_of,
-                "no game" if bar.low is None else money(bar.low, digits),
-                "no game" if bar.high is None else money(bar.high, digits),
-                money(bar.size, digits),
+                "no game" if bar.low is None else money(unit * bar.low, digits),
+                "no game" if bar.high is None else money(unit * bar.high, digits),
+                money(unit * bar.size, digits),
             ]
             for bar in found.tornado
         ],

@@ -11,11 +11,13 @@ from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, OneOf
 from tradefl.cli.output import (
     TABLE_ROWS,
+    amounts_in,
     note,
     print_facts,
     print_json,
     print_table,
     say,
+    shown_digits,
     status,
 )
 from tradefl.consortium import load
@@ -25,7 +27,7 @@ from tradefl.stability import OUTSIDE, READINGS, SPLITS, Stability
 from tradefl.stability import stability as judge
 from tradefl.stability.market import OUTSIDERS
 from tradefl.stability.words import sentence, share, split_name
-from tradefl.statement import decimals, money
+from tradefl.statement import money
 
 TABLES = (".csv", ".tsv", ".parquet", ".xlsx")
 
@@ -124,9 +126,10 @@ def stability(
 
 def print_stability(found: Stability) -> None:
     """Print the verdict in words, then what each has alone, under the split, and brings."""
+    found = found.in_currency()
     game = found.game
-    digits = min(decimals(found.payoff) - 3, 8)
-    say(f"{game.title}: {split_name(found)}, {found.reading} reading\n")
+    digits = shown_digits(found.payoff, game)
+    say(f"{game.title}: {split_name(found)}, {found.reading} reading{amounts_in(game)}\n")
     say(f"{sentence(found, digits)}\n")
     rows = []
     for i in range(min(game.size, TABLE_ROWS)):

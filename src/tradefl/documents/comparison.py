@@ -17,6 +17,7 @@ class ComparedOrganization(Part):
     gain: float
     alone: float | None = None
     gain_over_alone: float | None = None
+    half_width: float | None = None
 
 
 class ComparedRule(Part):

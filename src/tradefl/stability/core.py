@@ -51,6 +51,10 @@ class LeastCore:
     certified: bool
     nodes: int
 
+    def scaled(self, unit: float) -> LeastCore:
+        """Return the same in units that are so many times smaller."""
+        return dataclasses.replace(self, payoff=self.payoff * unit, margin=self.margin * unit)
+
 
 def least_core(
     values: Values, *, tolerance: float, until: float = math.inf, prove: bool = True

@@ -17,7 +17,9 @@ from tradefl.stability.sampling import shapley_value
 from tradefl.stability.values import Values
 
 Array = npt.NDArray[np.float64]
-Split = Literal["file", "efficient", "by-profitability", "shapley", "leave-one-out", "by-data"]
+Split = Literal[
+    "file", "efficient", "by-profitability", "shapley", "leave-one-out", "by-data", "equal"
+]
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 # A given split must sum to v(N) within this share of it.
@@ -65,7 +67,7 @@ def allocation(
         ``v(N)``: ``efficient``, everybody gains the same over no compensation;
         ``by-profitability``, in proportion to p (theorem A3); ``shapley``; ``leave-one-out``, in
         proportion to the marginals ``M_i``; ``by-data``, in proportion to the data contributed at
-        the optimum. Or the payoffs themselves, shape ``(N,)``.
+        the optimum; ``equal``, the same for each. Or the payoffs themselves, shape ``(N,)``.
     values
         The values of the literal reading.
 
@@ -104,4 +106,6 @@ def allocation(
         weight = values.marginal
     elif split == "by-data":
         weight = game.data_units * optimum.data_fraction
+    elif split == "equal":
+        weight = np.ones(game.size)
     return Allocation(split, total * weight / weight.sum(), optimum, exact)
