@@ -61,6 +61,8 @@ def test_who_would_rather_not_join_is_named(tmp_path: Path) -> None:
     assert worse.tolist() == [1]
     text = text_of(report(consortium, solution), "decision")
     assert "Beta does worse than alone: of 3, 1 would rather not join." in text
+    short = float(alone(consortium.game).sum() - solution.social_welfare)
+    assert f"Together they lose {short:,.0f} units of payoff against training alone." in text
 
 
 def test_every_figure_of_the_first_page_leads_to_its_line(tmp_path: Path) -> None:

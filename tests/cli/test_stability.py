@@ -115,3 +115,21 @@ def test_enumeration_beyond_its_limit_is_refused_by_name(tmp_path):
     assert "--method enumeration" in ran.err
     assert "at most 16 organizations" in ran.err
     assert "Traceback" not in ran.err
+
+
+def test_where_all_lose_together_shares_keep_their_sign(tmp_path):
+    costs = {f"organization.{i}.joining_cost": 5000.0 for i in range(3)}
+    ran = run("stability", save(tmp_path, document(costs)), "--json")
+    assert ran.json["grand_coalition_value"] < 0.0
+    assert "together all lose" in ran.err
+    table = run("stability", save(tmp_path, document(costs)))
+    excess = ran.json["max_excess"]
+    assert excess > 0.0
+    part = 100.0 * excess / abs(ran.json["grand_coalition_value"])
+    assert f"({part:+.4g} % of what all have) more than now" in table.out
+
+
+def test_outsiders_belong_to_the_market_reading(tmp_path):
+    ran = run("stability", save(tmp_path, document()), "--outsiders", "alone")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == "error: --outsiders: needs --reading market\n"

@@ -15,6 +15,7 @@ from tradefl.cli.solve import better_than_alone
 from tradefl.design import Design
 from tradefl.incentives.radius import radius_words
 from tradefl.incentives.truthful import Proof, exact_steps
+from tradefl.stability.words import share
 from tradefl.statement import money
 
 
@@ -96,7 +97,7 @@ def _margin_facts(found: Design, digits: int) -> list[tuple[str, str]]:
     return [
         (
             "margin",
-            f"{margin:,.{digits}f} ({100.0 * margin / total:.4g} %): every coalition would lose at "
+            f"{margin:,.{digits}f} ({share(margin, total)}): every coalition would lose at "
             f"least that much by leaving; {proof}",
         )
     ]

@@ -60,13 +60,14 @@ def stability(
         ),
     ] = "own-model",
     outsiders: Annotated[
-        str,
+        str | None,
         Option(
             "--outsiders",
-            help="Market reading: whether those outside train together or each alone.",
+            help="Market reading: whether those outside train together (the default) or each "
+            "alone.",
             type=OneOf(OUTSIDERS),
         ),
-    ] = "together",
+    ] = None,
     method: Annotated[
         str,
         Option(
@@ -89,6 +90,8 @@ def stability(
 
     Example: tradefl stability examples/banks_fraud.toml
     """
+    if outsiders is not None and reading != "market":
+        raise InputError.at("--outsiders", "needs --reading market")
     with status(f"testing {file}") as show:
         consortium = load(file)
         tested: Any = split
@@ -103,7 +106,7 @@ def stability(
                 tested,
                 reading=reading,  # type: ignore[arg-type]  # one of them: the options see to it
                 outside=outside,  # type: ignore[arg-type]
-                outsiders=outsiders,  # type: ignore[arg-type]
+                outsiders=outsiders or "together",  # type: ignore[arg-type]
                 method=method,  # type: ignore[arg-type]
                 time_limit=time_limit,
                 watch=lambda what: show(f"testing {file}: {what}"),

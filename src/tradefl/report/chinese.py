@@ -183,6 +183,10 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         r"Together they gain (-?[\d,.]+) (.+?) over training alone\.",
         r"与单独训练相比，它们共增益 \1 \2。",
     ),
+    (
+        r"Together they lose ([\d,.]+) (.+?) against training alone\.",
+        r"与单独训练相比，它们共损失 \1 \2。",
+    ),
     (r"Each of them does at least as well as alone\.", "每个组织都不比单独训练差。"),
     (
         r"(\S.*?) do(?:es)? worse than alone: of ([\d,]+), ([\d,]+) would rather not join\.",

@@ -53,7 +53,12 @@ def decision_section(
     blocks: list[Block] = [
         Text(
             f"{counted(game.size, 'organization')} train one model together instead of one each. "
-            f"Together they gain {_amount(float(gain.sum()), code)} over training alone. "
+            + (
+                f"Together they gain {_amount(float(gain.sum()), code)} over training alone. "
+                if gain.sum() >= 0.0
+                else f"Together they lose {_amount(-float(gain.sum()), code)} against training "
+                "alone. "
+            )
             + _who_is_worse(game.size, [game.name_of(int(i)) for i in worse]),
             link="table-payoffs payoffs",
         ),

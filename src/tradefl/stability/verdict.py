@@ -237,6 +237,9 @@ class Stability(Shown):
         return self.document().to_dict()
 
 
+TOGETHER_THEY_LOSE = "together all lose, whatever they contribute; shares are of that loss"
+
+
 def stability(
     game: CoopetitionGame | Consortium,
     split: Split | Sequence[float] | Array | Allocation = "file",
@@ -306,6 +309,8 @@ def stability(
         found = _enumerated(values, pay, outsiders)
     else:
         found = _looked_for(values, pay, outsiders)
+    if values.grand[1] < 0.0:
+        found["remarks"] = (*found["remarks"], TOGETHER_THEY_LOSE)
     return Stability(
         game=game,
         reading=reading,

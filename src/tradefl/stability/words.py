@@ -22,8 +22,8 @@ def split_name(found: Stability) -> str:
 
 
 def share(amount: float, total: float) -> str:
-    """Return an amount as a share of what all have together."""
-    return f"{100.0 * amount / total:+.4g} %" if total else "-"
+    """Return an amount as a share of what all have together, or lose together."""
+    return f"{100.0 * amount / abs(total):+.4g} %" if total else "-"
 
 
 def coalition(found: Stability) -> str:
