@@ -114,7 +114,7 @@ RULES: dict[str, RuleOfFile] = {
 def _known_rule(name: str) -> str:
     if name not in RULES:
         known = " or ".join(map(repr, RULES)) + ", the rules with a contract"
-        known += " (another mechanism cannot be settled; report --mechanism shows it)"
+        known += " (another mechanism cannot be settled; a report can show it)"
         raise PydanticCustomError("literal_error", "unknown rule", {"expected": known})
     return name
 

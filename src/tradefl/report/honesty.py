@@ -110,9 +110,9 @@ def honesty_section(found: Incentives, consortium: Consortium) -> Section:
     else:
         blocks.append(
             Text(
-                "tradefl design --truthful makes a rule under which no report of the figures that "
-                "it asks for gains, proven for every report in agreed menus. Figures that can be "
-                "checked are better checked."
+                "A truthful design makes a rule under which no report of the figures that it asks "
+                "for gains, proven for every report in agreed menus. Figures that can be checked "
+                "are better checked."
             )
         )
     return Section("honesty", "Could somebody game it?", blocks)
