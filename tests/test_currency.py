@@ -15,6 +15,7 @@ from tests.support import Eq11, costly, efficient_game, random_game, random_prof
 
 import tradefl
 from tradefl.game import in_currency, own_term
+from tradefl.incentives.truthful import truthful
 from tradefl.report import report
 from tradefl.settlement import Agreement
 from tradefl.settlement.locking import locking
@@ -140,6 +141,51 @@ def test_every_amount_of_a_comparison_is_in_money(tmp_path: Path) -> None:
             assert getattr(money, amount) == pytest.approx(expected, abs=1e-9 * size)
         for count in ("gainers", "losers", "below_alone", "stable"):
             assert getattr(money, count) == getattr(outcome, count)
+
+
+def test_every_result_with_amounts_can_be_shown_in_money(tmp_path: Path) -> None:
+    """No command, page or console works out what a unit of payoff is by itself."""
+    price = {"low": 1400.0, "mid": 1500.0, "high": 1600.0}
+    consortium = tradefl.load(file(tmp_path, **{"organization.0.profitability": price}))
+    found = tradefl.incentives(consortium, figures=["competition"], all_rules=False)
+    shown = found.in_currency()
+    for before, after in zip(found.ranked, shown.ranked, strict=True):
+        assert after.gain == pytest.approx(1000.0 * before.gain)
+        assert after.gain_fraction == before.gain_fraction
+    claims = [row.gain for row in found.over_reporting]
+    assert max(claims) > 0.0
+    assert [row.gain for row in shown.over_reporting] == pytest.approx([1000.0 * g for g in claims])
+    drawn = tradefl.sensitivity(consortium, 10)
+    in_money = drawn.in_currency()
+    for name in ("payment", "payoff", "alone", "welfare"):
+        np.testing.assert_allclose(getattr(in_money, name), 1000.0 * getattr(drawn, name))
+    for name in ("equilibrium", "better", "deliverable", "data_fraction"):
+        np.testing.assert_array_equal(getattr(in_money, name), getattr(drawn, name))
+    assert in_money.tornado[0].size == pytest.approx(1000.0 * drawn.tornado[0].size)
+    change = tradefl.replan(consortium, consortium)
+    assert change.in_currency().changes[0].after == pytest.approx(1000.0 * change.changes[0].after)
+    for result in (shown, in_money, change.in_currency()):
+        assert result.in_currency() is result
+    assert tradefl.negotiate(consortium).game.currency == "EUR"
+
+
+def test_the_ranges_of_a_report_are_in_money(tmp_path: Path) -> None:
+    price = {"low": 1400.0, "mid": 1500.0, "high": 1600.0}
+    consortium = tradefl.load(file(tmp_path, **{"organization.0.profitability": price}))
+    drawn = tradefl.sensitivity(consortium, 20)
+    page = report(consortium, sensitivity=drawn).replace("<wbr>", "")
+    part = page.partition('id="ranges"')[2].partition("</section>")[0]
+    assert "Payoffs over all draws, EUR" in part
+    assert f"{1000.0 * float(np.median(drawn.payoff[:, 0])):,.1f}</td>" in part
+    assert "payoff units" not in part
+
+
+def test_what_honesty_earns_is_in_money(tmp_path: Path) -> None:
+    ran = run("design", file(tmp_path), "--truthful", 0.1, "--residual", "Alpha", "--starts", 0)
+    assert ran.code == 0, ran.err
+    _, proof = truthful(tradefl.load(file(tmp_path)).game, 0, width=0.1, random_starts=0)
+    assert f"surplus         {1000.0 * proof.surplus:,.2f}, " in ran.out
+    assert f"{1000.0 * proof.rents[1]:,.2f}" in ran.out
 
 
 def test_a_design_shows_its_margin_in_money(tmp_path: Path) -> None:

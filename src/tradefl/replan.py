@@ -19,6 +19,7 @@ from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
 from tradefl.design import RANDOM_STARTS, Design, Target, design
 from tradefl.game import CoopetitionGame
+from tradefl.game.money import unit_of
 from tradefl.game.participation import alone
 from tradefl.notebook import Shown
 from tradefl.solvers import solve
@@ -99,6 +100,25 @@ class Replan(Shown):
         """Whether those that gain can pay those that lose."""
         scale = max((abs(change.after) for change in self.changes), default=0.0)
         return self.to_pay <= self.surplus + ROUNDING * scale
+
+    def in_currency(self) -> Replan:
+        """Return the same with every amount in the currency of both files, to be shown."""
+        unit = unit_of(self.designed.agreed.game)
+        if unit == 1.0:
+            return self
+        amounts = ("before", "after", "to_agree")
+        return dataclasses.replace(
+            self,
+            old=self.old.in_currency(),
+            new=self.new.in_currency(),
+            designed=self.designed.in_currency(),
+            changes=tuple(
+                dataclasses.replace(
+                    change, **{name: getattr(change, name) * unit for name in amounts}
+                )
+                for change in self.changes
+            ),
+        )
 
     def _title(self) -> str:
         return f"from {self.old.name} to {self.new.name}"

@@ -129,3 +129,11 @@ def test_names_are_printed_as_they_are(tmp_path):
     ran = run("check", save(tmp_path, document({**changes, "competition": {}, "name": "[b]t[/b]"})))
     assert ran.out.startswith("[b]t[/b]: 3 organizations")
     assert [row[0] for row in rows_of(ran.out)] == names
+
+
+def test_who_would_rather_not_join_is_named(tmp_path):
+    path = save(tmp_path, document({"organization.1.joining_cost": 1e5}))
+    ran = run("check", path)
+    assert ran.code == 0
+    assert "better than alone at the equilibrium: no: Beta would earn more by training" in ran.err
+    assert "better than alone" not in run("check", save(tmp_path, document())).err

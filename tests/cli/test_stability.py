@@ -133,3 +133,6 @@ def test_outsiders_belong_to_the_market_reading(tmp_path):
     ran = run("stability", save(tmp_path, document()), "--outsiders", "alone")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err == "error: --outsiders: needs --reading market\n"
+    game = tradefl.load(save(tmp_path, document())).game
+    with pytest.raises(ValueError, match=r"^outsiders: needs the market reading"):
+        tradefl.stability(game, outsiders="together")

@@ -19,7 +19,7 @@ from tradefl.sweep import parts
 def test_compute_accepts_every_parameter_of_its_figure(name):
     drawn = figure(name)
     accepted = inspect.signature(drawn.compute).parameters
-    anything = any(one.kind is one.VAR_KEYWORD for one in accepted.values())
+    anything = any(known.kind is known.VAR_KEYWORD for known in accepted.values())
     names = [parameter.name for parameter in drawn.parameters]
     assert len(set(names)) == len(names)
     for parameter in drawn.parameters:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def tornado(rows: pd.DataFrame, *, title: str = "") -> alt.LayerChart:
+def tornado(rows: pd.DataFrame, *, unit: str = "payoff units", title: str = "") -> alt.LayerChart:
     """Return a bar for each figure, from the payment at its low end to that at its high end.
 
     Parameters
@@ -20,6 +20,8 @@ def tornado(rows: pd.DataFrame, *, title: str = "") -> alt.LayerChart:
     rows
         Columns ``figure``, ``payment_of``, ``low``, ``high`` and ``at`` (what the payment is at
         the middle), the widest bar first.
+    unit
+        What payments are in.
     title
         Of the chart.
     """
@@ -27,7 +29,7 @@ def tornado(rows: pd.DataFrame, *, title: str = "") -> alt.LayerChart:
     base = alt.Chart(rows).encode(y=alt.Y("figure:N", sort=order, title=None))
     tooltip = ["figure:N", "payment_of:N", "low:Q", "high:Q"]
     bars = base.mark_bar(color=PALETTE[0], opacity=0.7).encode(
-        x=alt.X("low:Q", title="payment that it moves most, payoff units"),
+        x=alt.X("low:Q", title=f"payment that it moves most, {unit}"),
         x2="high:Q",
         tooltip=tooltip,
     )

@@ -9,10 +9,11 @@ import numpy as np
 
 from tradefl.cli.options import File, Json
 from tradefl.cli.output import note, print_facts, print_json, print_table, progress, say
+from tradefl.cli.solve import better_than_alone
 from tradefl.consortium import Consortium, load
 from tradefl.game import alone
 from tradefl.incentives.radius import radius, radius_words
-from tradefl.solvers import solve
+from tradefl.solvers import Solution, solve
 
 # Of more organizations the equilibrium is not solved only to check a file.
 MOST_SOLVED = 10_000
@@ -25,7 +26,10 @@ def check(file: File, as_json: Json = False) -> None:
     """
     with progress(f"checking {file}"):
         consortium = load(file)
-        document, words = report(consortium)
+        solution = solve(consortium.game) if len(consortium) <= MOST_SOLVED else None
+        document, words = report(consortium, solution)
+    if solution is not None and solution.below_alone.size:
+        note(f"better than alone at the equilibrium: {better_than_alone(solution)}")
     if as_json:
         print_json(document)
         return
@@ -82,8 +86,11 @@ def check(file: File, as_json: Json = False) -> None:
         note(f"competition.rescale multiplied rho by {document['competition_factor']:.6g}")
 
 
-def report(consortium: Consortium) -> tuple[dict[str, Any], str]:
-    """Return the JSON document ``tradefl/check/1``, and its self-enforcing range in words."""
+def report(consortium: Consortium, solution: Solution | None) -> tuple[dict[str, Any], str]:
+    """Return the JSON document ``tradefl/check/1``, and its self-enforcing range in words.
+
+    Without the equilibrium there is no such range.
+    """
     from tradefl.documents.check import CheckDocument, CheckedOrganization, FeasibleLevel
 
     game = consortium.game
@@ -116,8 +123,8 @@ def report(consortium: Consortium) -> tuple[dict[str, Any], str]:
         for i in range(game.size)
     ]
     found = None
-    if game.size <= MOST_SOLVED:
-        found = radius(game, solve(game).profile)
+    if solution is not None:
+        found = radius(game, solution.profile)
     document = CheckDocument(
         document="tradefl/check/1",
         consortium=consortium.name,

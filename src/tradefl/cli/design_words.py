@@ -13,6 +13,7 @@ from tradefl.cli.output import (
 )
 from tradefl.cli.solve import better_than_alone
 from tradefl.design import Design
+from tradefl.game.money import unit_of
 from tradefl.incentives.radius import radius_words
 from tradefl.incentives.truthful import Proof, exact_steps
 from tradefl.stability.words import share
@@ -21,6 +22,7 @@ from tradefl.statement import money
 
 def print_proof(proof: Proof, found: Design) -> None:
     """Print what may be reported, what honesty earns, and what was tried."""
+    unit, found = unit_of(found.agreed.game), found.in_currency()
     game, menus = found.agreed.game, proof.menus
     digits = shown_digits(found.agreed.payoffs, game)
     if menus.claimant is None:
@@ -38,21 +40,21 @@ def print_proof(proof: Proof, found: Design) -> None:
                 f"{menus.points[i].min():,.6g}",
                 f"{menus.points[i].max():,.6g}",
                 f"{menus.points[i].size}",
-                money(float(proof.rents[i]), digits),
-                money(float(proof.rebates[i]), digits),
+                money(float(proof.rents[i]) * unit, digits),
+                money(float(proof.rebates[i]) * unit, digits),
             ]
             for i in menus.asked
         ],
         left=(0, 1),
     )
-    welfare = found.agreed.social_welfare
+    welfare, surplus = found.agreed.social_welfare, proof.surplus * unit
     exact = [i for i in menus.asked if exact_steps(game, menus.fields[i], i)]
     print_facts(
         [
-            ("surplus", f"{proof.surplus:,.{digits}f}, {proof.surplus / welfare:.3%} of welfare"),
+            ("surplus", f"{surplus:,.{digits}f}, {surplus / welfare:.3%} of welfare"),
             (
                 "least surplus",
-                f"{proof.least_surplus:,.{digits}f} at {proof.profiles_tried:,} profiles of "
+                f"{proof.least_surplus * unit:,.{digits}f} at {proof.profiles_tried:,} profiles of "
                 "reports that were tried: no outside money",
             ),
             (

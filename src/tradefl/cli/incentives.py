@@ -6,7 +6,7 @@ from typing import Annotated
 
 from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, RayCluster, Workers
-from tradefl.cli.output import amounts_in, note, print_json, print_table, say, status, unit_of_money
+from tradefl.cli.output import amounts_in, note, print_json, print_table, say, status
 from tradefl.consortium import load
 from tradefl.errors import InputError, Problem
 from tradefl.incentives.misreports import CHECKED_BY, POINTS, Incentives, Misreport
@@ -79,13 +79,14 @@ def incentives(
 
 def print_incentives(found: Incentives) -> None:
     """Print the misreports under the file's rule, then the largest under each other rule."""
+    found = found.in_currency()
     game = found.game
     rules = list(found.rules)
     say(
         f"{game.title}: what a misreport within {found.range:.4g} gains, {rules[0]}"
         f"{amounts_in(game)}\n"
     )
-    digits, unit = 3, unit_of_money(game)
+    digits = 3
     gains = [misreport.gain for misreport in found.ranked if misreport.gain > 0.0]
     if game.currency is not None:
         digits = 2
@@ -112,7 +113,7 @@ def print_incentives(found: Incentives) -> None:
         [
             [
                 game.name_of(report.organization),
-                money(unit * report.gain, digits),
+                money(report.gain, digits),
                 "-" if report.audit_probability is None else f"{report.audit_probability:.2%}",
             ]
             for report in found.over_reporting
@@ -134,7 +135,7 @@ def _row(found: Incentives, one: Misreport, digits: int) -> list[str]:
         game.name_of(one.organization),
         one.figure,
         report,
-        money(unit_of_money(game) * one.gain, digits),
+        money(one.gain, digits),
         "-" if one.gain_fraction is None else f"{one.gain_fraction:.4%}",
         "-" if one.paid_by is None else game.name_of(one.paid_by),
         CHECKED_BY[one.figure],

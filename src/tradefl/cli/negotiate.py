@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -89,11 +88,7 @@ def negotiate(
     if as_json:
         print_json(document)
     else:
-        # The game is that of the agreement, which knows no currency.
-        game = dataclasses.replace(
-            solution.game, currency=consortium.currency, payoff_unit=consortium.payoff_unit
-        )
-        print_solution(dataclasses.replace(solution, game=game))
+        print_solution(solution)
     if not solution.is_equilibrium:
         answer(solution.shortfall)
         raise click.exceptions.Exit(1)

@@ -74,11 +74,6 @@ def amounts_in(game: CoopetitionGame) -> str:
     return "" if game.currency is None else f"; amounts in {game.currency}"
 
 
-def unit_of_money(game: CoopetitionGame) -> float:
-    """Return what a unit of payoff is in the currency of the file; 1 where it names none."""
-    return 1.0 if game.currency is None else game.payoff_unit
-
-
 def shown_digits(amounts: Any, game: CoopetitionGame) -> int:
     """Return how many decimals a table's amounts have: of money two at most."""
     return min(decimals(amounts) - 3, 8 if game.currency is None else 2)

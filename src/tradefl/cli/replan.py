@@ -19,7 +19,6 @@ from tradefl.cli.output import (
     say,
     shown_digits,
     status,
-    unit_of_money,
     yes_no,
 )
 from tradefl.consortium import Consortium, load, write
@@ -87,10 +86,9 @@ def _without_rule(file: Path) -> Consortium:
 
 def print_replan(found: Replan) -> None:
     """Print who joined, left or changed, with payoffs before and after."""
-    changes = found.changes
-    game = found.designed.agreed.game
-    unit = unit_of_money(game)
-    digits = shown_digits([unit * change.after for change in changes], game)
+    found = found.in_currency()
+    changes, game = found.changes, found.designed.agreed.game
+    digits = shown_digits([change.after for change in changes], game)
     say(
         f"from {found.old.name} to {found.new.name}: the efficient rule, {found.designed.target}"
         f"{amounts_in(game)}\n"
@@ -102,7 +100,7 @@ def print_replan(found: Replan) -> None:
                 change.name,
                 change.kind + (f": {', '.join(change.figures)}" if change.figures else ""),
                 *(
-                    money(unit * amount, digits)
+                    money(amount, digits)
                     for amount in (
                         *(change.before, change.after),
                         *(change.after - change.before, change.to_agree),
@@ -115,8 +113,8 @@ def print_replan(found: Replan) -> None:
     )
     print_facts(
         [
-            ("to be paid", f"{unit * found.to_pay:,.{digits}f} to those that would be worse off"),
-            ("gained", f"{unit * found.surplus:,.{digits}f} by the others"),
+            ("to be paid", f"{found.to_pay:,.{digits}f} to those that would be worse off"),
+            ("gained", f"{found.surplus:,.{digits}f} by the others"),
             ("affordable", f"{yes_no(found.affordable)}: from what the others gain"),
         ]
     )

@@ -23,12 +23,12 @@ from tradefl.cli.output import (
     say,
     shown_digits,
     status,
-    unit_of_money,
 )
 from tradefl.consortium import load
 from tradefl.consortium.files import atomic_write
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import spreadsheet_cell
+from tradefl.game.money import unit_name
 from tradefl.incentives.uncertainty import DRAWS, Sensitivity
 from tradefl.incentives.uncertainty import sensitivity as draw
 from tradefl.statement import money
@@ -121,9 +121,12 @@ def _draw(place: Path, kind: Literal["tornado", "bands"], found: Sensitivity) ->
     if not found.welfare.size:
         note(f"{place} was not drawn: no draw is a game")
         return
-    title = found.consortium.name
+    found = found.in_currency()
+    title = f"{found.consortium.name}{amounts_in(found.agreed.game)}"
     if kind == "tornado":
-        drawn = charts.tornado(frames.tornado(found), title=title)
+        drawn = charts.tornado(
+            frames.tornado(found), unit=unit_name(found.agreed.game), title=title
+        )
     else:
         who = frames.chosen(found.agreed)
         rows = frames.payoff_bands(found, who)
@@ -155,8 +158,8 @@ def bands_csv(found: Sensitivity) -> bytes:
 def print_sensitivity(found: Sensitivity) -> None:
     """Print the bands of each organization, the probabilities and the tornado."""
     kind = "everything worked out again" if found.redesign else "the agreement kept"
+    found = found.in_currency()
     game = found.agreed.game
-    unit = unit_of_money(game)
     say(
         f"{found.consortium.name}: {found.draws:,} draws of {len(found.figures)} figures, {kind}"
         f"{amounts_in(game)}\n"
@@ -164,10 +167,10 @@ def print_sensitivity(found: Sensitivity) -> None:
     if not found.welfare.size:
         say("No draw is a game.")
         return
-    digits = shown_digits(unit * found.agreed.payoffs, game)
+    digits = shown_digits(found.agreed.payoffs, game)
 
     def band(column: object) -> list[str]:
-        low, middle, high = np.percentile(unit * np.asarray(column), (5, 50, 95)).tolist()
+        low, middle, high = np.percentile(np.asarray(column), (5, 50, 95)).tolist()
         return [money(middle, digits), f"{money(low, digits)} .. {money(high, digits)}"]
 
     print_table(
@@ -216,9 +219,9 @@ def print_sensitivity(found: Sensitivity) -> None:
             [
                 found.label(bar),
                 bar.payment_of,
-                "no game" if bar.low is None else money(unit * bar.low, digits),
-                "no game" if bar.high is None else money(unit * bar.high, digits),
-                money(unit * bar.size, digits),
+                "no game" if bar.low is None else money(bar.low, digits),
+                "no game" if bar.high is None else money(bar.high, digits),
+                money(bar.size, digits),
             ]
             for bar in found.tornado
         ],

@@ -106,7 +106,7 @@ def stability(
                 tested,
                 reading=reading,  # type: ignore[arg-type]  # one of them: the options see to it
                 outside=outside,  # type: ignore[arg-type]
-                outsiders=outsiders or "together",  # type: ignore[arg-type]
+                outsiders=outsiders,  # type: ignore[arg-type]
                 method=method,  # type: ignore[arg-type]
                 time_limit=time_limit,
                 watch=lambda what: show(f"testing {file}: {what}"),

@@ -12,7 +12,7 @@ USUAL_WIDTH = 80
 
 
 def terminal_width(stream: Any) -> int | None:
-    """Return the columns of the terminal that a stream writes to, or None where it is none."""
+    """Return the columns of the terminal that a stream writes to; None for a file or a pipe."""
     try:
         if not stream.isatty():
             return None

@@ -22,6 +22,7 @@ from tradefl.cli.output import (
 from tradefl.cli.solve import better_than_alone
 from tradefl.consortium import load
 from tradefl.errors import InputError
+from tradefl.game.money import unit_of
 from tradefl.solvers import DEFAULT_METHOD
 from tradefl.solvers.cautions import buys_little
 from tradefl.statement import decimals, money
@@ -96,7 +97,7 @@ def tune(
 def _print(tuning: Tuning) -> None:
     """Print the curve and what gamma* means; gammas are the file's, amounts in its currency."""
     gamma_star = None if tuning.best is None else tuning.best.game.incentive_intensity
-    unit = tuning.without.game.payoff_unit if tuning.without.game.currency else 1.0
+    unit = unit_of(tuning.without.game)
     tuning = tuning.in_currency()
     without, best = tuning.without, tuning.best
     say(

@@ -13,6 +13,7 @@ from tradefl.dashboard import state
 from tradefl.dashboard.editing import ROW, edited, table_of
 from tradefl.dashboard.parts import aside, csv_of, offer, plain, safe
 from tradefl.errors import InputError
+from tradefl.game.money import unit_name
 from tradefl.replan import Replan, replan
 from tradefl.report.blocks import amounts, digits_of
 
@@ -80,17 +81,17 @@ def what_if(view: state.View) -> None:
     except (InputError, ValueError) as error:
         st.warning(plain(str(error)))
         return
-    _answer(found, view.consortium)
+    _answer(found)
 
 
-def _answer(found: Replan, consortium: Consortium) -> None:
-    unit = consortium.payoff_unit if consortium.currency else 1.0
-    code = consortium.currency or "payoff units"
+def _answer(found: Replan) -> None:
+    found = found.in_currency()
+    code = unit_name(found.designed.agreed.game)
     columns = {
-        "payoff before": [change.before * unit for change in found.changes],
-        "payoff after": [change.after * unit for change in found.changes],
-        "gain": [(change.after - change.before) * unit for change in found.changes],
-        "to be paid, to agree": [change.to_agree * unit for change in found.changes],
+        "payoff before": [change.before for change in found.changes],
+        "payoff after": [change.after for change in found.changes],
+        "gain": [change.after - change.before for change in found.changes],
+        "to be paid, to agree": [change.to_agree for change in found.changes],
     }
     digits = digits_of([*columns["payoff before"], *columns["payoff after"]])
     table = pd.DataFrame(
@@ -100,7 +101,7 @@ def _answer(found: Replan, consortium: Consortium) -> None:
         }
         | {name: amounts(column, digits) for name, column in columns.items()}
     )
-    to_pay, surplus = amounts([found.to_pay * unit, found.surplus * unit], digits)
+    to_pay, surplus = amounts([found.to_pay, found.surplus], digits)
     if found.to_pay == 0.0:
         words = "Nobody that stays would be worse off."
     elif found.affordable:

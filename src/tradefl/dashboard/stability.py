@@ -8,6 +8,7 @@ from tradefl import charts
 from tradefl.dashboard import state
 from tradefl.dashboard.parts import aside, csv_of, offer, plain, show_section
 from tradefl.dashboard.state import ASK_FROM
+from tradefl.game.money import unit_name
 from tradefl.report import frames
 from tradefl.report.staying import described, staying_section
 
@@ -34,7 +35,7 @@ def page() -> None:
         st.warning(plain(str(error)))
         return
     rows = frames.corridor(found, frames.chosen(view.solution))
-    unit = found.game.currency or "payoff units"
+    unit = unit_name(found.game)
     live = {"corridor": (charts.corridor(rows, x_title=unit), described(found))}
     show_section(staying_section(found, frames.chosen(view.solution)), live, heading=False)
     offer("Corridor, CSV", csv_of(rows, "stability.csv"), key="csv-stability")

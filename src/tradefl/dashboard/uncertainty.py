@@ -12,6 +12,7 @@ from tradefl.consortium.ranges import Uncertain, uncertain
 from tradefl.dashboard import state
 from tradefl.dashboard.parts import aside, csv_of, offer, plain, safe, show_section
 from tradefl.errors import InputError
+from tradefl.game.money import unit_name, unit_of
 from tradefl.incentives.misreports import CHECKED_BY, Incentives, incentives
 from tradefl.incentives.uncertainty import Sensitivity, reworked, sensitivity
 from tradefl.report import frames
@@ -74,7 +75,7 @@ def _sliders(view: state.View, figures: tuple[Uncertain, ...]) -> None:
     if now is None or middle is None:
         st.warning("With these figures there is no game: some organization could not take part.")
         return
-    unit = view.consortium.payoff_unit if view.consortium.currency else 1.0
+    unit = unit_of(view.solution.game)
     columns = {
         "payment in the middle": middle[0] * unit,
         "payment now": now[0] * unit,
@@ -100,18 +101,19 @@ def _sliders(view: state.View, figures: tuple[Uncertain, ...]) -> None:
 def _draws(view: state.View) -> None:
     """Draw the bands and the tornado."""
     try:
-        found = drawn(view.key, view.consortium)
+        found = drawn(view.key, view.consortium).in_currency()
     except InputError as error:
         st.warning(plain(str(error)))
         return
     who = frames.chosen(view.solution)
+    unit = unit_name(found.agreed.game)
     bars, bands = frames.tornado(found), frames.payoff_bands(found, who)
     live = {
         "payoff-bands": (
             charts.bands(bands, x="payoff, 5 to 95 % of the draws"),
             "Payoffs over all draws",
         ),
-        "tornado": (charts.tornado(bars), "Which figure moves whose payment most"),
+        "tornado": (charts.tornado(bars, unit=unit), "Which figure moves whose payment most"),
     }
     st.subheader("How sure are we?")
     show_section(ranges_section(found, who), live, heading=False)
@@ -133,7 +135,8 @@ def _misreports(view: state.View) -> None:
     else:
         aside("Every figure that the file states, each organization alone: takes seconds.")
         return
-    found = searched(view.key, float(width), view.consortium)
+    found = searched(view.key, float(width), view.consortium).in_currency()
+    code = unit_name(found.game)
     table = pd.DataFrame(
         [
             (
@@ -146,7 +149,7 @@ def _misreports(view: state.View) -> None:
             )
             for misreport in found.ranked
         ],
-        columns=["organization", "figure", "gain", "paid by", "checked by", "proof"],
+        columns=["organization", "figure", f"gain, {code}", "paid by", "checked by", "proof"],
     )
     st.dataframe(safe(table), hide_index=True, key="misreports")
     offer("Misreports, CSV", csv_of(table, "misreports.csv"), key="csv-misreports")

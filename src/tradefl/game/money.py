@@ -13,6 +13,16 @@ from tradefl.game.coopetition import CoopetitionGame
 DECIMALS_UP_TO = 10_000
 
 
+def unit_of(game: CoopetitionGame) -> float:
+    """Return what a unit of payoff is in the game's currency; 1 where it names none."""
+    return 1.0 if game.currency is None else game.payoff_unit
+
+
+def unit_name(game: CoopetitionGame) -> str:
+    """Return what a game's amounts are in: its currency, or units of payoff."""
+    return game.currency or "payoff units"
+
+
 def in_currency(game: CoopetitionGame) -> CoopetitionGame:
     """Return the same game with amounts in its currency; as it is where it names none.
 
@@ -20,8 +30,8 @@ def in_currency(game: CoopetitionGame) -> CoopetitionGame:
     and constants) is multiplied by ``payoff_unit``, so every payoff is, and what anybody does best
     stays the same.
     """
-    unit = game.payoff_unit
-    if game.currency is None or unit == 1.0:
+    unit = unit_of(game)
+    if unit == 1.0:
         return game
     changes: dict[str, Any] = {
         name: _scaled(getattr(game, name), unit)

@@ -43,6 +43,7 @@ from tradefl.game import (
     regret,
 )
 from tradefl.game.externality import Externality
+from tradefl.game.money import in_currency, unit_of
 from tradefl.game.rules import MAX_BREAKPOINTS
 from tradefl.game.welfare import payoffs_without_redistribution
 from tradefl.incentives import sharing
@@ -148,6 +149,26 @@ class Incentives:
     points: int
     rules: dict[str, tuple[Misreport, ...]]
     over_reporting: tuple[OverReporting, ...]
+
+    def in_currency(self) -> Incentives:
+        """Return the same with every gain in the game's currency, to be shown."""
+        unit = unit_of(self.game)
+        if unit == 1.0:
+            return self
+
+        def shown(row: Misreport) -> Misreport:
+            return dataclasses.replace(
+                row, gain=row.gain * unit, deviation_gain=row.deviation_gain * unit
+            )
+
+        return dataclasses.replace(
+            self,
+            game=in_currency(self.game),
+            rules={rule: tuple(map(shown, rows)) for rule, rows in self.rules.items()},
+            over_reporting=tuple(
+                dataclasses.replace(row, gain=row.gain * unit) for row in self.over_reporting
+            ),
+        )
 
     @cached_property
     def ranked(self) -> tuple[Misreport, ...]:

@@ -29,6 +29,7 @@ from tradefl.design import TARGETS, Target, constants_of, in_decimals, split_gai
 from tradefl.errors import InputError
 from tradefl.game import CoopetitionGame, EfficientRule, SectorCompetition, StrategyProfile, regret
 from tradefl.game.externality import Externality
+from tradefl.game.money import unit_of
 from tradefl.game.participation import alone
 from tradefl.incentives import sharing
 from tradefl.incentives.radius import radius
@@ -74,6 +75,11 @@ class Swing:
     payment_of: str
     low: float | None
     high: float | None
+
+    def scaled(self, unit: float) -> Swing:
+        """Return the same in units that are so many times smaller."""
+        low, high = (None if end is None else end * unit for end in (self.low, self.high))
+        return dataclasses.replace(self, low=low, high=high)
 
     @property
     def size(self) -> float:
@@ -145,6 +151,22 @@ class Sensitivity:
         return (
             f"the payments {whose} cannot be worked out for other figures: {where} split the gain "
             "equally",
+        )
+
+    def in_currency(self) -> Sensitivity:
+        """Return the same with every amount in the game's currency, to be shown."""
+        unit = unit_of(self.agreed.game)
+        if unit == 1.0:
+            return self
+        return dataclasses.replace(
+            self,
+            consortium=self.consortium.in_currency(),
+            agreed=self.agreed.in_currency(),
+            payment=self.payment * unit,
+            payoff=self.payoff * unit,
+            alone=self.alone * unit,
+            welfare=self.welfare * unit,
+            tornado=tuple(bar.scaled(unit) for bar in self.tornado),
         )
 
     @property

@@ -503,6 +503,7 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "各组织在各规则下相对无支付的得失。",
     ),
     (r"What each gains over no payments, payoff units", "各方相对无支付的增益"),
+    (r"What each gains over no payments, (\w+)", r"各方相对无支付的增益，\1"),
     (
         r"The efficient rule pays each organization what its data is worth to all others, so that "
         r"what is best for itself is best for all, and splits what that gains by constants\. It "

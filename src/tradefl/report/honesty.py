@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tradefl.consortium import Consortium
+from tradefl.game.money import unit_name
 from tradefl.incentives.misreports import CHECKED_BY, Incentives, Misreport
 from tradefl.incentives.promise import words
 from tradefl.report.blocks import Block, Column, Listing, Section, Table, Text, amounts, digits_of
@@ -45,12 +46,12 @@ def honesty_section(found: Incentives, consortium: Consortium) -> Section:
     found
         The misreports.
     consortium
-        Whose; with a currency, amounts are money.
+        Whose.
     """
-    unit = 1.0 if consortium.currency is None else consortium.payoff_unit
-    code = consortium.currency or "payoff units"
+    found = found.in_currency()
+    code = unit_name(found.game)
     best = {name: _most(rows) for name, rows in found.rules.items()}
-    digits = digits_of([row.gain * unit for row in best.values() if row is not None])
+    digits = digits_of([row.gain for row in best.values() if row is not None])
     first = next(iter(best))
 
     def cells(row: Misreport) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ def honesty_section(found: Incentives, consortium: Consortium) -> Section:
         return (
             found.game.name_of(row.organization) if gains else "nobody",
             FIGURES[row.figure] if gains or row.certified else "any figure",
-            amounts([row.gain * unit], digits)[0],
+            amounts([row.gain], digits)[0],
             "-" if row.gain_fraction is None else f"{row.gain_fraction:.3%}",
             "-" if row.paid_by is None else found.game.name_of(row.paid_by),
             CHECKS[CHECKED_BY[row.figure]] if gains else "-",
@@ -75,7 +76,7 @@ def honesty_section(found: Incentives, consortium: Consortium) -> Section:
         Column("proof", text=True),
     )
     blocks: list[Block] = [
-        Text(_lead(found, best[first], unit, digits, code)),
+        Text(_lead(found, best[first], digits, code)),
         Table(
             "misreports",
             f"The misreport that gains most under each rule, reports within {found.range:.4g} of "
@@ -100,7 +101,7 @@ def honesty_section(found: Incentives, consortium: Consortium) -> Section:
             ],
             folded=True,
         ),
-        Text(_claims(found, unit, digits, code)),
+        Text(_claims(found, digits, code)),
     ]
     section = consortium.compensation
     promise = None if section is None else section.truthful
@@ -123,7 +124,7 @@ def _most(rows: Sequence[Misreport]) -> Misreport | None:
     return max(rows, key=lambda row: (row.gain, not row.certified), default=None)
 
 
-def _lead(found: Incentives, best: Misreport | None, unit: float, digits: int, code: str) -> str:
+def _lead(found: Incentives, best: Misreport | None, digits: int, code: str) -> str:
     start = (
         "Each organization could misstate each figure that the file states about it, by up to "
         f"{found.range:.4g} of the figure, while the others are honest."
@@ -141,11 +142,11 @@ def _lead(found: Incentives, best: Misreport | None, unit: float, digits: int, c
     return (
         f"{start} Under the rule of the file, {found.game.name_of(best.organization)} would gain "
         f"most, by misreporting: {FIGURES[best.figure]}. It would gain "
-        f"{amounts([best.gain * unit], digits)[0]} {code}{share}.{payer} {can}"
+        f"{amounts([best.gain], digits)[0]} {code}{share}.{payer} {can}"
     )
 
 
-def _claims(found: Incentives, unit: float, digits: int, code: str) -> str:
+def _claims(found: Incentives, digits: int, code: str) -> str:
     """Return what claiming data that was not trained on gains, and what deters it."""
     most = max(found.over_reporting, key=lambda row: row.gain)
     if most.gain <= 0.0:
@@ -157,7 +158,7 @@ def _claims(found: Incentives, unit: float, digits: int, code: str) -> str:
     ]
     text = (
         "Claiming all data at the top level, without training on it, gains up to "
-        f"{amounts([most.gain * unit], digits)[0]} {code} "
+        f"{amounts([most.gain], digits)[0]} {code} "
         f"({found.game.name_of(most.organization)}); with a verifier of reports it is impossible."
     )
     if len(deterred) == sum(row.gain > 0.0 for row in found.over_reporting):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tradefl import charts
+from tradefl.game.money import unit_name
 from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.report import frames
 from tradefl.report.blocks import (
@@ -26,6 +27,8 @@ from tradefl.report.blocks import (
 
 def ranges_section(found: Sensitivity, who: Sequence[int]) -> Section:
     """Return the appendix: probabilities, the tornado, and the bands of payoffs."""
+    found = found.in_currency()
+    code = unit_name(found.agreed.game)
     start = (
         f"{counted(len(found.figures), 'figure')} of the file "
         f"{'has a range' if len(found.figures) == 1 else 'have ranges'}. Everything above is "
@@ -78,7 +81,7 @@ def ranges_section(found: Sensitivity, who: Sequence[int]) -> Section:
         ),
         Table(
             "payoff-bands-table",
-            "Payoffs over all draws, payoff units",
+            f"Payoffs over all draws, {code}",
             (
                 Column("organization", text=True),
                 Column("5 %", "Eq. (11)"),
@@ -103,7 +106,7 @@ def ranges_section(found: Sensitivity, who: Sequence[int]) -> Section:
             Figure(
                 "tornado",
                 charts.inline_svg(
-                    charts.tornado(bars),
+                    charts.tornado(bars, unit=code),
                     name="tornado",
                     label="Which figure moves whose payment most",
                     description="A bar for each figure, the widest first: "

@@ -16,6 +16,7 @@ from tradefl.documents.base import parsed
 from tradefl.documents.settlement import SettlementDocument, SettlementVerdict
 from tradefl.documents.training import TrainingDocument
 from tradefl.errors import InputError
+from tradefl.game.money import unit_of
 from tradefl.report import frames
 from tradefl.report.blocks import (
     Block,
@@ -275,7 +276,7 @@ def settlement_section(
     members = settlement.organizations
     wei = (consortium.settlement or SettlementTerms()).wei_per_payoff
     game, terms = solution.game, solution.terms
-    unit = 1.0 if game.currency is None else game.payoff_unit
+    unit = unit_of(game)
     name = game.currency or "payoff"
     here = [
         float(

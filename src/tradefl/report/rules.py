@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tradefl import charts
+from tradefl.game.money import unit_name
 from tradefl.outcomes import Comparison
 from tradefl.report import frames
 from tradefl.report.blocks import (
@@ -28,6 +29,7 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
     """Return the rules side by side: welfare, distance from the best, gains and losses."""
     optimum, outcomes = comparison.optimum, comparison.outcomes
     without = outcomes[0]
+    unit = unit_name(optimum.game)
     anarchy = without.price_of_anarchy
     welfare = [outcome.solution.social_welfare for outcome in outcomes]
     digits = digits_of([optimum.social_welfare, *welfare])
@@ -96,7 +98,7 @@ def rules_section(comparison: Comparison, who: Sequence[int]) -> Section:
         gains_figure(comparison, who),
         Table(
             "rule-gains",
-            "What each gains over no payments, payoff units",
+            f"What each gains over no payments, {unit}",
             (
                 Column("organization", text=True),
                 Column("payoff without payments", "Eq. (11)"),

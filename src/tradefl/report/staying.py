@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tradefl import charts
+from tradefl.game.money import unit_name
 from tradefl.report import frames
 from tradefl.report.blocks import Block, Column, Figure, Listing, Section, Table, Text, amounts
 from tradefl.stability import Stability
@@ -36,7 +37,7 @@ def one_line(found: Stability) -> str:
 def staying_section(found: Stability, who: Sequence[int]) -> Section:
     """Return who could leave and why they do not, with the corridor of each organization."""
     digits = digits_for(found)
-    unit = found.game.currency or "payoff units"
+    unit = unit_name(found.game)
     blocks: list[Block] = [
         Text(
             "Could some organizations do better among themselves? A group that leaves trains its "

@@ -86,6 +86,8 @@ def agreed_game(consortium: Consortium, agreement: Agreement) -> AgreedGame:
     try:
         return AgreedGame(
             weights=own.competitors_profitability,
+            currency=consortium.currency,
+            payoff_unit=consortium.payoff_unit,
             profitability=who.profitability,
             cycles_per_bit=who.cycles_per_bit,
             download_seconds=who.download_seconds,

@@ -246,7 +246,7 @@ def stability(
     *,
     reading: Reading = "literal",
     outside: Outside = "own-model",
-    outsiders: Outsiders = "together",
+    outsiders: Outsiders | None = None,
     method: Method = "search",
     time_limit: float = TIME_LIMIT,
     watch: Callable[[str], None] = lambda _: None,
@@ -266,7 +266,7 @@ def stability(
     outside
         What a single organization has: its ``own-model``, or ``nothing``.
     outsiders
-        Market reading: whether those outside train ``together`` or each ``alone``.
+        Market reading: whether those outside train ``together`` (the default) or each ``alone``.
     method
         ``search``: local search and branch and bound. ``enumeration``: all coalitions, an
         independent second method for at most 16 organizations. The market reading always
@@ -287,6 +287,9 @@ def stability(
     game = game_of(game)
     if method not in ("search", "enumeration"):
         raise ValueError(f"method: expected search or enumeration, got {method!r}")
+    if outsiders is not None and reading != "market":
+        raise ValueError("outsiders: needs the market reading")
+    outsiders = outsiders or "together"
     if not time_limit > 0.0:
         raise ValueError(f"time_limit: expected a number > 0, got {time_limit!r}")
     if method == "enumeration" and game.size > MOST_ENUMERATED:
