@@ -61,6 +61,14 @@ def test_who_would_rather_not_join_is_named(tmp_path: Path) -> None:
     assert worse.tolist() == [1]
     text = text_of(report(consortium, solution), "decision")
     assert "Beta does worse than alone: of 3, 1 would rather not join." in text
+    opening = report(consortium, solution).split("</h1>")[1].split("</p>")[0]
+    assert "do not hold: 1 of 3 would rather train alone." in opening
+    chinese = report(consortium, solution, audience="board", language="zh")
+    assert "3 个组织中有 1 个宁愿单独训练" in chinese.split("</h1>")[1].split("</p>")[0]
+    nobody = {f"organization.{i}.joining_cost": 1e5 for i in range(3)}
+    refused = tradefl.load(save(tmp_path, document(nobody)))
+    opening = report(refused).split("</h1>")[1].split("</p>")[0]
+    assert "do not hold: each of them would rather train alone." in opening
     short = float(alone(consortium.game).sum() - solution.social_welfare)
     assert f"Together they lose {short:,.0f} units of payoff against training alone." in text
 

@@ -92,9 +92,14 @@ class Outcome:
         return int(np.sum(self.gain > self._rounding))
 
     @property
+    def losing(self) -> npt.NDArray[np.intp]:
+        """Who loses against no compensation, ascending; rounding does not count."""
+        return np.flatnonzero(self.gain < -self._rounding)
+
+    @property
     def losers(self) -> int:
         """How many lose."""
-        return int(np.sum(self.gain < -self._rounding))
+        return int(self.losing.size)
 
     @property
     def price_of_anarchy(self) -> float | None:

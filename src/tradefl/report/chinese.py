@@ -147,6 +147,18 @@ SENTENCES: tuple[tuple[str, str], ...] = (
         "这些贡献是稳定的：任何一方多贡献或少贡献都不会获益。",
     ),
     (
+        r"These contributions do not hold: each of them would rather train alone\.",
+        "这些贡献并不稳定：每个组织都宁愿单独训练。",
+    ),
+    (
+        r"These contributions do not hold: ([\d,]+) of ([\d,]+) would rather train alone\.",
+        r"这些贡献并不稳定：\2 个组织中有 \1 个宁愿单独训练。",
+    ),
+    (
+        r"Among those that take part nobody gains by contributing more or less than this\.",
+        "参加的各方中，任何一方多贡献或少贡献都不会获益。",
+    ),
+    (
         r"Proven: no outcome has a higher potential U, Eq\. \(18\)\.",
         "已证明：没有任何结果具有更高的势函数 U，Eq. (18)。",
     ),

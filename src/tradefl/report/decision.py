@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from tradefl import charts
@@ -29,9 +28,6 @@ from tradefl.solvers import Solution
 from tradefl.stability import Stability
 from tradefl.statement import money
 
-# A gain below this share of the payoff's terms is rounding.
-ROUNDING = 1e-9
-
 
 def decision_section(
     consortium: Consortium,
@@ -46,8 +42,7 @@ def decision_section(
     code = game.currency or "units of payoff"
     outside = alone(game)
     gain = solution.payoffs - outside
-    allowed = ROUNDING * solution.certificate.payoff_scale
-    worse = np.flatnonzero(gain < -allowed)
+    worse = solution.below_alone
     received = terms.redistribution
     moved = float(received[received > 0.0].sum())
     blocks: list[Block] = [
@@ -188,11 +183,7 @@ def _who_is_worse(size: int, names: list[str]) -> str:
 def _alternative(outcome: Outcome) -> str:
     solution = outcome.solution
     code = solution.game.currency or "units of payoff"
-    gain = outcome.gain
-    losers = [
-        solution.game.name_of(int(i))
-        for i in np.flatnonzero(gain < -ROUNDING * solution.certificate.payoff_scale)
-    ]
+    losers = [solution.game.name_of(int(i)) for i in outcome.losing]
     who = "nobody loses" if not losers else f"{', '.join(losers[:5])} lose"
     if len(losers) == 1:
         who = f"{losers[0]} loses"

@@ -56,11 +56,22 @@ def status_words(solution: Solution) -> str:
 
 
 def opening_words(solution: Solution) -> str:
-    """Return the first sentence of the page: whether the contributions hold, without a symbol."""
+    """Return the first sentence of the page: whether the contributions hold, without a symbol.
+
+    A contribution that nobody would change alone does not hold where its organization would
+    rather not join at all.
+    """
     stable = solution.certificate.is_equilibrium(REGRET_TOLERANCE)
-    if stable and solution.status in ("optimal", "equilibrium"):
+    if not stable or solution.status not in ("optimal", "equilibrium"):
+        return status_words(solution)
+    leaving, size = int(solution.below_alone.size), solution.game.size
+    if not leaving:
         return "These contributions hold: nobody gains by contributing more or less than this."
-    return status_words(solution)
+    who = "each of them" if leaving == size else f"{leaving:,} of {size:,}"
+    return (
+        f"These contributions do not hold: {who} would rather train alone. Among those that take "
+        "part nobody gains by contributing more or less than this."
+    )
 
 
 def certificate_section(solution: Solution) -> Section:
