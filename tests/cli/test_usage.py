@@ -1,5 +1,8 @@
 """The command line as a whole: version, help, and what is no command."""
 
+import subprocess
+import sys
+
 import click
 import pytest
 from tests.cli.command import run
@@ -22,6 +25,22 @@ def test_help_lists_the_commands(flag):
     assert (ran.code, ran.err) == (0, "")
     for command in COMMANDS:
         assert f" {command} " in ran.out
+
+
+def test_the_help_names_every_command_and_imports_none():
+    code = (
+        "import sys; from tradefl.cli import COMMANDS, app; app(['--help'], standalone_mode=False);"
+        "print([name for name in COMMANDS if f'tradefl.cli.{name}' in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    *lines, imported = ran.stdout.splitlines()
+    assert imported == "[]"
+    context = click.Context(app)
+    for name in app.list_commands(context):
+        summary = app.get_command(context, name).help.split("\n\n")[0].split()
+        [row] = [line.split() for line in lines if line.startswith(f"  {name} ")]
+        assert row[1:] == summary[: len(row) - 1], name
+        assert len(row) > 1, name
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h"])

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 from tradefl.stability.tables import shapley
 from tradefl.stability.values import Values, all_coalitions
@@ -42,6 +41,9 @@ def shapley_value(
         pairs = max(20, 40_000 // n**2)
     if pairs < 2:
         raise ValueError(f"pairs: expected at least 2, got {pairs!r}")
+    # Slow to import, and only needed beyond that many organizations.
+    from scipy.special import stdtrit
+
     rng = np.random.default_rng(seed)
     means = np.empty((pairs, n))
     for k in range(pairs):
