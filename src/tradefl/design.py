@@ -492,17 +492,28 @@ def in_decimals(game: CoopetitionGame, profile: StrategyProfile) -> StrategyProf
     ValueError
         There is no such number between D_min and what somebody can train in time.
     """
-    unit = 10.0**DECIMALS
-    d, most = profile.data_fraction, game.max_data_fraction(profile.cpu_hz)
-    rounded = np.round(d, DECIMALS)
-    rounded = np.where(rounded > most, np.round(np.floor(most * unit) / unit, DECIMALS), rounded)
-    least = np.round(np.ceil(game.min_data_fraction * unit) / unit, DECIMALS)
-    rounded = np.maximum(rounded, least)
-    stuck = np.flatnonzero(rounded > most * (1.0 + 1e-9))
+    most = game.max_data_fraction(profile.cpu_hz)
+    rounded, possible = to_decimals(profile.data_fraction, most, game.min_data_fraction)
+    stuck = np.flatnonzero(~possible)
     if stuck.size:
         who = game.name_of(int(stuck[0]))
         raise ValueError(f"{who}: its data fraction cannot be stated in parts per billion")
     return StrategyProfile(rounded, profile.cpu_hz)
+
+
+def to_decimals(
+    data_fraction: Array, most: Array, least: float | Array
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return data fractions in parts per billion, and where there is such a number.
+
+    ``most`` is what can be trained in time, ``least`` is D_min.
+    """
+    unit = 10.0**DECIMALS
+    rounded = np.round(data_fraction, DECIMALS)
+    rounded = np.where(rounded > most, np.round(np.floor(most * unit) / unit, DECIMALS), rounded)
+    floor = np.round(np.ceil(np.asarray(least) * unit) / unit, DECIMALS)
+    rounded = np.maximum(rounded, floor)
+    return rounded, np.asarray(rounded <= most * (1.0 + 1e-9))
 
 
 def in_wei(rule: EfficientRule, wei_per_payoff: int) -> EfficientRule:

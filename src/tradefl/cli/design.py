@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from pathlib import Path
 from shlex import quote
@@ -272,6 +273,9 @@ def refuse(error: NeedsMoneyError) -> None:
     """Say that a range would need outside money, and which does not."""
     answer(f"refused: {error}; nothing is written")
     if error.widest is not None:
-        answer(f"the widest range found that needs none: --truthful {error.widest:.4g}")
+        # Rounded down: a wider range may need money.
+        digits = 3 - math.floor(math.log10(error.widest))
+        widest = math.floor(error.widest * 10.0**digits) / 10.0**digits
+        answer(f"the widest range found that needs none: --truthful {widest:.4g}")
     else:
         answer("no narrower range was found that needs none")

@@ -52,6 +52,17 @@ def print_proof(proof: Proof, found: Design) -> None:
     print_facts(
         [
             ("surplus", f"{surplus:,.{digits}f}, {surplus / welfare:.3%} of welfare"),
+            *(
+                [
+                    (
+                        "",
+                        "there is no gain to share: without compensation everybody already "
+                        "contributes what is best for all",
+                    )
+                ]
+                if proof.nothing_to_share
+                else []
+            ),
             (
                 "least surplus",
                 f"{proof.least_surplus * unit:,.{digits}f} at {proof.profiles_tried:,} profiles of "

@@ -15,12 +15,12 @@ profile is proven optimal for that report; the planner works out the others.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.design import in_decimals
+from tradefl.design import in_decimals, to_decimals
 from tradefl.game import CoopetitionGame, StrategyProfile
 from tradefl.game.payoff import overhead
 from tradefl.solvers.games import Games
@@ -38,7 +38,8 @@ class Outcomes(NamedTuple):
     """What comes of K reports.
 
     ``welfare`` and ``performance`` have shape ``(K,)``; ``payoffs`` (without redistribution, at
-    the optimum) and ``outside`` (at the equilibrium without compensation) ``(K, N)``.
+    the optimum) and ``outside`` (at the equilibrium without compensation) ``(K, N)``; both with
+    contributions in parts per billion.
     """
 
     welfare: Array
@@ -91,6 +92,20 @@ class Reports:
         return Games(**fields)
 
 
+def without_compensation(games: Games) -> Array:
+    """Return the payoffs without compensation, ``(K, N)``.
+
+    Contributions are in parts per billion, as the agreed ones are: otherwise an agreement that
+    changes nothing would seem to cost what stating it costs.
+    """
+    found = solve_many(games, method="dbr", regret=False)
+    most = cast(Any, games).max_data_fraction(found.cpu_hz)
+    rounded, possible = to_decimals(found.data_fraction, most, games.min_data_fraction)
+    data = np.where(possible, rounded, found.data_fraction)
+    stated = solve_many(games, method="fixed", initial=(data, found.cpu_hz), regret=False)
+    return stated.payoffs
+
+
 class Optima:
     """Solves reports and remembers them.
 
@@ -138,8 +153,8 @@ class Optima:
             for name in ("data_fraction", "cpu_hz")
         )
         games = self.reports.many(figures)
-        at_best = solve_many(games, method="fixed", initial=(data, hz))
-        outside = solve_many(games, method="dbr").payoffs
+        at_best = solve_many(games, method="fixed", initial=(data, hz), regret=False)
+        outside = without_compensation(games)
         for k, key in enumerate(keys):
             paid = at_best.payoffs[k]
             self.known[key] = float(paid.sum()), float(at_best.performance[k]), paid, outside[k]

@@ -18,14 +18,12 @@ from tradefl.consortium.schema import Payee, Truthful, TruthfulOrganization
 from tradefl.errors import InputError
 from tradefl.game import CoopetitionGame
 from tradefl.incentives.optima import Optima, Reports
+from tradefl.incentives.rounding import PROVEN, rounding
 from tradefl.incentives.truthful import Mechanism, Menus, Proof, exact_steps
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
     from tradefl.design import Design
-
-# Recomputed figures agree to this share of the welfare of the consortium.
-TOLERANCE = 1e-9
 
 
 class Check(NamedTuple):
@@ -156,18 +154,17 @@ def agreed_menus(consortium: Consortium, claimant: int | None) -> Menus | None:
 
 def consistent(promise: Truthful) -> Iterator[Check]:
     """Yield what everybody can check of a promise: it needs no figure that is not in it."""
-    paid = 0.0
-    size = max(
-        (abs(w) for organization in promise.organizations.values() for w in organization.welfare),
-        default=1.0,
+    tolerance = rounding(
+        (own.figure, own.menu, own.performance, own.welfare)
+        for own in promise.organizations.values()
     )
-    tolerance = TOLERANCE * size
     count = len(promise.organizations)
     for name, organization in promise.organizations.items():
         menu, slope = np.array(organization.menu), np.array(organization.performance)
         if not organization.exact:
-            fall = float(np.maximum(-np.diff(slope), 0.0).max())
-            yield Check(f"{name}: fall of P over its menu", 0.0, fall, TOLERANCE)
+            share = -np.diff(slope) / np.maximum(np.abs(slope[:-1]), np.finfo(float).tiny)
+            fall = max(float(share.max()), 0.0)
+            yield Check(f"{name}: fall of P over its menu, as a share", 0.0, fall, PROVEN)
             steps = np.diff(menu) * (slope[:-1] + slope[1:]) / 2.0
         else:
             steps = np.diff(organization.welfare)
@@ -179,7 +176,6 @@ def consistent(promise: Truthful) -> Iterator[Check]:
         )
         short = max(-min(organization.surplus), 0.0)
         yield Check(f"{name}: outside money", 0.0, short, tolerance)
-        paid += organization.redistribution
     yield Check(
         "outside money at a profile tried", 0.0, max(-promise.least_surplus, 0.0), tolerance
     )
@@ -198,23 +194,26 @@ def recomputed(consortium: Consortium) -> Iterator[Check]:
             f"{consortium.source}: organization", "expected the menus of compensation.truthful"
         )
     mechanism = Mechanism(game, menus, Optima(Reports(game, menus.fields)))
-    found = mechanism.optima(menus.reports[None, :])
-    tolerance = TOLERANCE * abs(float(found.welfare[0]))
+    axes = {i: mechanism.axis(menus.reports, i) for i in menus.asked}
+    tolerance = rounding(  # of what the figures give, whatever the promise says
+        (menus.fields[i], menus.points[i], axis.performance, axis.welfare)
+        for i, axis in axes.items()
+    )
     paid, rebates = mechanism.redistribution(menus.reports)
     yield Check("surplus", mechanism.surplus(menus.reports), promise.surplus, tolerance)
     for i in menus.asked:
         one = promise.organizations[names[i]]
-        axis = mechanism.axis(menus.reports, i)
+        axis, own = axes[i], float(game.profitability[i])
         columns = {
-            "menu": (menus.points[i], one.menu),
-            "performance": (axis.performance, one.performance),
-            "welfare": (axis.welfare, one.welfare),
-            "utility": (axis.utility, one.utility),
-            "surplus": (mechanism.surplus_on_axis(menus.reports, i), one.surplus),
+            "menu": (menus.points[i], one.menu, PROVEN * float(menus.points[i].max())),
+            "performance": (axis.performance, one.performance, tolerance / own),
+            "welfare": (axis.welfare, one.welfare, tolerance),
+            "utility": (axis.utility, one.utility, tolerance),
+            "surplus": (mechanism.surplus_on_axis(menus.reports, i), one.surplus, tolerance),
         }
-        for key, (mine, theirs) in columns.items():
+        for key, (mine, theirs, allowed) in columns.items():
             for point, a, b in zip(menus.points[i], mine, theirs, strict=True):
-                yield Check(f"{names[i]}: {key} at {point:g}", float(a), b, tolerance)
+                yield Check(f"{names[i]}: {key} at {point:g}", float(a), b, allowed)
         yield Check(f"{names[i]}: rebate", float(rebates[i]), one.rebate, tolerance)
         yield Check(
             f"{names[i]}: redistribution by the proof",

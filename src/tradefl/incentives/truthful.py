@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +41,7 @@ import numpy.typing as npt
 from tradefl.design import Design, design
 from tradefl.game import CoopetitionGame
 from tradefl.incentives.optima import Optima, Outcomes, Reports
+from tradefl.incentives.rounding import falls, rounding
 from tradefl.solvers import solve
 
 Array = npt.NDArray[np.float64]
@@ -55,8 +57,6 @@ REFUSED = {
 }
 POINTS = 5
 PROFILES_TRIED = 200
-# A surplus or a slope below zero by less than this share of W is rounding.
-ROUNDING = 1e-11
 # Of the bisection for the widest range that needs no outside money.
 HALVINGS = 7
 
@@ -138,6 +138,8 @@ class Proof:
     least_surplus, least_gain
         The least S, and the least gain of anybody over its payoff without compensation, of all
         profiles tried.
+    to_share
+        What everybody together gains over no compensation at the present reports, payoff units.
     profiles_tried
         How many profiles of the menu box were tried.
     """
@@ -152,7 +154,26 @@ class Proof:
     surplus: float
     least_surplus: float
     least_gain: float
+    to_share: float
     profiles_tried: int
+
+    @cached_property
+    def rounding(self) -> float:
+        """Below what a surplus is rounding, payoff units (:mod:`tradefl.incentives.rounding`)."""
+        return rounding(
+            (self.menus.fields[i], self.menus.points[i], axis.performance, axis.welfare)
+            for i, axis in self.axes.items()
+        )
+
+    @property
+    def needs_money(self) -> bool:
+        """Whether some profile tried would need outside money."""
+        return self.least_surplus < -self.rounding
+
+    @property
+    def nothing_to_share(self) -> bool:
+        """Whether the optimum at the present reports is worth no more than no agreement."""
+        return self.to_share <= self.rounding
 
     @property
     def rents(self) -> Array:
@@ -263,8 +284,7 @@ class Mechanism:
         for i in self.menus.asked:
             if exact_steps(self.game, self.menus.fields[i], i):
                 continue
-            slope, points = self.axis(reports, i).performance, self.menus.points[i]
-            down = np.flatnonzero(np.diff(slope) < -ROUNDING * np.abs(slope[:-1]))
+            down, points = falls(self.axis(reports, i).performance), self.menus.points[i]
             if down.size:
                 after = float(points[down[0] + 1])
                 return i, float(points[down[0]]) if after == self.menus.reports[i] else after
@@ -408,6 +428,7 @@ def proven(
         menus = menus.without(*fall)
     on_axes = {i: mechanism.surplus_on_axis(menus.reports, i) for i in menus.asked}
     paid, rebates = mechanism.redistribution(menus.reports)
+    now = mechanism.optima(menus.reports[None, :])
     surpluses, gains = [], []
     for row in profiles:
         utilities = mechanism.utilities(row)
@@ -426,6 +447,7 @@ def proven(
         surplus=mechanism.surplus(menus.reports),
         least_surplus=min(surpluses),
         least_gain=min(gains),
+        to_share=float(now.welfare[0] - now.outside[0].sum()),
         profiles_tried=len(profiles) + sum(values.size for values in on_axes.values()),
     )
 
@@ -506,18 +528,22 @@ def truthful(
         optima=optima,
         watch=watch,
     )
-    welfare = abs(best.social_welfare)
-    if found.least_surplus < -ROUNDING * welfare:
+    if found.needs_money:
+        why = (
+            f"at some reports from these menus the payments would need {-found.least_surplus:.6g} "
+            "of outside money, in units of payoff"
+        )
+        if found.nothing_to_share:
+            why += (
+                ": there is no gain to share, because without compensation everybody already "
+                "contributes what is best for all"
+            )
         widest = None
         if menus.origin == "from reports" and width is not None:
-            widest = widest_range(game, claimant, width, fields or {}, optima, seed, watch)
-        short = -found.least_surplus
-        raise NeedsMoneyError(
-            f"at some reports from these menus the payments would need {short:.6g} of outside "
-            "money, in units of payoff",
-            widest,
-            found.least_surplus,
-        )
+            widest = widest_range(
+                game, claimant, width, fields or {}, optima, tried=tried, seed=seed, watch=watch
+            )
+        raise NeedsMoneyError(why, widest, found.least_surplus)
     designed = design(
         game,
         split=found.redistribution,
@@ -536,12 +562,15 @@ def widest_range(
     width: float,
     fields: Mapping[int, str],
     optima: Optima,
+    *,
+    tried: int = PROFILES_TRIED,
     seed: int = 0,
     watch: Callable[[str], None] = lambda _: None,
 ) -> float | None:
     """Return the widest range below ``width`` that needs no outside money; ``None`` if none.
 
-    Found by bisection, so it is a range that works; a wider one may.
+    Found by bisection, so it is a range that works; a wider one may. It is judged as
+    :func:`truthful` judges it: at as many profiles, by the same tolerance.
     """
     low, high, works = 0.0, width, None
     for _ in range(HALVINGS):
@@ -549,9 +578,9 @@ def widest_range(
         watch(f"whether {middle:.3g} works")
         menus = menus_around(game, claimant, middle, fields)
         fresh = Optima(Reports(game, menus.fields), tuple(optima.pool))
-        found = proven(game, menus, width=middle, tried=40, seed=seed, optima=fresh)
-        if found.least_surplus >= 0.0:
-            low = works = middle
-        else:
+        found = proven(game, menus, width=middle, tried=tried, seed=seed, optima=fresh)
+        if found.needs_money:
             high = middle
+        else:
+            low = works = middle
     return works
