@@ -413,22 +413,73 @@ def test_equal_organizations_under_the_efficient_rule(n, types):
 
 
 @pytest.mark.parametrize("apart", [1e-12, 1e-9, 1e-6, 1e-4, 1e-2])
-@pytest.mark.parametrize("n", [6, 12, 18, 100])
-def test_nearly_equal_organizations(n, apart):
-    """Equal to eleven digits they are branched on together. Others that are merely alike take
-    each other's place in the search: from 12 on it may end at the node limit, which is said."""
-    game = alike(n, apart, knot=0.77)
-    solution = exact.solve(game, node_limit=500)
-    gap = solution.upper_bound - solution.potential
-    if n == 6 or apart == 1e-12:
-        assert solution.status == "optimal"
+@pytest.mark.parametrize(("n", "types"), [(6, 1), (12, 1), (50, 2), (100, 3)])
+def test_nearly_equal_organizations(n, types, apart):
+    """Many of them would do as well as many others: who they are is left to an assignment."""
+    game = alike(n, apart, types=types, knot=0.77)
     if n == 6:
         assert_maximum(game, brute_force(game))
-    if solution.status != "optimal":
-        assert solution.status == "equilibrium"
-        assert gap > 1e-9 * abs(solution.upper_bound)
-        assert any("not proven optimal" in remark for remark in solution.remarks)
-    assert gap >= 0.0
+        return
+    solution = exact.solve(game, node_limit=500)
+    assert solution.status == "optimal"
+    assert solution.upper_bound - solution.potential <= 1e-9 * abs(solution.upper_bound)
+
+
+def interchangeable(seed: int, most: int) -> CoopetitionGame:
+    """Organizations of which many would do as well as many others, equal or not."""
+    rng = np.random.default_rng(seed)
+    n, apart = int(rng.integers(3, most)), 10.0 ** -rng.uniform(1.0, 10.0)
+    game = alike(n, apart, types=int(rng.integers(1, 4)), knot=rng.uniform(0.4, 0.95))
+    if seed % 3 == 1:  # they differ in what their data costs
+        return dataclasses.replace(game, data_cost=rng.uniform(0.0, 0.01, n) / n)
+    if seed % 3 == 2:
+        schedule = Schedule([0.0, 0.2, 0.4, 0.75, 1.0], [-0.2, 0.0, 0.15, 0.3, 0.35])
+        rule = EfficientRule((schedule,) * n, np.zeros(n))
+        dear = 2.0 * game.overhead_weight
+        return dataclasses.replace(game, overhead_weight=dear, compensation=rule)
+    return game
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_assignments_find_the_maximum(monkeypatch, seed):
+    """From the first node on, where brute force can tell."""
+    monkeypatch.setattr(exact, "FIRST_NODES", 1)
+    game = interchangeable(seed, 7)
+    assert_maximum(game, brute_force(game))
+
+
+@pytest.mark.slow
+def test_assignments_find_the_maximum_of_many(monkeypatch):
+    monkeypatch.setattr(exact, "FIRST_NODES", 1)
+    for seed in range(30, 1000):
+        game = interchangeable(seed, 8)
+        assert_maximum(game, brute_force(game))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_interchangeable_organizations_are_proven(seed):
+    solution = exact.solve(interchangeable(seed, 60))
+    assert solution.status == "optimal"
+    assert solution.iterations < 600
+
+
+@pytest.mark.slow
+def test_interchangeable_organizations_are_proven_many():
+    for seed in range(6, 300):
+        assert exact.solve(interchangeable(seed, 61)).status == "optimal", seed
+
+
+def test_the_search_by_assignments_heeds_its_limits(monkeypatch):
+    """A bound that is not proven is still one, and the remark says so."""
+    game = alike(40, 1e-4, knot=0.77)
+    best = exact.solve(game)
+    assert best.status == "optimal"
+    monkeypatch.setattr(exact, "ASSIGNED_NODES", 1)
+    cut = exact.solve(game, node_limit=exact.FIRST_NODES + 2)
+    assert cut.upper_bound >= best.potential
+    assert cut.potential <= best.potential + 1e-12
+    if cut.status != "optimal":
+        assert any("not proven optimal" in remark for remark in cut.remarks)
 
 
 # --- found by random search ---------------------------------------------------------------------

@@ -10,8 +10,10 @@ The paper enumerates ``m^N`` combinations of levels. Organizations meet only in 
 2. *Bound.* The Lagrangian at that price bounds the potential from above. All but about one
    organization are decided by it.
 3. *Branch and bound* on the few organizations near the price, everybody else decided
-   (:mod:`tradefl.solvers.residual`). If their decision is not proven for the prices that
-   come up, more organizations are taken in.
+   (:mod:`tradefl.solvers.residual`). Where organizations take each other's place in it, the
+   search branches on how many are on which level and leaves open who
+   (:mod:`tradefl.solvers.assigning`). If the decision of the others is not proven for the
+   prices that come up, more organizations are taken in.
 4. *Below the onset.* P is zero below its onset and concave above (erratum E10). The steps
    above cover profiles at or above it. Any profile below it is worth no more than what all
    would choose at price zero, which is feasible and enters as a candidate.
@@ -24,7 +26,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +36,7 @@ from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.potential import potential
 from tradefl.game.strategy import StrategyProfile
 from tradefl.solvers import dbr
+from tradefl.solvers.assigning import Search
 from tradefl.solvers.best_response import Players, players
 from tradefl.solvers.pricing import (
     Choices,
@@ -40,7 +44,7 @@ from tradefl.solvers.pricing import (
     choose,
     chosen_profile,
     margins,
-    segment,
+    segment_ends,
     subset,
 )
 from tradefl.solvers.residual import Frame, Group, Outcome, Segment, maximize
@@ -53,6 +57,11 @@ NODE_LIMIT = 20_000
 TIME_LIMIT = 600.0
 # After so many nodes the residual problem is solved as closely as is asked for, and no closer.
 CLOSER_NODES = 1_000
+# Nodes after which the search by assignments takes over, and the most that it has.
+FIRST_NODES = 200
+ASSIGNED_NODES = 2_000
+# Above so many organizations it is not tried: an assignment costs the cube of their number.
+MOST = 1_000
 # How many organizations on each side of the price enter the residual problem at first.
 NEIGHBOURS = 16
 # The price search hands over when so few are undecided.
@@ -173,9 +182,9 @@ def _maximize(
     # potential may be more than some organization's whole payoff.
     goal = max(slack, 0.01 * tolerance * min(abs(best_value), float(accuracy.value(high))))
     enough = max(slack, 0.99 * tolerance * abs(best_value))
-    neighbours, nodes, bound, gap = NEIGHBOURS, 0, np.inf, 0.0
+    nodes, bound, gap = 0, np.inf, 0.0
     history: list[tuple[float, float]] = []
-    while True:
+    for search, neighbours, most in _searches(game.size, node_limit):
         inside = _near(held.down, held.up, held.loss, found, neighbours, gap)
         outside = np.setdiff1d(np.arange(game.size), inside, assume_unique=True)
         frame = Frame(
@@ -187,15 +196,13 @@ def _maximize(
             omega_low=low,
             omega_high=high,
         )
-        groups, members = _groups(everyone, inside)
         closer = max(CLOSER_NODES - nodes, 0)
-        outcome = maximize(
-            frame, groups, (goal, enough, closer), node_limit - nodes, best_value, until
-        )
+        limits = _Limits((goal, enough, closer), min(most, node_limit - nodes), until)
+        outcome, members = search(frame, subset(everyone, inside), limits, best_value)
         nodes += outcome.nodes
         bound = min(bound, outcome.bound + slack)
         if outcome.placements:
-            candidate = _placed(everyone, chosen, outcome, members)
+            candidate = _placed(everyone, chosen, outcome, [inside[who] for who in members])
             value = potential(game, candidate)
             if value > best_value:
                 best, best_value = candidate, value
@@ -206,11 +213,48 @@ def _maximize(
         # Where the terms of U cancel, rounding leaves more than any share of U.
         allowed = max(tolerance * abs(bound), 2.0 * slack)
         over = nodes >= node_limit or time.perf_counter() > until
-        if gap <= allowed or inside.size == game.size or over:
-            return _Optimum(
-                best, max(bound, best_value), allowed, found.steps + nodes, _trace(history)
-            )
+        if gap <= allowed or over or (inside.size == game.size and most == node_limit):
+            break
+    return _Optimum(best, max(bound, best_value), allowed, found.steps + nodes, _trace(history))
+
+
+def _searches(size: int, node_limit: int) -> Iterator[tuple[_Search, int, int]]:
+    """Yield searches of the residual problem, how many neighbours it has, and the most nodes."""
+    if size <= MOST and node_limit > FIRST_NODES:
+        yield _by_equal, NEIGHBOURS, FIRST_NODES
+        yield _by_assignment, size, ASSIGNED_NODES
+    neighbours = NEIGHBOURS
+    while True:
+        yield _by_equal, neighbours, node_limit
         neighbours *= 4
+
+
+class _Limits(NamedTuple):
+    """How closely a residual problem is solved, and when its search stops."""
+
+    tolerances: tuple[float, float, int]
+    nodes: int
+    until: float
+
+
+_Search = Callable[[Frame, Players, _Limits, float], tuple[Outcome, list[Indices]]]
+
+
+def _by_equal(
+    frame: Frame, some: Players, limits: _Limits, best: float
+) -> tuple[Outcome, list[Indices]]:
+    """Solve a residual problem by groups of equal organizations."""
+    groups, members = _groups(some)
+    return maximize(frame, groups, limits.tolerances, limits.nodes, best, limits.until), members
+
+
+def _by_assignment(
+    frame: Frame, some: Players, limits: _Limits, best: float
+) -> tuple[Outcome, list[Indices]]:
+    """Solve a residual problem by how many of all are on which level."""
+    search = Search(frame, segment_ends(some), limits.tolerances, best)
+    outcome = search.run(limits.nodes, limits.until)
+    return outcome, [np.arange(k, k + 1) for k in range(some.data_units.size)]
 
 
 def _trace(history: Sequence[tuple[float, float]]) -> BoundTrace:
@@ -291,37 +335,25 @@ def _near(
     return np.unique(np.concatenate(near))
 
 
-def _groups(everyone: Players, who: Indices) -> tuple[list[Group], list[Indices]]:
+def _groups(some: Players) -> tuple[list[Group], list[Indices]]:
     """Return the organizations as groups of (nearly) equal ones, and each group's members.
 
     A group's segments are the best that any member has at each end, so what is proven of the
     group holds for its members; for equal ones they are the members' own.
     """
-    some = subset(everyone, who)
     order, first = _alike(some)
-    column = (slice(None), None, None)
-    slope, constant, most = segment(
-        some.cpu_hz[:, :, None],
-        some.energy_cost[column],
-        some.compute_gain[column],
-        some.fraction_per_hz[column],
-        *(part[:, None, :] for part in (some.high, some.data_gain, some.constant)),
-    )
-    least, u = np.broadcast_to(some.low[:, None, :], most.shape), some.data_units[column]
-    ends = (u * least, slope * least + constant, u * most, slope * most + constant)
-    # The best of each group's members, (groups, m K); padding is NaN and infeasible.
-    flat = (some.data_units.size, -1)
-    best = [np.maximum.reduceat(end.reshape(flat)[order], first, axis=0).tolist() for end in ends]
-    feasible = np.logical_and.reduceat((most >= least).reshape(flat)[order], first, axis=0)
-    pieces = some.low.shape[1]
+    level, *ends = segment_ends(some)
+    # The best of each group's members, (groups, m K); one that is not feasible has v = -inf.
+    best = [np.maximum.reduceat(end[order], first, axis=0).tolist() for end in ends]
     groups, members = [], []
     for label, alike in enumerate(np.split(order, first[1:])):
         segments = tuple(
-            Segment(int(at) // pieces, *(end[label][at] for end in best))
-            for at in np.flatnonzero(feasible[label])
+            Segment(int(level[at]), *(end[label][at] for end in best))
+            for at in range(level.size)
+            if best[1][label][at] > -np.inf
         )
         groups.append(Group(label, int(alike.size), segments))
-        members.append(who[alike])
+        members.append(alike)
     return groups, members
 
 

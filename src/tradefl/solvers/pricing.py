@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,44 @@ def segment(
     """Return ``(slope, constant, h)`` of a piece of a level: ``v = slope d + constant``, d <= h."""
     slope = data_gain - energy_cost * (f * f)
     return slope, constant + compute_gain * f, np.minimum(high, fraction_per_hz * f)
+
+
+class Ends(NamedTuple):
+    """The segments of each organization in ``(w, v)``; ``level`` has shape ``(m K,)``.
+
+    The others have shape ``(M, m K)``; a segment that is not feasible has ``v = -inf``.
+    """
+
+    level: Indices
+    w_low: Array
+    v_low: Array
+    w_high: Array
+    v_high: Array
+
+
+def segment_ends(players: Players) -> Ends:
+    """Return the ends of all segments of some organizations."""
+    column = (slice(None), None, None)
+    slope, constant, most = segment(
+        players.cpu_hz[:, :, None],
+        players.energy_cost[column],
+        players.compute_gain[column],
+        players.fraction_per_hz[column],
+        *(part[:, None, :] for part in (players.high, players.data_gain, players.constant)),
+    )
+    least, u = np.broadcast_to(players.low[:, None, :], most.shape), players.data_units[column]
+    feasible = most >= least  # false for padding, which is NaN
+    nothing = np.where(feasible, 0.0, -np.inf)
+    least, most, slope = (np.where(feasible, part, 0.0) for part in (least, most, slope))
+    flat = (u.size, -1)
+    return Ends(
+        np.arange(most[0].size) // players.low.shape[1],
+        *(
+            end.reshape(flat)
+            for d in (least, most)
+            for end in (u * d, np.where(feasible, slope * d + constant, nothing))
+        ),
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
