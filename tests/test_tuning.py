@@ -294,7 +294,7 @@ def test_the_largest_gamma_to_try_is_kept():
         ({"largest": -1e-9}, "largest"),
         ({"largest": float("nan")}, "largest"),
         ({"largest": float("inf")}, "largest"),
-        ({"points": 2}, "points: expected at least 3, got 2"),
+        ({"points": 2}, "points: expected an integer >= 3, got 2"),
         ({"method": "magic"}, "method: expected one of"),
     ],
 )

@@ -192,6 +192,74 @@ def test_data_and_model_may_be_objects(consortium, solution):
         tradefl.train(consortium, solution, PLAN, dataset=dataset, backend="ray")
 
 
+def of_a_frame():
+    game = three()
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {
+            "name": game.names,
+            "samples": [400, 300, 200],
+            "profitability": game.profitability,
+            "data_bits": game.data_bits,
+            "cycles_per_bit": game.cycles_per_bit,
+            "cpu_levels_hz": ["1e9; 2e9"] * 3,
+            "download_seconds": [0.0] * 3,
+            "upload_seconds": [0.0] * 3,
+        }
+    )
+    return Consortium.from_frame(
+        frame,
+        name="of a frame",
+        accuracy=game.accuracy,
+        competition=game.competition.matrix,
+        measure="samples",
+        unit=10.0,
+        **{
+            name: getattr(game, name)
+            for name in (
+                *("incentive_intensity", "compute_weight", "overhead_weight"),
+                "deadline_seconds",
+            )
+        },
+    )
+
+
+def test_all_verbs_in_a_row_on_a_consortium_of_a_data_frame(tmp_path):
+    built = of_a_frame()
+    tradefl.write(built, tmp_path / "x.toml")
+    consortium = tradefl.load(tmp_path / "x.toml")
+    assert consortium == built
+    solution = tradefl.solve(consortium)
+    np.testing.assert_allclose(solution.payoffs, tradefl.solve(three()).payoffs, rtol=1e-9)
+    assert solution.statement("Beta").payoff == solution.payoffs[1]
+    tuning = tradefl.tune(consortium, points=5)
+    found = tradefl.design(consortium, random_starts=0)
+    comparison = tradefl.compare(consortium, rule=found.rule, tuning=tuning)
+    assert comparison.outcomes[-1].losers == 0
+    training = tradefl.train(consortium, solution, PLAN)
+    settlement = tradefl.settle(consortium, training)
+    assert tradefl.audit(settlement).agrees
+    negotiation = tradefl.negotiate(consortium)
+    np.testing.assert_allclose(negotiation.payoffs, solution.payoffs, rtol=1e-6)
+    stability = tradefl.stability(consortium)
+    np.testing.assert_allclose(stability.payoff, solution.payoffs, rtol=1e-9)
+    misreports = tradefl.incentives(
+        consortium, points=2, figures=["profitability"], all_rules=False
+    )
+    (found_misreports,) = misreports.rules.values()
+    assert {row.organization for row in found_misreports} == {0, 1, 2}
+    changed = tradefl.replan(consortium, consortium, random_starts=0)
+    assert {change.name for change in changed.changes} == set(consortium.names)
+    many = tradefl.solve_many([consortium.game] * 2)
+    np.testing.assert_allclose(many.payoffs[1], solution.payoffs, rtol=1e-9)
+    page = tradefl.report(
+        consortium, solution, tuning=tuning, comparison=comparison, training=training,
+        settlement=settlement, stability=stability, incentives=misreports,
+    )  # fmt: skip
+    assert "of a frame" in page
+    assert tradefl.run(consortium, PLAN).agrees
+
+
 # --- bad input -----------------------------------------------------------------------------------
 
 
@@ -222,7 +290,9 @@ def test_a_model_without_usable_parameters_trains_nothing(
 
 @pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("load", "report")])
 def test_what_is_neither_a_consortium_nor_a_game(verb):
-    with pytest.raises(TypeError, match="expected a Consortium or a CoopetitionGame, got str"):
+    with pytest.raises(
+        TypeError, match=r"^\w+: expected a Consortium or a CoopetitionGame.*, got 'examples"
+    ):
         getattr(tradefl, verb)(*["examples/paper.toml"] * (2 if verb == "replan" else 1))
 
 
@@ -333,7 +403,7 @@ def test_one_sequence_settles_and_audits(consortium, solution):
         ("design", {"wei_per_payoff": 1.5}, "wei_per_payoff: expected an integer >= 1, got 1.5"),
         ("settle", {"confirmations": -1}, "confirmations: expected an integer >= 0, got -1"),
         ("settle", {"first_block": -1}, "first_block: expected an integer >= 0, got -1"),
-        ("settle", {"timeout": 0.0}, "timeout: expected seconds > 0, got 0.0"),
+        ("settle", {"timeout": 0.0}, "timeout: expected a number > 0, got 0.0"),
         ("audit", {"first_block": -1}, "first_block: expected an integer >= 0, got -1"),
     ],
 )
@@ -345,5 +415,5 @@ def test_an_option_out_of_range_is_refused_by_name_before_any_work(verb, options
 def test_what_has_no_ranges_and_what_is_no_plan_are_refused_by_name():
     with pytest.raises(TypeError, match="consortium: expected a Consortium, got CoopetitionGame"):
         tradefl.sensitivity(three())
-    with pytest.raises(TypeError, match="plan: expected a Plan"):
+    with pytest.raises(TypeError, match="plan: expected a Plan, got dict"):
         tradefl.train(three(), plan={"rounds": 1})

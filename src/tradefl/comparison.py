@@ -18,8 +18,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.arguments import (
+    FUNCTION,
+    GAME,
+    SECONDS,
+    SHARE,
+    TEXT,
+    TRUTH,
+    accepts,
+    choice,
+    either,
+    instance,
+    many,
+    optional,
+    whole,
+)
 from tradefl.consortium.schema import suggestion
-from tradefl.design import AGAINST_ALONE, ROUNDING, Target, design
+from tradefl.design import AGAINST_ALONE, ROUNDING, TARGETS, Target, design
 from tradefl.game import CoopetitionGame, EfficientRule, InvalidGameError, Mechanism
 from tradefl.mechanisms import known, make_mechanism, title_of
 from tradefl.outcomes import Comparison, Outcome
@@ -28,7 +43,7 @@ from tradefl.stability.separation import TOLERANCE as STABLE
 from tradefl.stability.separation import separate
 from tradefl.stability.splits import allocation
 from tradefl.stability.values import Values
-from tradefl.tuning import Participation, Tuning, tune
+from tradefl.tuning import PARTICIPATION, Participation, Tuning, tune
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -47,6 +62,21 @@ MECHANISMS = {
 SECONDS_EACH = 10.0
 
 
+@accepts(
+    game=GAME,
+    rule=optional(instance("tradefl.game.rules.EfficientRule")),
+    target=optional(choice(TARGETS)),
+    tuning=optional(instance("tradefl.tuning.Tuning")),
+    participation=choice(PARTICIPATION),
+    mechanisms=many(
+        "names or mechanisms", either(TEXT, instance("tradefl.game.mechanism.Mechanism"))
+    ),
+    test_stability=TRUTH,
+    watch=FUNCTION,
+    tolerance=optional(SHARE),
+    max_iterations=optional(whole(1)),
+    time_limit=optional(SECONDS),
+)
 def compare(
     game: CoopetitionGame | Consortium,
     *,

@@ -26,6 +26,20 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.arguments import (
+    FIGURES,
+    FUNCTION,
+    GAME,
+    SECONDS,
+    SHARE,
+    SOLUTION,
+    TEXT,
+    accepts,
+    choice,
+    number,
+    optional,
+    whole,
+)
 from tradefl.game import (
     CoopetitionGame,
     EfficientRule,
@@ -322,6 +336,23 @@ class Design(Shown):
         return self.document().to_dict()
 
 
+@accepts(
+    game=GAME,
+    target=optional(choice(TARGETS)),
+    robust=number("in [0, 1)", lambda share: 0.0 <= share < 1.0),
+    split=optional(FIGURES),
+    payee=optional(TEXT),
+    breakpoints=whole(4, MAX_BREAKPOINTS),
+    wei_per_payoff=optional(whole(1)),
+    seed=whole(),
+    random_starts=whole(),
+    optimum=optional(SOLUTION),
+    without=optional(SOLUTION),
+    watch=FUNCTION,
+    tolerance=optional(SHARE),
+    max_iterations=optional(whole(1)),
+    time_limit=optional(SECONDS),
+)
 def design(
     game: CoopetitionGame | Consortium,
     target: Target | None = None,
@@ -388,21 +419,8 @@ def design(
         section = getattr(game, "settlement", None)
         wei_per_payoff = WEI_PER_PAYOFF if section is None else section.wei_per_payoff
     game = game_of(game)
-    if target is not None and target not in TARGETS:
-        raise ValueError(f"target: expected one of {', '.join(TARGETS)}, got {target!r}")
-    if isinstance(wei_per_payoff, bool) or not isinstance(wei_per_payoff, int):
-        raise ValueError(f"wei_per_payoff: expected an integer >= 1, got {wei_per_payoff!r}")
-    if wei_per_payoff < 1:
-        raise ValueError(f"wei_per_payoff: expected an integer >= 1, got {wei_per_payoff}")
-    if not 4 <= breakpoints <= MAX_BREAKPOINTS:
-        raise ValueError(f"breakpoints: expected 4 to {MAX_BREAKPOINTS}, got {breakpoints!r}")
-    for name, number in (("seed", seed), ("random_starts", random_starts)):
-        if number < 0:
-            raise ValueError(f"{name}: expected an integer >= 0, got {number!r}")
     if game.size < 2:
         raise ValueError("organizations: expected at least two, to compensate each other")
-    if not 0.0 <= robust < 1.0:
-        raise ValueError(f"robust: expected a number in [0, 1), got {robust!r}")
     watch("the optimum")
     bare = game.with_incentive_intensity(0.0)
     optimum = (

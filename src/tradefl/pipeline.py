@@ -12,20 +12,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradefl.arguments import FUNCTION, GAME, MODEL, TEXT, accepts, choice, instance, optional
 from tradefl.consortium import Consortium
 from tradefl.consortium.files import atomic_write, write_json
 from tradefl.consortium.playing import consortium_of
 from tradefl.documents.run import RunDocument
 from tradefl.errors import InputError, Parameter
 from tradefl.federation.plan import Plan
-from tradefl.federation.training import Backend, RoundReport, Training, train
+from tradefl.federation.training import BACKENDS, Backend, RoundReport, Training, train
 from tradefl.game import CoopetitionGame
 from tradefl.notebook import Shown
 from tradefl.settlement.accounts import embedded
 from tradefl.settlement.profile import reports_for
 from tradefl.settlement.settle import Progress
 from tradefl.settlement.settling import AuditedSettlement, audited
-from tradefl.solvers import Solution, solve
+from tradefl.solvers import METHODS, Solution, solve
 from tradefl.training_document import deviations
 from tradefl.tuning import Tuning
 
@@ -154,6 +155,18 @@ class Run(Shown):
         return path
 
 
+@accepts(
+    consortium=GAME,
+    plan=optional(instance("tradefl.federation.plan.Plan")),
+    method=optional(choice(METHODS)),
+    dataset=optional(instance("tradefl.federation.datasets.dataset.Dataset")),
+    model=optional(MODEL),
+    backend=choice(BACKENDS),
+    ray=TEXT,
+    stage=FUNCTION,
+    watch_round=FUNCTION,
+    watch_step=FUNCTION,
+)
 def run(
     consortium: Consortium | CoopetitionGame,
     plan: Plan | None = None,

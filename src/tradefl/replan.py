@@ -15,9 +15,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.arguments import (
+    FUNCTION,
+    GAME,
+    SECONDS,
+    SHARE,
+    accepts,
+    choice,
+    number,
+    optional,
+    whole,
+)
 from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
-from tradefl.design import RANDOM_STARTS, Design, Target, design
+from tradefl.design import RANDOM_STARTS, TARGETS, Design, Target, design
 from tradefl.game import CoopetitionGame
 from tradefl.game.money import unit_of
 from tradefl.game.participation import alone
@@ -165,6 +176,17 @@ class Replan(Shown):
         return self.document().to_dict()
 
 
+@accepts(
+    old=GAME,
+    new=GAME,
+    target=optional(choice(TARGETS)),
+    robust=number("in [0, 1)", lambda share: 0.0 <= share < 1.0),
+    random_starts=whole(),
+    watch=FUNCTION,
+    tolerance=optional(SHARE),
+    max_iterations=optional(whole(1)),
+    time_limit=optional(SECONDS),
+)
 def replan(
     old: Consortium | CoopetitionGame,
     new: Consortium | CoopetitionGame,

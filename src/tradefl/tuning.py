@@ -28,10 +28,11 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.arguments import GAME, POSITIVE, TRUTH, accepts, choice, optional, whole
 from tradefl.game import CoopetitionGame, alone
 from tradefl.game.participation import TOLERANCE as ALONE_TOLERANCE
 from tradefl.notebook import Shown
-from tradefl.solvers import Solution, game_of, solve
+from tradefl.solvers import METHODS, SEARCH, Solution, game_of, solve
 from tradefl.solvers.games import Games
 from tradefl.solvers.many import COMPILE_FROM, Method, solve_many
 
@@ -195,6 +196,14 @@ class Tuning(Shown):
         return self.document().to_dict()
 
 
+@accepts(
+    game=GAME,
+    method=choice((*METHODS, SEARCH)),
+    individual_rationality=TRUTH,
+    participation=choice(PARTICIPATION),
+    largest=optional(POSITIVE),
+    points=whole(3),
+)
 def tune(
     game: CoopetitionGame | Consortium,
     *,
@@ -229,17 +238,9 @@ def tune(
         An option is out of range, or the method is the planner.
     """
     game = game_of(game)
-    if largest is not None and not (np.isfinite(largest) and largest > 0.0):
-        raise ValueError(f"largest: expected a number > 0, got {largest!r}")
-    if points < 3:
-        raise ValueError(f"points: expected at least 3, got {points!r}")
     if method == "planner":
         raise ValueError(
-            "gamma changes nothing about the social optimum; take an equilibrium's method"
-        )
-    if participation not in PARTICIPATION:
-        raise ValueError(
-            f"participation: expected one of {', '.join(PARTICIPATION)}, got {participation!r}"
+            "method: gamma changes nothing about the social optimum; take an equilibrium's method"
         )
     search = _Search(game, method, participation if individual_rationality else None)
     top = saturation(game) if largest is None else largest

@@ -391,7 +391,7 @@ def test_a_bad_option_is_named(method, options, message):
 
 
 def test_a_master_that_does_not_exist_is_named():
-    with pytest.raises(ValueError, match="master: expected 'milp' or 'traversal', got 'slave'"):
+    with pytest.raises(ValueError, match="master: expected one of milp, traversal, got 'slave'"):
         solve(random_game(1, 3), "cgbd", master="slave")
 
 

@@ -344,7 +344,7 @@ def test_the_trace_of_a_large_consortium_is_kept_on_request_only(monkeypatch):
         ({"tolerance": float("nan")}, "tolerance"),
         ({"max_moves": -1}, "max_moves: expected an integer >= 0, got -1"),
         ({"max_moves": 2.5}, "max_moves: expected an integer >= 0, got 2.5"),
-        ({"order": "sideways"}, "order: expected 'given' or 'random', got 'sideways'"),
+        ({"order": "sideways"}, "order: expected one of given, random, got 'sideways'"),
     ],
 )
 @pytest.mark.parametrize("method", ["dbr", "wpr"])

@@ -353,8 +353,8 @@ def test_a_sampled_shapley_value_has_an_interval_and_sums_to_the_total():
         ({"split": [1.0] * 10}, r"^split: the payoffs sum to 10, but together"),
         ({"reading": "figurative"}, r"^reading: expected one of literal, market"),
         ({"outside": "gold"}, r"^outside: expected one of own-model, nothing"),
-        ({"reading": "market", "outsiders": "x"}, r"^outsiders: expected together or alone"),
-        ({"method": "guess"}, r"^method: expected search or enumeration"),
+        ({"reading": "market", "outsiders": "x"}, r"^outsiders: expected one of together, alone"),
+        ({"method": "guess"}, r"^method: expected one of search, enumeration"),
         ({"time_limit": 0.0}, r"^time_limit: expected a number > 0"),
     ],
 )

@@ -13,6 +13,7 @@ from tradefl.errors import InputError, Parameter, Problem
 OTHER_NAMES: Mapping[str, Sequence[str]] = {
     "allow": ("allow_path",),
     "expected_chain_id": ("chain_id",),
+    "figures": ("figure",),
     "first_block": ("from_block",),
     "map": ("columns",),
     "method": ("scheme",),

@@ -8,7 +8,6 @@ from tradefl.cli.declaring import Option
 from tradefl.cli.options import File, Json, RayCluster, Workers
 from tradefl.cli.output import amounts_in, note, print_json, print_table, say, status
 from tradefl.consortium import load
-from tradefl.errors import InputError, Problem
 from tradefl.incentives.misreports import CHECKED_BY, POINTS, Incentives, Misreport
 from tradefl.incentives.misreports import incentives as search
 from tradefl.statement import decimals, money
@@ -44,28 +43,15 @@ def incentives(
     """
     with status(f"trying misreports of {file}") as show:
         consortium = load(file)
-        try:
-            found = search(
-                consortium,
-                range,
-                figures=figure or (),
-                points=points,
-                workers=workers,
-                ray=ray,
-                watch=lambda what: show(f"trying misreports of {file}: {what}"),
-            )
-        except InputError as error:
-            flags = {
-                "range": "--range",
-                "points": "--points",
-                "figure": "--figure",
-                "workers": "--workers",
-                "ray": "--ray",
-            }
-            raise InputError(
-                Problem(flags.get(problem.place, problem.place), problem.message)
-                for problem in error.problems
-            ) from None
+        found = search(
+            consortium,
+            range,
+            figures=figure or (),
+            points=points,
+            workers=workers,
+            ray=ray,
+            watch=lambda what: show(f"trying misreports of {file}: {what}"),
+        )
     if as_json:
         print_json(found.to_dict())
         return

@@ -26,7 +26,7 @@ from tradefl.cli.output import (
 )
 from tradefl.consortium import load
 from tradefl.consortium.files import atomic_write
-from tradefl.errors import InputError, Problem
+from tradefl.errors import InputError
 from tradefl.foreign import spreadsheet_cell
 from tradefl.game.money import unit_name
 from tradefl.incentives.uncertainty import DRAWS, Sensitivity
@@ -81,22 +81,15 @@ def sensitivity(
         import tradefl.charts  # noqa: F401  says what to install where it is missing
     with status(f"drawing the figures of {file}") as show:
         consortium = load(file)
-        try:
-            found = draw(
-                consortium,
-                draws,
-                seed=seed,
-                redesign=redesign,
-                workers=workers,
-                ray=ray,
-                watch=lambda what: show(f"drawing the figures of {file}: {what}"),
-            )
-        except InputError as error:
-            flags = {"draws": "--draws", "seed": "--seed", "workers": "--workers", "ray": "--ray"}
-            raise InputError(
-                Problem(flags.get(problem.place, problem.place), problem.message)
-                for problem in error.problems
-            ) from None
+        found = draw(
+            consortium,
+            draws,
+            seed=seed,
+            redesign=redesign,
+            workers=workers,
+            ray=ray,
+            watch=lambda what: show(f"drawing the figures of {file}: {what}"),
+        )
     if table is not None:
         atomic_write(table, bands_csv(found), private=True)
         note(f"wrote {table}")

@@ -156,8 +156,6 @@ def consortium_of_frame(
     """Return the consortium of a data frame; see :meth:`Consortium.from_frame`."""
     who = organizations_of(_columns(frame), lambda i, column: f"row {frame.index[i]!r}: {column}")
     measured = who.data_bits if measure == "bits" else who.samples
-    if not unit > 0.0:
-        raise InputError.at(Parameter("unit"), f"expected a number > 0, got {unit!r}")
     own = np.where(np.isnan(who.capacitance), capacitance, who.capacitance)
     try:
         game = CoopetitionGame(

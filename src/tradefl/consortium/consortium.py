@@ -11,6 +11,19 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.arguments import (
+    ANYTHING,
+    FRAME,
+    NUMBER,
+    ONE_GAME,
+    POSITIVE,
+    TEXT,
+    accepts,
+    choice,
+    instance,
+    many,
+    optional,
+)
 from tradefl.consortium.arrays import consortium_of_frame, consortium_of_game
 from tradefl.consortium.compensation import compensation_section, efficient_rule
 from tradefl.consortium.competitors import competition, rescaling
@@ -115,6 +128,16 @@ class Consortium:
     source: Path = dataclasses.field(default=Path("consortium.toml"))
 
     @classmethod
+    @accepts(
+        cls=ANYTHING,
+        game=ONE_GAME,
+        name=optional(TEXT),
+        samples=optional(many("integers", ANYTHING)),
+        sectors=optional(many("names", optional(TEXT))),
+        addresses=optional(many("addresses", optional(TEXT))),
+        settlement=optional(instance("tradefl.consortium.schema.Settlement")),
+        training=optional(instance("tradefl.consortium.schema.Training")),
+    )
     def from_game(
         cls,
         game: CoopetitionGame,
@@ -161,6 +184,26 @@ class Consortium:
         )
 
     @classmethod
+    @accepts(
+        cls=ANYTHING,
+        frame=FRAME,
+        name=TEXT,
+        accuracy=ANYTHING,
+        competition=ANYTHING,
+        measure=choice(("bits", "samples")),
+        unit=POSITIVE,
+        incentive_intensity=NUMBER,
+        compute_weight=NUMBER,
+        overhead_weight=NUMBER,
+        min_data_fraction=NUMBER,
+        deadline_seconds=NUMBER,
+        capacitance=NUMBER,
+        download_watts=NUMBER,
+        upload_watts=NUMBER,
+        compensation=ANYTHING,
+        settlement=optional(instance("tradefl.consortium.schema.Settlement")),
+        training=optional(instance("tradefl.consortium.schema.Training")),
+    )
     def from_frame(
         cls,
         frame: pd.DataFrame,

@@ -20,4 +20,6 @@ def consortium_of(given: Consortium | CoopetitionGame) -> Consortium:
         return given
     if isinstance(given, CoopetitionGame):
         return Consortium.from_game(given)
-    raise TypeError(f"expected a Consortium or a CoopetitionGame, got {type(given).__name__}")
+    raise TypeError(
+        f"consortium: expected a Consortium or a CoopetitionGame, got {type(given).__name__}"
+    )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
+from tradefl.arguments import PATH, TRUTH, accepts, many
 from tradefl.consortium import ranges, schema
 from tradefl.consortium.compensation import efficient_rule, require_moderate
 from tradefl.consortium.competitors import competition, read_matrix, section_problems
@@ -59,6 +60,11 @@ ALLOW_PATH = "TRADEFL_ALLOW_PATH"
 Folder = str | os.PathLike[str]
 
 
+@accepts(
+    path=PATH,
+    allow=many("folders", PATH),
+    ignore_compensation=TRUTH,
+)
 def load(
     path: str | os.PathLike[str],
     allow: Iterable[Folder] = (),

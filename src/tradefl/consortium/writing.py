@@ -9,6 +9,7 @@ from typing import Any
 
 import tomli_w
 
+from tradefl.arguments import CONSORTIUM, PATH, accepts
 from tradefl.consortium.competitors import matrix_csv
 from tradefl.consortium.consortium import Consortium
 from tradefl.consortium.files import atomic_write
@@ -16,6 +17,10 @@ from tradefl.consortium.organizations import organizations_csv
 from tradefl.consortium.segments import segments_csv
 
 
+@accepts(
+    consortium=CONSORTIUM,
+    path=PATH,
+)
 def write(consortium: Consortium, path: str | os.PathLike[str]) -> None:
     """Write a consortium so that :func:`~tradefl.consortium.load` reads an equal one.
 

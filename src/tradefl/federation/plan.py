@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from tradefl.arguments import NUMBER, TEXT, TRUTH, whole
 from tradefl.consortium.robust import BEARABLE
 from tradefl.consortium.schema import AGGREGATIONS, suggestion
 from tradefl.consortium.schema import Training as Agreed
@@ -120,6 +121,9 @@ class Plan:
             hint = suggestion(str(getattr(self, name)), words)
             require(name, getattr(self, name) in known, f"one of {', '.join(words)}{hint}")
 
+        for field, kind in KINDS.items():
+            if not kind.fits(getattr(self, field)):
+                kind.require(field, getattr(self, field))
         choice("scheme", METHODS)
         choice("partition", PARTITIONS)
         choice("aggregation", ("", *AGGREGATIONS))
@@ -244,6 +248,13 @@ class Plan:
         if problems:
             raise InputError(problems)
         return cls(**values)
+
+
+# By its annotation; ranges are judged above.
+KINDS = {
+    field.name: {"str": TEXT, "float": NUMBER, "int": whole(), "bool": TRUTH}[str(field.type)]
+    for field in dataclasses.fields(Plan)
+}
 
 
 def _first(own: Any, agreed: Any) -> Any:

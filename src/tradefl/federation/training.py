@@ -24,6 +24,18 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import Strategy
 
+from tradefl.arguments import (
+    FUNCTION,
+    GAME,
+    MODEL,
+    PROFILE,
+    TEXT,
+    accepts,
+    choice,
+    either,
+    instance,
+    optional,
+)
 from tradefl.consortium import Consortium, load
 from tradefl.consortium.files import atomic_write
 from tradefl.consortium.playing import consortium_of
@@ -594,6 +606,17 @@ def _digest(dataset: Dataset) -> str:
 # --- runtimes that need nothing to be started ----------------------------------------------------
 
 
+@accepts(
+    consortium=either(GAME, instance("tradefl.federation.plan.Plan")),
+    profile=optional(PROFILE),
+    plan=optional(instance("tradefl.federation.plan.Plan")),
+    scheme=optional(choice(METHODS)),
+    dataset=optional(instance("tradefl.federation.datasets.dataset.Dataset")),
+    model=optional(MODEL),
+    backend=choice(BACKENDS),
+    ray=TEXT,
+    watch=FUNCTION,
+)
 def train(
     consortium: Consortium | CoopetitionGame | Plan,
     profile: StrategyProfile | Solution | None = None,
@@ -643,8 +666,6 @@ def train(
         plan, known = consortium, load(Path(consortium.consortium))
     else:
         known, plan = consortium_of(consortium), Plan() if plan is None else plan
-    if not isinstance(plan, Plan):
-        raise TypeError(f"plan: expected a Plan, got {plan!r}")
     if scheme is not None:
         plan = dataclasses.replace(plan, scheme=scheme)
     if isinstance(profile, Solution):
@@ -653,9 +674,6 @@ def train(
         what = "expected iid or dirichlet: here all organizations would train on the same samples"
         cure = "their own data is in each one's data-dir: start a node for each, by flwr run"
         raise InputError.at(Parameter("partition"), f"{what}, got 'own'; {cure}")
-    if backend not in BACKENDS:
-        what = f"expected one of {', '.join(BACKENDS)}, got {backend!r}"
-        raise InputError.at(Parameter("backend"), what)
     if ray and backend != "ray":
         raise InputError.at(Parameter("ray"), "needs backend='ray'")
     if backend == "ray" and importlib.util.find_spec("ray") is None:

@@ -24,7 +24,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.game.arrays import floats
+from tradefl.game.arrays import floats, real
 
 Array = npt.NDArray[np.float64]
 
@@ -200,7 +200,7 @@ class PowerLaw:
         _require_positive(
             untrained_loss=self.untrained_loss, scale=self.scale, exponent=self.exponent
         )
-        if not (np.isfinite(self.floor) and self.floor >= 0.0):
+        if not (np.isfinite(real("floor", self.floor)) and self.floor >= 0.0):
             raise ValueError(f"floor: expected a number >= 0, got {self.floor!r}")
 
     @cached_property
@@ -254,8 +254,8 @@ class Empirical:
     onset: float = dataclasses.field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        knots = np.array(floats(self.knots))
-        values = np.array(floats(self.values))
+        knots = np.array(floats("knots", self.knots))
+        values = np.array(floats("values", self.values))
         if knots.ndim != 1 or knots.shape != values.shape or knots.size < 2:
             raise ValueError("knots, values: expected two equally long arrays of 2 or more numbers")
         if not (np.all(np.isfinite(knots)) and np.all(np.isfinite(values))):
@@ -335,11 +335,15 @@ def fit_empirical(
     """
     from scipy.optimize import nnls
 
-    x, y = floats(data), floats(accuracy)
+    x, y = floats("data", data), floats("accuracy", accuracy)
+    untrained_accuracy = real("untrained_accuracy", untrained_accuracy)
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError("data, accuracy: expected two equally long lists of numbers")
-    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(y)) and np.isfinite(untrained_accuracy)):
+    if not (np.all(np.isfinite(x)) and np.all(np.isfinite(y))):
         raise ValueError("data, accuracy: expected finite numbers")
+    if not 0.0 <= untrained_accuracy < np.inf:
+        what = f"expected a finite number >= 0, got {untrained_accuracy}"
+        raise ValueError(f"untrained_accuracy: {what}")
     if np.any(x < 0.0) or not np.any(x > 0.0):
         raise ValueError("data: expected amounts >= 0 and at least one > 0")
     knots = np.unique(x[x > 0.0])
@@ -361,5 +365,5 @@ def _below_onset(onset: float) -> str:
 
 def _require_positive(**numbers: float) -> None:
     for name, number in numbers.items():
-        if not (np.isfinite(number) and number > 0.0):
+        if not (np.isfinite(real(name, number)) and number > 0.0):
             raise ValueError(f"{name}: expected a number > 0, got {number!r}")

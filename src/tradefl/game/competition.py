@@ -9,13 +9,14 @@ structure keep memory linear in N.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.game.arrays import floats
+from tradefl.game.arrays import floats, real
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -68,9 +69,9 @@ class DenseCompetition:
     matrix: Array
 
     def __post_init__(self) -> None:
-        matrix = np.array(floats(self.matrix))
+        matrix = np.array(floats("competition", self.matrix))
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-            raise ValueError(f"rho: expected a square matrix, got shape {matrix.shape}")
+            raise ValueError(f"competition: expected a square matrix, got shape {matrix.shape}")
         problems = [
             (int(i), int(j), _out_of_range(matrix[i, j]))
             for i, j in np.argwhere(~((matrix >= 0.0) & (matrix <= 1.0)))
@@ -135,7 +136,7 @@ class SparseCompetition:
 
         matrix: Any = csr_array(self.matrix, dtype=float, copy=True)
         if matrix.shape[0] != matrix.shape[1]:
-            raise ValueError(f"rho: expected a square matrix, got shape {matrix.shape}")
+            raise ValueError(f"competition: expected a square matrix, got shape {matrix.shape}")
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         entries = matrix.tocoo()
@@ -211,7 +212,7 @@ class SectorCompetition:
 
     def __post_init__(self) -> None:
         for name in ("within", "across"):
-            if not 0.0 <= getattr(self, name) <= 1.0:
+            if not 0.0 <= real(name, getattr(self, name)) <= 1.0:
                 raise ValueError(f"{name}: {_out_of_range(getattr(self, name))}")
         if np.ma.is_masked(self.sectors):
             raise ValueError("sectors: expected one for each organization, got masked entries")
@@ -220,11 +221,13 @@ class SectorCompetition:
             raise ValueError("sectors: expected one integer for each organization")
         object.__setattr__(self, "sectors", np.unique(sectors, return_inverse=True)[1])
         if self.exceptions is not None:
+            if not isinstance(self.exceptions, Sequence) or len(self.exceptions) != 3:
+                raise TypeError("exceptions: expected three arrays: i, j and their intensities")
             object.__setattr__(self, "exceptions", self._validated(*self.exceptions))
 
     def _validated(self, i: Any, j: Any, rho: Any) -> tuple[Indices, Indices, Array]:
         i, j = np.asarray(i, dtype=np.intp), np.asarray(j, dtype=np.intp)
-        rho = floats(rho)
+        rho = floats("exceptions", rho)
         if not i.shape == j.shape == rho.shape or i.ndim != 1:
             raise ValueError("exceptions: expected three equally long arrays")
         first, second = np.minimum(i, j), np.maximum(i, j)

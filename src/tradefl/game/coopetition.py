@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.game.arrays import floats
+from tradefl.game.arrays import floats, real
 from tradefl.game.competition import as_competition
 from tradefl.game.mechanism import Mechanism
 from tradefl.game.rules import LinearRule, Rule
@@ -142,16 +142,22 @@ class CoopetitionGame:
         for field, allowed in ARRAYS.items():
             self._normalize_array(field, n, allowed, problems)
         for field, allowed in NUMBERS.items():
-            value = float(getattr(self, field))
+            value = real(field, getattr(self, field))
             if not allowed.holds(value):
                 problems.append((None, field, f"expected {allowed}, got {value!r}"))
             object.__setattr__(self, field, value)
-        if not POSITIVE.holds(float(self.payoff_unit)):
+        if not POSITIVE.holds(real("payoff_unit", self.payoff_unit)):
             what = f"expected {POSITIVE}, got {self.payoff_unit!r}"
             problems.append((None, "payoff_unit", what))
         self._weigh_data(quality, n, problems)
         self._normalize_capacitance(n, problems)
         self._normalize_levels(n, problems)
+        for field in ("title", "currency"):
+            text = getattr(self, field)
+            if not isinstance(text, str) and not (field == "currency" and text is None):
+                raise TypeError(f"{field}: expected a text, got {type(text).__name__}")
+        if self.names is not None and not isinstance(self.names, Sequence):
+            raise TypeError(f"names: expected a list of names, got {type(self.names).__name__}")
         if self.names is not None and len(self.names) != n:
             problems.append((None, "names", f"expected {n} names, got {len(self.names)}"))
         object.__setattr__(self, "competition", as_competition(self.competition))
@@ -160,6 +166,9 @@ class CoopetitionGame:
             problems.append(
                 (None, "competition", f"expected {n} organizations, got {self.competition.size}")
             )
+        given: object = self.compensation
+        if not isinstance(given, Mechanism | None):
+            raise TypeError(f"compensation: expected a Mechanism, got {type(given).__name__}")
         if self.compensation is not None and (what := self.compensation.misfit(n)):
             problems.append((None, "compensation", what))
         if not problems:
@@ -197,13 +206,13 @@ class CoopetitionGame:
         if np.ndim(self.capacitance) > 0:
             self._normalize_array("capacitance", n, NONNEGATIVE, problems)
             return
-        value = float(self.capacitance)
+        value = real("capacitance", self.capacitance)
         if not NONNEGATIVE.holds(value):
             problems.append((None, "capacitance", f"expected {NONNEGATIVE}, got {value!r}"))
         object.__setattr__(self, "capacitance", value)
 
     def _normalize_levels(self, n: int, problems: list[tuple[int | None, str, str]]) -> None:
-        levels = np.atleast_1d(floats(self.cpu_levels_hz))
+        levels = np.atleast_1d(floats("cpu_levels_hz", self.cpu_levels_hz))
         if levels.ndim == 1:
             levels = np.broadcast_to(levels, (n, levels.size))
         if levels.ndim != 2 or levels.shape[0] != n or levels.shape[1] == 0:

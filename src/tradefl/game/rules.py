@@ -254,7 +254,8 @@ class Schedule:
     values: Array
 
     def __post_init__(self) -> None:
-        shares, values = (np.array(floats(array)) for array in (self.shares, self.values))
+        shares = np.array(floats("shares", self.shares))
+        values = np.array(floats("values", self.values))
         if shares.ndim != 1 or shares.shape != values.shape:
             raise InvalidScheduleError("expected as many values as shares")
         if not 2 <= shares.size <= MAX_BREAKPOINTS:
@@ -329,7 +330,17 @@ class EfficientRule(Rule):
     score_name = "phi (payoff)"
 
     def __post_init__(self) -> None:
-        constants = np.array(floats(self.constants))
+        constants = np.array(floats("constants", self.constants))
+        if not isinstance(self.schedules, Sequence) or not all(
+            isinstance(schedule, Schedule) for schedule in self.schedules
+        ):
+            raise TypeError("schedules: expected a Schedule of each organization")
+        if not isinstance(self.payee, str | None):
+            raise TypeError(f"payee: expected a name, got {self.payee!r}")
+        if not isinstance(self.extra, Sequence) or not all(
+            isinstance(entry, Sequence) and len(entry) == 3 for entry in self.extra
+        ):
+            raise TypeError("extra: expected (i, j, amount) for each pair")
         n = len(self.schedules)
         if n < 2:
             raise ValueError("schedules: expected at least two organizations")

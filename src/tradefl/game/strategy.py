@@ -28,8 +28,8 @@ class StrategyProfile:
     cpu_hz: Array
 
     def __post_init__(self) -> None:
-        d = np.array(floats(self.data_fraction))
-        f = np.array(floats(self.cpu_hz))
+        d = np.array(floats("data_fraction", self.data_fraction))
+        f = np.array(floats("cpu_hz", self.cpu_hz))
         if d.ndim != 1 or d.shape != f.shape:
             raise ValueError(
                 "data_fraction, cpu_hz: expected two arrays of shape (N,), "

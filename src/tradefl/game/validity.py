@@ -79,7 +79,7 @@ def each(
 ) -> Array | None:
     """Return a read-only array of shape ``(n,)``; ``None`` if the shape is another."""
     try:
-        array = np.array(np.broadcast_to(floats(given), (n,)))
+        array = np.array(np.broadcast_to(floats(field, given), (n,)))
     except ValueError:
         problems.append((None, field, f"expected shape ({n},), got {np.shape(given)}"))
         return None

@@ -15,6 +15,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from tradefl.arguments import (
+    CONSORTIUM,
+    FUNCTION,
+    GAME,
+    NAMES,
+    SHARE,
+    TEXT,
+    TRUTH,
+    accepts,
+    optional,
+    whole,
+)
+
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
     from tradefl.game import CoopetitionGame
@@ -24,6 +37,16 @@ if TYPE_CHECKING:
 __all__ = ["incentives", "sensitivity"]
 
 
+@accepts(
+    consortium=GAME,
+    range=SHARE,
+    figures=NAMES,
+    points=whole(2),
+    all_rules=TRUTH,
+    workers=optional(whole(1)),
+    ray=optional(TEXT),
+    watch=FUNCTION,
+)
 def incentives(
     consortium: Consortium | CoopetitionGame,
     range: float = 0.1,  # noqa: A002  the command's name for it
@@ -59,6 +82,15 @@ def incentives(
     )
 
 
+@accepts(
+    consortium=CONSORTIUM,
+    draws=whole(1),
+    seed=whole(),
+    redesign=TRUTH,
+    workers=optional(whole(1)),
+    ray=optional(TEXT),
+    watch=FUNCTION,
+)
 def sensitivity(
     consortium: Consortium,
     draws: int = 1_000,

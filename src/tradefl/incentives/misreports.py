@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from tradefl.consortium.schema import Truthful
 from tradefl.design import TARGETS, Target, in_decimals, schedule_of, split_gain
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.game import (
     CoopetitionGame,
     DenseCompetition,
@@ -274,13 +274,13 @@ def incentives(
         The range is not in (0, 1), or a figure is unknown.
     """
     if not 0.0 < range < 1.0:
-        raise InputError.at("range", f"expected a number in (0, 1), got {range!r}")
+        raise InputError.at(Parameter("range"), f"expected a number in (0, 1), got {range!r}")
     if not isinstance(points, int) or points < 2:
-        raise InputError.at("points", f"expected an integer >= 2, got {points!r}")
+        raise InputError.at(Parameter("points"), f"expected an integer >= 2, got {points!r}")
     for figure in figures:
         if figure not in CHECKED_BY:
             raise InputError.at(
-                "figure", f"expected one of {', '.join(CHECKED_BY)}, got {figure!r}"
+                Parameter("figures"), f"expected one of {', '.join(CHECKED_BY)}, got {figure!r}"
             )
     game = consortium.game
     if sharing.shared(workers, ray):

@@ -17,7 +17,7 @@ import numpy as np
 
 from tradefl.consortium.reading import load
 from tradefl.consortium.writing import write
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.sweep import sweep
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def shared(workers: int | None, ray: str | None) -> bool:
         The number of workers is not positive.
     """
     if workers is not None and workers < 1:
-        raise InputError.at("workers", f"expected an integer >= 1, got {workers!r}")
+        raise InputError.at(Parameter("workers"), f"expected an integer >= 1, got {workers!r}")
     return ray is not None or workers not in (None, 1)
 
 

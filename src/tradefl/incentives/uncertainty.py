@@ -26,7 +26,7 @@ import numpy.typing as npt
 from tradefl.consortium.consortium import Consortium, accuracy_model
 from tradefl.consortium.ranges import Uncertain, uncertain
 from tradefl.design import TARGETS, Target, constants_of, in_decimals, split_gain
-from tradefl.errors import InputError
+from tradefl.errors import InputError, Parameter
 from tradefl.game import CoopetitionGame, EfficientRule, SectorCompetition, StrategyProfile, regret
 from tradefl.game.externality import Externality
 from tradefl.game.money import unit_of
@@ -304,7 +304,7 @@ def sensitivity(
         raise TypeError(f"consortium: expected a Consortium, got {type(consortium).__name__}")
     for name, value, least in (("draws", draws, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError.at(name, f"expected an integer >= {least}, got {value!r}")
+            raise InputError.at(Parameter(name), f"expected an integer >= {least}, got {value!r}")
     elsewhere = sharing.shared(workers, ray)
     figures = tuple(uncertain(consortium))
     if not figures:

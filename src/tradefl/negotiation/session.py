@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 
+from tradefl.arguments import FUNCTION, GAME, TEXT, TRUTH, accepts, optional
 from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
 from tradefl.game import CoopetitionGame
@@ -57,6 +58,13 @@ class Negotiation(Solution):
         return f"not an equilibrium: turns passed unused, of {names}"
 
 
+@accepts(
+    consortium=GAME,
+    processes=TRUTH,
+    rpc=optional(TEXT),
+    deployed=FUNCTION,
+    watch=FUNCTION,
+)
 def negotiate(
     consortium: Consortium | CoopetitionGame,
     *,

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Literal
 
 from tradefl._version import __version__
+from tradefl.arguments import DOCUMENT, GAME, SOLUTION, accepts, choice, instance, optional
 from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
 from tradefl.errors import InputError, MissingExtraError, Parameter
@@ -70,6 +71,19 @@ AUDIENCES: dict[Audience, frozenset[str] | None] = {
 }
 
 
+@accepts(
+    consortium=GAME,
+    solution=optional(SOLUTION),
+    tuning=optional(instance("tradefl.tuning.Tuning")),
+    comparison=optional(instance("tradefl.outcomes.Comparison")),
+    training=optional(DOCUMENT),
+    settlement=optional(DOCUMENT),
+    sensitivity=optional(instance("tradefl.incentives.uncertainty.Sensitivity")),
+    stability=optional(instance("tradefl.stability.verdict.Stability")),
+    incentives=optional(instance("tradefl.incentives.misreports.Incentives")),
+    audience=choice(AUDIENCES),
+    language=choice(("en", "zh")),
+)
 def report(
     consortium: Consortium | CoopetitionGame,
     solution: Solution | None = None,

@@ -49,7 +49,7 @@ class Documented(Protocol):
 
 
 # A training or a settlement: as it was returned, as its document, or the document's file.
-Source = Documented | Mapping[str, Any] | str | PathLike[str]
+Source = Documented | Mapping[str, object] | str | PathLike[str]
 
 
 def _content(source: Source, what: str) -> tuple[Any, object]:

@@ -38,7 +38,7 @@ class Documented(Protocol):
 
 
 # How contributions may be given: measured, solved, written down, or in a file.
-Contributions = StrategyProfile | Solution | Documented | Mapping[str, Any] | str | PathLike[str]
+Contributions = StrategyProfile | Solution | Documented | Mapping[str, object] | str | PathLike[str]
 
 
 def reports_for(

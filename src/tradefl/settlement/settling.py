@@ -13,6 +13,23 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tradefl.arguments import (
+    CONTRIBUTIONS,
+    FUNCTION,
+    GAME,
+    MAPPING,
+    NAMES,
+    PATH,
+    SECONDS,
+    TEXT,
+    TRUTH,
+    accepts,
+    choice,
+    either,
+    instance,
+    optional,
+    whole,
+)
 from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
 from tradefl.documents.settlement import SettlementDocument
@@ -31,7 +48,7 @@ from tradefl.settlement.profile import Contributions, reports_for
 from tradefl.settlement.session import Money
 from tradefl.settlement.settle import Attest, Progress, Settlement
 from tradefl.settlement.state import State
-from tradefl.solvers import DEFAULT_METHOD
+from tradefl.solvers import DEFAULT_METHOD, METHODS
 
 Sign = Callable[[Sequence[tuple[str, str]]], None]
 Watch = Callable[[Progress], None]
@@ -93,6 +110,31 @@ class AuditedSettlement(Shown):
         return self.document.to_dict()
 
 
+@accepts(
+    consortium=GAME,
+    profile=optional(CONTRIBUTIONS),
+    method=choice(METHODS),
+    report=TRUTH,
+    rpc=optional(either(TEXT, NAMES)),
+    contract=optional(TEXT),
+    keystore=optional(PATH),
+    password_file=optional(PATH),
+    password=optional(either(TEXT, FUNCTION)),
+    organizations=NAMES,
+    attestations=optional(either(PATH, MAPPING)),
+    max_deposit=optional(whole()),
+    payout=optional(TEXT),
+    chain_id=optional(whole(1)),
+    caps=optional(instance("tradefl.settlement.chains.fees.FeeCaps")),
+    state=optional(PATH),
+    confirmations=whole(),
+    timeout=SECONDS,
+    first_block=whole(),
+    sign=FUNCTION,
+    started=FUNCTION,
+    watch=FUNCTION,
+    wait=FUNCTION,
+)
 def settle(
     consortium: Consortium | CoopetitionGame,
     profile: Contributions | None = None,
@@ -105,7 +147,7 @@ def settle(
     password_file: str | os.PathLike[str] | None = None,
     password: str | Callable[[], str] | None = None,
     organizations: Sequence[str] = (),
-    attestations: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    attestations: str | os.PathLike[str] | Mapping[str, object] | None = None,
     max_deposit: int | None = None,
     payout: str | None = None,
     chain_id: int | None = None,
@@ -174,10 +216,6 @@ def settle(
         does not answer, or the contract refuses a step that is due.
     """
     consortium = consortium_of(consortium)
-    for name, count in (("confirmations", confirmations), ("first_block", first_block)):
-        _require_count(name, count)
-    if not timeout > 0.0:
-        raise InputError.at(Parameter("timeout"), f"expected seconds > 0, got {timeout!r}")
     if not rpc:
         _require_rpc(
             contract=contract,
@@ -244,11 +282,6 @@ def settle(
     return audited(settlement, parties, notes=notes, watch=watch, wait=wait)
 
 
-def _require_count(name: str, count: int) -> None:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise InputError.at(Parameter(name), f"expected an integer >= 0, got {count!r}")
-
-
 def audited(
     settlement: Settlement,
     parties: Parties,
@@ -284,6 +317,12 @@ def audited(
     return AuditedSettlement(settlement, parties, state, found, document, remarks)
 
 
+@accepts(
+    settlement=optional(either(GAME, instance("tradefl.settlement.settling.AuditedSettlement"))),
+    rpc=optional(either(TEXT, NAMES)),
+    contract=optional(TEXT),
+    first_block=whole(),
+)
 def audit(
     settlement: Consortium | CoopetitionGame | AuditedSettlement | None = None,
     *,
@@ -310,7 +349,6 @@ def audit(
         ``rpc`` or ``contract`` is missing, there is no settlement of ours, or the node does not
         keep its logs.
     """
-    _require_count("first_block", first_block)
     if isinstance(settlement, AuditedSettlement):
         done = settlement.settlement
         return audit_contract(

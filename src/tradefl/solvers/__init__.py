@@ -7,6 +7,20 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from tradefl.arguments import (
+    FIGURES,
+    GAME,
+    POSITIVE,
+    SECONDS,
+    SHARE,
+    TRUTH,
+    accepts,
+    choice,
+    instance,
+    number,
+    optional,
+    whole,
+)
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.solvers.solution import BoundTrace, Solution, Trace
 
@@ -55,10 +69,30 @@ def game_of(given: CoopetitionGame | Consortium) -> CoopetitionGame:
     """
     game = getattr(given, "game", given)
     if not isinstance(game, CoopetitionGame):
-        raise TypeError(f"expected a Consortium or a CoopetitionGame, got {type(given).__name__}")
+        raise TypeError(
+            f"game: expected a Consortium or a CoopetitionGame, got {type(given).__name__}"
+        )
     return game
 
 
+@accepts(
+    game=GAME,
+    method=optional(choice((*METHODS, SEARCH))),
+    tolerance=optional(SHARE),
+    max_moves=optional(whole()),
+    order=optional(choice(("given", "random"))),
+    seed=optional(whole()),
+    initial=optional(instance("tradefl.game.strategy.StrategyProfile")),
+    trace=optional(TRUTH),
+    node_limit=optional(whole(1)),
+    master=optional(choice(("milp", "traversal"))),
+    epsilon=optional(SHARE),
+    max_iterations=optional(whole(1)),
+    initial_levels=optional(FIGURES),
+    time_limit=optional(SECONDS),
+    step=optional(number("in [0.01, 1]", lambda step: 0.01 <= step <= 1.0)),
+    greedy_hz=optional(POSITIVE),
+)
 def solve(
     game: CoopetitionGame | Consortium,
     method: str | None = None,

@@ -94,7 +94,7 @@ def solve(
         An option is out of range, or the traversal would enumerate too many combinations.
     """
     if master not in ("milp", "traversal"):
-        raise ValueError(f"master: expected 'milp' or 'traversal', got {master!r}")
+        raise ValueError(f"master: expected one of milp, traversal, got {master!r}")
     if not 0.0 < epsilon < 1.0:
         raise ValueError(f"epsilon: expected a number in (0, 1), got {epsilon!r}")
     if not isinstance(max_iterations, int) or max_iterations < 1:

@@ -93,7 +93,7 @@ def solve(
     if not isinstance(max_moves, int) or max_moves < 0:
         raise ValueError(f"max_moves: expected an integer >= 0, got {max_moves!r}")
     if order not in ("given", "random"):
-        raise ValueError(f"order: expected 'given' or 'random', got {order!r}")
+        raise ValueError(f"order: expected one of given, random, got {order!r}")
     start = game.initial_profile() if initial is None else initial
     if start.data_fraction.size != game.size:
         raise ValueError(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,32 @@ Flags = npt.NDArray[np.bool_]
 # Fields with one number for each game; all others have one for each organization.
 OF_A_GAME = tuple(NUMBERS)
 OF_AN_ORGANIZATION = (*ARRAYS, "capacitance")
+
+
+class GameArrays(TypedDict, total=False):
+    """The figures of many games by name: the parameters of :class:`Games`."""
+
+    profitability: npt.ArrayLike
+    data_bits: npt.ArrayLike
+    cycles_per_bit: npt.ArrayLike
+    cpu_levels_hz: npt.ArrayLike
+    competition: npt.ArrayLike | Competition
+    accuracy: AccuracyModel | Sequence[AccuracyModel]
+    data_units: npt.ArrayLike
+    download_seconds: npt.ArrayLike
+    upload_seconds: npt.ArrayLike
+    incentive_intensity: npt.ArrayLike
+    compute_weight: npt.ArrayLike
+    overhead_weight: npt.ArrayLike
+    min_data_fraction: npt.ArrayLike
+    deadline_seconds: npt.ArrayLike
+    capacitance: npt.ArrayLike
+    download_watts: npt.ArrayLike
+    upload_watts: npt.ArrayLike
+    data_cost: npt.ArrayLike
+    joining_cost: npt.ArrayLike
+    quality: npt.ArrayLike
+    compensation: Mechanism | None
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -123,6 +149,9 @@ class Games:
         else:
             accuracies = Accuracies.of(models)
         object.__setattr__(self, "accuracy", accuracies)
+        rule: object = self.compensation
+        if not isinstance(rule, Mechanism | None):
+            _refuse("compensation", f"expected a rule, got {type(rule).__name__}")
         if self.compensation is not None and (what := self.compensation.misfit(n)):
             _refuse("compensation", what)
 
@@ -131,6 +160,9 @@ class Games:
             counts["accuracy"] = self.accuracy.which.size
             return self.accuracy
         single = isinstance(self.accuracy, AccuracyModel)
+        if not single and not isinstance(self.accuracy, Iterable):
+            what = "expected an accuracy model, or one for each game"
+            _refuse("accuracy", f"{what}, got {type(self.accuracy).__name__}")
         given: Sequence[Any] = (self.accuracy,) if single else tuple(self.accuracy)
         try:
             known = {id(model): complete(model) for model in given}

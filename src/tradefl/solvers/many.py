@@ -11,11 +11,25 @@ import concurrent.futures
 import dataclasses
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, Unpack, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.arguments import (
+    ANYTHING,
+    MAPPING,
+    ONE_GAME,
+    SHARE,
+    TRUTH,
+    accepts,
+    choice,
+    either,
+    instance,
+    many,
+    optional,
+    whole,
+)
 from tradefl.errors import InputError
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.payoff import communication_joules, payoffs
@@ -27,7 +41,7 @@ from tradefl.solvers.compiled import threads
 from tradefl.solvers.dbr import TOLERANCE, one_round
 from tradefl.solvers.deviations import deviation, own_value
 from tradefl.solvers.fip import STEP, grid_of
-from tradefl.solvers.games import Games
+from tradefl.solvers.games import GameArrays, Games
 from tradefl.solvers.hulls import Menu
 from tradefl.solvers.planner import TOLERANCE as OPTIMUM_TOLERANCE
 from tradefl.solvers.planner import Coalitions, data_overhead, strategies
@@ -160,18 +174,30 @@ class ManySolutions:
         return np.asarray((self.regret <= REGRET_TOLERANCE * self.payoff_scale).all(axis=1))
 
 
+@accepts(
+    games=optional(either(instance("tradefl.solvers.games.Games"), many("games", ONE_GAME))),
+    method=choice(METHODS),
+    optimum=TRUTH,
+    initial=ANYTHING,
+    tolerance=SHARE,
+    max_moves=optional(whole()),
+    regret=TRUTH,
+    compiled=optional(TRUTH),
+    skip_invalid=TRUTH,
+    arrays=MAPPING,
+)
 def solve_many(
     games: Games | Sequence[CoopetitionGame] | None = None,
     *,
     method: Method = "dbr",
     optimum: bool = False,
-    initial: tuple[Any, Any] | None = None,
+    initial: tuple[npt.ArrayLike, npt.ArrayLike] | None = None,
     tolerance: float = TOLERANCE,
     max_moves: int | None = None,
     regret: bool = True,
     compiled: bool | None = None,
     skip_invalid: bool = False,
-    **arrays: Any,
+    **arrays: Unpack[GameArrays],
 ) -> ManySolutions:
     """Solve K games of N organizations at once.
 
@@ -224,7 +250,7 @@ def solve_many(
         games = Games(**arrays)
     elif not isinstance(games, Games):
         games = Games.of(games)
-    limit = _checked(method, tolerance, max_moves, games.size)
+    limit = 50_000 + 100 * games.size if max_moves is None else max_moves
     start = None if initial is None else _profiles(games, initial)
     if start is None and method == "fixed":
         raise InputError.at("initial", "expected the profiles to judge, found nothing")
@@ -266,19 +292,7 @@ REQUIRED = tuple(
 )
 
 
-def _checked(method: str, tolerance: float, max_moves: int | None, size: int) -> int:
-    if method not in METHODS:
-        raise InputError.at("method", f"expected one of {', '.join(METHODS)}, got {method!r}")
-    if not 0.0 < tolerance < 1.0:
-        raise InputError.at("tolerance", f"expected a number in (0, 1), got {tolerance!r}")
-    if max_moves is None:
-        return 50_000 + 100 * size
-    if not isinstance(max_moves, int) or max_moves < 0:
-        raise InputError.at("max_moves", f"expected an integer >= 0, got {max_moves!r}")
-    return max_moves
-
-
-def _profiles(games: Games, initial: tuple[Any, Any]) -> Profiles:
+def _profiles(games: Games, initial: tuple[npt.ArrayLike, npt.ArrayLike]) -> Profiles:
     shape = (games.count, games.size)
     try:
         d, f = (np.broadcast_to(np.asarray(part, dtype=float), shape) for part in initial)

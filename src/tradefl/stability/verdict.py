@@ -16,17 +16,29 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.arguments import (
+    FIGURES,
+    FUNCTION,
+    GAME,
+    SECONDS,
+    TEXT,
+    accepts,
+    choice,
+    either,
+    instance,
+    optional,
+)
 from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.money import in_currency
 from tradefl.notebook import Shown, drawn
 from tradefl.solvers import Solution, game_of
 from tradefl.stability.core import cost_of_stability, least_core
-from tradefl.stability.market import Outsiders, market_values
+from tradefl.stability.market import OUTSIDERS, Outsiders, market_values
 from tradefl.stability.sampling import EXACT_UP_TO
 from tradefl.stability.separation import TOLERANCE, separate
 from tradefl.stability.splits import Allocation, Split, allocation
 from tradefl.stability.tables import MOST_ENUMERATED, least_core_of
-from tradefl.stability.values import Outside, Reading, Values, all_coalitions
+from tradefl.stability.values import OUTSIDE, READINGS, Outside, Reading, Values, all_coalitions
 
 if TYPE_CHECKING:
     from tradefl.consortium import Consortium
@@ -240,6 +252,16 @@ class Stability(Shown):
 TOGETHER_THEY_LOSE = "together all lose, whatever they contribute; shares are of that loss"
 
 
+@accepts(
+    game=GAME,
+    split=either(TEXT, FIGURES, instance("tradefl.stability.splits.Allocation")),
+    reading=choice(READINGS),
+    outside=choice(OUTSIDE),
+    outsiders=optional(choice(OUTSIDERS)),
+    method=choice(("search", "enumeration")),
+    time_limit=SECONDS,
+    watch=FUNCTION,
+)
 def stability(
     game: CoopetitionGame | Consortium,
     split: Split | Sequence[float] | Array | Allocation = "file",
@@ -285,13 +307,9 @@ def stability(
         ``v(N)``, or there are too many organizations to enumerate.
     """
     game = game_of(game)
-    if method not in ("search", "enumeration"):
-        raise ValueError(f"method: expected search or enumeration, got {method!r}")
     if outsiders is not None and reading != "market":
         raise ValueError("outsiders: needs the market reading")
     outsiders = outsiders or "together"
-    if not time_limit > 0.0:
-        raise ValueError(f"time_limit: expected a number > 0, got {time_limit!r}")
     if method == "enumeration" and game.size > MOST_ENUMERATED:
         raise ValueError(
             f"method: enumeration tries all 2^{game.size} coalitions; it is for at most "

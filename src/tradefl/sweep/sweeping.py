@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tradefl.arguments import ANYTHING, FUNCTION, PATH, TEXT, TRUTH, accepts, many, optional, whole
 from tradefl.errors import InputError, Parameter, Problem
 from tradefl.sweep import parts
 from tradefl.sweep.code import Code, code_of
@@ -128,9 +129,19 @@ class Task:
         return hashlib.sha256(text.encode()).hexdigest()[:KEY]
 
 
+@accepts(
+    function=FUNCTION,
+    units=many("arguments", ANYTHING),
+    out=optional(PATH),
+    workers=optional(whole(1)),
+    ray=optional(TEXT),
+    same_bytes=TRUTH,
+    watch=FUNCTION,
+    notify=FUNCTION,
+)
 def sweep(
     function: Callable[..., Any],
-    units: Iterable[Mapping[str, Any] | Sequence[Any]],
+    units: Iterable[Mapping[str, object] | Sequence[object]],
     out: str | os.PathLike[str] | None = None,
     workers: int | None = None,
     ray: str | None = None,
@@ -237,7 +248,7 @@ def compute(
             "sweep", "called in a worker; guard the script's work: if __name__ == '__main__':"
         )
     if workers is not None and workers < 1:
-        raise InputError.at(Parameter("workers"), f"expected at least 1, got {workers}")
+        raise InputError.at(Parameter("workers"), f"expected an integer >= 1, got {workers}")
     keys = [task.key(arguments) for task, _, arguments in units]
     found, left = _kept(units, keys, out, same_bytes, notify)
     run = _Run(left, out, len(found), watch)
