@@ -14,6 +14,7 @@ from tradefl.documents.base import parsed
 from tradefl.documents.schemas import DOCUMENTS, json_schemas
 from tradefl.documents.solution import SolvedOrganization
 from tradefl.errors import InputError
+from tradefl.settlement.attestation import read_attestations
 
 SCHEMAS = json_schemas()
 MODELS = {kind.NAME: kind for kind in DOCUMENTS}
@@ -103,6 +104,48 @@ def test_an_error_says_where(file, change, place):
     with pytest.raises(InputError) as error:
         parsed(solved | change, MODELS["tradefl/solution/1"], "file.json")
     assert place in str(error.value)
+
+
+SIGNED = {"signature": "0xab", "serial": 1, "expiry": 0}
+
+
+@pytest.mark.parametrize(
+    ("content", "messages"),
+    [
+        ([], ["file.json: expected {"]),
+        ({"Alhpa": SIGNED}, ["file.json: no organization 'Alhpa' in the consortium"]),
+        ({"Alpha": 1}, ["file.json: Alpha: expected a table, got 1"]),
+        ({"Alpha": {}}, [f"file.json: Alpha.{key}: is missing" for key in SIGNED]),
+        ({"Alpha": SIGNED | {"signature": "0x1"}}, ["Alpha.signature: expected 0x and two hexa"]),
+        ({"Alpha": SIGNED | {"serial": 2**64}}, ["Alpha.serial: expected a number < 1.84467e+19"]),
+        ({"Alpha": SIGNED | {"expiry": -1}}, ["Alpha.expiry: expected a number >= 0, got -1"]),
+        ({"Alpha": SIGNED | {"serial": "1"}}, ["Alpha.serial: expected a whole number, got '1'"]),
+        ({"Alpha": SIGNED | {"serial": True}}, ["Alpha.serial: expected a whole number, got true"]),
+    ],
+)
+def test_attestations_are_read_by_their_model(content, messages):
+    with pytest.raises(InputError) as error:
+        read_attestations(content, "file.json", ["Alpha", "Beta"])
+    found = [str(problem) for problem in error.value.problems]
+    assert len(found) == len(messages)
+    for line, message in zip(found, messages, strict=True):
+        assert message in line
+
+
+def test_attestations_are_written_as_they_are_read():
+    attested = read_attestations({"Alpha": SIGNED | {"later": 1}}, "file.json", ["Alpha"])
+    assert attested["Alpha"].to_dict() == SIGNED
+    jsonschema.validate({"Alpha": attested["Alpha"].to_dict()}, SCHEMAS["attestations"])
+
+
+def test_what_can_be_settled_follows_the_schema_of_contributions(file):
+    solved = tradefl.solve(tradefl.load(file)).to_dict()
+    jsonschema.validate(solved, SCHEMAS["contributions"])
+    by_hand = {"organizations": [{"name": "Alpha", "data_fraction": "1", "cpu_hz": 1e9}]}
+    jsonschema.validate(by_hand, SCHEMAS["contributions"])
+    by_hand["organizations"][0]["data_fraction"] = -1
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(by_hand, SCHEMAS["contributions"])
 
 
 def test_keys_of_a_later_version_are_ignored(file):

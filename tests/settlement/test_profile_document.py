@@ -160,7 +160,7 @@ def test_no_such_file(agreed, tmp_path):
         ("3", "profile.json: expected a solution or training document with organizations"),
         ("{}", "profile.json: expected a solution or training document with organizations"),
         ('{"organizations": {}}', "profile.json: expected a solution or training document"),
-        ('{"organizations": [1]}', "profile.json: expected a solution or training document"),
+        ('{"organizations": [1]}', "profile.json: organizations[0]: expected a table, got 1"),
     ],
 )
 def test_no_document(problems, text, expected):

@@ -347,6 +347,14 @@ class Training(Section):
 LEFT_OPEN = ("deadline", "validation_fraction")
 
 
+SIGNS = {
+    "greater_than": ">",
+    "greater_than_equal": ">=",
+    "less_than": "<",
+    "less_than_equal": "<=",
+}
+
+
 def described(error: Any, known: Iterable[str] = ()) -> str:
     """Return what was expected, from one entry of :meth:`ValidationError.errors`."""
     kind, got = error["type"], shown(error["input"])
@@ -355,8 +363,8 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
         return "is missing"
     if kind == "extra_forbidden":
         return "unknown key" + suggestion(str(error["loc"][-1]), known)
-    if kind in ("greater_than", "greater_than_equal", "less_than_equal"):
-        sign = {"greater_than": ">", "greater_than_equal": ">=", "less_than_equal": "<="}[kind]
+    if kind in SIGNS:
+        sign = SIGNS[kind]
         bound = next(iter(context.values()))
         return f"expected a number {sign} {bound:g}, got {got}"
     if kind == "finite_number":
@@ -366,8 +374,10 @@ def described(error: Any, known: Iterable[str] = ()) -> str:
     if kind == "string_pattern_mismatch" and "0x" not in context["pattern"]:
         return f"expected text of the form {context['pattern']}, got {got}"
     if kind == "string_pattern_mismatch":
-        digits = re.search(r"\{(\d+)\}", context["pattern"])
-        count = "40" if digits is None else digits[1]
+        digits = re.search(r"\{(\d+)\}$", context["pattern"].rstrip("$"))
+        if digits is None:
+            return f"expected 0x and two hexadecimal digits for each byte, got {got}"
+        count = digits[1]
         what = "an address: " if count == "40" else ""
         return f"expected {what}0x and {count} hexadecimal digits, got {got}"
     if kind == "name":

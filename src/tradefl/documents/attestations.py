@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field, RootModel
+from pydantic import Field, RootModel
 
 from tradefl.documents.base import Part
 
@@ -13,8 +13,6 @@ Uint64 = Annotated[int, Field(ge=0, lt=2**64)]
 
 class AttestationEntry(Part):
     """One signature, its place among those of the organization, and its last second."""
-
-    model_config = ConfigDict(extra="forbid")
 
     signature: Annotated[str, Field(pattern=r"^0x([0-9a-fA-F]{2})+$")]
     serial: Uint64

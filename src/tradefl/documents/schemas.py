@@ -13,6 +13,7 @@ from tradefl.documents.audit import AuditDocument
 from tradefl.documents.base import Document
 from tradefl.documents.check import CheckDocument
 from tradefl.documents.comparison import CompareDocument
+from tradefl.documents.contributions import ContributionsDocument
 from tradefl.documents.design import DesignDocument
 from tradefl.documents.elicitation import ElicitationDocument
 from tradefl.documents.incentives import IncentivesDocument
@@ -60,6 +61,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
         kind.NAME.removeprefix("tradefl/").replace("/", "-"): kind for kind in DOCUMENTS
     }
     kinds["attestations"] = AttestationsDocument
+    kinds["contributions"] = ContributionsDocument
     return {name: _schema(name, kind) for name, kind in kinds.items()}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -16,7 +15,9 @@ from eth_keys.exceptions import BadSignature
 from eth_utils.exceptions import ValidationError
 
 from tradefl.consortium.schema import shown, suggestion
-from tradefl.errors import InputError, Parameter
+from tradefl.documents.attestations import AttestationEntry, AttestationsDocument
+from tradefl.documents.base import parsed
+from tradefl.errors import InputError, Parameter, Problem
 from tradefl.foreign import read_json
 from tradefl.settlement.agreement import Agreement
 from tradefl.settlement.chains import Chain, KeySigner
@@ -48,11 +49,9 @@ class Attestation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {
-            "signature": "0x" + self.signature.hex(),
-            "serial": self.serial,
-            "expiry": self.expiry,
-        }
+        return AttestationEntry(
+            signature=f"0x{self.signature.hex()}", serial=self.serial, expiry=self.expiry
+        ).to_dict()
 
 
 def attestations(
@@ -94,26 +93,22 @@ def read_attestations(document: Any, place: object, names: Sequence[str]) -> dic
     InputError
         It is not one, or it names an organization that is not in the consortium.
     """
-    expected = 'expected {"organization": {"signature": "0x...", "serial": 1, "expiry": 0}, ...}'
     if not isinstance(document, dict):
-        raise InputError.at(place, expected)
-    found = {}
-    for name, entry in document.items():
-        if name not in names:
-            what = f"no organization {shown(name)} in the consortium"
-            raise InputError.at(place, what + suggestion(name, names))
-        if not isinstance(entry, dict) or set(entry) != {"signature", "serial", "expiry"}:
-            raise InputError.at(f"{place}: {name}", f"{expected}, got {shown(entry)}")
-        signature, serial, expiry = entry["signature"], entry["serial"], entry["expiry"]
-        if not isinstance(signature, str) or not re.fullmatch(r"0x([0-9a-fA-F]{2})+", signature):
-            what = f"expected 0x and hexadecimal digits, got {shown(signature)}"
-            raise InputError.at(f"{place}: {name}: signature", what)
-        for key, number in (("serial", serial), ("expiry", expiry)):
-            if type(number) is not int or not 0 <= number < 2**64:
-                what = f"expected a whole number of 0 to 2^64 - 1, got {shown(number)}"
-                raise InputError.at(f"{place}: {name}: {key}", what)
-        found[name] = Attestation(bytes.fromhex(signature[2:]), serial, expiry)
-    return found
+        expected = '{"organization": {"signature": "0x...", "serial": 1, "expiry": 0}, ...}'
+        raise InputError.at(place, f"expected {expected}, got {shown(document)}")
+    unknown = [
+        Problem(str(place), f"no organization {shown(name)} in the consortium{hint}")
+        for name in document
+        if name not in names
+        for hint in [suggestion(str(name), names)]
+    ]
+    if unknown:
+        raise InputError(unknown)
+    given = parsed(document, AttestationsDocument, place).root
+    return {
+        name: Attestation(bytes.fromhex(entry.signature[2:]), entry.serial, entry.expiry)
+        for name, entry in given.items()
+    }
 
 
 def attestation(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from pydantic import ValidationError
 
 from tradefl.consortium import Consortium
 from tradefl.consortium.files import read_json
-from tradefl.consortium.schema import shown, suggestion
+from tradefl.consortium.schema import described, shown, suggestion
+from tradefl.documents.base import placed
+from tradefl.documents.contributions import Contribution, ContributionsDocument
 from tradefl.errors import InputError, Parameter, Problem
 from tradefl.game import StrategyProfile
 from tradefl.settlement.agreed import game_on_agreed_strategies
@@ -24,10 +26,9 @@ from tradefl.solvers import DEFAULT_METHOD, Solution, solve
 from tradefl.training_document import SCHEMA as TRAINING
 from tradefl.training_document import require_consistent, require_terms, warnings_of
 
-SCHEMAS = ("tradefl/solution/1", TRAINING)
 # Where a document says how much of its data an organization used: measured before pledged.
 MEASURED = "measured_fraction"
-FRACTIONS = (MEASURED, "data_fraction")
+NO_DOCUMENT = "expected a solution or training document with organizations"
 
 
 class Documented(Protocol):
@@ -179,10 +180,10 @@ def reports_of(
     require_consistent(document, place)
     if consortium is not None:
         require_terms(document, consortium, place)
-    entries = _entries(document, place, agreement)
+    entries = _contributions(document, place, agreement)
     for line in warnings_of(document):
         note(f"{place}: {line}")
-    names = [entry.get("name") for entry in entries]
+    names = [entry.name for entry in entries]
     problems = [
         Problem(f"{place}: organizations[{k}].name", _unknown(name, members))
         for k, name in enumerate(names)
@@ -205,23 +206,25 @@ def reports_of(
     reports = []
     for i, name in enumerate(members):
         entry = entries[names.index(name)]
-        key = next((key for key in FRACTIONS if key in entry), FRACTIONS[1])
-        before = len(problems)
-        fraction = _number(entry.get(key), f"{place}: {name}: {key}", problems)
+        measured = MEASURED in entry.model_fields_set
+        key = MEASURED if measured else "data_fraction"
+        fraction = entry.measured_fraction if measured else entry.data_fraction
+        missing = [key] if fraction is None else []
+        if entry.cpu_hz is None and "cpu_hz" in entry.model_fields_set:
+            missing.append("cpu_hz")
+        problems += [Problem(f"{place}: {name}: {each}", "is missing") for each in missing]
+        if fraction is None or missing:
+            continue
         if key == MEASURED and 0.0 < fraction < agreement.min_data_ppb / PPB:
             note(
                 f"{name}: the measured share {fraction:.9g} is below D_min "
                 f"{agreement.min_data_ppb / PPB:g} and counts as no contribution"
             )
             fraction = 0.0
-        cpu_hz = 0.0
-        if "cpu_hz" in entry:
-            cpu_hz = _number(entry["cpu_hz"], f"{place}: {name}: cpu_hz", problems)
-        elif fraction > 0.0:
+        cpu_hz = entry.cpu_hz or 0.0
+        if entry.cpu_hz is None and fraction > 0.0:
             solved = levels() if solved is None else solved
             cpu_hz = float(solved[i])
-        if len(problems) > before:
-            continue
         try:
             reports.append(agreement.report(i, fraction, cpu_hz))
         except InputError as error:
@@ -233,46 +236,43 @@ def reports_of(
     return agreement.with_payee(reports)
 
 
-def _require_fit(place: object, document: dict[str, Any], agreement: Agreement) -> None:
-    """Refuse a document of another kind, of another consortium, or without an answer."""
-    schema, consortium = document.get("schema"), document.get("consortium")
+def _contributions(document: Any, place: object, agreement: Agreement) -> list[Contribution]:
+    """Return the entries of a document that is of this consortium and has an answer."""
+    if not isinstance(document, dict) or not isinstance(document.get("organizations"), list):
+        raise InputError.at(place, NO_DOCUMENT)
+    try:
+        found = ContributionsDocument.model_validate(document)
+    except ValidationError as error:
+        problems = [
+            Problem(_place(place, each["loc"], document), described(each))
+            for each in error.errors(include_url=False)
+        ]
+        raise InputError(problems) from None
     problems = []
-    if schema is not None and schema not in SCHEMAS:
-        what = f"expected one of {', '.join(SCHEMAS)}, got {shown(schema)}"
-        problems.append(Problem(f"{place}: schema", what))
-    if consortium is not None and consortium != agreement.consortium:
-        what = f"expected {agreement.consortium!r}, got {shown(consortium)}"
+    if found.consortium is not None and found.consortium != agreement.consortium:
+        what = f"expected {agreement.consortium!r}, got {shown(found.consortium)}"
         problems.append(Problem(f"{place}: consortium", what))
-    if document.get("status") in ("infeasible", "iteration_limit"):
-        what = f"expected a solution, got {shown(document['status'])}"
+    if found.status in ("infeasible", "iteration_limit"):
+        what = f"expected a solution, got {shown(found.status)}"
         problems.append(Problem(f"{place}: status", what))
+    of_training = any(MEASURED in entry.model_fields_set for entry in found.organizations)
+    if of_training and found.document != TRAINING:
+        what = f"expected {TRAINING!r} for measured contributions, got {shown(found.document)}"
+        problems.append(Problem(f"{place}: schema", what))
     if problems:
         raise InputError(problems)
+    return found.organizations
 
 
-def _entries(document: Any, place: object, agreement: Agreement) -> list[dict[str, Any]]:
-    if isinstance(document, dict):
-        _require_fit(place, document, agreement)
-    entries = document.get("organizations") if isinstance(document, dict) else None
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise InputError.at(place, "expected a solution or training document with organizations")
-    if any(MEASURED in entry for entry in entries) and document.get("schema") != TRAINING:
-        what = f"expected {TRAINING!r} for measured contributions, got "
-        raise InputError.at(f"{place}: schema", what + shown(document.get("schema")))
-    return entries
+def _place(place: object, location: Sequence[int | str], document: dict[str, Any]) -> str:
+    """Return where a problem is: an organization by its name, where it has one."""
+    match location:
+        case ("organizations", int(k), str(key)):
+            name = document["organizations"][k].get("name")
+            if isinstance(name, str):
+                return f"{place}: {name}: {key}"
+    return placed(place, location)
 
 
 def _unknown(name: object, names: Sequence[str]) -> str:
     return f"no organization {shown(name)} in the consortium{suggestion(str(name), names)}"
-
-
-def _number(value: object, place: str, problems: list[Problem]) -> float:
-    """Return a number of the document; large integers may be written as text."""
-    given = value
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,20}", value):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**64:
-        what = "is missing" if given is None else f"expected a number >= 0, got {shown(given)}"
-        problems.append(Problem(place, what))
-        return 0.0
-    return float(value)
