@@ -169,7 +169,9 @@ def private_training(deployment: Deployment) -> None:
     """Train a round with Flower's mod and wrapper for differential privacy, held to pledges."""
     output = deployment.folder / "private.json"
     apps = app_folder(
-        deployment.folder / "private", "private_apps:app", server="private_apps:server"
+        deployment.folder / "private",
+        "private_apps:client_fixed",
+        server="private_apps:server_client_fixed",
     )
     run = deployment.run(
         apps,
