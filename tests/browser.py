@@ -30,6 +30,7 @@ FLAGS = (
 )
 SCHEMES = ("light", "dark")
 SERIOUS = ("serious", "critical")
+IMPACTS = ("minor", "moderate", *SERIOUS)
 
 
 def required() -> bool:

@@ -92,6 +92,10 @@ def report(
         Path | None,
         Option("--pdf", help="Print the page here, too, with an installed browser."),
     ] = None,
+    paper: Annotated[
+        str,
+        Option("--paper", help="The paper of --pdf: A4 or Letter.", type=OneOf(["A4", "Letter"])),
+    ] = "A4",
 ) -> None:
     """Write one page that shows who contributes what, who pays whom, why, and how it is proven.
 
@@ -174,7 +178,8 @@ def report(
         atomic_write(output, page.encode(), private=True)
         if pdf is not None:
             show(f"printing {pdf}")
-            atomic_write(pdf, pdf_of(page), private=True)
+            printed = pdf_of(page, paper=paper)  # type: ignore[arg-type]  # likewise
+            atomic_write(pdf, printed, private=True)
     note(f"wrote {output}" if pdf is None else f"wrote {output} and {pdf}")
     _exit_with(solution)
 

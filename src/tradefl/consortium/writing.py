@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 from tradefl.arguments import CONSORTIUM, PATH, accepts
@@ -94,6 +96,15 @@ def to_document(consortium: Consortium) -> dict[str, Any]:
             document[section_][key] = {"low": low, "mid": mid, "high": high}
     document["organization"] = [consortium.organizations.entry(i) for i in range(len(consortium))]
     return document
+
+
+def fingerprint(consortium: Consortium) -> str:
+    """Return the SHA-256 of a consortium's content: file and tables, wherever they are stored."""
+    digest = hashlib.sha256(tomli_w.dumps(to_document(consortium)).encode())
+    segments = None if consortium.segments is None else consortium.segments.values
+    for array in (consortium.matrix, segments, consortium.points):
+        digest.update(b"|" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def sample() -> str:

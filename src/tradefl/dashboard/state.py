@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-import tomli_w
 
 from tradefl.comparison import compare
 from tradefl.consortium import Consortium
-from tradefl.consortium.writing import to_document
+from tradefl.consortium.writing import fingerprint
 from tradefl.dashboard import settings, watching
 from tradefl.dashboard.editing import Terms, adjusted, table_of
 from tradefl.dashboard.watching import FileState
@@ -178,15 +176,6 @@ def forget_edits() -> None:
     st.session_state[EDITORS] = st.session_state.get(EDITORS, 0) + 1
 
 
-def key_of(consortium: Consortium) -> str:
-    """Return a word that is equal for equal consortia."""
-    digest = hashlib.sha256(tomli_w.dumps(to_document(consortium)).encode())
-    segments = None if consortium.segments is None else consortium.segments.values
-    for array in (consortium.matrix, segments, consortium.points):
-        digest.update(b"|" if array is None else np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
 def solve_now(choices: Choices) -> View:
     """Return what the choices make; if they make nothing, the last that did, and why."""
     last: View | None = st.session_state.get(VIEW)
@@ -216,7 +205,7 @@ def _key_of_base() -> str:
     """Return the key of the base, computed when it changes and not at every move of a slider."""
     known: tuple[Consortium, str] | None = st.session_state.get("_key_of_base")
     if known is None or known[0] is not base():
-        known = (base(), key_of(base()))
+        known = (base(), fingerprint(base()))
         st.session_state["_key_of_base"] = known
     return known[1]
 

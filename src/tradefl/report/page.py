@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
+import os
+import re
 from importlib import resources
 from typing import Literal
 
@@ -10,6 +13,7 @@ from tradefl._version import __version__
 from tradefl.arguments import DOCUMENT, GAME, SOLUTION, accepts, choice, instance, optional
 from tradefl.consortium import Consortium
 from tradefl.consortium.playing import consortium_of
+from tradefl.consortium.writing import fingerprint
 from tradefl.errors import InputError, MissingExtraError, Parameter
 from tradefl.game import CoopetitionGame
 from tradefl.incentives.misreports import Incentives
@@ -97,6 +101,7 @@ def report(
     incentives: Incentives | None = None,
     audience: Audience = "engineer",
     language: Language = "en",
+    date: dt.date | None = None,
 ) -> str:
     """Return the report of a consortium: one HTML page that needs nothing else.
 
@@ -126,6 +131,9 @@ def report(
         settlement and every statement.
     language
         ``en``, or ``zh`` for the board.
+    date
+        The date in the head of the page; default: today in UTC, or the day of the environment
+        variable ``SOURCE_DATE_EPOCH``, so that builds can be repeated.
 
     Raises
     ------
@@ -176,7 +184,33 @@ def report(
     wanted = AUDIENCES[audience]
     if wanted is not None:
         sections = [section for section in sections if section.anchor in wanted]
-    return _rendered(consortium.name, solution, sections, language)
+    day = (date or _today()).isoformat()
+    source = f"{day} · tradefl {__version__} · sha256 {fingerprint(agreed)}"
+    return _rendered(consortium.name, solution, sections, language, source)
+
+
+def _today() -> dt.date:
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    now = dt.datetime.now(dt.UTC)
+    return (dt.datetime.fromtimestamp(int(epoch), dt.UTC) if epoch.isdigit() else now).date()
+
+
+def _running(name: str, source: str) -> str:
+    """Return the head and foot of each printed page, as CSS that no name can leave."""
+    boxes = {
+        "@top-left": _css_string(name),
+        "@top-right": _css_string("TradeFL"),
+        "@bottom-left": _css_string(source),
+        "@bottom-right": 'counter(page) " / " counter(pages)',
+    }
+    rules = " ".join(f"{box} {{ content: {content}; }}" for box, content in boxes.items())
+    return f"@page {{ {rules} }}"
+
+
+def _css_string(text: str) -> str:
+    """Return a CSS string; every character but letters and digits of ASCII is escaped."""
+    escaped = re.sub(r"[^A-Za-z0-9]", lambda found: f"\\{ord(found[0]):x} ", text)
+    return f'"{escaped}"'
 
 
 def _notes(consortium: Consortium, told: tuple[str, ...]) -> list[str]:
@@ -197,7 +231,9 @@ def _notes(consortium: Consortium, told: tuple[str, ...]) -> list[str]:
     return [*notes, *(f"Note: {text}." for text in told)]
 
 
-def _rendered(name: str, solution: Solution, sections: list[Section], language: Language) -> str:
+def _rendered(
+    name: str, solution: Solution, sections: list[Section], language: Language, source: str
+) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tradefl.report"),
         autoescape=True,
@@ -221,6 +257,8 @@ def _rendered(name: str, solution: Solution, sections: list[Section], language: 
         status=opening_words(solution),
         sections=sections,
         style=Markup(style),  # noqa: S704  the package's own file
+        running=Markup(_running(name, source)),  # noqa: S704  every character is escaped
+        source=source,
         # The charts, whose texts are escaped where they are drawn.
         markup=lambda svg: Markup(in_svg(svg, shown)),  # noqa: S704
         targets=anchors_of(sections),

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
 from tradefl.errors import InputError, Parameter
 
@@ -21,9 +22,10 @@ BROWSERS = (
     "brave-browser",
 )
 SECONDS = 120
+Paper = Literal["A4", "Letter"]
 
 
-def pdf_of(page: str, browser: str | None = None) -> bytes:
+def pdf_of(page: str, browser: str | None = None, paper: Paper = "A4") -> bytes:
     """Return a page as PDF.
 
     Parameters
@@ -32,6 +34,8 @@ def pdf_of(page: str, browser: str | None = None) -> bytes:
         The HTML of the report.
     browser
         The program; default: the first of :data:`BROWSERS` that is on the path.
+    paper
+        The size of its pages; the report itself leaves it to the reader.
 
     Raises
     ------
@@ -45,9 +49,10 @@ def pdf_of(page: str, browser: str | None = None) -> bytes:
             "open the HTML report and print it from any browser"
         )
         raise InputError.at(Parameter("pdf"), what)
+    sized = page.replace("</head>", f"<style>@page {{ size: {paper}; }}</style></head>", 1)
     with TemporaryDirectory() as folder:
         source, target = Path(folder) / "report.html", Path(folder) / "report.pdf"
-        source.write_text(page, encoding="utf-8")
+        source.write_text(sized, encoding="utf-8")
         command = [
             program,
             "--headless",

@@ -316,7 +316,7 @@ def settlement_section(
         ),
         Table(
             "settled",
-            "The settlement" + _of_many(len(members)),
+            "What each reported, deposited and withdrew" + _of_many(len(members)),
             (
                 Column("organization", text=True),
                 Column("reported d", "Eq. (13)"),
