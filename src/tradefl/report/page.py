@@ -87,6 +87,7 @@ AUDIENCES: dict[Audience, frozenset[str] | None] = {
     incentives=optional(instance("tradefl.incentives.misreports.Incentives")),
     audience=choice(AUDIENCES),
     language=choice(("en", "zh")),
+    date=optional(instance("datetime.date")),
 )
 def report(
     consortium: Consortium | CoopetitionGame,
