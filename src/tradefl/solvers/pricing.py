@@ -10,14 +10,14 @@ the best of 2m candidates. For any price,
 
     max_Omega [ P(Omega) - mu Omega ] + sum_i max [ v + mu w ]  >=  max U.
 
-The loops below run over all organizations, in NumPy for some thousands and compiled, on
-several threads, beyond; both evaluate :func:`segment`.
+What organizations do is written once, for some rows of the arrays: NumPy takes all rows at once for
+some thousands, and beyond a compiled loop takes one after the other, on several threads.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +30,7 @@ from tradefl.solvers.compiled import compiled, spread
 Array = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 Indices = npt.NDArray[np.intp]
+Rows = Callable[..., None]
 
 # From this many strategies (organizations x levels) on, compiled loops repay their loading.
 COMPILE_FROM = 50_000
@@ -101,15 +102,31 @@ class Choices:
 
 
 def choose(players: Players, price: float, who: Indices | None = None) -> Choices:
-    """Return everybody's best segment end at a price; of equals the one with less data."""
+    """Return each organization's best segment end at a price; ties go to the one with less data."""
     some = players if who is None else subset(players, who)
     size = some.data_units.size
-    if some.cpu_hz.size >= COMPILE_FROM:
-        code, w, v = np.empty(size, dtype=np.int64), np.empty(size), np.empty(size)
-        each = compiled(_choose_each)
-        spread(each, size, some.cpu_hz.size, *some, price, code, w, v)
-        return Choices(code, w, v)
-    return _choose_all(some, price)
+    code, w, v = np.zeros(size, dtype=np.int64), np.zeros(size), np.zeros(size)
+    _run(_choose_rows, _choose_each, some, price, code, w, v)
+    return Choices(code, w, v)
+
+
+def _run(of_rows: Rows, of_each: Rows, players: Players, *arguments: Any) -> None:
+    """Work on all organizations: as arrays, or compiled where that repays its loading."""
+    if players.cpu_hz.size < COMPILE_FROM:
+        of_rows(slice(None), *players, *arguments)
+    else:
+        size = players.data_units.size
+        loop = compiled(of_each, {_pick: _pick_number})
+        spread(loop, size, players.cpu_hz.size, *players, *arguments)
+
+
+def _pick(condition: Any, value: Any, otherwise: Any) -> Any:
+    return np.where(condition, value, otherwise)
+
+
+def _pick_number(condition: Any, value: Any, otherwise: Any) -> Any:
+    """Stand in for :func:`_pick` in compiled loops, where a row has one number."""
+    return value if condition else otherwise
 
 
 def chosen_profile(players: Players, chosen: Choices) -> StrategyProfile:
@@ -126,35 +143,46 @@ def subset(players: Players, who: Indices) -> Players:
     return Players(*(column[who] for column in players))
 
 
-def _segments(players: Players) -> Iterator[tuple[int, int, Array, Array, Array, Array]]:
-    """Yield level, piece, and for everybody low, slope, constant and h of that segment."""
-    u, cost, per_hz, fraction_per_hz, low, high, gain, constant, cpu_hz = players
-    del u
-    for level in range(cpu_hz.shape[1]):
-        for piece in range(low.shape[1]):
-            numbers = high[:, piece], gain[:, piece], constant[:, piece]
-            yield (
-                level,
-                piece,
-                low[:, piece],
-                *segment(cpu_hz[:, level], cost, per_hz, fraction_per_hz, *numbers),
-            )
-
-
-def _choose_all(players: Players, price: float) -> Choices:
-    u, pieces = players.data_units, players.low.shape[1]
-    code = np.zeros(u.size, dtype=np.int64)
-    best, best_w, best_v = np.full(u.size, -np.inf), np.zeros(u.size), np.zeros(u.size)
-    for level, piece, low, slope, constant, high in _segments(players):
+def _choose_rows(
+    rows: Any,
+    units: Array,
+    costs: Array,
+    per_hzs: Array,
+    fractions_per_hz: Array,
+    lows: Array,
+    highs: Array,
+    gains: Array,
+    constants: Array,
+    cpu_hz: Array,
+    price: float,
+    code: Codes,
+    chosen_w: Array,
+    chosen_v: Array,
+) -> None:
+    pieces, u = lows.shape[1], units[rows]
+    best, best_w, best_v, best_code = -np.inf, 0.0, 0.0, 0
+    for option in range(cpu_hz.shape[1] * pieces):
+        level, piece = option // pieces, option % pieces
+        low = lows[rows, piece]
+        slope, constant, high = segment(
+            cpu_hz[rows, level],
+            costs[rows],
+            per_hzs[rows],
+            fractions_per_hz[rows],
+            highs[rows, piece],
+            gains[rows, piece],
+            constants[rows, piece],
+        )
         feasible = high >= low  # false for padding, which is NaN
-        for end, d in ((0, low), (1, high)):
+        for end in range(2):
+            d = low if end == 0 else high
             w, v = u * d, slope * d + constant
             value = v + price * w
             better = feasible & ((value > best) | ((value == best) & (w < best_w)))
-            code[better] = 2 * (pieces * level + piece) + end
-            best, best_w = np.where(better, value, best), np.where(better, w, best_w)
-            best_v = np.where(better, v, best_v)
-    return Choices(code, best_w, best_v)
+            best_code = _pick(better, 2 * option + end, best_code)
+            best, best_w = _pick(better, value, best), _pick(better, w, best_w)
+            best_v = _pick(better, v, best_v)
+    code[rows], chosen_w[rows], chosen_v[rows] = best_code, best_w, best_v
 
 
 def _choose_each(
@@ -169,33 +197,26 @@ def _choose_each(
     cpu_hz: Array,
     price: float,
     code: Codes,
-    out_w: Array,
-    out_v: Array,
+    chosen_w: Array,
+    chosen_v: Array,
 ) -> None:
-    pieces = lows.shape[1]
     for i in range(units.size):
-        best, best_w, best_v, best_code = -np.inf, 0.0, 0.0, 0
-        for option in range(cpu_hz.shape[1] * pieces):
-            level, piece = option // pieces, option % pieces
-            low = lows[i, piece]
-            slope, constant, high = segment(
-                cpu_hz[i, level],
-                costs[i],
-                per_hzs[i],
-                fractions_per_hz[i],
-                highs[i, piece],
-                gains[i, piece],
-                constants[i, piece],
-            )
-            if not high >= low:
-                continue
-            for end in range(2):
-                d = low if end == 0 else high
-                w, v = units[i] * d, slope * d + constant
-                value = v + price * w
-                if value > best or (value == best and w < best_w):
-                    best, best_w, best_v, best_code = value, w, v, 2 * option + end
-        code[i], out_w[i], out_v[i] = best_code, best_w, best_v
+        _choose_rows(
+            i,
+            units,
+            costs,
+            per_hzs,
+            fractions_per_hz,
+            lows,
+            highs,
+            gains,
+            constants,
+            cpu_hz,
+            price,
+            code,
+            chosen_w,
+            chosen_v,
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -219,24 +240,68 @@ def margins(players: Players, price: float, chosen: Choices) -> Margins:
     """Return how firmly each holds to what it chose at the price."""
     size = chosen.w.size
     down, up, loss = np.full(size, -np.inf), np.full(size, np.inf), np.full(size, np.inf)
-    if players.cpu_hz.size >= COMPILE_FROM:
-        each, results = compiled(_margins_each), (down, up, loss)
-        numbers = (price, chosen.code, chosen.w, chosen.v)
-        spread(each, size, players.cpu_hz.size, *players, *numbers, *results)
-        return Margins(down, up, loss)
-    u, own_level = players.data_units, chosen.code // 2 // players.low.shape[1]
-    for level, _, low, slope, constant, high in _segments(players):
-        feasible = high >= low
-        elsewhere = feasible & (own_level != level)
-        for d in (low, high):
-            w, v = u * d, slope * d + constant
-            more, less = feasible & (w > chosen.w), feasible & (w < chosen.w)
-            turn = np.divide(chosen.v - v, w - chosen.w, out=np.zeros(size), where=more | less)
-            up = np.where(more, np.minimum(up, turn), up)
-            down = np.where(less, np.maximum(down, turn), down)
-            lost = (chosen.v - v) + price * (chosen.w - w)
-            loss = np.where(elsewhere, np.minimum(loss, lost), loss)
+    _run(
+        _margins_rows,
+        _margins_each,
+        players,
+        price,
+        chosen.code,
+        chosen.w,
+        chosen.v,
+        down,
+        up,
+        loss,
+    )
     return Margins(down, up, loss)
+
+
+def _margins_rows(
+    rows: Any,
+    units: Array,
+    costs: Array,
+    per_hzs: Array,
+    fractions_per_hz: Array,
+    lows: Array,
+    highs: Array,
+    gains: Array,
+    constants: Array,
+    cpu_hz: Array,
+    price: float,
+    code: Codes,
+    chosen_w: Array,
+    chosen_v: Array,
+    down: Array,
+    up: Array,
+    loss: Array,
+) -> None:
+    pieces, u = lows.shape[1], units[rows]
+    own_level, own_w, own_v = code[rows] // 2 // pieces, chosen_w[rows], chosen_v[rows]
+    least, most, lost = down[rows], up[rows], loss[rows]
+    for option in range(cpu_hz.shape[1] * pieces):
+        level, piece = option // pieces, option % pieces
+        low = lows[rows, piece]
+        slope, constant, high = segment(
+            cpu_hz[rows, level],
+            costs[rows],
+            per_hzs[rows],
+            fractions_per_hz[rows],
+            highs[rows, piece],
+            gains[rows, piece],
+            constants[rows, piece],
+        )
+        feasible = high >= low  # false for padding, which is NaN
+        elsewhere = feasible & (own_level != level)
+        for end in range(2):
+            d = low if end == 0 else high
+            w, v = u * d, slope * d + constant
+            more, less = feasible & (w > own_w), feasible & (w < own_w)
+            # Where neither holds, the quotient is not used.
+            turn = (own_v - v) / _pick(more | less, w - own_w, 1.0)
+            most = _pick(more, np.minimum(most, turn), most)
+            least = _pick(less, np.maximum(least, turn), least)
+            moved = (own_v - v) + price * (own_w - w)
+            lost = _pick(elsewhere, np.minimum(lost, moved), lost)
+    down[rows], up[rows], loss[rows] = least, most, lost
 
 
 def _margins_each(
@@ -257,29 +322,23 @@ def _margins_each(
     up: Array,
     loss: Array,
 ) -> None:
-    pieces = lows.shape[1]
     for i in range(units.size):
-        for option in range(cpu_hz.shape[1] * pieces):
-            level, piece = option // pieces, option % pieces
-            low = lows[i, piece]
-            slope, constant, high = segment(
-                cpu_hz[i, level],
-                costs[i],
-                per_hzs[i],
-                fractions_per_hz[i],
-                highs[i, piece],
-                gains[i, piece],
-                constants[i, piece],
-            )
-            if not high >= low:
-                continue
-            for end in range(2):
-                d = low if end == 0 else high
-                w, v = units[i] * d, slope * d + constant
-                if w > chosen_w[i]:
-                    up[i] = min(up[i], (chosen_v[i] - v) / (w - chosen_w[i]))
-                elif w < chosen_w[i]:
-                    down[i] = max(down[i], (chosen_v[i] - v) / (w - chosen_w[i]))
-                if level != code[i] // 2 // pieces:
-                    lost = (chosen_v[i] - v) + price * (chosen_w[i] - w)
-                    loss[i] = min(loss[i], lost)
+        _margins_rows(
+            i,
+            units,
+            costs,
+            per_hzs,
+            fractions_per_hz,
+            lows,
+            highs,
+            gains,
+            constants,
+            cpu_hz,
+            price,
+            code,
+            chosen_w,
+            chosen_v,
+            down,
+            up,
+            loss,
+        )
