@@ -52,7 +52,7 @@ CASES: dict[str, tuple[str, float, float, int]] = {
     "digits, cnn": ("cnn", 1.0, 0.02, 11),
 }
 PROCESSES = 11
-RECORDED, RECORDED_ROUNDS, RECORDED_RUNS = ("digits, logistic", "digits, cnn"), 20, 11
+RECORDED_ROUNDS, RECORDED_RUNS = 20, 11
 
 
 def main() -> dict[str, Any]:
@@ -61,7 +61,7 @@ def main() -> dict[str, Any]:
     scale = f"{ORGANIZATIONS} organizations, {ROUNDS} rounds"
     result = {f"{title}, {scale}: the rounds": rounds(*case) for title, case in CASES.items()}
     result[f"digits, logistic, {scale}: the process"] = processes()
-    for title in RECORDED:
+    for title in CASES:
         long = f"{ORGANIZATIONS} organizations, {RECORDED_ROUNDS} rounds"
         result[f"{title}, {long}: the records"] = records(*CASES[title][:3])
     keep("federation_overhead", result)

@@ -85,3 +85,33 @@ def test_copies_are_found_among_updates_of_other_lengths():
     assert (found[1].twin, found[1].exact) == (4, True)
     assert (found[2].twin, found[2].exact) == (6, False)
     assert found[0].twin is None
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 25])
+def test_every_nearly_equal_pair_is_compared(n):
+    rng = np.random.default_rng(n)
+    sent = {"w": np.zeros(400)}
+    ways = rng.normal(size=(n, 400))
+    for k in range(1, n, 2):  # copies of the one before, some within the limit and some not
+        noise = rng.normal(size=400)
+        part = rng.uniform(0.0, 2.0) * inspection.NEARLY / np.linalg.norm(noise)
+        ways[k] = ways[k - 1] + noise * part * np.linalg.norm(ways[k - 1])
+    models = [{"w": way} for way in ways]
+    found = inspection.measured(updates_of(models), sent, [5.0] * n)
+    lengths = np.linalg.norm(ways, axis=1)
+    apart = np.linalg.norm(ways[:, None] / lengths[:, None, None] - ways / lengths[:, None], axis=2)
+    near = (apart < 0.99 * inspection.NEARLY) & (
+        abs(lengths[:, None] / lengths - 1.0) < 0.99 * inspection.NEARLY
+    )
+    far = apart > 1.01 * inspection.NEARLY
+    np.fill_diagonal(near, val=False)
+    np.fill_diagonal(far, val=True)
+    for k, measure in enumerate(found):
+        assert not near[k].any() or measure.twin is not None
+        assert not far[k].all() or measure.twin is None
+
+
+def test_updates_that_differ_in_direction_are_no_candidates():
+    assert inspection._alike([0, 1, 2], [1.0, 1.0, 1.0], [0.1, 0.5, 0.102]) == [0, 2]
+    assert inspection._alike([0, 1, 2], [1.0, 1.1, 1.001], [0.5, 0.5, 0.5]) == [0, 2]
+    assert inspection._alike([0, 2], [1.0, 1.0, 1.0], [np.nan] * 3) == [0, 2]

@@ -16,8 +16,8 @@ With :math:`u_i = w_i - w` the step of organization i from the model that was se
 
 from __future__ import annotations
 
-import itertools
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -134,7 +134,7 @@ def measured(
     far = [ratio >= CERTAIN_RATIO for ratio in lasting]
     least = CERTAIN_LENGTHS * _model_length(sent) if any(far) else math.inf
     cosines = _cosines(steps, distances if whole else None).tolist()
-    twins = _twins(updates, steps, unchanged, distances)
+    twins = _twins(updates, steps, unchanged, distances, cosines)
     return [
         Measures(
             norms[k],
@@ -350,7 +350,7 @@ def _largest(values: npt.NDArray[Any]) -> float:
 
 def _finite(value: float) -> float:
     """Return a length that a JSON document can hold."""
-    return min(value, float(np.finfo(np.float64).max))
+    return min(value, sys.float_info.max)
 
 
 def _usual(distances: Sequence[float], samples: Sequence[float]) -> list[float]:
@@ -419,14 +419,13 @@ def _twins(
     steps: Vector,
     unchanged: Sequence[bool],
     distances: Sequence[float],
+    cosines: Sequence[float],
 ) -> list[tuple[int | None, bool]]:
     """Return for each update the first other one that is equal or nearly equal."""
     twins: list[tuple[int | None, bool]] = [(None, False)] * len(updates)
-    candidates = [k for k, same in enumerate(unchanged) if not same]
-    # Equal steps have equal lengths, and nearly equal steps nearly equal ones: mostly nobody's are.
-    limit = 1.0 + 2.0 * NEARLY
-    ordered = sorted([distances[k] for k in candidates])
-    if all(long > short * limit for short, long in itertools.pairwise(ordered)):
+    moved = [k for k, same in enumerate(unchanged) if not same]
+    candidates = _alike(moved, distances, cosines)
+    if not candidates:
         return twins
     by_hash: dict[str, list[int]] = {}
     for k in candidates:
@@ -454,3 +453,23 @@ def _twins(
         if twins[k][0] is None and near[row].any():
             twins[k] = (candidates[int(np.argmax(near[row]))], False)
     return twins
+
+
+def _alike(moved: Sequence[int], distances: Sequence[float], cosines: Sequence[float]) -> list[int]:
+    """Return which updates another one may equal nearly: mostly nobody's.
+
+    Steps a and b with |a - b| < NEARLY |a| have lengths whose ratio, and cosines to the median
+    whose difference, are within twice as much; twice that again leaves room for rounding, and for
+    coordinates that are left out.
+    """
+    limit, found = 1.0 + 4.0 * NEARLY, set()
+    ordered = sorted(moved, key=distances.__getitem__)
+    for at, k in enumerate(ordered):
+        longest, cosine = distances[k] * limit, cosines[k]
+        for other in ordered[at + 1 :]:
+            if distances[other] > longest:
+                break
+            # Where there is no median, there is no cosine either: then lengths decide alone.
+            if not abs(cosines[other] - cosine) > 4.0 * NEARLY:
+                found |= {k, other}
+    return sorted(found)
