@@ -201,7 +201,11 @@ def test_symbols_are_those_of_the_paper(chromium: Any, report: str) -> None:
         text = page.locator("main").text_content()
         assert "ϖₑ" in text
         assert "Dₘᵢₙ" in text
-        assert "rᵢⱼ = γ ρᵢⱼ (xᵢ - xⱼ)" in text
+        formula = page.locator("#eq-9 math").first
+        assert formula.get_attribute("aria-label") == "rᵢⱼ = γ ρᵢⱼ (xᵢ - xⱼ)"
+        assert formula.locator("msub").count() == 4
+        rows = page.locator("#table-equation-list tbody tr")
+        assert rows.count() == rows.filter(has=page.locator("math[alttext]")).count() > 10
         assert "varpi" not in text
         assert "Omega" not in text
 

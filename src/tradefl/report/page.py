@@ -26,6 +26,7 @@ from tradefl.report.chinese import chinese_of
 from tradefl.report.decision import decision_section
 from tradefl.report.frames import chosen
 from tradefl.report.honesty import honesty_section
+from tradefl.report.mathml import mathml
 from tradefl.report.payoffs import payments_section, payoffs_section, statements_section
 from tradefl.report.proof import certificate_section, gamma_section, opening_words
 from tradefl.report.ranges import ranges_section
@@ -247,8 +248,11 @@ def _rendered(
     names = [name, *(game.name_of(i) for i in range(game.size)), game.mechanism.payee or ""]
     symbols, translated = symbols_of(names), chinese_of(names)
 
+    def inner(text: str) -> str:
+        return translated(text) if language == "zh" else text
+
     def shown(text: str) -> str:
-        return symbols(translated(text) if language == "zh" else text)
+        return symbols(inner(text))
 
     environment.filters["symbols"] = shown
     return environment.get_template("report.html.j2").render(
@@ -262,6 +266,8 @@ def _rendered(
         source=source,
         # The charts, whose texts are escaped where they are drawn.
         markup=lambda svg: Markup(in_svg(svg, shown)),  # noqa: S704
+        # Every text in it is escaped.
+        formula=lambda text: Markup(mathml(inner(text), shown(text))),  # noqa: S704
         targets=anchors_of(sections),
         kind=kind,
         anchor=equations.anchor,
