@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import math
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -482,3 +483,18 @@ def test_two_hundred_seeds():
             assert np.all(found.settled_regret <= 1e-6 * scale)
             if target not in AGAINST_ALONE:
                 assert np.all(found.gain >= -1e-11 * scale)
+
+
+def test_a_stable_split_need_not_have_the_largest_margin_proven(monkeypatch):
+    """Without a target it is enough that no coalition leaves; what is proven is said."""
+    from benchmarks.consortia import sector_game
+
+    game = sector_game(60)
+    monkeypatch.setattr(import_module("tradefl.design"), "MARGIN_NODES", 0)
+    found = design(game, random_starts=1)
+    assert found.target == "stable"
+    assert not found.core.certified
+    assert 0.0 < found.core.proven <= found.core.margin
+    proof = tradefl.stability(game, found.core.payoff)
+    assert proof.verdict == "stable"
+    assert -proof.max_excess == pytest.approx(found.core.margin, rel=1e-6)

@@ -208,3 +208,14 @@ def test_standard_output_is_one_document(path, arguments):
     assert ran.err == ""
     assert ran.json["schema"].startswith("tradefl/")
     assert ran.json["social_welfare_upper_bound"] >= ran.json["social_welfare"]
+
+
+def test_without_a_target_large_consortia_are_not_searched(path, monkeypatch):
+    """The search for coalitions takes minutes for a thousand organizations; it is said."""
+    monkeypatch.setattr(command, "STABLE_UP_TO", 2)
+    monkeypatch.setattr(import_module("tradefl.design"), "STABLE_UP_TO", 2)
+    ran = run("design", path, "--json", *FEW)
+    assert (ran.code, ran.json["target"]) == (0, "equal-gain")
+    assert "more than 2 organizations: equal gains were taken without a search" in ran.err
+    asked = run("design", path, "--target", "stable", "--json", *FEW)
+    assert (asked.code, asked.json["target"], asked.err) == (0, "stable", "")

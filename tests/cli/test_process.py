@@ -112,3 +112,15 @@ def test_solving_a_small_file_does_not_load_numba(tmp_path):
     loaded = set(json.loads(done.stderr))
     assert "tradefl.solvers.dbr" in loaded
     assert not {"numba", "llvmlite"} & loaded
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("arguments", ["check {}", "solve {}", "chek {}", "solve", "check {}x"])
+def test_without_streams_the_exit_code_still_tells(tmp_path, closed, arguments):
+    """1 would say that the answer is no."""
+    path = save(tmp_path, document())
+    line = f"'{sys.executable}' -m tradefl {arguments.format(path)} {closed}"
+    environment = {**os.environ, **PLAIN, "PYTHONPATH": str(SOURCE)}
+    ran = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 2
+    assert "Traceback" not in ran.stderr

@@ -96,8 +96,8 @@ def _run(arguments: list[str]) -> int:
         code: Any = app.main(arguments, prog_name="tradefl", standalone_mode=False)
     except click.UsageError as error:
         if error.ctx is not None:
-            sys.stderr.write(error.ctx.get_usage() + "\n")
-            sys.stderr.write(f"Try '{error.ctx.command_path} --help' for help.\n\n")
+            _tell(error.ctx.get_usage() + "\n")
+            _tell(f"Try '{error.ctx.command_path} --help' for help.\n\n")
         _complain(f"Error: {_refusal(error)}")
         return error.exit_code
     except click.ClickException as error:
@@ -106,13 +106,18 @@ def _run(arguments: list[str]) -> int:
     except click.Abort as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
             return INTERRUPTED
-        sys.stderr.write("Aborted.\n")
+        _tell("Aborted.\n")
         return 1
     return code if isinstance(code, int) else 0
 
 
 def _complain(text: str) -> None:
-    sys.stderr.write(wrapped(text, terminal_width(sys.stderr)) + "\n")
+    _tell(wrapped(text, terminal_width(sys.stderr)) + "\n")
+
+
+def _tell(text: str) -> None:
+    if sys.stderr is not None:  # 2>&- closes it; the exit code still tells
+        sys.stderr.write(text)
 
 
 def _refusal(error: click.ClickException) -> str:

@@ -24,7 +24,7 @@ from tradefl.cli.output import (
 )
 from tradefl.consortium import Consortium, load, write
 from tradefl.consortium.schema import Payee, Settlement, suggestion
-from tradefl.design import RANDOM_STARTS, TARGETS, Design
+from tradefl.design import RANDOM_STARTS, STABLE_UP_TO, TARGETS, Design
 from tradefl.design import design as design_game
 from tradefl.errors import InputError
 from tradefl.foreign.names import skeleton
@@ -50,7 +50,8 @@ def design(
             "--target",
             help="How it is split: so that no coalition wants to leave, by profitability, equal "
             "gains, gains in proportion to the payoffs without compensation, or least cash; "
-            "default: equal-gain if it is stable, else stable.",
+            f"default: equal-gain if it is stable or above {STABLE_UP_TO} organizations, else "
+            "stable.",
             type=OneOf(TARGETS),
         ),
     ] = None,
@@ -170,6 +171,11 @@ def design(
         note(line)
     if target is None and found.target == "stable":
         note("equal gains are not stable: a coalition would do better on its own; see --target")
+    if target is None and proof is None and consortium.game.size > STABLE_UP_TO:
+        note(
+            f"more than {STABLE_UP_TO} organizations: equal gains were taken without a search for "
+            "coalitions that would do better on their own; --target stable searches"
+        )
     if as_json:
         document = found.to_dict()
         if proof is not None:

@@ -107,6 +107,8 @@ def _margin_facts(found: Design, digits: int) -> list[tuple[str, str]]:
         return []
     margin, total = found.core.margin, found.agreed.social_welfare
     proof = "proven" if found.core.certified else "not proven"
+    if found.core.proven is not None and found.core.proven > 0.0:
+        proof = f"of that {found.core.proven:,.{digits}f} is proven"
     return [
         (
             "margin",

@@ -44,7 +44,7 @@ def replan(
         str | None,
         Option(
             "--target",
-            help="How the new design splits; default: equal-gain if it is stable, else stable.",
+            help="How the new design splits; default: as for design.",
             type=OneOf(TARGETS),
         ),
     ] = None,

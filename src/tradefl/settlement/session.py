@@ -329,7 +329,8 @@ def require_settlement(chain: Chain, agreement: Agreement, contract: str) -> Non
         raise _foreign(chain, contract, f"not the code of {name}")
     own = "0x" + chain.read(contract, "agreementHash").hex()
     if own != agreement.hash:
-        raise _foreign(chain, contract, f"another agreement, {own}")
+        shown = "another agreement, {own}" if int(own, 16) else "no agreement"
+        raise _foreign(chain, contract, shown.format(own=own))
     vault = chain.read(contract, "vault")
     if vault != agreement.vault:
         raise _foreign(chain, contract, f"another vault, {vault}")
@@ -340,8 +341,8 @@ def require_settlement(chain: Chain, agreement: Agreement, contract: str) -> Non
 def _foreign(chain: Chain, address: str, what: str) -> ChainError:
     return ChainError(
         chain.place,
-        f"shows {what} at {address}, where the agreement's contract must be; no deposit was "
-        "signed. Use another node",
+        f"shows {what} at {address}, where the agreement's contract must be; this run signed no "
+        "deposit. Use another node",
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tradefl.stability.projection import nearest_point
-from tradefl.stability.separation import separate
+from tradefl.stability.separation import NODE_LIMIT, separate
 from tradefl.stability.values import Values
 
 Array = npt.NDArray[np.float64]
@@ -44,20 +44,25 @@ class LeastCore:
         Whether it is proven that ``x`` has this margin against every coalition.
     nodes
         How many nodes the proof took.
+    proven
+        The margin of ``x`` that is proven, where that is less; ``None``: ``certified`` says all.
     """
 
     payoff: Array
     margin: float
     certified: bool
     nodes: int
+    proven: float | None = None
 
     def scaled(self, unit: float) -> LeastCore:
         """Return the same in units that are so many times smaller."""
-        return dataclasses.replace(self, payoff=self.payoff * unit, margin=self.margin * unit)
+        proven = None if self.proven is None else self.proven * unit
+        payoff, margin = self.payoff * unit, self.margin * unit
+        return dataclasses.replace(self, payoff=payoff, margin=margin, proven=proven)
 
 
 def least_core(
-    values: Values, *, tolerance: float, until: float = math.inf, prove: bool = True
+    values: Values, *, tolerance: float, until: float = math.inf, node_limit: int = NODE_LIMIT
 ) -> LeastCore:
     """Return the least core by constraint generation, certified.
 
@@ -69,9 +74,9 @@ def least_core(
         Payoff units: margins that differ by less are equal.
     until
         The time of :func:`time.perf_counter` at which to stop, uncertified.
-    prove
-        Whether branch and bound proves the margin; otherwise local search alone looks for
-        coalitions that object.
+    node_limit
+        The most nodes of the branch and bound that proves the margin. With 0 local search alone
+        looks for coalitions that object.
     """
     n = values.size
     total = values.grand[0]
@@ -94,7 +99,7 @@ def least_core(
             tolerance=tolerance,
             until=until,
             first=True,
-            node_limit=10**6 if prove and not late else 0,
+            node_limit=0 if late else max(node_limit - nodes, 0),
         )
         nodes += found.nodes
         if found.excess <= -margin + tolerance:
