@@ -84,6 +84,16 @@ def test_a_document_that_agrees_with_itself_passes():
     require_consistent({key: document()[key] for key in ("schema", "organizations")}, "t.json")
 
 
+def test_weights_that_the_entries_give_are_not_left_out():
+    weighted = document()
+    for element, weight in zip(weighted["entries"], (0.6, 1.0, 1.0, 0.4, None, None), strict=True):
+        element["weight"] = weight
+    require_consistent(weighted, "t.json")
+    weighted["aggregation_weights"] = None
+    with pytest.raises(InputError, match="aggregation_weights: expected each organization's share"):
+        require_consistent(weighted, "t.json")
+
+
 def test_the_words_of_earlier_versions_are_read():
     earlier = document()
     for entry in earlier["entries"]:

@@ -118,7 +118,16 @@ def test_who_was_measured_below_d_min_is_settled_as_silent(
     for element in document["entries"]:
         if element["organization"] == "Kappa":
             element["samples_used"] = 1
-    document["aggregation_weights"] = None
+    total = sum(element["samples_used"] for element in document["entries"])
+    document["aggregation_weights"] = {
+        organization["name"]: sum(
+            element["samples_used"]
+            for element in document["entries"]
+            if element["organization"] == organization["name"]
+        )
+        / total
+        for organization in document["organizations"]
+    }
     for number in {entry["round"] for entry in document["entries"]}:
         entries = [entry for entry in document["entries"] if entry["round"] == number]
         used = sum(entry["samples_used"] for entry in entries)

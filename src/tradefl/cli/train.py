@@ -224,9 +224,10 @@ def print_training(training: Training) -> None:
             ],
             left=(1, 2, 3),
         )
+    rounds = len(training.accuracy) - 1
     print_facts(
         [
-            ("accuracy", f"{training.accuracy[-1]:.4f} after {len(training.accuracy) - 1} rounds"),
+            ("accuracy", f"{training.accuracy[-1]:.4f} after {rounds} round{'s' * (rounds != 1)}"),
             ("runtime", f"{training.runtime_seconds:.3g} s"),
         ]
     )

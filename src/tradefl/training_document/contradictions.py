@@ -84,6 +84,9 @@ def contradictory_outcome(
             got = shown(document["aggregation_weights"])
             what = f"expected null, as not all entries have a weight, got {got}"
             yield Problem(f"{place}: aggregation_weights", what)
+        if weighted and document["aggregation_weights"] is None:
+            what = "expected each organization's share, as every entry has a weight, got null"
+            yield Problem(f"{place}: aggregation_weights", what)
     needed = ("diverged", "classes", "test_samples", "accuracy", "loss")
     if not all(document.get(key) not in (None, [], 0) for key in needed[1:]):
         return
