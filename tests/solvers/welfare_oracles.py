@@ -119,12 +119,15 @@ class Welfare:
         return d, float(self.at(d, f))
 
 
-def enumerated(game: CoopetitionGame) -> tuple[float, StrategyProfile]:
-    """The best of all combinations of levels."""
+def enumerated(game: CoopetitionGame, alike: bool = False) -> tuple[float, StrategyProfile]:
+    """The best of all combinations of levels; of organizations all alike, up to their order."""
     welfare = Welfare(game)
     levels = [[f for f, _ in welfare.judge.levels(i)] for i in range(game.size)]
     best: tuple[float, StrategyProfile] | None = None
-    for f in itertools.product(*levels):
+    every = itertools.product(*levels)
+    if alike:
+        every = itertools.combinations_with_replacement(levels[0], game.size)
+    for f in every:
         starts = None
         if not welfare.concave:  # hills behind level ground
             low, high = welfare.box(f)
