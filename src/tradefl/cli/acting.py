@@ -28,6 +28,7 @@ from tradefl.errors import InputError
 
 if TYPE_CHECKING:
     from tradefl.settlement.agreement import Agreement
+    from tradefl.settlement.chains.fees import FeeCaps
     from tradefl.settlement.settle import Settlement
 
 MaxDeposit = Annotated[
@@ -63,6 +64,11 @@ class Access:
     max_total_fee: MaxTotalFee = None
     state: StateFolder = None
 
+    @property
+    def caps(self) -> FeeCaps:
+        """The most to spend on fees, in wei."""
+        return fee_caps(self.max_fee, self.max_priority_fee, self.max_total_fee)
+
 
 def existing_settlement(
     file: Path, access: Access, organizations: Sequence[str], *, arbiter: bool = False
@@ -89,7 +95,7 @@ def existing_settlement(
         expected_chain_id=access.chain_id,
         organizations=organizations,
         arbiter=arbiter,
-        caps=fee_caps(access.max_fee, access.max_priority_fee, access.max_total_fee),
+        caps=access.caps,
         state=access.state,
     )
     settlement = parties.existing(contract)

@@ -8,23 +8,10 @@ from typing import Annotated
 
 import click
 
-from tradefl.cli.acting import MaxDeposit, print_signed
+from tradefl.cli.acting import Access, MaxDeposit, print_signed
 from tradefl.cli.declaring import Option
 from tradefl.cli.interrupting import INTERRUPTED
-from tradefl.cli.options import (
-    ChainId,
-    ContractAddress,
-    FromBlock,
-    Keystore,
-    MaxFee,
-    MaxPriorityFee,
-    MaxTotalFee,
-    Nodes,
-    PasswordFile,
-    StateFolder,
-    fee_caps,
-    password_prompt,
-)
+from tradefl.cli.options import FromBlock, password_prompt
 from tradefl.cli.output import answer, require_writable, say, status, warn
 from tradefl.errors import InputError
 from tradefl.text import printable
@@ -35,7 +22,6 @@ def node(
         Path,
         Option("--organization", help="The private file (TOML).", show_default=False),
     ],
-    rpc: Nodes = None,
     agreement: Annotated[
         str | None,
         Option(
@@ -45,14 +31,8 @@ def node(
             show_default=False,
         ),
     ] = None,
-    contract: ContractAddress = None,
-    keystore: Keystore = None,
-    password_file: PasswordFile = None,
-    chain_id: ChainId = None,
-    max_fee: MaxFee = None,
-    max_priority_fee: MaxPriorityFee = None,
-    max_total_fee: MaxTotalFee = None,
-    state: StateFolder = None,
+    *,
+    access: Access,
     max_deposit: MaxDeposit = None,
     log: Annotated[
         Path | None,
@@ -73,7 +53,7 @@ def node(
         require_writable(log)
         if log.exists() and not log.is_file():
             raise InputError.at("--log", f"expected a regular file, got {printable(str(log))}")
-    for option, value in (("--rpc", rpc), ("--keystore", keystore)):
+    for option, value in (("--rpc", access.rpc), ("--keystore", access.keystore)):
         if not value:
             raise InputError.at(option, "is needed: an agent acts on a chain, with its key")
     from tradefl.settlement.ethereum import settlement_extra
@@ -90,17 +70,17 @@ def node(
         with status(f"joining for {organization}") as show:
             agent = joined(
                 organization,
-                rpc or (),
-                keystore=keystore,
+                access.rpc or (),
+                keystore=access.keystore,
                 watch=Watcher(show, tell, log),
                 agreement=agreement,
-                contract=contract,
-                password_file=password_file,
-                prompt=lambda: password_prompt(keystore),
-                chain_id=chain_id,
+                contract=access.contract,
+                password_file=access.password_file,
+                prompt=lambda: password_prompt(access.keystore),
+                chain_id=access.chain_id,
                 max_deposit=max_deposit,
-                caps=fee_caps(max_fee, max_priority_fee, max_total_fee),
-                state=state,
+                caps=access.caps,
+                state=access.state,
                 first_block=from_block,
                 sign=print_signed,
             )
