@@ -4,7 +4,7 @@ The planner proves W* to a share of 1e-9 of what is earned, and every figure of 
 (utilities, surplus, rebates, payments) is a sum of such optima. So a surplus that falls short by
 less than that share cannot be told from 0, nor can a fall of P along a menu. What is earned is
 taken from the proof itself: the welfare, or where costs eat most of it, the largest revenue
-``s_m a(s_m)`` along a menu of profitabilities. So whoever has the file, and nothing else, judges
+``s_m a(s_m)`` along a menu of profitabilities. So a reader of the file alone judges
 by the same tolerance as its author.
 """
 

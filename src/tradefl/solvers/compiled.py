@@ -274,7 +274,7 @@ def _constant(value: Any) -> Any:
 
 
 def _writable(directory: Path) -> bool:
-    """Return whether machine code can be kept there; without it each process compiles anew."""
+    """Return whether machine code can be kept there; without it each process compiles again."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError:

@@ -153,8 +153,8 @@ class Solution(Shown):
         """Return a solution whose status is what its certificate supports, not what is hoped.
 
         ``finished`` says whether the method ended by itself rather than at a limit. Nearly
-        equal organizations may give way to each other by less and less that is worth anything:
-        then the limit is reached at an equilibrium, and it counts as one. The profile is
+        identical organizations can trade ever smaller moves until the limit is hit; if the
+        profile is an equilibrium by then, it is reported as one. The profile is
         optimal if its potential is within ``gap``, in units of U, of the upper bound, or its
         welfare, in units of payoff, of the bound on that.
         """
