@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 
 import numpy as np
@@ -16,11 +17,12 @@ from tests.stability.oracles import (
     values_by_enumeration,
     with_nothing,
 )
-from tests.support import dense_rho, random_game
+from tests.support import dense_rho, heterogeneous_game, random_game
 
 import tradefl
 from tradefl.stability import SPLITS, Values, least_core, separate, shapley_value, stability
 from tradefl.stability.sampling import _marginals
+from tradefl.stability.tables import shapley
 from tradefl.stability.values import all_coalitions
 
 
@@ -330,16 +332,32 @@ def test_a_sampled_shapley_value_has_an_interval_and_sums_to_the_total():
     assert (half > 0.0).all()
     again, _ = shapley_value(Values(game), pairs=20, seed=3)
     assert np.array_equal(value, again)
-    # With one degree of freedom Student's t is 12.7; the normal distribution has 1.96.
+    # The empirical Bernstein bound, by hand.
     _, wide = shapley_value(Values(game), pairs=2, seed=3)
-    rng, spread = np.random.default_rng(3), []
+    rng, pairs = np.random.default_rng(3), []
     for _ in range(2):
         order = rng.permutation(13)
-        both = [_marginals(values, each) for each in (order, order[::-1])]
-        spread.append((both[0] + both[1]) / 2.0)
-    assert wide == pytest.approx(12.706204736 * np.abs(spread[0] - spread[1]) / 2.0, rel=1e-8)
+        pairs.append([_marginals(values, each) for each in (order, order[::-1])])
+    seen = np.array([*pairs[0], *pairs[1], values.singles, values.marginal])
+    means = np.array(pairs).mean(axis=1)
+    deviation = np.abs(means[0] - means[1]) / math.sqrt(2.0)
+    expected = deviation * math.sqrt(math.log(80.0)) + 7.0 * math.log(80.0) / 3.0 * np.ptp(seen, 0)
+    assert wide == pytest.approx(expected, rel=1e-9)
     found = stability(game, "shapley")
     assert all("half_width" in row for row in found.to_dict()["organizations"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "spread"), [(1, 0.8), (2, 1.2), (5, 1.0)])
+def test_the_interval_of_a_sampled_shapley_value_covers(seed, spread):
+    """2,000 seeds with the fewest pairs, against the value from all 8,191 coalitions."""
+    values = Values(heterogeneous_game(seed, 13, spread=spread))
+    exact = shapley(values.of(all_coalitions(13))[0])
+    covered = np.zeros(13)
+    for k in range(2_000):
+        value, half = shapley_value(values, pairs=20, seed=k)
+        covered += np.abs(value - exact) <= half
+    assert covered.min() >= 0.95 * 2_000
 
 
 # --- bad input ------------------------------------------------------------------------------------
