@@ -10,10 +10,12 @@ from tests.golden.cases import EXAMPLES
 
 import tradefl
 from tradefl.consortium import load
-from tradefl.design import design
+from tradefl.design import design, in_decimals
 from tradefl.errors import InputError
 from tradefl.game.welfare import payoffs_without_redistribution
 from tradefl.incentives.misreports import CHECKED_BY
+from tradefl.incentives.promise import agreed_menus
+from tradefl.incentives.truthful import Mechanism
 from tradefl.solvers import solve
 
 
@@ -132,6 +134,48 @@ def test_a_promise_makes_its_figure_certified(tmp_path):
     assert sure[1, "profitability"]
     assert sure[2, "profitability"]
     assert not sure[1, "data_bits"]
+
+
+def test_under_menus_every_figure_is_tried_without_being_named(tmp_path):
+    """Against the menus' payments worked out one report at a time, by the planner alone."""
+    path, out = save(tmp_path, document()), tmp_path / "t.toml"
+    options = ("--truthful", 0.1, "--residual", "Alpha", "-o", out, "--starts", 0)
+    assert run("design", path, *options).code == 0
+    consortium = load(out)
+    found = tradefl.incentives(consortium, 0.1, all_rules=False)
+    rows = {(row.organization, row.figure): row for row in found.ranked}
+    stated = {"profitability", "cycles_per_bit", "cpu_levels_hz", "data_bits", "competition"}
+    assert all((i, figure) in rows for i in range(3) for figure in stated)
+    gains = [row.gain for row in found.ranked]
+    assert gains == sorted(gains, reverse=True)
+    menus, game = agreed_menus(consortium, 0), consortium.game.with_incentive_intensity(0.0)
+
+    def paid(told):
+        agreed = in_decimals(told, solve(told, "planner").profile)
+        received = Mechanism(told, menus).redistribution(menus.reports)[0]
+        return payoffs_without_redistribution(game, agreed) + received
+
+    honest = paid(game)
+    for i, figure in ((0, "profitability"), (1, "cycles_per_bit"), (2, "download_seconds")):
+        earned = []
+        for factor in (0.9, 1.1):
+            column = np.array(getattr(game, figure))
+            column[i] *= factor
+            told = dataclasses.replace(game, **{figure: column})
+            agreed = in_decimals(told, solve(told, "planner").profile)
+            if game.is_feasible(agreed).all():
+                earned.append(paid(told))
+        best = max(earned, key=lambda row: row[i])
+        row = rows[i, figure]
+        assert row.reports_tried == 2
+        assert row.gain == pytest.approx(max(best[i] - honest[i], 0.0), abs=2e-6)
+        if row.paid_by is not None:
+            assert row.paid_by == int(np.argmax(np.delete(honest - best, i))) + (
+                np.argmax(np.delete(honest - best, i)) >= i
+            )
+    ran = run("incentives", out, "--figure", "data_bits")
+    assert "the best of the 2 ends of the range" in ran.err
+    assert run("incentives", out, "--json").json["organizations"][0]["reports_tried"] == 2
 
 
 def test_json_has_one_row_for_each_organization_and_figure(tmp_path):

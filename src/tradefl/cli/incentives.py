@@ -56,11 +56,6 @@ def incentives(
         print_json(found.to_dict())
         return
     print_incentives(found)
-    if "efficient: truthful" in found.rules and not figure:
-        note(
-            "under the menus only the figures that they cover are listed; --figure NAME searches "
-            "another, which takes longer"
-        )
 
 
 def print_incentives(found: Incentives) -> None:
@@ -105,9 +100,11 @@ def print_incentives(found: Incentives) -> None:
             for report in found.over_reporting
         ],
     )
+    few = [row.reports_tried for row in found.ranked if row.reports_tried is not None]
+    tried = f"{found.points} reports" if not few else f"the {max(few)} ends of the range"
     note(
-        f"a gain marked 'search' is the best of {found.points} reports, not a proof; with a "
-        "verifier nobody can claim data that it has not trained"
+        f"a gain marked 'search' is the best of {tried}, not a proof; with a verifier nobody can "
+        "claim data that it has not trained"
     )
 
 

@@ -22,6 +22,7 @@ class IncentivesOrganization(Part):
     checked_by: str
     deviation_gain: float
     paid_by: str | None
+    reports_tried: int | None = None
 
 
 class OverReport(Part):

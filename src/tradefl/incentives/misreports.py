@@ -48,7 +48,7 @@ from tradefl.game.rules import MAX_BREAKPOINTS
 from tradefl.game.welfare import payoffs_without_redistribution
 from tradefl.incentives import sharing
 from tradefl.incentives.promise import agreed_menus
-from tradefl.incentives.truthful import Mechanism
+from tradefl.incentives.under_menus import UnderMenus
 from tradefl.solvers import Solution, solve
 from tradefl.solvers.games import Games
 from tradefl.solvers.many import solve_many
@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 POINTS = 10
+# Under menus, of so many of the largest gains it is worked out who pays them.
+PAYERS_OF = 10
 GAMMAS = 22
 TRUTH = (-1, "", 1.0)
 # Gains below this share of an organization's payoff are rounding.
@@ -103,7 +105,10 @@ class Misreport:
     deviation_gain
         How much it adds, payoff units.
     paid_by
-        Who loses most by it; ``None`` where nothing is gained.
+        Who loses most by it; ``None`` where nothing is gained, and under menus for all but the ten
+        largest gains.
+    reports_tried
+        How many reports the search had, where these are fewer than asked for; otherwise ``None``.
     """
 
     organization: int
@@ -115,6 +120,7 @@ class Misreport:
     then_deviates: bool
     deviation_gain: float
     paid_by: int | None
+    reports_tried: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +206,11 @@ class Incentives:
                     paid_by=None
                     if misreport.paid_by is None
                     else self.game.name_of(misreport.paid_by),
+                    **(
+                        {}
+                        if misreport.reports_tried is None
+                        else {"reports_tried": misreport.reports_tried}
+                    ),
                 )
                 for misreport in found
             ]
@@ -253,10 +264,10 @@ def incentives(
         How far a report may be from the truth, as a share, in (0, 1).
     figures
         Which figures, by the file's keys; default: all that the file states and that are not 0.
-        Under menus (``design --truthful``) figures that they do not cover are only tried by name:
-        each report takes the menus of everybody.
     points
-        How many reports to try for each figure, evenly spaced, without the truth.
+        How many reports to try for each figure, evenly spaced, without the truth. Where each report
+        takes a least core, or the menus of everybody (``design --truthful``), fewer are tried, the
+        ends of the range among them: :attr:`Misreport.reports_tried`.
     all_rules
         Whether the rules that the file does not use are tried too: gamma* and the efficient rule
         with each target.
@@ -286,14 +297,14 @@ def incentives(
     if sharing.shared(workers, ray):
         wanted = tuple(dict.fromkeys(figures)) or tuple(CHECKED_BY)
         elsewhere = sharing.misreports(
-            *(misreports_of, consortium, wanted, range, points, all_rules, bool(figures)),
+            *(misreports_of, consortium, wanted, range, points, all_rules),
             *(workers, ray, watch),
         )
         found_rules = {
             rule: tuple(Misreport(**row) for row in rows) for rule, rows in elsewhere.items()
         }
         return Incentives(game, range, points, found_rules, over_reporting(solve(game)))
-    search = _Search(consortium, range, tuple(figures), points, watch, named=bool(figures))
+    search = _Search(consortium, range, tuple(figures), points, watch)
     rules = _rules(search, tuning, all_rules=all_rules)
     return Incentives(game, range, points, rules, over_reporting(solve(game)))
 
@@ -331,11 +342,10 @@ def misreports_of(
     figure: str,
     points: int,
     all_rules: bool,
-    named: bool,
 ) -> dict[str, list[dict[str, Any]]]:
     """Return the misreports of one figure under each rule, as plain values; a unit of work."""
     consortium = sharing.unpacked(files)
-    search = _Search(consortium, range, (figure,), points, lambda _: None, named=named)
+    search = _Search(consortium, range, (figure,), points, lambda _: None)
     found = _rules(search, None, all_rules=all_rules)
     return {rule: [dataclasses.asdict(row) for row in rows] for rule, rows in found.items()}
 
@@ -365,15 +375,12 @@ class _Search:
         figures: tuple[str, ...],
         points: int,
         watch: Callable[[str], None],
-        *,
-        named: bool,
     ) -> None:
         self.consortium, self.width, self.watch = consortium, width, watch
         self.game = consortium.game.with_incentive_intensity(consortium.game.incentive_intensity)
         offsets = np.linspace(-1.0, 1.0, points + points % 2 + 1)
         self.factors = [float(1.0 + width * offset) for offset in offsets if offset != 0.0]
         self.figures = figures or tuple(CHECKED_BY)
-        self.named = named
         n = self.game.size
         self.rho = np.array([self.game.competition.dot(row) for row in np.eye(n)])
         self.games: dict[tuple[int, str, float], CoopetitionGame] = {}
@@ -544,41 +551,68 @@ class _Search:
         self._solved()
         game = self.game.with_incentive_intensity(0.0)
         kept: Target | None = next((known for known in TARGETS if known == target), None)
-        pay = self._paid if held is None else self._paid_by_menus(held)
-        honest = pay(TRUTH, self.game, kept)
+        menus = None if held is None else self._under_menus(held)
+        if menus is None:
+            honest = self._paid(TRUTH, self.game, kept)
+        else:
+            honest = self.agreed[TRUTH][0], menus.everybody([TRUTH])[TRUTH]
         if honest is None:
             return ()
+        sparing = kept == "stable" and not promise
+        keys: list[tuple[int, str, float]] = []
+        tried: dict[tuple[int, str], int] = {}
+        for i, figure, factor in self._tried():
+            if self._is_promised(held, i, figure):
+                continue
+            fewer = held is not None or (sparing and figure != "profitability")
+            if fewer and factor not in (self.factors[0], self.factors[-1]):
+                continue
+            keys.append((i, figure, factor))
+            if fewer:
+                tried[i, figure] = tried.get((i, figure), 0) + 1
+        received = {} if menus is None else menus.own([(key, key[0]) for key in keys])
         earned = payoffs_without_redistribution(game, honest[0]) + honest[1]
-        # A least core or the menus of everybody for each report: only the ends of the range.
-        sparing, ends = kept == "stable" and not promise, (self.factors[0], self.factors[-1])
         best: dict[tuple[int, str], tuple[float, Array, StrategyProfile, StrategyProfile]] = {}
-        for key in self._tried():
+        for key in keys:
             i, figure, factor = key
-            if self._is_promised(held, i, figure) or (held and not self.named):
-                continue
-            if (held or (sparing and figure != "profitability")) and factor not in ends:
-                continue
-            agreed = pay(key, self.games[key], kept)
+            if menus is None:
+                agreed = self._paid(key, self.games[key], kept)
+            elif key in received:
+                own = np.full(self.game.size, np.nan)  # the others' is worked out later
+                own[i] = received[key]
+                agreed = self.agreed[key][0], own
+            else:  # somewhere on the menus there is no game
+                agreed = None
             profile = None if agreed is None else self._delivered(agreed[0], self.games[key])
             if agreed is None or profile is None:
                 continue
             now = payoffs_without_redistribution(game, profile) + agreed[1]
             if (i, figure) not in best or now[i] > best[i, figure][1][i]:
                 best[i, figure] = factor, now, profile, agreed[0]
+        if menus is not None:  # what the others lose takes the menus of all
+            gains = sorted(
+                (float(earned[i] - now[i]), (i, figure, factor))
+                for (i, figure), (factor, now, _, _) in best.items()
+                if now[i] - earned[i] > ROUNDING * abs(earned[i])
+            )
+            largest = [key for _, key in gains[:PAYERS_OF]]
+            for (i, figure, factor), paid in menus.everybody(largest).items():
+                _, _, profile, seeming = best[i, figure]
+                now = payoffs_without_redistribution(game, profile) + paid
+                best[i, figure] = factor, now, profile, seeming
         rows = []
         for i, figure in dict.fromkeys((i, figure) for i, figure, _ in self._tried()):
+            few = tried.get((i, figure))
             if self._is_promised(held, i, figure):
                 rows.append(self._row(i, figure, None, earned, earned, certified=True))
-            elif held and not self.named:
-                continue  # the menus of everybody for each report: only for figures asked for
             elif (i, figure) not in best:
-                rows.append(self._row(i, figure, None, earned, earned))
+                rows.append(self._row(i, figure, None, earned, earned, tried=few))
             else:
                 factor, now, profile, agreed_ = best[i, figure]
                 more = 0.0
                 if now[i] - earned[i] > ROUNDING * abs(earned[i]):
                     more = self._deviation(i, profile, self.games[i, figure, factor], agreed_)
-                rows.append(self._row(i, figure, factor, now, earned, more))
+                rows.append(self._row(i, figure, factor, now, earned, more, tried=few))
         return tuple(rows)
 
     def _is_promised(self, held: Truthful | None, i: int, figure: str) -> bool:
@@ -586,8 +620,8 @@ class _Search:
         own = None if held is None else held.organizations.get(self.game.name_of(i))
         return own is not None and own.figure == figure
 
-    def _paid_by_menus(self, held: Truthful) -> Callable[..., tuple[StrategyProfile, Array] | None]:
-        """Return what :meth:`_paid` is under the menus of the file."""
+    def _under_menus(self, held: Truthful) -> UnderMenus[tuple[int, str, float]]:
+        """Return what pays misreports under the menus of the file."""
         names = self.consortium.names
         claimant = names.index(held.claimant) if held.claimant in names else None
         menus = agreed_menus(self.consortium, claimant)
@@ -595,18 +629,8 @@ class _Search:
             raise InputError.at(
                 f"{self.consortium.source}: organization", "expected the menus of the promise"
             )
-
-        def paid(
-            key: tuple[int, str, float], game: CoopetitionGame, target: Target | None
-        ) -> tuple[StrategyProfile, Array] | None:
-            del target
-            try:
-                found = Mechanism(game, menus).redistribution(menus.reports)[0]
-            except InvalidGameError:  # somewhere on the menus there is none
-                return None
-            return self.agreed[key][0], found
-
-        return paid
+        games = {TRUTH: self.game, **self.games}
+        return UnderMenus(menus, games, {key: self.agreed[key][0] for key in games})
 
     def _paid(
         self, key: tuple[int, str, float], game: CoopetitionGame, target: Target | None
@@ -663,6 +687,7 @@ class _Search:
         more: float = 0.0,
         *,
         certified: bool = False,
+        tried: int | None = None,
     ) -> Misreport:
         gain = float(earned[i] - honest[i])
         if factor is None or gain <= ROUNDING * abs(float(honest[i])):
@@ -681,6 +706,7 @@ class _Search:
             then_deviates=more > ROUNDING * abs(float(honest[i])),
             deviation_gain=more,
             paid_by=payer if gain > 0.0 and losses[payer] > 0.0 else None,
+            reports_tried=tried,
         )
 
 

@@ -15,6 +15,7 @@ profile is proven optimal for that report; the planner works out the others.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -92,18 +93,91 @@ class Reports:
         return Games(**fields)
 
 
-def without_compensation(games: Games) -> Array:
-    """Return the payoffs without compensation, ``(K, N)``.
+def _judged(games: Games, data: Array, hz: Array) -> tuple[Array, Array, Array]:
+    """Return P and the payoffs at the optima given, and the payoffs without compensation.
 
-    Contributions are in parts per billion, as the agreed ones are: otherwise an agreement that
-    changes nothing would seem to cost what stating it costs.
+    Contributions without compensation are in parts per billion, as the agreed ones are: otherwise
+    an agreement that changes nothing would seem to cost what stating it costs. Rows that are no
+    games are NaN.
     """
-    found = solve_many(games, method="dbr", regret=False)
+    options: dict[str, Any] = {"regret": False, "skip_invalid": True}
+    at_best = solve_many(games, method="fixed", initial=(data, hz), **options)
+    found = solve_many(games, method="dbr", **options)
     most = cast(Any, games).max_data_fraction(found.cpu_hz)
     rounded, possible = to_decimals(found.data_fraction, most, games.min_data_fraction)
-    data = np.where(possible, rounded, found.data_fraction)
-    stated = solve_many(games, method="fixed", initial=(data, found.cpu_hz), regret=False)
-    return stated.payoffs
+    d = np.where(possible, rounded, found.data_fraction)
+    settled = found.valid[:, None]
+    start = np.where(settled, d, data), np.where(settled, found.cpu_hz, hz)
+    outside = solve_many(games, method="fixed", initial=start, **options).payoffs
+    return at_best.performance, at_best.payoffs, outside
+
+
+def solve_together(work: Sequence[tuple[Optima, Array]]) -> list[bool]:
+    """Solve reports of several games at once; return which games are games at all their reports.
+
+    Each item has the games of an :class:`Optima` and reports of shape ``(K, N)``; what is found is
+    remembered there.
+    """
+    bases, rows, planned, keys, owners = [], [], [], [], []
+    playable = [True] * len(work)
+    for number, (optima, figures) in enumerate(work):
+        new = {
+            row.tobytes(): k for k, row in enumerate(figures) if row.tobytes() not in optima.known
+        }
+        if not new:
+            continue
+        some = figures[list(new.values())]
+        best = optima.proven(some)
+        data, hz = optima._profiles(np.maximum(best, 0))
+        data[best < 0] = np.nan
+        planned.append((data, hz))
+        bare = dataclasses.replace(optima.reports.game, compensation=None, incentive_intensity=0.0)
+        bases.append(bare)
+        rows.append(some)
+        keys.append(list(new))
+        owners.append(number)
+    if not rows:
+        return playable
+    counts = [len(some) for some in rows]
+    figures = np.concatenate(rows)
+    games = Games.of(bases).some(np.repeat(np.arange(len(bases)), counts))
+    fields = work[owners[0]][0].reports.fields
+    changed: dict[str, Array] = {}
+    for i, field in enumerate(fields):
+        if field is not None:
+            column = changed.setdefault(field, np.array(getattr(games, field)))
+            column[:, i] = figures[:, i]
+    games = games.changed(**changed)
+    data, hz = (np.concatenate(parts) for parts in zip(*planned, strict=True))
+    left = np.flatnonzero(np.isnan(data[:, 0]))
+    if left.size:  # what no known profile is proven for, in one loop of the planner
+        some_games = games.some(left)
+        solved = solve_many(
+            some_games,
+            method="fixed",
+            initial=(np.zeros_like(hz[left]), hz[left]),
+            optimum=True,
+            regret=False,
+            skip_invalid=True,
+        ).optimum
+        if solved is None:
+            raise RuntimeError("solve_many returned no optimum")
+        most = cast(Any, some_games).max_data_fraction(solved.cpu_hz)
+        stated = to_decimals(solved.data_fraction, most, some_games.min_data_fraction)[0]
+        # A row that is no game is judged as such below; any profile will do for it.
+        sure = np.asarray(np.isfinite(solved.cpu_hz).all(axis=1))[:, None]
+        data[left] = np.where(sure, stated, 0.0)
+        hz[left] = np.where(sure, solved.cpu_hz, hz[left])
+    found = _judged(games, data, hz)
+    begin = 0
+    for number, own, count in zip(owners, keys, counts, strict=True):
+        part = slice(begin, begin + count)
+        begin += count
+        if not all(np.isfinite(column[part]).all() for column in found):
+            playable[number] = False
+            continue
+        work[number][0]._keep(own, *(column[part] for column in found))
+    return playable
 
 
 class Optima:
@@ -138,26 +212,35 @@ class Optima:
         return Outcomes(np.array(welfare), np.array(performance), np.array(paid), np.array(outside))
 
     def _solve(self, keys: list[bytes], figures: Array) -> None:
-        best = np.full(len(keys), -1)
+        data, hz = self.planned(figures)
+        self._keep(keys, *_judged(self.reports.many(figures), data, hz))
+
+    def planned(self, figures: Array) -> tuple[Array, Array]:
+        """Return an optimum of each of K reports, in parts per billion: ``(K, N)`` each."""
+        best = self.proven(figures)
         weights = self._weights(figures)
-        for k in range(len(self.pool)):
-            self._try(k, figures, weights, best)
         while (best < 0).any():
             k = int(np.argmax(best < 0))
             self.pool.append(Coalitions(self.reports.of(figures[k])).optimum().profile)
             self._try(len(self.pool) - 1, figures, weights, best)
             best[k] = len(self.pool) - 1  # the planner has proven it, or come as near as it can
+        return self._profiles(best)
+
+    def proven(self, figures: Array) -> Indices:
+        """Return which profile known already is optimal for each report; -1 where none is."""
+        best, weights = np.full(len(figures), -1), self._weights(figures)
+        for k in range(len(self.pool)):
+            self._try(k, figures, weights, best)
+        return best
+
+    def _profiles(self, numbers: Indices) -> tuple[Array, Array]:
         rounded = [in_decimals(self.reports.game, profile) for profile in self.pool]
-        data, hz = (
-            np.array([getattr(rounded[k], name) for k in best])
-            for name in ("data_fraction", "cpu_hz")
-        )
-        games = self.reports.many(figures)
-        at_best = solve_many(games, method="fixed", initial=(data, hz), regret=False)
-        outside = without_compensation(games)
+        data = np.array([rounded[k].data_fraction for k in numbers])
+        return data, np.array([rounded[k].cpu_hz for k in numbers])
+
+    def _keep(self, keys: list[bytes], performance: Array, paid: Array, outside: Array) -> None:
         for k, key in enumerate(keys):
-            paid = at_best.payoffs[k]
-            self.known[key] = float(paid.sum()), float(at_best.performance[k]), paid, outside[k]
+            self.known[key] = float(paid[k].sum()), float(performance[k]), paid[k], outside[k]
 
     # --- the bound -------------------------------------------------------------------------------
 

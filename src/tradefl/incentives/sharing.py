@@ -112,7 +112,6 @@ def misreports(
     range: float,  # noqa: A002  the command's name for it
     points: int,
     all_rules: bool,
-    named: bool,
     workers: int | None,
     ray: str | None,
     watch: Callable[[str], None],
@@ -126,7 +125,6 @@ def misreports(
             "figure": figure,
             "points": points,
             "all_rules": all_rules,
-            "named": named,
         }
         for figure in figures
     ]

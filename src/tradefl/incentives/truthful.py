@@ -31,7 +31,7 @@ refused (:func:`truthful`), because somebody would have to add money.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -224,6 +224,21 @@ class Mechanism:
             np.concatenate([self._axis(row, i) for row in reports for i in self.menus.asked])
         )
 
+    def needed(self, reports: Array, axes: Sequence[int]) -> Array:
+        """Return all reports, each once, that the surplus along some axes takes, ``(K, N)``."""
+        rows = [
+            self._axis(row, j)
+            for i in axes
+            for row in self._axis(reports, i)
+            for j in self.menus.asked
+        ]
+        return np.unique(np.concatenate([reports[None, :], *rows]), axis=0)
+
+    def utility(self, reports: Array, i: int) -> float:
+        """Return ``U_i`` of an organization that is asked, before rebates, payoff units."""
+        m = int(np.flatnonzero(self.menus.points[i] == reports[i])[0])
+        return float(self.axis(reports, i).utility[m])
+
     def _axis(self, reports: Array, i: int) -> Array:
         """Return the reports in which i alone changes its own, ``(M, N)``."""
         rows = np.repeat(reports[None, :], self.menus.points[i].size, axis=0)
@@ -248,8 +263,7 @@ class Mechanism:
         """Return ``U_i`` before rebates, shape ``(N,)``; ``O_c`` for the claimant."""
         utilities = self.optima(reports[None, :]).outside[0].copy()
         for i in self.menus.asked:
-            m = int(np.flatnonzero(self.menus.points[i] == reports[i])[0])
-            utilities[i] = self.axis(reports, i).utility[m]
+            utilities[i] = self.utility(reports, i)
         return np.asarray(utilities)
 
     def surplus(self, reports: Array) -> float:
