@@ -29,10 +29,11 @@ from tests.settlement import nodes  # noqa: F401  web3 with its warnings silence
 import tradefl
 from tradefl.consortium import load
 from tradefl.consortium.ranges import uncertain
+from tradefl.consortium.writing import write
 from tradefl.dashboard import sidebar
 from tradefl.dashboard.changes import changed
 from tradefl.dashboard.editing import Terms, adjusted
-from tradefl.dashboard.parts import csv_of, plain, safe
+from tradefl.dashboard.parts import MOST_PROBLEMS, csv_of, plain, safe
 from tradefl.report.blocks import amounts
 from tradefl.report.staying import one_line
 from tradefl.solvers import METHODS, Solution, solve
@@ -210,6 +211,24 @@ def test_the_moves_can_be_played() -> None:
     assert any(text.value.replace("\\", "").startswith(said) for text in app.markdown)
     checked(app.toggle(key="play").set_value(True).run())
     assert app.select_slider(key="move").value == 2
+
+
+def test_many_faults_are_five_lines_and_a_count() -> None:
+    app = opened("consortium")
+    app = edit(app, edited_rows={str(row): {"profitability": -1.0} for row in range(9)})
+    lines = [line for line in errors(app).splitlines() if line.startswith("- ")]
+    assert len(lines) == MOST_PROBLEMS + 1
+    assert lines[0].startswith("- row 1 (Alpha), profitability: expected a number > 0")
+    assert lines[-1] == "- and 4 more, 9 in all"
+
+
+def test_a_designed_file_has_no_slider_of_gamma(tmp_path: Path) -> None:
+    file = tmp_path / "designed.toml"
+    found = tradefl.design(load(EXAMPLE))
+    write(load(EXAMPLE).designed(found.rule, found.target), file)
+    app = opened("payments", file)
+    assert sidebar.GAMMA not in {slider.key for slider in app.select_slider}
+    assert any("does not use gamma" in entry.value for entry in app.sidebar.markdown)
 
 
 def test_gamma_star_can_be_taken() -> None:

@@ -102,7 +102,7 @@ def test_who_is_new_competes_as_those_not_listed(consortium: Consortium, tmp_pat
          "frequencies, got [2000000000.0, 1000000000.0]"),
         (6, "address", "0x1", "row 7 (Eta), address: expected an address: 0x and 40 hexadecimal "
          "digits, got '0x1'"),
-        (3, "name", "Alpha", "organization: name 'Alpha' occurs 2 times"),
+        (3, "name", "Alpha", "rows 1 and 4, name: name 'Alpha' occurs 2 times"),
     ],
 )  # fmt: skip
 def test_a_bad_cell_is_named_as_in_the_file(
@@ -200,3 +200,13 @@ def test_a_matrix_comes_along(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
         archive.extractall(tmp_path / "got")
     assert load(tmp_path / "got" / "x.toml") == shown
+
+
+def test_a_repeated_name_says_in_which_rows() -> None:
+    consortium = load(EXAMPLE)
+    table = table_of(consortium)
+    table.loc[[4, 7], "name"] = "Alpha"
+    with pytest.raises(InputError) as caught:
+        edited(consortium, table)
+    assert caught.value.lines()[0] == "rows 1, 5 and 8, name: name 'Alpha' occurs 3 times"
+    assert beside(table, caught.value.problems)[4].startswith("name: name 'Alpha' occurs 3 times")

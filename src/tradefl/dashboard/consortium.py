@@ -19,6 +19,17 @@ EDITOR = "organizations"
 # A table of no more rows is shown whole; a longer one scrolls.
 WHOLE_ROWS = 20
 ROW_HEIGHT, BORDER = 35, 2  # px
+# What a person reads, with the unit; messages and files use the names of the file's fields.
+HEADINGS = {
+    "data_bits": "data_bits: data s (bit)",
+    "cycles_per_bit": "cycles_per_bit: eta",
+    LEVELS: "cpu_levels_hz: levels F (Hz)",
+    "download_seconds": "download_seconds: T1 (s)",
+    "upload_seconds": "upload_seconds: T3 (s)",
+    "data_cost": "data_cost (payoff)",
+    "joining_cost": "joining_cost (payoff)",
+    "capacitance": "capacitance: kappa",
+}
 HELP = {
     "profitability": "p, payoff per unit of performance, Eq. (4)",
     "data_bits": "s, Eq. (2)",
@@ -77,12 +88,18 @@ def _editor() -> None:
         column_order=KEYS,
         column_config={
             ROW: None,
-            LEVELS: st.column_config.TextColumn(help=HELP[LEVELS]),
-            "samples": st.column_config.NumberColumn(help=HELP["samples"], step=1),
+            LEVELS: st.column_config.TextColumn(HEADINGS[LEVELS], help=HELP[LEVELS]),
             **{
-                name: st.column_config.NumberColumn(help=HELP[name], format="%.6g")
+                name: st.column_config.NumberColumn(
+                    HEADINGS.get(name, name),
+                    help=HELP[name],
+                    format="localized" if name == "data_bits" else "%.6g",
+                )
                 for name in (*NUMBERS, *OPTIONAL)
             },
+            "samples": st.column_config.NumberColumn(
+                help=HELP["samples"], step=1, format="localized"
+            ),
         },
     )
     if _same(found, state.table()):

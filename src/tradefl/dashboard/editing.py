@@ -26,6 +26,7 @@ from tradefl.consortium.segments import Segments, segments_csv
 from tradefl.consortium.writing import write
 from tradefl.errors import InputError, Problem
 from tradefl.foreign import parse_toml, read_text
+from tradefl.report.blocks import listed
 
 # Which organization of the file a row was, while names change; empty for a new row.
 ROW = "row"
@@ -204,6 +205,12 @@ def _in_table(problem: Problem, path: Path, entries: list[dict[str, Any]]) -> Pr
         for k, entry in enumerate(entries):
             if repr(entry.get("name")) == by_name[1]:
                 return _cell(k, by_name[2], problem.message, entries)
+    repeated = re.match("name ('.*'|\".*\") occurs", problem.message)
+    if key == "organization" and repeated:
+        rows = [k for k, entry in enumerate(entries) if repr(entry.get("name")) == repeated[1]]
+        if len(rows) > 1:
+            places = f"rows {listed([str(k + 1) for k in rows])}, name"
+            return CellProblem(places, problem.message, rows[1], "name")
     return Problem(key, problem.message)
 
 

@@ -9,6 +9,7 @@ from tradefl import charts
 from tradefl.charts import SCHEMES, axis
 from tradefl.dashboard import state
 from tradefl.dashboard.parts import (
+    amount_columns,
     aside,
     csv_of,
     offer,
@@ -23,6 +24,18 @@ from tradefl.report.proof import STATUS, certificate_section
 from tradefl.solvers import METHODS, Solution
 
 WATERFALLS = 12
+AMOUNTS = ("revenue", "overhead", "damage", "redistribution", "payoff")
+# The table to download keeps the names of the frame.
+CONTRIBUTIONS = {
+    name: st.column_config.NumberColumn(label, format=shape)
+    for name, label, shape in (
+        ("data_fraction", "share d of its data", "percent"),
+        ("cpu_hz", "frequency f (Hz)", "localized"),
+        ("contribution_bits", "data d s (bit)", "localized"),
+        ("resource_bits", "resource x (bit)", "localized"),
+        ("training_seconds", "training time (s)", "localized"),
+    )
+}
 WIDTH_OF_METHODS = 720  # their names are next to each other
 # Methods that answer at once for many organizations.
 FAST = ("exact", "dbr")
@@ -90,7 +103,7 @@ def _contributions(solution: Solution, who: list[int]) -> None:
         key="contributions",
     )
     everybody = frames.contributions(solution, range(solution.game.size))
-    st.dataframe(everybody, hide_index=True)
+    st.dataframe(everybody, hide_index=True, column_config=CONTRIBUTIONS)
     offer("Contributions, CSV", csv_of(everybody, "contributions.csv"), key="csv-contributions")
 
 
@@ -120,7 +133,10 @@ def _payoffs(solution: Solution, who: list[int]) -> None:
     st.dataframe(
         table,
         hide_index=True,
-        column_config={"regret": st.column_config.NumberColumn(format="%.3g")},
+        column_config={
+            **amount_columns(table, AMOUNTS),
+            "regret": st.column_config.NumberColumn(format="%.3g"),
+        },
     )
     offer("Payoffs, CSV", csv_of(table, "payoffs.csv"), key="csv-payoffs")
 

@@ -13,7 +13,7 @@ import streamlit as st
 from tradefl.charts import FAINT, INK
 from tradefl.dashboard.editing import Download
 from tradefl.foreign import spreadsheet_cell
-from tradefl.report.blocks import Facts, Figure, Listing, Section, Table, Text
+from tradefl.report.blocks import Facts, Figure, Listing, Section, Table, Text, digits_of
 from tradefl.text import printable
 
 # On a dark page ink is light; black, which is one scheme's colour, too.
@@ -22,6 +22,7 @@ SPECIAL = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>$~:^&@])")
 GROUPED = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")  # an amount as pages show it
 LONGEST_METRIC = 16  # longer ones would be cut
 LONGEST_WORD = 42  # an address; words do not break
+MOST_PROBLEMS = 5  # a faulty table may have hundreds
 Charts = Mapping[str, tuple[Any, str]]
 
 
@@ -36,9 +37,12 @@ def aside(text: str) -> None:
 
 
 def show_problems(problems: Sequence[str], heading: str) -> None:
-    """Show what is wrong, a line each."""
+    """Show what is wrong, a line each: the first :data:`MOST_PROBLEMS`, and how many more."""
     if problems:
-        lines = "\n".join(f"- {plain(problem)}" for problem in problems)
+        shown = [plain(problem) for problem in problems[:MOST_PROBLEMS]]
+        if more := len(problems) - len(shown):
+            shown.append(f"and {more:,} more, {len(problems):,} in all")
+        lines = "\n".join(f"- {line}" for line in shown)
         st.error(f"{heading}\n\n{lines}")
 
 
@@ -107,6 +111,16 @@ def show_facts(facts: Sequence[tuple[str, str, str, str]]) -> None:
                     aside(below)
     for name, value, *_ in lines:
         st.text(printable(f"{name}: {value}"))
+
+
+def amount_columns(table: pd.DataFrame, names: Sequence[str]) -> dict[str, Any]:
+    """Return how columns of amounts are shown: grouped, with as many digits as the report has.
+
+    Numbers stay numbers, so that columns sort by value and are right-aligned.
+    """
+    digits = digits_of(table[list(names)].to_numpy(dtype=float).ravel())
+    shown = st.column_config.NumberColumn(format=f"%,.{digits}f")
+    return dict.fromkeys(names, shown)
 
 
 def show_table(table: Table) -> None:

@@ -7,7 +7,15 @@ import streamlit as st
 
 from tradefl import charts
 from tradefl.dashboard import state
-from tradefl.dashboard.parts import aside, csv_of, offer, plain, show_chart, show_facts
+from tradefl.dashboard.parts import (
+    amount_columns,
+    aside,
+    csv_of,
+    offer,
+    plain,
+    show_chart,
+    show_facts,
+)
 from tradefl.report import frames
 from tradefl.report.blocks import amounts, digits_of
 from tradefl.report.rule_words import WORDS
@@ -66,7 +74,12 @@ def _network(solution: Solution) -> None:
         f"Who pays whom, arrows between organizations on a circle. The largest: {described}.",
         key="network",
     )
-    st.dataframe(paid, hide_index=True, width="content")
+    st.dataframe(
+        paid,
+        hide_index=True,
+        width="content",
+        column_config=amount_columns(paid, ["amount"]),
+    )
     offer("Payments, CSV", csv_of(paid, "payments.csv"), key="csv-payments")
 
 
@@ -107,7 +120,8 @@ def _statement(solution: Solution) -> None:
         ],
         columns=["section", "item", "equation", "calculation", "amount"],
     )
-    st.dataframe(lines, hide_index=True)
+    amount = st.column_config.Column(alignment="right")
+    st.dataframe(lines, hide_index=True, column_config={"amount": amount})
     quantities = pd.DataFrame(
         [(symbol, how) for symbol, how, _ in statement.quantities],
         columns=["symbol", "how it is calculated"],

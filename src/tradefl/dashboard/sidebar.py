@@ -30,14 +30,19 @@ def choices() -> state.Choices:
         st.header(plain(consortium.name))
         aside(settings.current().file.name)
         method = st.selectbox("Method", METHODS, key=METHOD)
-        gamma = st.select_slider(
-            "Incentive intensity gamma, payoff per bit",
-            gammas(consortium, st.session_state.get(EXTRA_GAMMA)),
-            key=GAMMA,
-            format_func=lambda value: f"{value:.4g}",
-        )
-        if not consortium.game.rule.uses_gamma:
-            aside("The efficient rule is in force: gamma changes nothing, and the schedules stay.")
+        gamma = terms.gamma
+        if consortium.game.rule.uses_gamma:
+            gamma = st.select_slider(
+                "Incentive intensity gamma, payoff per bit",
+                gammas(consortium, st.session_state.get(EXTRA_GAMMA)),
+                key=GAMMA,
+                format_func=lambda value: f"{value:.4g}",
+            )
+        else:
+            aside(
+                f"The {consortium.game.rule.name} rule is in force. It does not use gamma: "
+                "payments follow from the schedules in the file."
+            )
         rho = st.slider(
             "Competition, times the file's rho", 0.0, top_of_rho(consortium), key=RHO, step=RHO_STEP
         )
