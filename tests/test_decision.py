@@ -43,13 +43,18 @@ def test_a_board_reads_money_gains_and_assumptions_first() -> None:
     assert re.search(r"γ\* = [^:]+: welfare [0-9,]+ EUR; \w+ loses", text)
 
 
+def opening_of(page: str) -> str:
+    """Return the first sentences: below the title and the line that says what was read."""
+    return page.split("</h1>")[1].split("</p>")[1]
+
+
 def test_the_page_opens_in_plain_words() -> None:
     game = tradefl.load(EXAMPLES / "drug_discovery.toml").game
-    opening = report(game, audience="board").split("</h1>")[1].split("</p>")[0]
+    opening = opening_of(report(game, audience="board"))
     assert "nobody gains by contributing more or less than this" in opening
     assert "Eq." not in opening
     stopped = tradefl.solve(game, "dbr", max_moves=1)
-    opening = report(game, stopped, audience="board").split("</h1>")[1].split("</p>")[0]
+    opening = opening_of(report(game, stopped, audience="board"))
     assert "Do not sign this" in opening
 
 
@@ -61,13 +66,13 @@ def test_who_would_rather_not_join_is_named(tmp_path: Path) -> None:
     assert worse.tolist() == [1]
     text = text_of(report(consortium, solution), "decision")
     assert "Beta does worse than alone: of 3, 1 would rather not join." in text
-    opening = report(consortium, solution).split("</h1>")[1].split("</p>")[0]
+    opening = opening_of(report(consortium, solution))
     assert "do not hold: 1 of 3 would rather train alone." in opening
     chinese = report(consortium, solution, audience="board", language="zh")
-    assert "3 个组织中有 1 个宁愿单独训练" in chinese.split("</h1>")[1].split("</p>")[0]
+    assert "3 个组织中有 1 个宁愿单独训练" in opening_of(chinese)
     nobody = {f"organization.{i}.joining_cost": 1e5 for i in range(3)}
     refused = tradefl.load(save(tmp_path, document(nobody)))
-    opening = report(refused).split("</h1>")[1].split("</p>")[0]
+    opening = opening_of(report(refused))
     assert "do not hold: each of them would rather train alone." in opening
     short = float(alone(consortium.game).sum() - solution.social_welfare)
     assert f"Together they lose {short:,.0f} units of payoff against training alone." in text

@@ -127,6 +127,11 @@ def amounts(values: Iterable[float], digits: int | None = None) -> list[str]:
     return [money(value, shown) for value in values]
 
 
+def amount_of(value: float, code: str) -> str:
+    """Return an amount with its unit: whole from 100 on, with two decimals below."""
+    return f"{money(value, 0 if abs(value) >= 100.0 else 2)} {code}"
+
+
 def signed(amount: float, digits: int) -> str:
     """Return an amount with its sign, and none for zero."""
     text = money(amount, digits)

@@ -21,6 +21,7 @@ from tradefl.report.blocks import (
     Section,
     Table,
     Text,
+    amount_of,
     counted,
 )
 from tradefl.report.staying import one_line
@@ -49,9 +50,9 @@ def decision_section(
         Text(
             f"{counted(game.size, 'organization')} train one model together instead of one each. "
             + (
-                f"Together they gain {_amount(float(gain.sum()), code)} over training alone. "
+                f"Together they gain {amount_of(float(gain.sum()), code)} over training alone. "
                 if gain.sum() >= 0.0
-                else f"Together they lose {_amount(-float(gain.sum()), code)} against training "
+                else f"Together they lose {amount_of(-float(gain.sum()), code)} against training "
                 "alone. "
             )
             + _who_is_worse(game.size, [game.name_of(int(i)) for i in worse]),
@@ -61,19 +62,19 @@ def decision_section(
             (
                 Fact(
                     "gain over training alone",
-                    _amount(float(gain.sum()), code),
+                    amount_of(float(gain.sum()), code),
                     "Eq. (11)",
                     link="table-payoffs",
                 ),
                 Fact(
                     "money that changes hands",
-                    _amount(moved, code),
+                    amount_of(moved, code),
                     "Eq. (10)",
                     link="table-transfers payments",
                 ),
                 Fact(
                     "costs of data and of joining",
-                    _amount(
+                    amount_of(
                         float((game.data_cost * solution.profile.data_fraction).sum())
                         + float(game.joining_cost.sum()),
                         code,
@@ -168,10 +169,6 @@ def _digits(currency: str | None) -> int:
     return 3 if currency is None else 0
 
 
-def _amount(value: float, code: str) -> str:
-    return f"{money(value, 0 if abs(value) >= 100.0 else 2)} {code}"
-
-
 def _who_is_worse(size: int, names: list[str]) -> str:
     if not names:
         return "Each of them does at least as well as alone."
@@ -190,7 +187,7 @@ def _alternative(outcome: Outcome) -> str:
     if len(losers) > 5:
         who = f"{len(losers):,} organizations lose"
     title = outcome.title
-    return f"{title}: welfare {_amount(solution.social_welfare, code)}; {who}"
+    return f"{title}: welfare {amount_of(solution.social_welfare, code)}; {who}"
 
 
 def _proven(solution: Solution) -> list[str]:

@@ -21,7 +21,7 @@ from tradefl.incentives.uncertainty import Sensitivity
 from tradefl.outcomes import Comparison
 from tradefl.report import equations
 from tradefl.report.agreed import competition_section, consortium_section, contributions_section
-from tradefl.report.blocks import Fact, Section, amounts, anchors_of, counted, kind
+from tradefl.report.blocks import Fact, Section, amount_of, amounts, anchors_of, counted, kind
 from tradefl.report.chinese import chinese_of
 from tradefl.report.decision import decision_section
 from tradefl.report.frames import chosen
@@ -279,6 +279,11 @@ def _rendered(
 
 def _summary(solution: Solution) -> list[Fact]:
     """Return the few numbers that a reader wants first."""
+
+    def shown(amount: float) -> str:
+        code = solution.game.currency
+        return amounts([amount])[0] if code is None else amount_of(amount, code)
+
     certificate = solution.certificate
     received = solution.terms.redistribution
     lowest = int(solution.payoffs.argmin()) + 1
@@ -291,14 +296,14 @@ def _summary(solution: Solution) -> list[Fact]:
         ),
         Fact(
             "social welfare",
-            amounts([solution.social_welfare])[0],
+            shown(solution.social_welfare),
             "Eq. (11)",
             "all payoffs together",
             "table-payoffs table-transfers payments",
         ),
         Fact(
             "money that changes hands, net",
-            amounts([float(received[received > 0.0].sum())])[0],
+            shown(float(received[received > 0.0].sum())),
             "Eq. (10)",
             f"{counted(int((received > 0.0).sum()), 'organization')} receive, "
             f"{int((received < 0.0).sum()):,} pay",
@@ -306,7 +311,7 @@ def _summary(solution: Solution) -> list[Fact]:
         ),
         Fact(
             "lowest payoff",
-            amounts([float(solution.payoffs.min())])[0],
+            shown(float(solution.payoffs.min())),
             "Eq. (11)",
             "no payoff is negative"
             if certificate.individually_rational
@@ -315,7 +320,7 @@ def _summary(solution: Solution) -> list[Fact]:
         ),
         Fact(
             "least gain over training alone",
-            amounts([float(solution.gain_over_alone.min())])[0],
+            shown(float(solution.gain_over_alone.min())),
             "",
             "everybody earns at least what it would by training alone"
             if solution.better_than_alone
