@@ -16,7 +16,7 @@ from tests.federation.messages import NAMES, make_terms, record
 
 from tradefl.federation import ContributingApp, TradeFL, pledge_of
 from tradefl.federation.grid import run_in_process
-from tradefl.federation.strategy import NobodyTakesPartError
+from tradefl.federation.members import NobodyTakesPartError
 from tradefl.federation.training import quiet
 
 N = 7

@@ -32,9 +32,9 @@ from tests.federation.messages import (
 )
 
 from tradefl.federation import Terms, TradeFL, pledge_of
-from tradefl.federation import strategy as module
+from tradefl.federation import members as module
+from tradefl.federation.members import NobodyTakesPartError
 from tradefl.federation.pledge import PLEDGE, PROFILE, RECEIPT, own_code
-from tradefl.federation.strategy import NobodyTakesPartError
 
 
 @pytest.fixture(autouse=True)

@@ -15,38 +15,31 @@ from __future__ import annotations
 import copy
 import dataclasses
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from logging import INFO, WARNING, getLogger
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from flwr.app import (
-    Array,
     ArrayRecord,
     ConfigRecord,
     Message,
     Metadata,
     MetricRecord,
-    RecordDict,
 )
 from flwr.app.exception import AppExitException
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
 
-from tradefl.errors import InputError
 from tradefl.federation.aggregations import (
-    CLIENT_SIDE,
     Snapshot,
     innermost,
     largest_moment,
     mod_needed,
     require_supported,
     watched,
-    weighs,
 )
-from tradefl.federation.guard import Attempt, Decision, decide
+from tradefl.federation.guard import Attempt, decide
 from tradefl.federation.inspection import (
     FEWEST,
     IDLE_RATIO,
@@ -57,17 +50,17 @@ from tradefl.federation.inspection import (
     measured,
     median_step,
 )
-from tradefl.federation.judgement import CLIENT_APP_FAILED, Judgement, judged, short
+from tradefl.federation.judgement import Judgement, judged, short
 from tradefl.federation.ledger import Entry, Ledger, suspicious
+from tradefl.federation.members import Members
 from tradefl.federation.metrics import credible, metrics_read
-from tradefl.federation.pledge import PROFILE, PROFILE_QUERY, own_code
+from tradefl.federation.outcomes import enter, reject_unpaid, with_reason
+from tradefl.federation.pledge import own_code
+from tradefl.federation.rewriting import in_precision, rewritten
 from tradefl.federation.terms import Deadline, Terms
 from tradefl.federation.updates import (
-    UnusableUpdateError,
     Update,
     all_finite,
-    common_metrics,
-    config_of,
     parameters_of,
     with_pledge,
 )
@@ -75,16 +68,10 @@ from tradefl.federation.validation import LossOnly, Validation, may_be_fitted
 
 log = getLogger("flwr").log
 DEFAULT_WEIGHT = "num-examples"
-PROFILE_SECONDS = 120.0
-POLL_SECONDS = 1.0
 UNREGISTERED = (
     "expected the organizations' registered keys, because the nodes are on other machines: without "
     "them, one may claim to be another; give the keys"
 )
-
-
-class NobodyTakesPartError(InputError, RuntimeError):
-    """No node may train: none is connected, or each was refused; the message has the reasons."""
 
 
 class TradeFL(Strategy):
@@ -174,28 +161,24 @@ class TradeFL(Strategy):
         self.strategy = strategy
         self.terms = terms
         self.deadline: Deadline = deadline
-        self.public_keys = public_keys
         self.allow_unregistered = allow_unregistered
-        self.join_seconds = join_seconds
         self.rounds_done = rounds_done
         self.ledger = Ledger(terms) if ledger is None else ledger
         self.validation = validation
         self.clip_norm = clip_norm
         self.run = dict(run or {})
-        self.same_code = same_code
         self.unpaid_flags = frozenset(unpaid_flags)
-        self.refusals: list[str] = []
+        self.members = Members(
+            strategy,
+            terms,
+            public_keys=public_keys,
+            join_seconds=join_seconds,
+            same_code=same_code,
+        )
         self.rolled_back: dict[int, str] = {}
         self._pledges = [pledge.to_record() for pledge in terms.pledges]
-        self._index = {name: i for i, name in enumerate(terms.names)}
-        self._nodes: dict[int, int] = {}  # node id -> organization
-        self._refused: dict[int, str] = {}  # node id -> why it speaks for nobody
-        self._waiting: dict[int, int] = {}  # node id -> organization that another node speaks for
-        self._refused_for: dict[int, str] = {}  # organization -> why its node was refused
-        self._connected: set[int] = set()
         self._asked: dict[int, Metadata] = {}  # organization -> of its message in this round
         self._sent: ArrayRecord = ArrayRecord()
-        self._question = ConfigRecord()
         self._loss: float | None = None  # of the model that was sent
         self._looked_at, self._longest, self._moment = 0, 0.0, 0.0  # of former rounds
         self._result: ArrayRecord | None = None  # the model that has this loss
@@ -246,18 +229,22 @@ class TradeFL(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Return the wrapped strategy's messages, each with its organization's pledge."""
-        if reaches_others(grid) and self.public_keys is None and not self.allow_unregistered:
+        if (
+            reaches_others(grid)
+            and self.members.public_keys is None
+            and not self.allow_unregistered
+        ):
             raise ValueError(f"public_keys: {UNREGISTERED}, or pass allow_unregistered=True")
         _require_numbers(arrays)
-        if not self._nodes:
-            self._question = ConfigRecord(self._terms_of_the_run(arrays))
-        self._await_organizations(grid)
+        if not self.members.nodes:
+            self.members.question = ConfigRecord(self._terms_of_the_run(arrays))
+        self.members.await_organizations(grid)
         messages = self.strategy.configure_train(
             server_round + self.rounds_done, arrays, config, grid
         )
         addressed: dict[int, Message] = {}
         for message in messages:
-            i = self._nodes.get(message.metadata.dst_node_id)
+            i = self.members.nodes.get(message.metadata.dst_node_id)
             if i is None:
                 continue  # a node that speaks for nobody
             # The content is one object that all messages share.
@@ -270,90 +257,6 @@ class TradeFL(Strategy):
         self._sent = arrays
         # A list: a SuperLink takes no generator.
         return [addressed[i] for i in sorted(addressed)]
-
-    def _await_organizations(self, grid: Grid) -> None:
-        """Learn who the nodes are; the first time, wait until everybody is there."""
-        first = not self._nodes
-        until = time.monotonic() + self.join_seconds
-        self._identify(grid)
-        while first and len(set(self._nodes.values())) < len(self.terms):
-            everybody = len(self._connected) >= len(self.terms)
-            hopeless = everybody and self._connected <= set(self._refused)
-            if time.monotonic() >= until or hopeless:
-                break
-            time.sleep(POLL_SECONDS)
-            self._identify(grid)
-        if not self._nodes:
-            reasons = "; ".join(sorted(set(self._refused.values())))
-            silent = "no node has said which organization it is"
-            reasons = reasons or (silent if self._connected else "no node is connected")
-            raise NobodyTakesPartError.at("training", f"no organization takes part: {reasons}")
-        missing = [name for name, i in self._index.items() if i not in self._nodes.values()]
-        if first and missing:
-            log(WARNING, "not connected: %s", ", ".join(missing))
-
-    def _identify(self, grid: Grid) -> None:
-        """Ask nodes that are new which organization they are."""
-        nodes = {node.node_id: node for node in grid.get_nodes()}
-        self._connected = set(nodes)
-        # Who was refused and went may come back another, under the same id.
-        self._refused = {k: why for k, why in self._refused.items() if k in nodes}
-        for node, i in list(self._waiting.items()):  # for whose place may be free by now
-            if node in nodes and not self._is_connected(i):
-                what = f"node {node} takes the place of {self.terms.names[i]!r}: the other is gone"
-                self.refusals.append(what)
-                log(WARNING, "%s", what)
-                self._take_place(node, i)
-                del self._waiting[node]
-        known = {*self._nodes, *self._refused, *self._waiting}
-        new = [k for k in sorted(nodes) if k not in known]
-        if not new:
-            return
-        question = RecordDict({PROFILE: self._question})
-        replies = grid.send_and_receive(
-            [Message(question, k, PROFILE_QUERY) for k in new], timeout=PROFILE_SECONDS
-        )
-
-        def order(reply: Message) -> tuple[str, int]:
-            node = int(reply.metadata.src_node_id)
-            since = nodes[node].last_activated_at if node in nodes else ""
-            return str(since), node
-
-        for reply in sorted(replies, key=order):  # first come, first served
-            node = reply.metadata.src_node_id
-            if node not in nodes:
-                continue  # the SuperLink's, for a node that is gone: if it comes back, we ask again
-            if reply.has_error() and reply.error.code != CLIENT_APP_FAILED:
-                continue  # it was starting or going: ask again
-            who: int | None = None
-            try:
-                who = self._organization(reply)
-                self._confirm(who, config_of(reply, PROFILE))
-                self._admit(node, who, bytes(nodes[node].public_key))
-            except UnusableUpdateError as error:
-                self._refused[node] = str(error)
-                if who is not None:
-                    name = self.terms.names[who]
-                    self._refused_for[who] = str(error).removeprefix(f"{name}: ")
-                self.refusals.append(f"node {node} was refused: {error}")
-                log(WARNING, "node %d is refused: %s", node, error)
-
-    def _organization(self, reply: Message) -> int:
-        """Return which organization a node says it is."""
-        if reply.has_error():
-            raise UnusableUpdateError(
-                f"it does not say which organization it is ({short(reply.error.reason)}); "
-                "is its ClientApp a ContributingApp?"
-            )
-        profile = config_of(reply, PROFILE)
-        name, partition = profile.get("organization"), profile.get("partition-id")
-        if isinstance(name, str) and name in self._index:
-            return self._index[name]
-        if name is None and type(partition) is int and 0 <= partition < len(self.terms):
-            return partition
-        raise UnusableUpdateError(
-            f"it says it is {name!r}, partition {partition!r}: no organization of the consortium"
-        )
 
     def _terms_of_the_run(self, arrays: ArrayRecord) -> dict[str, Any]:
         """Return what every node has to train by: fixed before the first round, for all rounds."""
@@ -368,56 +271,6 @@ class TradeFL(Strategy):
         }
         needed = mod_needed(self.strategy)
         return terms | ({"mod": needed} if needed else {})
-
-    def _confirm(self, i: int, profile: ConfigRecord) -> None:
-        """Refuse a node that cannot train by the terms of the run, before it trains."""
-        name = self.terms.names[i]
-        if refusal := profile.get("refusal"):
-            raise UnusableUpdateError(f"{name}: {short(str(refusal))}")
-        mods = profile.get("mods")
-        if isinstance(mods, list):
-            needed = mod_needed(self.strategy)
-            if needed and needed not in mods:
-                kind = type(self.strategy).__name__
-                raise UnusableUpdateError(f"{name}: {kind} needs {needed} in the ClientApp's mods")
-            for mod, wrapper in CLIENT_SIDE.items():
-                if mod in mods and mod != needed:
-                    raise UnusableUpdateError(
-                        f"{name}: its mod {mod} works only with the server's {wrapper}"
-                    )
-        code, digest = own_code(), profile.get("package-digest")
-        if digest != code["package-digest"]:
-            theirs = short(str(profile.get("package-version") or "unknown"))
-            what = (
-                f"{name}: it runs other code of tradefl (version {theirs}, digest "
-                f"{str(digest)[:12]}; here {code['package-version']}, "
-                f"{code['package-digest'][:12]})"
-            )
-            if self.same_code:
-                raise UnusableUpdateError(what)
-            if digest is not None:  # an app of another's package says nothing of ours
-                self.refusals.append(f"{what}; it takes part, because other code is allowed")
-
-    def _admit(self, node: int, i: int, key: bytes) -> None:
-        """Let a node speak for an organization if its key allows it, after the one that does."""
-        name = self.terms.names[i]
-        if self.public_keys is not None and self.public_keys.get(name) != key:
-            raise UnusableUpdateError(f"it says it is {name!r}, but its key is another")
-        if self._is_connected(i):
-            self._waiting[node] = i
-            what = f"node {node} says it is {name!r}, which another node is; it waits"
-            self.refusals.append(what)
-            log(WARNING, "%s", what)
-        else:
-            self._take_place(node, i)
-
-    def _is_connected(self, i: int) -> bool:
-        """Tell whether a connected node speaks for an organization."""
-        return any(j == i and node in self._connected for node, j in self._nodes.items())
-
-    def _take_place(self, node: int, i: int) -> None:
-        """Let a node speak for an organization, instead of those that are gone."""
-        self._nodes = {k: j for k, j in self._nodes.items() if j != i} | {node: i}
 
     # --- after a round ---------------------------------------------------------------------------
 
@@ -448,14 +301,14 @@ class TradeFL(Strategy):
         judgements = self._excused(judgements)
         entries = [judgement.entry for judgement in judgements]
         for i in again:
-            entries[i] = _with_reason(entries[i], "sent more than one reply; the first counts")
+            entries[i] = with_reason(entries[i], "sent more than one reply; the first counts")
         counted = [i for i, judgement in enumerate(judgements) if judgement.update is not None]
         arrays, metrics = self._aggregated(number, judgements, entries, counted)
         if number in self.rolled_back:  # what undid the round may have made others infinite
             for i, judgement in enumerate(judgements):
                 if judgement.excused is not None:
                     why = f"the round was rolled back: {self.rolled_back[number]}"
-                    entries[i] = _with_reason(judgement.excused, why)
+                    entries[i] = with_reason(judgement.excused, why)
         for entry in entries:
             if entry.incident:
                 log(WARNING, "%s, round %d: %s", entry.organization, number, entry.story)
@@ -484,7 +337,7 @@ class TradeFL(Strategy):
         return [
             judgement
             if judgement.excused is None
-            else Judgement(_with_reason(judgement.excused, f"{why}: nobody is charged"))
+            else Judgement(with_reason(judgement.excused, f"{why}: nobody is charged"))
             for judgement in judgements
         ]
 
@@ -503,13 +356,13 @@ class TradeFL(Strategy):
         weights = [judgements[i].weight for i in counted]
         updates, changed = credible(updates, metrics_read(self.strategy, innermost(self.strategy)))
         for k, why in changed.items():
-            entries[counted[k]] = _with_reason(judgements[counted[k]].entry, why)
+            entries[counted[k]] = with_reason(judgements[counted[k]].entry, why)
         sent = parameters_of(self._sent)
         former = self._former()
         measures = measured(updates, sent, [float(weight) for weight in weights], former)
         idle = any(measure.unchanged or measure.ratio < IDLE_RATIO for measure in measures)
         fitted = self._fitted(sent, weights) if idle else [False] * len(measures)
-        if left := self._unpaid(measures, entries, counted, fitted):
+        if left := reject_unpaid(self.unpaid_flags, measures, entries, counted, fitted):
             # Without them the round has another median.
             return self._aggregated(number, judgements, entries, left)
         before = Snapshot(self.strategy)
@@ -528,7 +381,7 @@ class TradeFL(Strategy):
             peak=self._moment,
         )
         (before if decision.attempt is None else decision.attempt.state).restore()
-        self._enter(decision, entries, counted, weights)
+        enter(self.strategy, decision, entries, counted, weights)
         names = [self.terms.names[i] for i in counted]
         flags = flags_of(measures, names, self._rises(measures, updates, sent), fitted)
         for k, i in enumerate(counted):
@@ -549,43 +402,6 @@ class TradeFL(Strategy):
         self._loss, self._result = decision.attempt.loss, decision.attempt.arrays
         return decision.attempt.arrays, decision.attempt.metrics
 
-    def _unpaid(
-        self,
-        measures: Sequence[Measures],
-        entries: list[Entry],
-        counted: Sequence[int],
-        fitted: Sequence[bool],
-    ) -> list[int]:
-        """Reject what the partners have agreed not to pay; return who is left, if that is news.
-
-        Only a minority: if most updates are alike, the model is at fault, or the learning rate.
-        """
-        if not self.unpaid_flags:
-            return []
-        flags = flags_of(measures, [self.terms.names[i] for i in counted], {}, fitted)
-        found = {
-            k: flag
-            for k, own in enumerate(flags)
-            for flag in own
-            if flag.kind in self.unpaid_flags and flag.confidence == "certain"
-        }
-        if not found or 2 * len(found) >= len(counted):
-            return []
-        for k, flag in found.items():
-            one, i = measures[k], counted[k]
-            why = f"certainly {flag.kind}, for which the agreement pays nothing"
-            entries[i] = dataclasses.replace(
-                _with_reason(entries[i], why),
-                outcome="rejected",
-                samples_used=0,
-                norm=one.norm,
-                distance=one.distance,
-                cosine=one.cosine if math.isfinite(one.cosine) else None,
-                flags=flags[k],
-                verdict="suspicious",
-            )
-        return [i for k, i in enumerate(counted) if k not in found]
-
     def _attempt(
         self,
         number: int,
@@ -593,8 +409,11 @@ class TradeFL(Strategy):
         measures: Sequence[Measures],
     ) -> Attempt:
         """Aggregate some updates by the wrapped strategy, and look at the result."""
-        messages = self._rewritten(
-            [(update, weight, measures[k].distance) for k, update, weight in members]
+        messages = rewritten(
+            [(update, weight, measures[k].distance) for k, update, weight in members],
+            self._sent,
+            self._weight_key,
+            self.clip_norm,
         )
         contents = {
             id(message.content): k for message, (k, _, _) in zip(messages, members, strict=True)
@@ -609,7 +428,7 @@ class TradeFL(Strategy):
             except AppExitException as error:  # Flower's own: it cannot aggregate these replies
                 arrays, metrics, failure = None, None, short(str(error))
         used = frozenset(contents[id(reply)] for reply in seen if id(reply) in contents)
-        arrays = None if arrays is None else self._in_precision(arrays)
+        arrays = None if arrays is None else in_precision(arrays, self._sent)
         moment = largest_moment(self.strategy)
         finite = math.isfinite(moment)
         loss = step = 0.0
@@ -631,54 +450,10 @@ class TradeFL(Strategy):
             failure=failure,
         )
 
-    def _in_precision(self, arrays: ArrayRecord) -> ArrayRecord:
-        """Return an aggregate in the precision of the run, whatever the strategy made of it."""
-        cast = {}
-        for key, array in arrays.items():
-            like = self._sent.get(key)
-            kind = None if like is None else np.dtype(like.dtype)
-            if kind is not None and kind.kind in "fiu" and np.dtype(array.dtype) != kind:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    array = Array(_as_kind(array.numpy(), kind))
-            cast[key] = array
-        return ArrayRecord(cast)
-
-    def _enter(
-        self,
-        decision: Decision,
-        entries: list[Entry],
-        counted: Sequence[int],
-        weights: Sequence[int | float],
-    ) -> None:
-        """Write into the entries which updates are in the model, with which weight."""
-        attempt = decision.attempt
-        used = frozenset() if attempt is None else attempt.used
-        total = sum(weights[k] for k in used)
-        mean = weighs(self.strategy)
-        for k, i in enumerate(counted):
-            entry = entries[i]
-            if (evidence := decision.attributed.get(k)) is not None:
-                text = (
-                    f"attributed: with it the model moves by {_shown(evidence.step_with)} to a "
-                    f"validation loss of {_shown(evidence.loss_with)}, without it by "
-                    f"{_shown(evidence.step_without)} to {_shown(evidence.loss_without)}"
-                )
-                entries[i] = dataclasses.replace(
-                    _with_reason(entry, text),
-                    outcome="rejected",
-                    samples_used=0,
-                    verdict="attributed",
-                    evidence=evidence,
-                )
-            elif attempt is None:
-                why = f"the round was rolled back: {decision.reason}"
-                entries[i] = dataclasses.replace(_with_reason(entry, why), outcome="rolled back")
-            elif k not in used:
-                kind = type(innermost(self.strategy)).__name__
-                why = f"{kind} chose the updates of others"
-                entries[i] = dataclasses.replace(_with_reason(entry, why), outcome="excluded")
-            elif mean:
-                entries[i] = dataclasses.replace(entry, weight=float(weights[k] / total))
+    @property
+    def refusals(self) -> list[str]:
+        """Which nodes do not take part as they asked to, and why, in words."""
+        return self.members.refusals
 
     @property
     def notices(self) -> list[str]:
@@ -765,7 +540,7 @@ class TradeFL(Strategy):
 
     def _answering(self, reply: Message) -> int | None:
         """Return which organization a reply is of, or about."""
-        i = self._nodes.get(reply.metadata.src_node_id)
+        i = self.members.nodes.get(reply.metadata.src_node_id)
         if i is not None or not reply.has_error():
             return i
         # For a node that is gone the SuperLink answers, under its own node id. Which node it was
@@ -787,47 +562,13 @@ class TradeFL(Strategy):
                 deadline=self.deadline,
                 read=metrics_read(self.strategy, innermost(self.strategy)),
             )
-        if not self._is_connected(i):
-            why = self._refused_for.get(i)
+        if not self.members.is_connected(i):
+            why = self.members.refused_for.get(i)
             why = "not connected" if why is None else f"its node was refused: {why}"
             return Judgement.out(self.terms, i, number, "absent", why)
         if getattr(innermost(self.strategy), "fraction_train", 0.0) >= 1.0:  # it asks everybody
             return Judgement.out(self.terms, i, number, "absent", "left as the round began")
         return Judgement.out(self.terms, i, number, "idle", "")
-
-    def _rewritten(self, counted: Sequence[tuple[Update, int | float, float]]) -> list[Message]:
-        """Return the replies as the wrapped strategy may take them at their word."""
-        common = common_metrics([update.metrics for update, _, _ in counted])
-        messages = []
-        for update, weight, length in counted:
-            metrics = MetricRecord({key: update.metrics[key] for key in common})
-            metrics[self._weight_key] = weight
-            own = copy.copy(update.reply)
-            # In the model's order of names, whatever the reply's.
-            arrays = ArrayRecord({key: update.arrays[key] for key in self._sent})
-            if 0.0 < self.clip_norm < length:
-                arrays = self._clipped(update, self.clip_norm / length)
-            kept = {
-                key: record
-                for key, record in update.reply.content.items()
-                if isinstance(record, ConfigRecord)
-            }
-            own.content = RecordDict({**kept, "arrays": arrays, "metrics": metrics})
-            messages.append(own)
-        return messages
-
-    def _clipped(self, update: Update, part: float) -> ArrayRecord:
-        """Return an update that goes only a part of its way from the model that was sent."""
-        clipped = {}
-        for key, before in self._sent.items():
-            start = before.numpy()
-            if start.dtype.kind == "f":
-                # Two products: the difference alone may overflow.
-                end = start * (1.0 - part) + update.values[key] * part
-                clipped[key] = Array(np.asarray(end.astype(start.dtype)))
-            else:
-                clipped[key] = update.arrays[key]
-        return ArrayRecord(clipped)
 
     @property
     def _weight_key(self) -> str:
@@ -864,24 +605,3 @@ def reaches_others(grid: Grid) -> bool:
     """Tell whether a grid is Flower's own to other machines, and not one inside of a process."""
     kind = type(grid)
     return kind.__module__.partition(".")[0] == "flwr" and kind.__name__ != "InMemoryGrid"
-
-
-def _as_kind(values: npt.NDArray[Any], kind: np.dtype[Any]) -> npt.NDArray[Any]:
-    """Return an average in the precision of the model; counters are whole again."""
-    if kind.kind in "iu":  # such as those of batch normalization
-        if not all_finite(values):
-            return values  # which undoes the round
-        most = np.iinfo(kind)
-        high = float(most.max)
-        high = high if int(high) <= most.max else float(np.nextafter(high, 0.0))
-        values = np.clip(np.rint(values), most.min, high)
-    return np.asarray(values.astype(kind))
-
-
-def _with_reason(entry: Entry, reason: str) -> Entry:
-    """Return an entry with another reason after those that it has."""
-    return dataclasses.replace(entry, reason="; ".join(filter(None, (entry.reason, reason))))
-
-
-def _shown(value: float | None) -> str:
-    return "not finite" if value is None else f"{value:.4g}"
