@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from tests.consortium.documents import document, organization, save
+from tests.support import random_game
 
 import tradefl
 from tradefl.charts import drawing
@@ -18,10 +19,12 @@ from tradefl.design import design
 from tradefl.errors import InputError
 from tradefl.game import StrategyProfile
 from tradefl.report import equations, frames, read_settlement, read_training, report
-from tradefl.report.blocks import counted, listed, quantity, signed
+from tradefl.report.agreed import contributions_section
+from tradefl.report.blocks import Facts, counted, listed, quantity, signed
 from tradefl.report.symbols import symbols_of
 from tradefl.solvers import Solution
 from tradefl.solvers.solution import MAX_TRANSFERS_ORGANIZATIONS
+from tradefl.statement import number as printed
 from tradefl.tuning import tune
 
 HOSTILE = "<script>alert('x')</script> & \"Sons\""
@@ -710,3 +713,21 @@ def test_words():
     assert (signed(1.5, 1), signed(-1.5, 1), signed(0.0, 1), signed(-1e-9, 1)) == (
         "+1.5", "-1.5", "0.0", "0.0",
     )  # fmt: skip
+
+
+def test_omega_is_that_of_the_statements():
+    """To the last digit: the sum of the printed d u, not of the doubles behind them."""
+    apart = 0
+    for seed in range(12):
+        game = random_game(seed, 4, accuracy="power-law")
+        solution = tradefl.solve(game)
+        [facts] = [
+            block
+            for block in contributions_section(solution, range(4)).blocks
+            if isinstance(block, Facts)
+        ]
+        values = {fact.name: fact.value for fact in facts.facts}
+        stated = {symbol: value for symbol, _, value in solution.statement(0).quantities}
+        assert values["data in the training, Omega"] == printed(stated["Omega"])
+        apart += game.omega(solution.profile) != stated["Omega"]
+    assert apart > 0

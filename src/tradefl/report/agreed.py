@@ -271,7 +271,7 @@ def _intensity(rho: float | None) -> str:
 
 def contributions_section(solution: Solution, who: Sequence[int]) -> Section:
     """Return what each contributes: d, f, bits, and x of both."""
-    game, profile = solution.game, solution.profile
+    game, profile, figures = solution.game, solution.profile, solution.figures
     given = frames.contributions(solution, who)
     fractions = profile.data_fraction
     everything = int((fractions >= 1.0).sum())
@@ -286,15 +286,15 @@ def contributions_section(solution: Solution, who: Sequence[int]) -> Section:
             (
                 Fact(
                     "data in the training, Omega",
-                    number(game.omega(profile)),
+                    number(figures.omega),
                     "Eq. (4)",
                     "the sum of d u over all organizations",
                 ),
                 Fact(
                     "performance of the model, P(Omega)",
-                    f"{solution.terms.performance:.6g}",
+                    f"{figures.performance:.6g}",
                     "Eq. (4)",
-                    f"{game.accuracy.formula(game.omega(profile))}: the loss that training removed",
+                    f"{game.accuracy.formula(figures.omega)}: the loss that training removed",
                 ),
                 Fact(
                     "share of data, all together",
