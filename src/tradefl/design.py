@@ -18,7 +18,6 @@ from __future__ import annotations
 import dataclasses
 import heapq
 import itertools
-import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -55,6 +54,7 @@ from tradefl.incentives.radius import Radius, radius
 from tradefl.incentives.robust import steeper, steepness
 from tradefl.notebook import Shown
 from tradefl.solvers import Solution, game_of, solve
+from tradefl.solvers.compiled import working_time
 from tradefl.solvers.games import Games
 from tradefl.solvers.many import solve_many
 from tradefl.stability.core import LeastCore, least_core
@@ -663,7 +663,7 @@ def _stable(
     values = Values(game)
     total = values.grand[0]
     tolerance = STABLE_TOLERANCE * abs(total)
-    until = time.perf_counter() + STABLE_SECONDS
+    until = working_time() + STABLE_SECONDS
     if target is None:
         equal = before + (total - before.sum()) / game.size
         found = separate(values, equal, tolerance=tolerance, until=until, first=True)

@@ -42,7 +42,7 @@ def negotiate_together(folder, size, seed):
 
 def one_never_joins(folder, size, seed):
     """The last organization starts no agent."""
-    partners = Partners(folder, size, join_seconds=6, turn_seconds=3600)
+    partners = Partners(folder, size, join_seconds=6 if size < 10 else 40, turn_seconds=3600)
     contract = partners.agreement.settlement_address()
     with anvil("--block-time", 1) as node:
         partners.fund(node)
@@ -64,13 +64,13 @@ def test_two_agents_who_begin_together_negotiate_and_settle_one_contract(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, 3, 10])
 def test_agents_who_begin_together_by_every_seed(tmp_path, size, seed):
     negotiate_together(tmp_path, size, seed)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [2, 3, 10])
 def test_agents_of_whom_one_never_joins_by_every_seed(tmp_path, size, seed):
     one_never_joins(tmp_path, size, seed)

@@ -451,3 +451,23 @@ def test_code_that_two_processes_kept_does_not_mix_in_a_third(tmp_path):
     assert list((tmp_path / "cache").rglob("*.nbc"))
     assert printed("double", "square") == ["6.0", "10.0", "9.0", "25.0"]
     assert printed("square", "double") == ["9.0", "25.0", "6.0", "10.0"]
+
+
+def test_making_machine_code_takes_no_working_time(monkeypatch):
+    """Or the first report on a machine would call undecided what the second proves."""
+    now = [100.0]
+    monkeypatch.setattr(compiling.time, "perf_counter", lambda: now[0])
+
+    class Dispatcher:
+        nopython_signatures = ()
+
+        def __call__(self):
+            now[0] += 30.0  # it compiles, and works for 30 s each time afterwards
+            self.nopython_signatures = ("made",)
+
+    call = compiling._guarded(Dispatcher())
+    before = compiling.working_time()
+    call()
+    assert compiling.working_time() == pytest.approx(before)
+    call()
+    assert compiling.working_time() == pytest.approx(before + 30.0)

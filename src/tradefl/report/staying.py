@@ -14,7 +14,9 @@ from tradefl.statement import decimals
 
 
 def digits_for(found: Stability) -> int:
-    """Return how many decimals the amounts have."""
+    """Return how many decimals the amounts have: those of money as on the first page."""
+    if found.game.currency is not None:
+        return 0 if max(abs(found.payoff)) >= 100.0 else 2
     return max(min(decimals(found.payoff) - 3, 8), 0)
 
 

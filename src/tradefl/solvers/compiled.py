@@ -16,6 +16,7 @@ import hashlib
 import os
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -118,14 +119,15 @@ def threads() -> int:
 
 @cache
 def _compiled(function: Function, replacements: tuple[tuple[Function, Function], ...]) -> Function:
-    import numba
+    with _making():
+        import numba
 
-    stand_ins = dict(replacements)
-    directory = _directory(function, stand_ins)
-    if directory is not None and not _writable(directory):
-        directory = None
-    inner = _inner.setdefault(replacements, {})
-    return _guarded(_build(function, stand_ins, inner, numba, directory))
+        stand_ins = dict(replacements)
+        directory = _directory(function, stand_ins)
+        if directory is not None and not _writable(directory):
+            directory = None
+        inner = _inner.setdefault(replacements, {})
+        return _guarded(_build(function, stand_ins, inner, numba, directory))
 
 
 def kept(function: Function, replacements: Mapping[Function, Function] | None = None) -> bool:
@@ -168,9 +170,33 @@ def _guarded(dispatcher: Any) -> Function:
         if dispatcher.nopython_signatures:
             return dispatcher(*arguments)
         with _lock:
-            return dispatcher(*arguments)
+            if dispatcher.nopython_signatures:  # made while this thread waited
+                return dispatcher(*arguments)
+            with _making():
+                return dispatcher(*arguments)
 
     return call
+
+
+# The seconds that this process has spent on making or loading machine code, first calls included.
+_made = [0.0]
+
+
+@contextlib.contextmanager
+def _making() -> Iterator[None]:
+    began = time.perf_counter()
+    try:
+        yield
+    finally:
+        _made[0] += time.perf_counter() - began
+
+
+def working_time() -> float:
+    """Return a clock, seconds, that stands still while machine code is made or loaded.
+
+    A limit by it means the same on a machine that has the machine code and on one that has not.
+    """
+    return time.perf_counter() - _made[0]
 
 
 # What the functions call that are called from Python, for each set of stand-ins: compiled once.

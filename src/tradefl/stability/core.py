@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import time
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.solvers.compiled import working_time
 from tradefl.stability.projection import nearest_point
 from tradefl.stability.separation import NODE_LIMIT, separate
 from tradefl.stability.values import Values
@@ -73,7 +73,7 @@ def least_core(
     tolerance
         Payoff units: margins that differ by less are equal.
     until
-        The time of :func:`time.perf_counter` at which to stop, uncertified.
+        The time of :func:`tradefl.solvers.compiled.working_time` at which to stop, uncertified.
     node_limit
         The most nodes of the branch and bound that proves the margin. With 0 local search alone
         looks for coalitions that object.
@@ -91,7 +91,7 @@ def least_core(
     for _ in range(ROUNDS):
         if n == 2:
             return LeastCore(pay, margin, True, nodes)
-        late = time.perf_counter() > until
+        late = working_time() > until
         found = separate(
             values,
             pay,

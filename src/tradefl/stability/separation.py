@@ -18,11 +18,11 @@ import dataclasses
 import heapq
 import itertools
 import math
-import time
 
 import numpy as np
 import numpy.typing as npt
 
+from tradefl.solvers.compiled import working_time
 from tradefl.stability.bounds import FREE, IN, OUT
 from tradefl.stability.values import Values
 
@@ -88,7 +88,8 @@ def separate(
     tolerance
         Payoff units: excesses that differ by less are equal.
     until
-        The time of :func:`time.perf_counter` at which to stop with the bound at hand.
+        The time of :func:`tradefl.solvers.compiled.working_time` at which to stop with the bound at
+        hand.
     first
         Whether to stop at the first coalition whose excess is above ``close_at``.
     node_limit
@@ -225,7 +226,7 @@ class _Search:
                     waiting += [(-negated, child) for child in self.split(node)]
                 if not waiting:
                     continue
-            if self.nodes and (time.perf_counter() > until or self.nodes >= node_limit):
+            if self.nodes and (working_time() > until or self.nodes >= node_limit):
                 for above, node in waiting:
                     heapq.heappush(self.heap, (-above, next(self.tickets), node))
                 return

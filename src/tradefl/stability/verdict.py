@@ -32,6 +32,7 @@ from tradefl.game.coopetition import CoopetitionGame
 from tradefl.game.money import in_currency
 from tradefl.notebook import Shown, drawn
 from tradefl.solvers import Solution, game_of
+from tradefl.solvers.compiled import working_time
 from tradefl.stability.core import cost_of_stability, least_core
 from tradefl.stability.market import OUTSIDERS, Outsiders, market_values
 from tradefl.stability.sampling import EXACT_UP_TO
@@ -294,7 +295,8 @@ def stability(
         independent second method for at most 16 organizations. The market reading always
         enumerates, and beyond 16 organizations only looks for objections.
     time_limit
-        Seconds after which the search stops with what is proven until then.
+        Seconds after which the search stops with what is proven until then. Making machine code,
+        once on a machine, does not count.
     watch
         Called with the name of each stage as it starts.
 
@@ -316,7 +318,7 @@ def stability(
             f"{MOST_ENUMERATED} organizations, search is for any number"
         )
     began = time.perf_counter()
-    until = began + time_limit
+    until = working_time() + time_limit
     watch("what all reach together")
     literal = Values(game, "literal", outside)
     values = literal if reading == "literal" else Values(game, reading, outside)
