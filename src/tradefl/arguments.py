@@ -175,6 +175,11 @@ _SOLUTION = "tradefl.solvers.solution.Solution"
 CONSORTIUM = instance(_CONSORTIUM)
 GAME = instance(_CONSORTIUM, _GAME)
 ONE_GAME = instance(_GAME)
+# For what needs no more than the game: a consortium of one's own will do.
+WITH_A_GAME = Kind(
+    GAME.expected,
+    lambda value: GAME.fits(value) or ONE_GAME.fits(getattr(value, "game", None)),
+)
 SOLUTION = instance(_SOLUTION)
 PROFILE = instance("tradefl.game.strategy.StrategyProfile", _SOLUTION)
 

@@ -20,11 +20,11 @@ import numpy.typing as npt
 
 from tradefl.arguments import (
     FUNCTION,
-    GAME,
     SECONDS,
     SHARE,
     TEXT,
     TRUTH,
+    WITH_A_GAME,
     accepts,
     choice,
     either,
@@ -63,7 +63,7 @@ SECONDS_EACH = 10.0
 
 
 @accepts(
-    game=GAME,
+    game=WITH_A_GAME,
     rule=optional(instance("tradefl.game.rules.EfficientRule")),
     target=optional(choice(TARGETS)),
     tuning=optional(instance("tradefl.tuning.Tuning")),

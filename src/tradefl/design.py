@@ -28,11 +28,11 @@ import numpy.typing as npt
 from tradefl.arguments import (
     FIGURES,
     FUNCTION,
-    GAME,
     SECONDS,
     SHARE,
     SOLUTION,
     TEXT,
+    WITH_A_GAME,
     accepts,
     choice,
     number,
@@ -341,7 +341,7 @@ class Design(Shown):
 
 
 @accepts(
-    game=GAME,
+    game=WITH_A_GAME,
     target=optional(choice(TARGETS)),
     robust=number("in [0, 1)", lambda share: 0.0 <= share < 1.0),
     split=optional(FIGURES),

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from tradefl.arguments import GAME, POSITIVE, TRUTH, accepts, choice, optional, whole
+from tradefl.arguments import POSITIVE, TRUTH, WITH_A_GAME, accepts, choice, optional, whole
 from tradefl.game import CoopetitionGame, alone
 from tradefl.game.participation import TOLERANCE as ALONE_TOLERANCE
 from tradefl.notebook import Shown
@@ -197,7 +197,7 @@ class Tuning(Shown):
 
 
 @accepts(
-    game=GAME,
+    game=WITH_A_GAME,
     method=choice((*METHODS, SEARCH)),
     individual_rationality=TRUTH,
     participation=choice(PARTICIPATION),

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from tests.support import Eq11
 
+import tradefl
 from tradefl.game import CoopetitionGame, PowerLaw, SqrtLoss, StrategyProfile
 from tradefl.solvers import METHODS, dbr, wpr
 from tradefl.solvers import solve as solve_by
@@ -250,7 +251,10 @@ def test_anything_with_a_game_is_solved():
     class Consortium:
         game = pair(0.25)
 
-    np.testing.assert_allclose(solve(Consortium()).profile.data_fraction, [0.3, 0.1])
+    own = Consortium()
+    np.testing.assert_allclose(solve(own).profile.data_fraction, [0.3, 0.1])
+    for verb in (tradefl.tune, tradefl.design, tradefl.compare, tradefl.stability):
+        assert verb(own).to_dict()["schema"].startswith("tradefl/"), verb
 
 
 def test_an_unknown_method_is_rejected_with_the_known_ones():

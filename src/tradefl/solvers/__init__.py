@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from tradefl.arguments import (
     FIGURES,
-    GAME,
     POSITIVE,
     SECONDS,
     SHARE,
     TRUTH,
+    WITH_A_GAME,
     accepts,
     choice,
     instance,
@@ -76,7 +76,7 @@ def game_of(given: CoopetitionGame | Consortium) -> CoopetitionGame:
 
 
 @accepts(
-    game=GAME,
+    game=WITH_A_GAME,
     method=optional(choice((*METHODS, SEARCH))),
     tolerance=optional(SHARE),
     max_moves=optional(whole()),

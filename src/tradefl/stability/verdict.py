@@ -19,9 +19,9 @@ import numpy.typing as npt
 from tradefl.arguments import (
     FIGURES,
     FUNCTION,
-    GAME,
     SECONDS,
     TEXT,
+    WITH_A_GAME,
     accepts,
     choice,
     either,
@@ -254,7 +254,7 @@ TOGETHER_THEY_LOSE = "together all lose, whatever they contribute; shares are of
 
 
 @accepts(
-    game=GAME,
+    game=WITH_A_GAME,
     split=either(TEXT, FIGURES, instance("tradefl.stability.splits.Allocation")),
     reading=choice(READINGS),
     outside=choice(OUTSIDE),
